@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``python3 -m kdump_initrd`` is ``mkinitrd-kdump``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The one exception that the command line turns into ``error:`` and ``hint:`` lines."""
+
+from __future__ import annotations
+
+
+class KdumpInitrdError(Exception):
+    """Something the user can mend: what is wrong, and a hint how to mend it.
+
+    ``message`` names the file, option or device; ``hint`` is a full sentence without the final
+    stop, or None where the message says it all. The exit status is 1.
+    """
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(KdumpInitrdError):
+    """The command line itself is wrong. The exit status is 2."""
+
+    exit_status = 2

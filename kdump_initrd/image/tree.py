@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The image as a value: a tree of entries that knows parents, links and conflicts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path, PurePosixPath
+
+from ..errors import KdumpInitrdError
+
+#: Follows no chain of symlinks longer than the kernel would (MAXSYMLINKS, include/linux/namei.h).
+_MAX_LINKS = 40
+
+
+class Kind(str, Enum):
+    """The types of a cpio entry that an initrd needs."""
+
+    DIRECTORY = "dir"
+    FILE = "file"
+    SYMLINK = "symlink"
+    NODE = "node"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One path of the image.
+
+    ``dest`` has no leading slash. ``mode`` holds permission bits only. A file has its bytes in
+    ``content``; a symlink its target; a node is a character device ``(major, minor)``. ``why`` is
+    the reason the entry is in the image, for people.
+    """
+
+    dest: PurePosixPath
+    kind: Kind
+    mode: int
+    why: str
+    content: bytes = b""
+    target: str = ""
+    device: tuple[int, int] = (0, 0)
+
+    @property
+    def size(self) -> int:
+        """Bytes that the cpio body of this entry takes."""
+        return len(self.target.encode()) if self.kind is Kind.SYMLINK else len(self.content)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the body, in hex: what the archive is compared with after writing."""
+        body = self.target.encode() if self.kind is Kind.SYMLINK else self.content
+        return hashlib.sha256(body).hexdigest()
+
+
+class Tree:
+    """Entries by path. Parents are made, a second equal entry is no change, another is an error.
+
+    A destination below a symlink of the tree goes where the kernel would put it: with ``lib`` a
+    link to ``usr/lib``, adding ``lib/x`` adds ``usr/lib/x``.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[PurePosixPath, Entry] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield the entries in path order: every parent before its children."""
+        for dest in sorted(self._entries):
+            yield self._entries[dest]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, dest: str) -> bool:
+        return self.resolve(dest) in self._entries
+
+    def unpacked_size(self) -> int:
+        """Bytes of all file bodies: what the image takes in the capture kernel's memory."""
+        return sum(entry.size for entry in self if entry.kind is Kind.FILE)
+
+    def add_directory(self, dest: str | PurePosixPath, *, why: str, mode: int = 0o755) -> None:
+        """Add a directory and its parents."""
+        self._add(Entry(self.resolve(dest), Kind.DIRECTORY, mode, why))
+
+    def add_content(
+        self, dest: str | PurePosixPath, content: bytes, *, why: str, mode: int = 0o644
+    ) -> None:
+        """Add a file that holds ``content``."""
+        self._add(Entry(self.resolve(dest), Kind.FILE, mode, why, content=content))
+
+    def add_file(
+        self, dest: str | PurePosixPath, source: Path, *, why: str, mode: int | None = None
+    ) -> None:
+        """Add a copy of the host's ``source``: 0755 if executable, else 0644, unless ``mode``.
+
+        Raises KdumpInitrdError when it cannot be read.
+        """
+        try:
+            content = source.read_bytes()
+            executable = bool(source.stat().st_mode & 0o111)
+        except OSError as error:
+            raise KdumpInitrdError(f"{source}: {error.strerror}", hint=f"needed: {why}") from error
+        self.add_content(
+            dest,
+            content,
+            why=why,
+            mode=mode if mode is not None else 0o755 if executable else 0o644,
+        )
+
+    def add_symlink(self, dest: str | PurePosixPath, target: str, *, why: str) -> None:
+        """Add a symlink; ``target`` is kept as given."""
+        path = PurePosixPath(dest)
+        self._add(
+            Entry(self.resolve(path.parent) / path.name, Kind.SYMLINK, 0o777, why, target=target)
+        )
+
+    def add_node(
+        self, dest: str | PurePosixPath, device: tuple[int, int], *, why: str, mode: int
+    ) -> None:
+        """Add a character device ``(major, minor)``."""
+        self._add(Entry(self.resolve(dest), Kind.NODE, mode, why, device=device))
+
+    def resolve(self, dest: str | PurePosixPath) -> PurePosixPath:
+        """Return ``dest`` as a path from the top without links, ``..`` or a leading slash."""
+        todo = [part for part in PurePosixPath(dest).parts if part != "/"]
+        done: list[str] = []
+        links = 0
+        while todo:
+            part = todo.pop(0)
+            if part == "..":
+                if done:
+                    done.pop()
+                continue
+            entry = self._entries.get(PurePosixPath(*done, part))
+            if entry is None or entry.kind is not Kind.SYMLINK:
+                done.append(part)
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise KdumpInitrdError(f"{dest}: too many symbolic links in the image")
+            target = PurePosixPath(entry.target)
+            if target.is_absolute():
+                done.clear()
+            todo[:0] = [name for name in target.parts if name != "/"]
+        return PurePosixPath(*done)
+
+    def _add(self, entry: Entry) -> None:
+        if not entry.dest.parts:
+            return
+        present = self._entries.get(entry.dest)
+        if present is not None:
+            same = replace(present, why=entry.why) == entry
+            both_directories = present.kind is entry.kind is Kind.DIRECTORY
+            if not same and not both_directories:
+                raise KdumpInitrdError(
+                    f"{entry.dest}: wanted twice in the image, {present.why} and {entry.why}"
+                )
+            return
+        parent = entry.dest.parent
+        above = self._entries.get(parent)
+        if above is not None and above.kind is not Kind.DIRECTORY:
+            raise KdumpInitrdError(f"{entry.dest}: {parent} is no directory in the image")
+        if above is None and parent.parts:
+            self._add(Entry(parent, Kind.DIRECTORY, 0o755, "parent directory"))
+        self._entries[entry.dest] = entry

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where the data folders (templates, hooks, distros) are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .errors import KdumpInitrdError
+
+_PACKAGE = Path(__file__).resolve().parent
+#: Relative to the root that the image is built from: what an administrator overrides.
+_OVERRIDES = "etc/kdump-initrd"
+
+
+def search_path(kind: str, *, root: Path) -> tuple[Path, ...]:
+    """Return the folders that hold ``kind`` ("templates", "hooks", "distros"), first wins.
+
+    The administrator's folder in ``root`` comes first, then the installed wheel's ``_data`` or,
+    in a checkout and an editable install, the folder beside the package.
+    """
+    installed = _PACKAGE / "_data" / kind
+    shipped = installed if installed.is_dir() else _PACKAGE.parent / kind
+    if not shipped.is_dir():
+        raise KdumpInitrdError(
+            f"{shipped}: data folder not found",
+            hint="reinstall kdump-initrd: its wheel is incomplete",
+        )
+    override = root / _OVERRIDES / kind
+    return (override, shipped) if override.is_dir() else (shipped,)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The contract between the generator and the saver: one flat record, written as JSON."""
+
+from __future__ import annotations
+
+from .jsontext import JsonError, dumps, loads
+
+TYPE_CHECKING = False  # typing costs 40 ms of start-up in the capture kernel
+if TYPE_CHECKING:
+    from typing import Union
+
+    Value = Union[bool, int, str]
+
+FORMATS = ("kdump", "elf")
+CODECS = ("auto", "lzo", "zstd", "zlib", "none")
+#: The highest dump level that this saver can filter.
+MAX_LEVEL = 1
+
+
+class ParamsError(ValueError):
+    """A parameter is unknown, of the wrong type, or out of its range; the text names it."""
+
+
+class SaverParams:
+    """What the saver is to do. Every field has its default here, and nowhere else.
+
+    vmcore         the ELF core to save: /proc/vmcore, or a file on a host
+    output         the folder that gets one folder a crash, on the mounted dump file system
+    directory      name of the crash's folder, a strftime pattern of the crash time in UTC
+    dump_name      name of the dump in it, likewise
+    dmesg_name     name of the kernel log in it, likewise
+    dump_format    "kdump" (kdump-compressed) or "elf" (sparse)
+    dump_compress  codec of the pages: "lzo", "zstd", "zlib", "none"; "auto" takes the first
+                   that can be loaded here
+    dump_level     makedumpfile's -d: 0 every page, 1 without zero pages
+    progress       a file that gets a new number with every bit of progress (it feeds the stall
+                   timer), "" for none
+    console        a file for messages, as /dev/kmsg; "" for stderr
+    state          a file that gets the path of the crash's folder, for the hooks that follow;
+                   "" for none
+    """
+
+    vmcore: str = "/proc/vmcore"
+    output: str = "/var/crash"
+    directory: str = "%Y%m%d%H%M"
+    dump_name: str = "dump.%Y%m%d%H%M"
+    dmesg_name: str = "dmesg.%Y%m%d%H%M"
+    dump_format: str = "kdump"
+    dump_compress: str = "auto"
+    dump_level: int = 1
+    progress: str = ""
+    console: str = ""
+    state: str = ""
+
+    def __init__(self, **values: Value) -> None:
+        """Set the fields given by name; raises ParamsError for one that cannot be."""
+        for name, value in values.items():
+            self._set(name, value)
+        self._check()
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of the fields, in the order of the docstring."""
+        return list(cls.__annotations__)
+
+    @classmethod
+    def from_json(cls, text: str) -> SaverParams:
+        """Read what to_json wrote; raises ParamsError for anything else."""
+        try:
+            values = loads(text)
+        except JsonError as error:
+            raise ParamsError(f"parameters: {error}") from None
+        if not isinstance(values, dict):
+            raise ParamsError("parameters: a JSON object is wanted")
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """Return the record as a JSON object, every field in it."""
+        return dumps({name: getattr(self, name) for name in self.names()})
+
+    def _set(self, name: str, value: object) -> None:
+        if name not in self.names():
+            raise ParamsError(f"{name}: no such parameter")
+        wanted = type(getattr(type(self), name))
+        if type(value) is not wanted:
+            raise ParamsError(f"{name}: {value!r} is not of type {wanted.__name__}")
+        setattr(self, name, value)
+
+    def _check(self) -> None:
+        if self.dump_format not in FORMATS:
+            raise ParamsError(f"dump_format: {self.dump_format!r} is not one of {FORMATS}")
+        if self.dump_compress not in CODECS:
+            raise ParamsError(f"dump_compress: {self.dump_compress!r} is not one of {CODECS}")
+        if not 0 <= self.dump_level <= MAX_LEVEL:
+            raise ParamsError(
+                f"dump_level: {self.dump_level} is out of range (0 to {MAX_LEVEL}): "
+                "the page filter of higher levels is not there yet"
+            )
