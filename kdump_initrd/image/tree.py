@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -22,6 +23,19 @@ class Kind(str, Enum):
     FILE = "file"
     SYMLINK = "symlink"
     NODE = "node"
+
+    @property
+    def type_bits(self) -> int:
+        """The type bits of st_mode."""
+        return _TYPE_BITS[self]
+
+
+_TYPE_BITS = {
+    Kind.DIRECTORY: stat.S_IFDIR,
+    Kind.FILE: stat.S_IFREG,
+    Kind.SYMLINK: stat.S_IFLNK,
+    Kind.NODE: stat.S_IFCHR,
+}
 
 
 @dataclass(frozen=True)

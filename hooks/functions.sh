@@ -1,0 +1,57 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What /init and the hooks of a capture image share. The KDUMP_ variables come from /init.
+# needs: sleep sync timeout
+
+# Say something on the console and in the capture kernel's log.
+say() {
+	printf '<5>kdump-initrd: %s\n' "$*" >/dev/kmsg
+}
+
+# Say something that is wrong.
+warn() {
+	printf '<3>kdump-initrd: %s\n' "$*" >/dev/kmsg
+}
+
+# Set the variable `seconds` to the whole seconds since the capture kernel started.
+uptime() {
+	read -r seconds _ </proc/uptime
+	seconds=${seconds%%.*}
+}
+
+# Run a module of the saver's package: the interpreter, its few modules, a clean environment.
+python() {
+	"$KDUMP_LIB/python" "$@"
+}
+
+# Load one kernel module; the path and its parameters are the arguments.
+load_module() {
+	if command -v insmod >/dev/null; then
+		insmod "$@"
+	else
+		python machine load "$@"
+	fi
+}
+
+# End the capture kernel's life now; does not come back.
+end_machine() {
+	# A sync that hangs on a dead disk must not hold the machine.
+	sync &
+	pid=$!
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 1
+	done
+	if command -v "$KDUMP_FINAL_ACTION" >/dev/null; then
+		"$KDUMP_FINAL_ACTION" -f
+	else
+		timeout 20 "$KDUMP_LIB/python" machine "$KDUMP_FINAL_ACTION"
+	fi
+	sleep 5
+	case $KDUMP_FINAL_ACTION in
+	reboot) echo b >/proc/sysrq-trigger ;;
+	poweroff) echo o >/proc/sysrq-trigger ;;
+	esac
+	# Halted, as far as this machine can be.
+	while :; do sleep 3600; done
+}

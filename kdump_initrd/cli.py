@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line: words become a request, errors become lines and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import __version__, log
+from .config.settings import SETTINGS, CaptureSettings, Setting, parse
+from .errors import KdumpInitrdError, UsageError
+
+_USAGE = """\
+mkinitrd-kdump -c DEV -f FS [-o OUT] [OPTION]... [KERNEL_VERSION]
+       mkinitrd-kdump --list IMAGE
+       mkinitrd-kdump --print-cmdline IMAGE"""
+
+_EPILOG = """\
+KERNEL_VERSION is the release that the capture kernel has; the default is the running one.
+Exit status: 0 done or nothing to do, 1 error, 2 wrong usage."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``mkinitrd-kdump`` and return its exit status: 0, 1 (error) or 2 (usage)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    try:
+        arguments = _parser().parse_args(words)
+        log.set_up(_level(arguments))
+        _run(arguments)
+    except KdumpInitrdError as error:
+        _complain(error.message, error.hint, debug=debug)
+        return error.exit_status
+    except OSError as error:
+        _complain(str(error), None, debug=debug)
+        return 1
+    except KeyboardInterrupt:
+        _complain("interrupted: nothing was written", None, debug=debug)
+        return 1
+    return 0
+
+
+def _complain(message: str, hint: str | None, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(f"kdump-initrd: error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises instead of leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint="mkinitrd-kdump --help lists the options")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="mkinitrd-kdump",
+        usage=_USAGE,
+        epilog=_EPILOG,
+        description="Write an initrd that saves a crashed kernel's memory.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("release", nargs="?", metavar="KERNEL_VERSION", help=argparse.SUPPRESS)
+    capture = parser.add_argument_group("capture initrd")
+    for setting in SETTINGS:
+        capture.add_argument(*setting.flags, dest=setting.name, **_shape(setting))
+    # The first-kernel grammar is known, so that mixing the two is told apart from a typing error.
+    parser.add_argument("-i", dest="capture_initrd", help=argparse.SUPPRESS)
+    parser.add_argument("-v", dest="capture_kernel", help=argparse.SUPPRESS)
+    other = parser.add_argument_group("other verbs")
+    other.add_argument("--list", metavar="IMAGE", help="print what any initrd holds")
+    other.add_argument(
+        "--print-cmdline",
+        metavar="IMAGE",
+        help="print the command line for the capture kernel of an image",
+    )
+    talk = parser.add_argument_group("talk").add_mutually_exclusive_group()
+    talk.add_argument("--verbose", action="store_true", help="say each file and why it is in")
+    talk.add_argument("--quiet", action="store_true", help="say warnings and errors only")
+    talk.add_argument(
+        "--debug", action="store_true", help="as --verbose, and where errors are from"
+    )
+    parser.add_argument("--help", action="help", help="print this text")
+    parser.add_argument("--version", action="version", version=f"kdump-initrd {__version__}")
+    return parser
+
+
+def _shape(setting: Setting) -> dict[str, Any]:
+    """Return argparse's words for a row of the table; values are parsed later, by the table."""
+    if not setting.metavar:
+        return {"action": "store_true", "help": setting.help}
+    return {
+        "action": "append" if setting.many else "store",
+        "metavar": setting.metavar,
+        "help": setting.help + _default_text(setting),
+    }
+
+
+def _default_text(setting: Setting) -> str:
+    default = setting.default
+    if isinstance(default, (str, int)) and "default" not in setting.help:
+        return f" (default: {getattr(default, 'value', default)})"
+    return ""
+
+
+def _level(arguments: argparse.Namespace) -> int:
+    if arguments.verbose or arguments.debug:
+        return logging.DEBUG
+    return logging.WARNING if arguments.quiet else logging.INFO
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    """Do the one verb that the command line names."""
+    if arguments.capture_initrd or arguments.capture_kernel:
+        if arguments.device:
+            raise UsageError(
+                "-c and -i (-v) exclude each other",
+                hint="-c writes a capture initrd, -i the first kernel's initrd: one at a time",
+            )
+        raise UsageError("-i: this version writes capture initrds only", hint="use -c DEV -f FS")
+    verbs = [name for name in ("device", "list", "print_cmdline") if getattr(arguments, name)]
+    if len(verbs) != 1:
+        raise UsageError(
+            "one of -c, --list and --print-cmdline is wanted", hint="mkinitrd-kdump --help"
+        )
+    # Imported here: --help and usage errors need none of the libraries.
+    if arguments.list:
+        from .image.listing import list_image
+
+        for line in list_image(Path(arguments.list)):
+            print(line)
+    elif arguments.print_cmdline:
+        print(_cmdline_of(Path(arguments.print_cmdline)))
+    else:
+        _capture(_capture_settings(arguments))
+
+
+def _capture_settings(arguments: argparse.Namespace) -> CaptureSettings:
+    if arguments.fstype is None:
+        raise UsageError("-c wants -f: the file system on the device", hint="-f ext4, for example")
+    values: dict[str, Any] = {"release": arguments.release}
+    for setting in SETTINGS:
+        said = getattr(arguments, setting.name)
+        if said is None or said is False:
+            continue
+        if said is True:
+            values[setting.name] = True
+        elif setting.many:
+            values[setting.name] = tuple(parse(setting, word) for word in said)
+        else:
+            values[setting.name] = parse(setting, said)
+    return CaptureSettings(**values)
+
+
+def _capture(settings: CaptureSettings) -> None:
+    from . import capture
+
+    logger = log.get_logger(__name__)
+    plan = capture.plan(settings)
+    if settings.dry_run:
+        for line in plan.lines():
+            print(line)
+        return
+    stored = plan.write(force=settings.force)
+    for line in plan.summary(stored):
+        logger.info("%s", line)
+
+
+def _cmdline_of(image: Path) -> str:
+    from .image.segments import read_manifest
+
+    manifest = read_manifest(image)
+    if manifest is None:
+        raise KdumpInitrdError(
+            f"{image}: not an image of kdump-initrd", hint="mkinitrd-kdump -c DEV -f FS writes one"
+        )
+    return manifest.cmdline

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A tree becomes a packed newc archive, the same bytes for the same tree."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+
+from ..errors import KdumpInitrdError
+from ..run import find
+from .manifest import MANIFEST, SEGMENT
+from .newc import Member
+from .publish import new_file
+from .segments import load_libarchive, read_segments
+from .tree import Entry, Kind, Tree
+
+
+class Compression(str, Enum):
+    """The codecs that an image can be written with."""
+
+    ZSTD = "zstd"
+    XZ = "xz"
+    GZIP = "gzip"
+    LZ4 = "lz4"
+    NONE = "none"
+
+    @property
+    def window(self) -> int:
+        """Bytes that the kernel's decoder keeps beside what it unpacks (lib/decompress_*.c).
+
+        zstd and xz: what the archive was written with; gzip: the format's; lz4: one block of the
+        legacy format. They are part of the memory that must be reserved.
+        """
+        return _WINDOWS[self]
+
+    @property
+    def kernel_option(self) -> str:
+        """The option that makes a kernel unpack it, as CONFIG_RD_ZSTD; "" for none needed."""
+        return "" if self is Compression.NONE else f"CONFIG_RD_{self.value.upper()}"
+
+
+_WINDOWS = {
+    Compression.ZSTD: 1 << 17,
+    Compression.XZ: 1 << 17,
+    Compression.GZIP: 1 << 15,
+    Compression.LZ4: 8 << 20,
+    Compression.NONE: 0,
+}
+
+#: Programs that pack what libarchive's own filters would pack so that Linux cannot unpack it (xz:
+#: CRC64, lz4: frames) or differently from run to run. zstd's result depends on its version, not on
+#: the number of threads, and so does xz's from two threads on.
+_PROGRAMS = {
+    Compression.ZSTD: ("zstd", "-q -T0 -17 --zstd=wlog=17 -c"),
+    Compression.XZ: ("xz", "-q -T2 --check=crc32 --lzma2=preset=6,dict=128KiB -c"),
+    Compression.LZ4: ("lz4", "-q -l -9 -c"),
+}
+
+#: The largest time that newc's eight digits and libarchive-c 2.9's C int both hold.
+_MAX_MTIME = (1 << 31) - 1
+
+
+def write_image(
+    tree: Tree,
+    out: Path,
+    *,
+    compression: Compression,
+    mtime: int,
+    force: bool,
+    base: bytes = b"",
+) -> None:
+    """Write the tree as ``out``: mode 0600, whole or not at all, read back and compared.
+
+    ``mtime`` is that of every entry, in seconds since 1970. ``base`` is an initrd, padded as it
+    has to be, to which the archive is appended. Owner and group are 0; the manifest comes first,
+    then the rest in path order. Raises KdumpInitrdError: ``out`` exists and not ``force``, it
+    cannot be written, the packing program is missing, or the archive does not hold the tree.
+    """
+    if not 0 <= mtime <= _MAX_MTIME:
+        raise KdumpInitrdError(
+            f"modification time {mtime}: out of range (0 to {_MAX_MTIME})",
+            hint="correct SOURCE_DATE_EPOCH",
+        )
+    entries = _ordered(tree)
+    with new_file(out, force=force) as new:
+        with os.fdopen(os.dup(new.descriptor), "wb") as file:
+            file.write(base)
+        _write(entries, new.descriptor, compression, mtime, out)
+        _compare(entries, new.path, out, mtime, start=len(base))
+
+
+def _ordered(tree: Tree) -> list[Entry]:
+    # A reader finds the manifest without unpacking the rest; its folder must come before it.
+    first = {each: rank for rank, each in enumerate((MANIFEST.parent, MANIFEST, SEGMENT))}
+    return sorted(tree, key=lambda entry: (first.get(entry.dest, len(first)), entry.dest))
+
+
+def _write(
+    entries: list[Entry], descriptor: int, compression: Compression, mtime: int, out: Path
+) -> None:
+    ffi = _bound()
+    try:
+        with _archive(ffi, descriptor, compression) as archive:
+            for entry in entries:
+                _add(ffi, archive, entry, mtime)
+    except ffi.ArchiveError as error:
+        program = _PROGRAMS.get(compression, ("",))[0]
+        raise KdumpInitrdError(
+            f"{out}: {program + ': ' if program else ''}{error.msg}",
+            hint=f"make room in {out.parent}" if error.errno == errno.ENOSPC else None,
+        ) from error
+
+
+def _bound() -> ModuleType:
+    # Functions that libarchive-c 2.9 or 5.3 does not declare.
+    ffi = load_libarchive()
+    pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint
+    ffi.ffi("write_add_filter_program", [pointer, text], ctypes.c_int, ffi.check_int)
+    ffi.ffi("entry_copy_pathname", [pointer, text], None)
+    ffi.ffi("entry_copy_symlink", [pointer, text], None)
+    ffi.ffi("entry_set_nlink", [pointer, number], None)
+    ffi.ffi("entry_set_rdevmajor", [pointer, number], None)
+    ffi.ffi("entry_set_rdevminor", [pointer, number], None)
+    return ffi
+
+
+@contextmanager
+def _archive(ffi: ModuleType, descriptor: int, compression: Compression) -> Iterator[int]:
+    archive: int = ffi.write_new()
+    try:
+        ffi.write_set_format_cpio_newc(archive)
+        if compression is Compression.GZIP:
+            ffi.write_add_filter_gzip(archive)
+            ffi.write_set_options(archive, b"gzip:compression-level=6,gzip:!timestamp")
+        elif compression in _PROGRAMS:
+            ffi.write_add_filter_program(archive, _command(compression))
+        ffi.write_open_fd(archive, descriptor)
+        yield archive
+        ffi.write_close(archive)
+    except BaseException:
+        ffi.write_fail(archive)
+        raise
+    finally:
+        with suppress(ffi.ArchiveError):  # it was raised already, by write_close
+            ffi.write_free(archive)
+
+
+def _command(compression: Compression) -> bytes:
+    name, options = _PROGRAMS[compression]
+    program = find(name)
+    if program is None:
+        raise KdumpInitrdError(
+            f"{name}: program not found",
+            hint=f"install {name}, or choose another compression",
+        )
+    return os.fsencode(f'"{program}" {options}')
+
+
+def _add(ffi: ModuleType, archive: int, entry: Entry, mtime: int) -> None:
+    record = ffi.entry_new()
+    try:
+        ffi.entry_copy_pathname(record, os.fsencode(str(entry.dest)))
+        ffi.entry_set_filetype(record, entry.kind.type_bits)
+        ffi.entry_set_perm(record, entry.mode)
+        ffi.entry_set_mtime(record, mtime, 0)
+        ffi.entry_set_nlink(record, 1)
+        # newc has the target as the body, and libarchive writes it so; the size is 0 then.
+        ffi.entry_set_size(record, len(entry.content) if entry.kind is Kind.FILE else 0)
+        if entry.kind is Kind.SYMLINK:
+            ffi.entry_copy_symlink(record, os.fsencode(entry.target))
+        if entry.kind is Kind.NODE:
+            ffi.entry_set_rdevmajor(record, entry.device[0])
+            ffi.entry_set_rdevminor(record, entry.device[1])
+        ffi.write_header(archive, record)
+        if entry.kind is Kind.FILE and entry.content:
+            ffi.write_data(archive, entry.content, len(entry.content))
+        ffi.write_finish_entry(archive)
+    finally:
+        ffi.entry_free(record)
+
+
+def _compare(entries: list[Entry], path: Path, out: Path, mtime: int, *, start: int) -> None:
+    # An independent reader (image/newc.py) must find every entry as it was meant.
+    written = [
+        member
+        for segment in read_segments(path, start=start)
+        for member in segment.entries(contents=True)
+    ]
+    for entry, member in zip(entries, written):
+        difference = _difference(entry, member, mtime)
+        if difference:
+            raise KdumpInitrdError(f"{out}: {entry.dest} was not written as it is: {difference}")
+    if len(entries) != len(written):
+        extra = [str(each.dest) for each in entries[len(written) :]]
+        extra += [each.path for each in written[len(entries) :]]
+        raise KdumpInitrdError(f"{out}: {extra[0]} was not written as it is: one side lacks it")
+
+
+def _difference(entry: Entry, member: Member, mtime: int) -> str:
+    wanted: dict[str, object] = {
+        "path": str(entry.dest),
+        "mode": oct(entry.kind.type_bits | entry.mode),
+        "size": entry.size,
+        "target": entry.target,
+        "device": entry.device,
+        "owner": (0, 0),
+        "time": mtime,
+    }
+    found: dict[str, object] = {
+        "path": str(PurePosixPath(member.path)),
+        "mode": oct(member.mode),
+        "size": member.size,
+        "target": member.target,
+        "device": member.device,
+        "owner": (member.uid, member.gid),
+        "time": member.mtime,
+    }
+    for name, value in wanted.items():
+        if value != found[name]:
+            return f"{name} is {found[name]}, not {value}"
+    return "content differs" if entry.content != member.content else ""

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The runtime hooks of a capture image: which there are, in what order, and what they need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import KdumpInitrdError
+
+#: The stages of a capture, in order; inside a stage the order is lexical.
+STAGES = ("pre-mount", "mount", "pre-save", "save", "post-save", "umount", "final")
+_HEADER = re.compile(r"# (needs|applets|timeout): (.*)")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a script says of itself in its header.
+
+    ``commands`` must be in the image; ``applets`` are taken from busybox where there is one and
+    done by Python elsewhere; ``timeout`` is in seconds, 0 for none.
+    """
+
+    commands: tuple[str, ...]
+    applets: tuple[str, ...]
+    timeout: int
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One hook: hooks/<stage>/<name> on the host, the same below the image's hooks folder."""
+
+    stage: str
+    name: str
+    source: Path
+    needs: Needs
+
+    @property
+    def path(self) -> str:
+        """Where the hook is, relative to the folder of hooks."""
+        return f"{self.stage}/{self.name}"
+
+    @property
+    def timeout(self) -> int:
+        """Seconds that the hook may take, 0 for any number."""
+        return self.needs.timeout
+
+
+def discover(search_path: Sequence[Path]) -> tuple[Hook, ...]:
+    """Return the hooks on ``search_path`` in their order; of two of one name the first wins.
+
+    Raises KdumpInitrdError for a hook that is not executable.
+    """
+    found: dict[tuple[int, str], Hook] = {}
+    for order, stage in enumerate(STAGES):
+        for folder in search_path:
+            for source in sorted((folder / stage).glob("[0-9]*")):
+                if not source.stat().st_mode & 0o100:
+                    raise KdumpInitrdError(f"{source}: not executable", hint=f"chmod +x {source}")
+                hook = Hook(
+                    stage, source.name, source, read_needs(source.read_text("utf-8"), source)
+                )
+                found.setdefault((order, source.name), hook)
+    return tuple(found[key] for key in sorted(found))
+
+
+def read_needs(text: str, source: Path) -> Needs:
+    """Return what the header of script ``text`` says; raises KdumpInitrdError if it is wrong."""
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        if match := _HEADER.fullmatch(line):
+            values[match.group(1)] = match.group(2)
+    timeout = values.get("timeout", "60")
+    if not timeout.isdigit():
+        raise KdumpInitrdError(f"{source}: timeout: whole seconds are wanted, not {timeout!r}")
+    return Needs(
+        tuple(values.get("needs", "").split()),
+        tuple(values.get("applets", "").split()),
+        int(timeout),
+    )

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The text of ``mkinitrd-kdump --list IMAGE``."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from ..errors import KdumpInitrdError
+from ..log import get_logger
+from .manifest import Manifest
+from .newc import Member
+from .segments import Segment, read_manifest, read_segments
+from .tree import Tree
+
+logger = get_logger(__name__)
+
+
+def list_image(path: Path) -> Iterator[str]:
+    """Yield the lines, without line breaks: what the image is, then each segment's entries.
+
+    Sizes are bytes; those of a segment are what it takes in the file and what its files take in
+    memory. In an image of ours each entry has its reason behind it. Raises KdumpInitrdError for
+    a file that is no initrd or is damaged.
+    """
+    segments = read_segments(path)
+    manifest = _manifest(path)
+    if manifest is not None:
+        yield from _introduce(manifest)
+    for segment in segments:
+        yield from _list_segment(segment, manifest.entries if manifest else {})
+
+
+def list_tree(tree: Tree) -> Iterator[str]:
+    """Yield the lines of an image that is not written yet, as list_image() would."""
+    for entry in tree:
+        member = Member(
+            path=str(entry.dest),
+            mode=entry.kind.type_bits | entry.mode,
+            uid=0,
+            gid=0,
+            mtime=0,
+            size=entry.size,
+            device=entry.device,
+            target=entry.target,
+        )
+        yield _line(member, {member.path: entry.why})
+
+
+def _manifest(path: Path) -> Manifest | None:
+    # A damaged one is no reason not to list the rest.
+    try:
+        return read_manifest(path)
+    except KdumpInitrdError as error:
+        logger.warning("%s", error)
+        return None
+
+
+def _introduce(manifest: Manifest) -> Iterator[str]:
+    facts = {
+        "image": f"{manifest.kind}, made by kdump-initrd {manifest.version}",
+        "distribution": manifest.distro,
+        "kernel": manifest.kernel,
+        "dump target": " ".join(filter(None, (manifest.target, manifest.fstype))),
+        "command line": manifest.cmdline,
+        "kernel modules": " ".join(manifest.modules),
+    }
+    yield from (f"# {name}: {value}" for name, value in facts.items() if value)
+
+
+def _list_segment(segment: Segment, reasons: Mapping[str, str]) -> Iterator[str]:
+    members = list(segment.entries())
+    unpacked = sum(member.size for member in members if stat.S_ISREG(member.mode))
+    yield (
+        f"# segment {segment.number}: offset {segment.offset}, {segment.compression.value}, "
+        f"{segment.size} bytes stored, {unpacked} bytes unpacked, {len(members)} entries"
+    )
+    yield from (_line(member, reasons) for member in members)
+
+
+def _line(member: Member, reasons: Mapping[str, str]) -> str:
+    device = stat.S_ISCHR(member.mode) or stat.S_ISBLK(member.mode)
+    size = "{},{}".format(*member.device) if device else str(member.size)
+    line = f"{stat.filemode(member.mode)} {size:>10} {_printable(member.path)}"
+    if member.target:
+        line += f" -> {_printable(member.target)}"
+    # Others' archives have "./usr" where ours have "usr".
+    why = reasons.get(str(PurePosixPath(member.path)))
+    return f"{line}  # {why}" if why else line
+
+
+def _printable(text: str) -> str:
+    # A name may hold anything but NUL; a line break or an escape must not reach the terminal.
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an image of ours says about itself, in its first file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import PurePosixPath
+
+from ..errors import KdumpInitrdError
+
+#: The first file of a capture image; write_image() puts it there.
+MANIFEST = PurePosixPath("kdump-initrd/manifest.json")
+#: The first file of the segment that a first-kernel image has behind its base, for its recipe.
+SEGMENT = PurePosixPath("kdump-initrd/segment.json")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The facts of one image, written as JSON.
+
+    ``kind`` is "capture" or "first-kernel"; ``version`` is the generator's; ``kernel`` the
+    release it boots with; ``target`` the dump device as the user gave it; ``modules`` kernel
+    modules in load order; ``entries`` the path of each entry and why it is there.
+    """
+
+    kind: str
+    version: str
+    distro: str = ""
+    kernel: str = ""
+    target: str = ""
+    fstype: str = ""
+    cmdline: str = ""
+    modules: tuple[str, ...] = ()
+    entries: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the JSON text, the same for the same manifest, with a final line break."""
+        record = {**asdict(self), "modules": list(self.modules), "entries": dict(self.entries)}
+        return json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str = "manifest.json") -> Manifest:
+        """Read what to_json wrote; fields that a newer version added are passed over.
+
+        Raises KdumpInitrdError, naming ``name``, when the text is no such record.
+        """
+        try:
+            record = json.loads(text)
+        except ValueError as error:
+            raise KdumpInitrdError(f"{name}: no JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise KdumpInitrdError(f"{name}: no JSON object")
+        for key in ("kind", "version"):
+            if key not in record:
+                raise KdumpInitrdError(f"{name}: {key} is missing")
+        values = {each.name: record[each.name] for each in fields(cls) if each.name in record}
+        for key, value in values.items():
+            if not _fits(key, value):
+                raise KdumpInitrdError(f"{name}: {key} is of the wrong type")
+        return cls(**{**values, "modules": tuple(values.get("modules", ()))})
+
+
+def _fits(key: str, value: object) -> bool:
+    if key == "modules":
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if key == "entries":
+        return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    return isinstance(value, str)

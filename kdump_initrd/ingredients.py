@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the recipes put into a tree: the layout, programs with their libraries, modules, Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from .image.tree import Tree
+from .log import get_logger
+from .probe import kmod
+from .probe.distro import Distro
+from .probe.elf import Closure
+from .probe.kernel import KernelRelease
+from .probe.kmod import KernelModule
+from .probe.python import PythonRuntime, stdlib_zip
+from .probe.tools import Toolbox
+
+logger = get_logger(__name__)
+
+#: The image's own folders: programs and hooks of ours, and their parameters.
+LIB = PurePosixPath("usr/lib/kdump-initrd")
+ETC = PurePosixPath("etc/kdump-initrd")
+_PYTHON = "usr/bin/python3"
+
+
+def lay_out(tree: Tree, *, mount_point: str) -> None:
+    """Add the folders and links that every image has, and a console for the first process."""
+    for name in ("bin", "sbin", "lib", "lib64"):
+        tree.add_directory(f"usr/{name}", why="layout")
+        tree.add_symlink(name, f"usr/{name}", why="layout")
+    for name in ("dev", "proc", "sys", "run", "tmp", mount_point):
+        tree.add_directory(name, why="layout")
+    tree.add_node("dev/console", (5, 1), why="/init's output before devtmpfs", mode=0o600)
+
+
+def add_toolbox(tree: Tree, toolbox: Toolbox) -> tuple[Path, ...]:
+    """Add the shell and the commands; return their files on the host, for their libraries."""
+    for name in toolbox.missing:
+        logger.warning("%s: not in the root: hooks that need it will fail", name)
+    sources = {toolbox.shell: None}
+    if toolbox.busybox:
+        tree.add_file("usr/bin/busybox", toolbox.busybox, why="shell and tools", mode=0o755)
+        tree.add_symlink("usr/bin/sh", "busybox", why="shell")
+        for name in toolbox.applets:
+            tree.add_symlink(f"usr/sbin/{name}", "../bin/busybox", why="tool of the hooks")
+    else:
+        tree.add_file("usr/bin/sh", toolbox.shell, why="shell", mode=0o755)
+    for name, source in toolbox.programs:
+        tree.add_file(f"usr/sbin/{name}", source, why="tool of the hooks", mode=0o755)
+        sources[source] = None
+    return tuple(sources)
+
+
+def add_libraries(tree: Tree, found: Closure) -> tuple[PurePosixPath, ...]:
+    """Add the libraries; return the folders that LD_LIBRARY_PATH must name."""
+    for library in found.libraries:
+        tree.add_file(library.dest, library.source, why=library.why, mode=0o755)
+    return found.extra_dirs
+
+
+def add_python(tree: Tree, runtime: PythonRuntime) -> None:
+    """Add the interpreter, its extension modules and the zip of the rest, without libraries."""
+    interpreter = runtime.interpreter
+    tree.add_file(interpreter.dest, interpreter.source, why="runs the saver", mode=0o755)
+    if str(interpreter.dest) != _PYTHON:
+        tree.add_symlink(_PYTHON, f"/{interpreter.dest}", why="runs the saver")
+    for extension in runtime.extensions:
+        tree.add_file(extension.dest, extension.source, why=extension.why, mode=0o755)
+    tree.add_content(LIB / "python.zip", stdlib_zip(runtime), why="the saver and its modules")
+
+
+def add_kernel_modules(
+    tree: Tree,
+    modules: Sequence[KernelModule],
+    *,
+    kernel: KernelRelease,
+    profile: Distro,
+    root: Path,
+) -> None:
+    """Add the modules, unpacked, their firmware, and the list that is loaded in its order."""
+    lines = []
+    for module in modules:
+        tree.add_content(module.dest, module.content(), why=module.why)
+        lines.append(f"/{module.dest} {module.parameters}".rstrip())
+    found = kmod.firmware(
+        modules, root=root, layout=profile.kernel.firmware, release=kernel.release
+    )
+    for dest, source, why in found:
+        tree.add_content(dest, kmod.unpacked(source), why=why)
+    text = "".join(f"{line}\n" for line in lines)
+    tree.add_content(ETC / "modules", text.encode(), why="kernel modules in load order")

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which distribution a root holds, and its facts from distros/*.toml."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import KdumpInitrdError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+#: The profile of a distribution that nobody knows.
+FALLBACK = "linux"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Where kernels, their modules and images lie; ``{release}`` stands for the kernel release."""
+
+    image: tuple[str, ...]
+    config: tuple[str, ...]
+    modules: tuple[str, ...]
+    firmware: tuple[str, ...]
+    capture_image: str
+
+
+@dataclass(frozen=True)
+class Dump:
+    """Where dumps go and what they are called: strftime patterns of the crash time in UTC."""
+
+    path: str
+    directory: str
+    dump: str
+    dmesg: str
+    capture_log: str
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Candidates for the shell, tools and interpreter of the image, relative to the root."""
+
+    busybox: tuple[str, ...]
+    shell: tuple[str, ...]
+    python: tuple[str, ...]
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Distro:
+    """A distribution's facts; the sections are those of its TOML file."""
+
+    id: str
+    name: str
+    kernel: Kernel
+    dump: Dump
+    tools: Tools
+    hardware: Mapping[str, tuple[str, ...]]
+    filesystems: Mapping[str, tuple[str, ...]]
+    cmdline: Mapping[str, tuple[str, ...]]
+
+    def capture_cmdline(self, machine: str) -> tuple[str, ...]:
+        """Return the words of the capture kernel's command line for ``machine`` (uname -m)."""
+        return (*self.cmdline.get(machine, ()), *self.cmdline["common"])
+
+
+def known(search_path: Sequence[Path]) -> list[str]:
+    """Return the ids of all profiles on ``search_path``, sorted."""
+    return sorted({file.stem for folder in search_path for file in folder.glob("*.toml")})
+
+
+def load(distro: str, *, search_path: Sequence[Path]) -> Distro:
+    """Read the profile ``distro`` and those that it inherits from.
+
+    Raises KdumpInitrdError for an unknown id, a broken file, and a key outside the schema.
+    """
+    tables = _chain(distro, search_path, seen=())
+    merged: dict[str, Any] = {}
+    for table in tables:
+        for key, value in table.items():
+            if isinstance(value, dict):
+                merged[key] = {**merged.get(key, {}), **value}
+            else:
+                merged[key] = value
+    lists = {
+        key: {name: tuple(words) for name, words in merged.get(key, {}).items()}
+        for key in ("hardware", "filesystems", "cmdline")
+    }
+    return Distro(
+        id=distro,
+        name=merged["name"],
+        kernel=Kernel(**_frozen(merged["kernel"])),
+        dump=Dump(**_frozen(merged["dump"])),
+        tools=Tools(**_frozen(merged["tools"])),
+        **lists,
+    )
+
+
+def detect(root: Path, *, search_path: Sequence[Path]) -> Distro:
+    """Return the profile of the distribution in ``root``, by its os-release's ID, then ID_LIKE."""
+    there = known(search_path)
+    for name in (*os_release_ids(root), FALLBACK):
+        if name in there:
+            return load(name, search_path=search_path)
+    raise KdumpInitrdError(f"no profile {FALLBACK}.toml in {search_path[-1]}")
+
+
+def os_release_ids(root: Path) -> tuple[str, ...]:
+    """Return ID and the words of ID_LIKE from ``root``'s os-release(5), most specific first."""
+    values: dict[str, str] = {}
+    for path in ("etc/os-release", "usr/lib/os-release"):
+        try:
+            text = (root / path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for line in text.splitlines():
+            key, equals, value = line.partition("=")
+            if equals and key in ("ID", "ID_LIKE"):
+                values[key] = _unquote(value)
+        break
+    return tuple(f"{values.get('ID', '')} {values.get('ID_LIKE', '')}".split())
+
+
+def _unquote(value: str) -> str:
+    try:
+        return " ".join(shlex.split(value))
+    except ValueError:
+        return ""
+
+
+def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+
+
+def _chain(distro: str, search_path: Sequence[Path], *, seen: tuple[str, ...]) -> list[Any]:
+    """Return the tables from the eldest ancestor to ``distro`` itself."""
+    if distro in seen:
+        raise KdumpInitrdError(f"{distro}.toml: inherits from itself ({' → '.join(seen)})")
+    file = next(
+        (f / f"{distro}.toml" for f in search_path if (f / f"{distro}.toml").exists()), None
+    )
+    if file is None:
+        raise KdumpInitrdError(
+            f"{distro}: unknown distribution", hint=f"known are {', '.join(known(search_path))}"
+        )
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise KdumpInitrdError(f"{file}: {error}") from error
+    _check_schema(file, table)
+    parent = table.pop("inherits", None)
+    above = _chain(parent, search_path, seen=(*seen, distro)) if parent else []
+    return [*above, table]
+
+
+def _check_schema(file: Path, table: Mapping[str, Any]) -> None:
+    """Refuse what the schema does not know: a misspelt key would be a silent default."""
+    sections = {"kernel": Kernel, "dump": Dump, "tools": Tools}
+    lists = ("hardware", "filesystems", "cmdline")
+    _known_keys(file, "", table, ("inherits", "name", *sections, *lists))
+    for name, kind in sections.items():
+        section = table.get(name, {})
+        if not isinstance(section, dict):
+            raise KdumpInitrdError(f"{file}: {name}: a table is wanted")
+        annotations = {field.name: str(field.type) for field in fields(kind)}
+        _known_keys(file, f"{name}.", section, tuple(annotations))
+        for key, value in section.items():
+            is_list = annotations[key] != "str"
+            if not (_is_list_of_words(value) if is_list else isinstance(value, str)):
+                wanted = "a list of strings" if is_list else "a string"
+                raise KdumpInitrdError(f"{file}: {name}.{key}: {wanted} is wanted")
+    for name in lists:
+        section = table.get(name, {})
+        if not isinstance(section, dict) or not all(map(_is_list_of_words, section.values())):
+            raise KdumpInitrdError(f"{file}: {name}: lists of strings are wanted")
+
+
+def _known_keys(file: Path, prefix: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(known)}"
+            raise KdumpInitrdError(f"{file}: {prefix}{key}: unknown key", hint=hint)
+
+
+def _is_list_of_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ELF files: what they need, and where the loader finds it in a root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from ..errors import KdumpInitrdError
+from ..log import get_logger
+from .rooted import resolve
+from .searchpath import Machine, SearchPath, machine_named
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Elf:
+    """The header, the program interpreter and the dynamic section of one file.
+
+    ``machine`` is e_machine without "EM_", in lower case ("x86_64"); ``bits`` 32 or 64; ``type``
+    e_type without "ET_" ("DYN", "EXEC", "REL"). ``rpath`` and ``runpath`` are split at colons.
+    """
+
+    machine: str
+    bits: int
+    little_endian: bool
+    type: str
+    interpreter: str | None = None
+    soname: str | None = None
+    needed: tuple[str, ...] = ()
+    rpath: tuple[str, ...] = ()
+    runpath: tuple[str, ...] = ()
+
+    @property
+    def architecture(self) -> Machine:
+        """What the loader must be of to load it."""
+        return machine_named(self.machine, bits=self.bits, little_endian=self.little_endian)
+
+
+@dataclass(frozen=True)
+class Library:
+    """A file that must be in the image: at ``dest``, a copy of the host's ``source``."""
+
+    dest: PurePosixPath
+    source: Path
+    why: str
+
+
+@dataclass(frozen=True)
+class Script:
+    """A program that is no ELF file: the path after its ``#!``, and the rest of that line."""
+
+    source: Path
+    interpreter: str
+    argument: str
+
+
+@dataclass(frozen=True)
+class Closure:
+    """What a set of programs needs beside itself.
+
+    ``libraries`` are sorted by destination, loaders among them. ``extra_dirs`` are absolute
+    folders of libraries that the loader finds only through the root's ld.so.cache: an image
+    without that needs them in LD_LIBRARY_PATH, in this order. ``scripts`` are the paths that are
+    scripts; what they need is not looked at.
+    """
+
+    libraries: tuple[Library, ...]
+    extra_dirs: tuple[PurePosixPath, ...]
+    scripts: tuple[Script, ...]
+
+
+@dataclass(frozen=True)
+class _Object:
+    # A loaded file: at `dest` in the root, loaded because `parent` needs it.
+    dest: PurePosixPath
+    elf: Elf
+    parent: _Object | None
+
+    def chain(self) -> Iterator[_Object]:
+        here: _Object | None = self
+        while here is not None:
+            yield here
+            here = here.parent
+
+
+def read_elf(path: Path) -> Elf:
+    """Read the file; raises KdumpInitrdError when it cannot be read or is no sound ELF file."""
+    try:
+        with path.open("rb") as file:
+            return _parse(file)
+    except OSError as error:
+        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
+    except Exception as error:  # pyelftools raises whatever its parser stumbles over
+        raise KdumpInitrdError(f"{path}: no ELF file that can be read: {error}") from error
+
+
+def closure(paths: Iterable[Path], *, root: Path) -> Closure:
+    """Return what the programs, libraries and scripts at ``paths``, below ``root``, need.
+
+    Each path is taken for a process of its own and searched for as its loader would with an
+    empty environment: ld.so(8) for glibc, ldso/dynlink.c for musl. Nothing is executed.
+
+    The subfolders glibc-hwcaps are passed over: the library beside them runs on every processor
+    of the architecture, and an image is not for one processor.
+
+    Raises KdumpInitrdError for a library that is missing or there for another architecture only,
+    and for a path that is neither an ELF file nor a script.
+    """
+    search = _Closer(root)
+    scripts, files = [], []
+    for path in paths:
+        if not path.is_relative_to(root):
+            raise KdumpInitrdError(f"{path}: not in the root {root}")
+        script = _read_script(path)
+        if script is not None:
+            scripts.append(script)
+        else:
+            files.append((path, read_elf(path)))
+    # Programs first: a plug-in, which names no loader, finds theirs loaded.
+    for path, elf in sorted(files, key=lambda each: each[1].interpreter is None):
+        search.add(path, elf)
+    libraries = tuple(search.libraries[dest] for dest in sorted(search.libraries))
+    return Closure(libraries, tuple(search.extra_dirs), tuple(scripts))
+
+
+def opened(name: str, *, by: Path, root: Path) -> Closure | None:
+    """Return the library that the program ``by`` would get from dlopen(``name``), and its needs.
+
+    None stands for no such library. What ``by`` itself needs is not in it.
+    """
+    search = _Closer(root)
+    if not search.open(name, by):
+        return None
+    libraries = tuple(search.libraries[dest] for dest in sorted(search.libraries))
+    return Closure(libraries, tuple(search.extra_dirs), ())
+
+
+class _Closer:
+    """Collects libraries; files are parsed once, however many programs need them."""
+
+    def __init__(self, root: Path) -> None:
+        self.libraries: dict[PurePosixPath, Library] = {}
+        self.extra_dirs: dict[PurePosixPath, None] = {}
+        self._root = root
+        self._path = SearchPath(root)
+        self._parsed: dict[Path, Elf | None] = {}
+        self._loaders: dict[Machine, set[str]] = {}
+
+    def add(self, path: Path, elf: Elf) -> None:
+        """Add what one program or library needs."""
+        machine = elf.architecture
+        program = _Object(self._real(path), elf, None)
+        loaded = {elf.soname or path.name}
+        if elf.interpreter is not None:
+            self._add_loader(program, elf.interpreter)
+        loaded |= self._loaders.setdefault(machine, set())
+        self._follow(program, loaded)
+
+    def open(self, name: str, user: Path) -> bool:
+        """Add the library that the program ``user`` gets from dlopen(), if there is one."""
+        elf = read_elf(user)
+        program = _Object(self._real(user), elf, None)
+        try:
+            found = self._find(name, program, elf.architecture, _is_musl(elf))
+        except KdumpInitrdError:
+            return False
+        loaded = self._loaders.get(elf.architecture, set())
+        self._follow(found, {name, found.elf.soname or name} | loaded)
+        return True
+
+    def _follow(self, first: _Object, loaded: set[str]) -> None:
+        musl = _is_musl(first.elf)
+        queue = [first]
+        while queue:
+            needer = queue.pop(0)
+            for name in needer.elf.needed:
+                if name in loaded or (musl and _is_musl_own(name)):
+                    continue
+                loaded.add(name)
+                found = self._find(name, needer, first.elf.architecture, musl)
+                loaded.add(found.elf.soname or name)
+                queue.append(found)
+
+    def _real(self, path: Path) -> PurePosixPath:
+        # The kernel tells a program's $ORIGIN from its path without links.
+        inside = PurePosixPath("/", path.relative_to(self._root).as_posix())
+        resolved = resolve(inside, root=self._root)
+        return PurePosixPath("/", (resolved or path).relative_to(self._root).as_posix())
+
+    def _add_loader(self, program: _Object, interpreter: str) -> None:
+        source = resolve(interpreter, root=self._root)
+        if source is None or not source.is_file():
+            raise KdumpInitrdError(
+                f"{interpreter}: loader not found, needed by {program.dest}",
+                hint="install the C library of that program's architecture",
+            )
+        self._take(PurePosixPath(interpreter), source, program)
+        elf = self._parse(source)
+        name = elf.soname if elf is not None else None
+        names = self._loaders.setdefault(program.elf.architecture, set())
+        names.add(name or PurePosixPath(interpreter).name)
+
+    def _find(self, name: str, needer: _Object, machine: Machine, musl: bool) -> _Object:
+        wrong: list[str] = []
+        for folder, is_extra in self._folders(name, needer, machine, musl):
+            source = self._path.file_in(folder, PurePosixPath(name).name)
+            elf = self._parse(source) if source is not None else None
+            if source is None or elf is None:
+                continue
+            if elf.architecture != machine:
+                wrong.append(f"{folder / PurePosixPath(name).name} is for {elf.machine}")
+                continue
+            dest = self._path.plain(folder) / PurePosixPath(name).name
+            self._take(dest, source, needer)
+            if is_extra:
+                self.extra_dirs.setdefault(dest.parent)
+            return _Object(dest, elf, needer)
+        what = f"{name}: library not found" if not wrong else f"{name}: wrong architecture"
+        raise KdumpInitrdError(
+            f"{what}, needed by {needer.dest} ({machine.name})",
+            hint="; ".join(wrong) or f"install the package of {self._root} that has it",
+        )
+
+    def _folders(
+        self, name: str, needer: _Object, machine: Machine, musl: bool
+    ) -> Iterator[tuple[PurePosixPath, bool]]:
+        """Yield where the loader looks, in order, and whether only its cache knows the folder."""
+        origin, elf = needer.dest.parent, needer.elf
+        if "/" in name:
+            for path in machine.expand(name, origin):
+                yield path.parent, False
+            return
+        if musl:
+            # To musl, RPATH and RUNPATH are the same, and both are inherited.
+            inherited = [(each.dest.parent, each.elf.runpath or each.elf.rpath)
+                         for each in needer.chain()]  # fmt: skip
+        elif elf.runpath:
+            inherited = [(origin, elf.runpath)]
+        else:
+            inherited = [(each.dest.parent, each.elf.rpath)
+                         for each in needer.chain() if not each.elf.runpath]  # fmt: skip
+        for base, words in inherited:
+            for word in words:
+                for folder in machine.expand(word, base):
+                    yield folder, False
+        yield from self._path.folders(machine, musl=musl)
+
+    def _parse(self, source: Path) -> Elf | None:
+        # A linker script or a text file by the name of a library is no candidate.
+        if source not in self._parsed:
+            try:
+                self._parsed[source] = read_elf(source)
+            except KdumpInitrdError:
+                self._parsed[source] = None
+        return self._parsed[source]
+
+    def _take(self, dest: PurePosixPath, source: Path, needer: _Object) -> None:
+        inside = dest.relative_to("/")
+        if inside not in self.libraries:
+            why = f"needed by {needer.dest.relative_to('/')}"
+            self.libraries[inside] = Library(inside, source, why)
+            logger.debug("%s: %s", inside, why)
+
+
+def _read_script(path: Path) -> Script | None:
+    try:
+        with path.open("rb") as file:
+            line = file.readline(256)
+    except OSError as error:
+        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
+    if not line.startswith(b"#!"):
+        return None
+    words = line[2:].decode(errors="replace").split(None, 1)
+    return Script(path, words[0] if words else "", words[1].strip() if len(words) > 1 else "")
+
+
+def _is_musl(elf: Elf) -> bool:
+    if elf.interpreter is not None:
+        return PurePosixPath(elf.interpreter).name.startswith("ld-musl-")
+    return any(name.startswith("libc.musl-") or name == "libc.so" for name in elf.needed)
+
+
+def _is_musl_own(name: str) -> bool:
+    # musl's loader is these libraries itself (ldso/dynlink.c, load_library).
+    own = ("c", "pthread", "rt", "m", "dl", "util", "xnet")
+    return name.startswith(tuple(f"lib{each}." for each in own))
+
+
+def _parse(file: BinaryIO) -> Elf:
+    # Imported here: what it costs is paid when there is something to read.
+    from elftools.elf.dynamic import DynamicSegment
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.segments import InterpSegment
+
+    image = ELFFile(file)
+    interpreter: str | None = None
+    found: dict[str, list[str]] = {"needed": [], "rpath": [], "runpath": [], "soname": []}
+    for segment in image.iter_segments():
+        if isinstance(segment, InterpSegment):
+            interpreter = str(segment.get_interp_name())
+        elif isinstance(segment, DynamicSegment):
+            for tag in segment.iter_tags():
+                # pyelftools invents an attribute for each of these tags.
+                name = str(tag.entry.d_tag).replace("DT_", "").lower()
+                if name in found:
+                    found[name].append(str(getattr(tag, name)))
+    return Elf(
+        machine=str(image["e_machine"]).replace("EM_", "").lower(),
+        bits=int(image.elfclass),
+        little_endian=bool(image.little_endian),
+        type=str(image["e_type"]).replace("ET_", ""),
+        interpreter=interpreter,
+        soname=found["soname"][0] if found["soname"] else None,
+        needed=tuple(found["needed"]),
+        rpath=_split(found["rpath"]),
+        runpath=_split(found["runpath"]),
+    )
+
+
+def _split(paths: list[str]) -> tuple[str, ...]:
+    return tuple(word for path in paths for word in path.split(":") if word)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kernel release of a root: its image, its modules directory, its configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import KdumpInitrdError
+from ..log import get_logger
+from .distro import Kernel as Layout
+
+logger = get_logger(__name__)
+
+#: What a capture kernel cannot do without.
+_REQUIRED = ("CONFIG_CRASH_DUMP", "CONFIG_PROC_VMCORE")
+
+
+@dataclass(frozen=True)
+class KernelRelease:
+    """One installed kernel.
+
+    ``image`` is None where the root has none (it is not needed to build a capture initrd).
+    ``config`` maps CONFIG_ names to "y", "m", "n" or a value; it is empty where the root has none.
+    """
+
+    release: str
+    image: Path | None
+    modules: Path
+    config: Mapping[str, str]
+
+    def builds_in(self, option: str) -> bool:
+        """Tell whether ``option`` is built in, as far as the configuration is known."""
+        return self.config.get(option) == "y"
+
+
+def find(release: str, *, root: Path, layout: Layout) -> KernelRelease:
+    """Return the kernel ``release`` of ``root``; raises KdumpInitrdError when it is not there."""
+    present = releases(root=root, layout=layout)
+    modules = first(layout.modules, root=root, release=release)
+    if modules is None:
+        image = first(layout.image, root=root, release=release)
+        if image is not None:
+            raise KdumpInitrdError(
+                f"{release}: no modules directory for {image}",
+                hint=f"install the modules of {release} under {root / 'lib/modules'}",
+            )
+        there = ", ".join(present) or "none"
+        raise KdumpInitrdError(f"{release}: no such kernel in {root}", hint=f"present: {there}")
+    config = first(layout.config, root=root, release=release)
+    return KernelRelease(
+        release=release,
+        image=first(layout.image, root=root, release=release),
+        modules=modules,
+        config=_read_config(config) if config else {},
+    )
+
+
+def releases(*, root: Path, layout: Layout) -> list[str]:
+    """Return the kernel releases that have modules in ``root``, oldest first."""
+    folders = {(root / pattern).parent for pattern in layout.modules}
+    names = {
+        entry.name
+        for folder in folders
+        if folder.is_dir()
+        for entry in folder.iterdir()
+        if entry.is_dir()
+    }
+    return sorted(names, key=version_key)
+
+
+def version_key(release: str) -> list[tuple[int, int, str]]:
+    """Return a sort key that puts 6.9 before 6.10."""
+    return [(int(w), 0, "") if w.isdigit() else (-1, 0, w) for w in re.split(r"(\d+)", release)]
+
+
+def check_capture_options(kernel: KernelRelease) -> None:
+    """Refuse a kernel that cannot be a capture kernel; warn when nobody can tell.
+
+    Raises KdumpInitrdError when its configuration says no.
+    """
+    if not kernel.config:
+        logger.warning(
+            "%s: no configuration found: cannot tell whether it has %s",
+            kernel.release,
+            " and ".join(_REQUIRED),
+        )
+        return
+    for option in _REQUIRED:
+        if kernel.config.get(option) != "y":
+            raise KdumpInitrdError(
+                f"{kernel.release}: built without {option}: it cannot be a capture kernel",
+                hint="use another kernel release",
+            )
+
+
+def first(patterns: Sequence[str], *, root: Path, release: str) -> Path | None:
+    """Return the first path of ``patterns`` that exists in ``root``, or None."""
+    for pattern in patterns:
+        path = root / pattern.format(release=release)
+        if path.exists():
+            return path
+    return None
+
+
+def _read_config(path: Path) -> dict[str, str]:
+    options: dict[str, str] = {}
+    unset = re.compile(r"# (CONFIG_\w+) is not set")
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
+    for line in text.splitlines():
+        if line.startswith("CONFIG_"):
+            name, _, value = line.partition("=")
+            options[name] = value.strip('"')
+        elif match := unset.match(line):
+            options[match.group(1)] = "n"
+    return options

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The closure of kernel modules in load order, and the firmware they name: kmod's own tools ask."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..errors import KdumpInitrdError
+from ..log import get_logger
+from ..run import run
+from .kernel import KernelRelease
+
+logger = get_logger(__name__)
+
+_TIMEOUT = 60.0
+_CONFIG_DIRS = ("etc/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
+_COMPRESSED = (".xz", ".zst", ".gz")
+#: What depmod takes from a kernel's build; the rest of modules.* it makes.
+_DEPMOD_READS = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Modules (names or aliases) that somebody wants, and why.
+
+    A ``required`` wish must be met for every name, by a module or by the kernel itself.
+    """
+
+    names: tuple[str, ...]
+    why: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class KernelModule:
+    """A module to load: its uncompressed place in the image, its file, its parameters in a line."""
+
+    name: str
+    dest: PurePosixPath
+    source: Path
+    parameters: str
+    why: str
+
+    def content(self) -> bytes:
+        """Return the module's bytes, unpacked: busybox's insmod knows no compression."""
+        return unpacked(self.source)
+
+
+def canonical(name: str) -> str:
+    """Return the one spelling of a module name (kmod treats ``-`` and ``_`` alike)."""
+    return name.replace("-", "_")
+
+
+def closure(
+    wishes: Iterable[Wish], *, kernel: KernelRelease, root: Path, omit: Iterable[str] = ()
+) -> tuple[KernelModule, ...]:
+    """Return the modules that meet ``wishes``, each once, in load order.
+
+    Soft dependencies are followed, built-in modules left out, ``omit`` left out with a warning
+    where something wanted depends on it. Raises KdumpInitrdError for a required name that is
+    neither a module nor built in.
+    """
+    omitted = {canonical(name) for name in omit}
+    found: dict[str, KernelModule] = {}
+    with tempfile.TemporaryDirectory(prefix="kdump-initrd-") as scratch:
+        index = _Index(kernel, root, Path(scratch))
+        for wish in wishes:
+            names = [name for name in wish.names if canonical(name) not in omitted]
+            if not names:
+                continue
+            for module in index.show_depends(names, wish):
+                if module.name in omitted:
+                    logger.warning("%s is omitted, but needed: %s", module.name, wish.why)
+                    continue
+                found.setdefault(module.name, module)
+    return tuple(found.values())
+
+
+class _Index:
+    """modprobe's view of one kernel's modules, without anything of the root being run."""
+
+    def __init__(self, kernel: KernelRelease, root: Path, scratch: Path) -> None:
+        self._kernel = kernel
+        self._root = root
+        # modprobe wants the folder above lib/modules; where /lib is a link, /usr is that folder.
+        self._base = kernel.modules.parents[2]
+        if not (kernel.modules / "modules.dep.bin").exists():
+            self._base = _index_in(scratch, kernel)
+        self._config = [root / name for name in _CONFIG_DIRS if (root / name).is_dir()]
+        if not self._config:
+            empty = scratch / "modprobe.d"
+            empty.mkdir(exist_ok=True)
+            self._config = [empty]
+
+    def show_depends(self, names: Sequence[str], wish: Wish) -> list[KernelModule]:
+        """Ask modprobe what ``names`` need, dependencies first."""
+        argv: list[str | Path] = ["modprobe", "--dirname", self._base, "-S", self._kernel.release]
+        for folder in self._config:
+            argv += ["--config", folder]
+        argv += ["--all", "--ignore-install", "--show-depends", "--", *names]
+        result = run(argv, timeout=_TIMEOUT, check=False)
+        lines = result.stdout.decode(errors="replace").splitlines()
+        if wish.required:
+            self._insist(names, result.stderr, wish)
+        return self._parse(lines, names, wish)
+
+    def _parse(self, lines: Sequence[str], names: Sequence[str], wish: Wish) -> list[KernelModule]:
+        modules = []
+        wanted = {canonical(name) for name in names}
+        for line in lines:
+            verb, _, rest = line.strip().partition(" ")
+            if verb == "insmod":  # the others are "builtin NAME"
+                path, _, parameters = rest.partition(" ")
+                source = self._source(Path(path))
+                name = canonical(source.name.partition(".ko")[0])
+                why = wish.why if name in wanted else f"dependency: {wish.why}"
+                modules.append(
+                    KernelModule(name, self._dest(source), source, parameters.strip(), why)
+                )
+        return modules
+
+    def _source(self, path: Path) -> Path:
+        """Map a path below the index's base to the kernel's own folder."""
+        relative = path.relative_to(self._base / "lib/modules" / self._kernel.release)
+        source = self._kernel.modules / relative
+        return source if source.exists() else source.with_name(f"{source.name}.gz")
+
+    def _dest(self, source: Path) -> PurePosixPath:
+        relative = PurePosixPath(source.relative_to(self._kernel.modules).as_posix())
+        if relative.suffix in _COMPRESSED:
+            relative = relative.with_suffix("")
+        return PurePosixPath("usr/lib/modules", self._kernel.release) / relative
+
+    def _insist(self, names: Sequence[str], stderr: str, wish: Wish) -> None:
+        for name in names:
+            if f"Module {name} not found" in stderr:
+                raise KdumpInitrdError(
+                    f"{name}: neither a module of kernel {self._kernel.release} nor built in",
+                    hint=f"needed: {wish.why}",
+                )
+
+
+def firmware(
+    modules: Sequence[KernelModule], *, root: Path, layout: Sequence[str], release: str
+) -> tuple[tuple[PurePosixPath, Path, str], ...]:
+    """Return (place in the image, file, reason) of each firmware that ``modules`` name.
+
+    What the root does not have is left out: most drivers name many that no machine needs.
+    """
+    if not modules:
+        return ()
+    found: dict[PurePosixPath, tuple[PurePosixPath, Path, str]] = {}
+    by_source = {str(module.source): module.name for module in modules}
+    result = run(["modinfo", *by_source], timeout=_TIMEOUT, check=False)
+    name = ""
+    for line in result.stdout.decode(errors="replace").splitlines():
+        field, _, value = (word.strip() for word in line.partition(":"))
+        if field == "filename":
+            name = by_source.get(value, "a module")
+        elif field == "firmware":
+            source = _firmware_file(value, root=root, layout=layout, release=release)
+            if source is not None:
+                dest = PurePosixPath("usr/lib/firmware", value)
+                found.setdefault(dest, (dest, source, f"firmware of {name}"))
+    return tuple(found.values())
+
+
+def _firmware_file(name: str, *, root: Path, layout: Sequence[str], release: str) -> Path | None:
+    if ".." in PurePosixPath(name).parts:
+        return None
+    # The kernel's own search order: drivers/base/firmware_loader/main.c, fw_path.
+    for folder in layout:
+        for base in (f"updates/{release}", "updates", release, ""):
+            for suffix in ("", *_COMPRESSED):
+                path = root / folder / base / f"{name}{suffix}"
+                if path.is_file():
+                    return path
+    return None
+
+
+def unpacked(source: Path) -> bytes:
+    """Return the bytes of ``source``, unpacked if its name says that it is compressed."""
+    try:
+        if source.suffix == ".xz":
+            return lzma.decompress(source.read_bytes())
+        if source.suffix == ".gz":
+            return gzip.decompress(source.read_bytes())
+        if source.suffix == ".zst":
+            return run(["zstd", "--decompress", "--stdout", source], timeout=_TIMEOUT).stdout
+        return source.read_bytes()
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise KdumpInitrdError(f"{source}: cannot be read: {error}") from error
+
+
+def _index_in(scratch: Path, kernel: KernelRelease) -> Path:
+    """Index a kernel without modules.dep.bin in a scratch folder, and return its base.
+
+    depmod has no folder for its output, so it gets a tree of links to the modules. Debian's
+    knows no gzip: such modules lie there unpacked.
+    """
+    folder = scratch / "index/lib/modules" / kernel.release
+    for source in kernel.modules.rglob("*"):
+        name = source.relative_to(kernel.modules)
+        if source.is_dir() or (name.name.startswith("modules.") and name.name not in _DEPMOD_READS):
+            continue
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.suffix == ".gz":
+            (folder / name).with_suffix("").write_bytes(unpacked(source))
+        else:
+            (folder / name).symlink_to(source.resolve())
+    folder.mkdir(parents=True, exist_ok=True)
+    run(["depmod", "--basedir", scratch / "index", kernel.release], timeout=_TIMEOUT)
+    return scratch / "index"

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tiny Python of the image: an interpreter and no more than what the saver imports."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..errors import KdumpInitrdError
+from ..log import get_logger
+from ..saver.stdlib import MODULES
+from .bytecode import Unit, translate
+from .elf import Closure, Library, closure
+from .interpreter import Interpreter, find_interpreter
+
+logger = get_logger(__name__)
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+#: What the interpreter imports before the first statement of ours (Lib/encodings, and
+#: Python/pylifecycle.c): the encodings are looked up by name, no import statement tells of them.
+_START = ("abc", "codecs", "encodings", "encodings.aliases", "encodings.ascii",
+          "encodings.latin_1", "encodings.utf_8", "io")  # fmt: skip
+#: What `-S` leaves out, and what os puts into sys.modules itself.
+_LEFT_OUT = frozenset({"site", "os.path"})
+#: Frozen into the interpreter since Python 3.11 (Python/frozen.c), so never read from files.
+_FROZEN = frozenset({"_collections_abc", "abc", "codecs", "genericpath", "io", "os", "posixpath",
+                     "stat"})  # fmt: skip
+#: The earliest time a zip archive can hold.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module of the zip: ``member`` is its path there without the suffix."""
+
+    name: str
+    member: str
+    source: Path
+    unit: Unit
+
+
+@dataclass(frozen=True)
+class PythonRuntime:
+    """All that the saver needs to run in an image.
+
+    ``extensions`` are extension modules, at the paths they have in the root; their folder,
+    ``extension_dir`` (absolute), and the zip belong into PYTHONPATH. ``libraries`` are those of
+    the interpreter and the extensions.
+    """
+
+    interpreter: Interpreter
+    modules: tuple[Module, ...]
+    extensions: tuple[Library, ...]
+    extension_dir: PurePosixPath
+    libraries: Closure
+
+    @property
+    def precompiled(self) -> bool:
+        """Whether the running Python's bytecode is the interpreter's."""
+        return self.interpreter.version == sys.version_info[:2] and _is_cpython()
+
+
+def find_python(root: Path, *, python: Path | None = None) -> PythonRuntime:
+    """Look at the root's Python, or at ``python``, and what the saver needs of it.
+
+    ``python`` is a path below ``root`` or, if it is not, a path as the root sees it. Nothing is
+    executed. Raises KdumpInitrdError when there is no Python, when it is older than 3.9, a
+    script, or without a module that the saver needs, ctypes first of all.
+    """
+    interpreter = find_interpreter(root, python=python)
+    scan = _Scan(interpreter)
+    for name in (*_START, *MODULES, _PACKAGE.name):
+        scan.add(name, needer="the saver")
+    for path in sorted((_PACKAGE / "saver").rglob("*.py")):
+        scan.add(_saver_module(path), needer="the saver")
+    extensions = tuple(scan.extensions[name] for name in sorted(scan.extensions))
+    libraries = closure([interpreter.source, *(each.source for each in extensions)], root=root)
+    _check_built_in(interpreter, scan.built_in, libraries)
+    frozen = _FROZEN if interpreter.version >= (3, 11) else frozenset()
+    modules = tuple(scan.modules[name] for name in sorted(scan.modules.keys() - frozen))
+    folder = interpreter.dynload.relative_to(root)
+    return PythonRuntime(
+        interpreter, modules, extensions, PurePosixPath("/", folder.as_posix()), libraries
+    )
+
+
+def stdlib_zip(runtime: PythonRuntime) -> bytes:
+    """Return the zip archive of the modules: stored, the same bytes for the same modules.
+
+    It holds the saver's package too. Where the running Python is of the interpreter's version
+    the modules are compiled, without docstrings and assertions; else they are sources, which
+    cost seconds to compile when a machine is down.
+    """
+    if not runtime.precompiled:
+        logger.warning(
+            "python %d.%d of the image is not the one that runs this (%d.%d): "
+            "the saver is not compiled in advance and starts more slowly",
+            *runtime.interpreter.version,
+            *sys.version_info[:2],
+        )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for module in runtime.modules:
+            suffix = ".pyc" if runtime.precompiled else ".py"
+            info = zipfile.ZipInfo(module.member + suffix, _EPOCH)
+            info.create_system = 3
+            info.external_attr = 0o100644 << 16
+            body = module.unit.pyc if runtime.precompiled else module.source.read_bytes()
+            archive.writestr(info, body)
+    return buffer.getvalue()
+
+
+class _Scan:
+    """The modules that are imported, directly or not, from names to files."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.modules: dict[str, Module] = {}
+        self.extensions: dict[str, Library] = {}
+        self.built_in: dict[str, str] = {}
+        self._python = interpreter
+
+    def add(self, name: str, *, needer: str, optional: bool = False) -> None:
+        """Add a module and all that it imports; a name that is no file is taken for built in."""
+        if name in self.modules or name in self.extensions or name in _LEFT_OUT:
+            return
+        found = self._file_of(name)
+        if found is not None:
+            self._add_source(name, *found)
+        elif "." not in name:
+            self._add_extension(name, needer, optional)
+        elif not optional:
+            raise self._missing(name, needer)
+
+    def _add_source(self, name: str, source: Path, package: bool) -> None:
+        try:
+            unit = translate(source.read_bytes(), name=name, package=package)
+        except OSError as error:
+            raise KdumpInitrdError(f"{source}: {error.strerror}") from error
+        member = name.replace(".", "/") + ("/__init__" if package else "")
+        self.modules[name] = Module(name, member, source, unit)
+        for each in unit.imports:
+            self.add(each.name, needer=name, optional=each.optional)
+
+    def _add_extension(self, name: str, needer: str, optional: bool) -> None:
+        source = self._python.extension(name)
+        if source is None:
+            if not optional:
+                self.built_in.setdefault(name, needer)
+        elif not optional:
+            # An accelerator that its module can do without is not worth its memory.
+            dest = PurePosixPath(source.relative_to(self._python.root).as_posix())
+            self.extensions[name] = Library(dest, source, f"Python module {name}, for {needer}")
+
+    def _file_of(self, name: str) -> tuple[Path, bool] | None:
+        top = _PACKAGE.parent if name.startswith(_PACKAGE.name) else self._python.stdlib
+        path = top.joinpath(*name.split("."))
+        for candidate, package in ((path / "__init__.py", True), (path.with_suffix(".py"), False)):
+            if candidate.is_file():
+                return candidate, package
+        return None
+
+    def _missing(self, name: str, needer: str) -> KdumpInitrdError:
+        return _no_module(self._python, name, needer)
+
+
+def _saver_module(path: Path) -> str:
+    parts = path.relative_to(_PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _check_built_in(interpreter: Interpreter, names: dict[str, str], libraries: Closure) -> None:
+    """Raise KdumpInitrdError for a name that is nowhere in the interpreter's module table."""
+    shared = [each.source for each in libraries.libraries if "libpython" in each.dest.name]
+    binaries = [path.read_bytes() for path in (interpreter.source, *shared)]
+    for name, needer in names.items():
+        # The table (PyImport_Inittab) points at the names. The linker may have joined a name to
+        # the end of a longer string, so what stands before it says nothing.
+        if not any(name.encode() + b"\0" in binary for binary in binaries):
+            raise _no_module(interpreter, name, needer)
+
+
+def _no_module(interpreter: Interpreter, name: str, needer: str) -> KdumpInitrdError:
+    what = re.sub(r"^_(?=ctypes)", "", name)
+    return KdumpInitrdError(
+        f"{interpreter.source}: Python without the module {what}, needed by {needer}",
+        hint="install the whole standard library (Debian: python3, not python3-minimal), "
+        "or choose another interpreter with --python",
+    )
+
+
+def _is_cpython() -> bool:
+    return sys.implementation.name == "cpython"
+
+
+def names_of(modules: Iterable[Module]) -> tuple[str, ...]:
+    """Return the names of modules, for people and for tests."""
+    return tuple(module.name for module in modules)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which pages of memory a core holds, and where: the union of its PT_LOADs."""
+
+from __future__ import annotations
+
+from .elfcore import ElfCore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    #: First page frame, pages, file offset of the first page; offset PIECES for a page that the
+    #: core holds in part only, or in pieces.
+    Extent = tuple[int, int, int]
+
+PIECES = -1
+
+
+class Extents:
+    """The pages of a core in ascending order, each once.
+
+    runs     list of Extent, not overlapping
+    pages    pages in all runs
+    end      the highest page frame + 1
+    missing  pages that the headers promise beyond the end of the file; they are in no run
+    """
+
+    def __init__(self, core: ElfCore, page_size: int) -> None:
+        self.missing = 0
+        self.runs: list[Extent] = []
+        wanted: list[Extent] = []
+        for part in core.loads:
+            size = min(part.filesz, max(0, core.window.size - part.offset))
+            self.missing += -(-part.filesz // page_size) - -(-size // page_size)
+            if size:
+                wanted += _pages(part.paddr, size, part.offset, page_size)
+        # At the same frame, whole pages come before one in pieces.
+        wanted.sort(key=lambda run: (run[0], run[2] == PIECES))
+        end = 0
+        for pfn, count, offset in wanted:
+            skip = max(0, end - pfn)
+            if skip < count:
+                self._add(pfn + skip, count - skip, offset, skip * page_size, page_size)
+                end = pfn + count
+        self.end = end
+        self.pages = sum([count for _, count, _ in self.runs])
+
+    def _add(self, pfn: int, count: int, offset: int, skip: int, page_size: int) -> None:
+        if offset != PIECES:
+            offset += skip
+            if self.runs:
+                before, pages, place = self.runs[-1]
+                joined = before + pages == pfn and place + pages * page_size == offset
+                if joined and place != PIECES:
+                    self.runs[-1] = (before, pages + count, place)
+                    return
+        self.runs.append((pfn, count, offset))
+
+
+def _pages(address: int, size: int, offset: int, page_size: int) -> list[Extent]:
+    # Whole pages of one PT_LOAD, and those at its ends that it covers in part.
+    found: list[Extent] = []
+    first = -(-address // page_size)
+    last = (address + size) // page_size
+    if address % page_size:
+        found.append((address // page_size, 1, PIECES))
+    if last > first:
+        found.append((first, last - first, offset + first * page_size - address))
+    if (address + size) % page_size and last >= first:
+        found.append((last, 1, PIECES))
+    return found
+
+
+def assemble(core: ElfCore, pfn: int, page_size: int) -> bytes:
+    """Return a page that is held in pieces; what the core does not hold of it is zeros.
+
+    Raises OSError.
+    """
+    page = bytearray(page_size)
+    start = pfn * page_size
+    for part in core.loads:
+        low = max(start, part.paddr)
+        high = min(start + page_size, part.paddr + part.filesz)
+        if low < high:
+            piece = core.window.read(part.offset + low - part.paddr, high - low)
+            page[low - start : low - start + len(piece)] = piece
+    return bytes(page)

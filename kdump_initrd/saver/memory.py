@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The crashed kernel's memory, whatever file it is read from."""
+
+from __future__ import annotations
+
+from .abi import Abi
+from .failure import SaverError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .notes import Notes
+
+
+class Memory:
+    """What the readers of cores and of finished dumps have in common.
+
+    abi is the dumped machine's, notes its ELF notes.
+    """
+
+    abi: Abi
+    notes: Notes
+
+    def read_physical(self, address: int, length: int) -> bytes:
+        """Return length bytes of physical memory; raises SaverError if not all are there."""
+        raise NotImplementedError
+
+    def read_virtual(self, address: int, length: int) -> bytes:
+        """Return length bytes of the kernel's memory; raises SaverError if not all are there."""
+        raise NotImplementedError
+
+    def read_long(self, address: int) -> int:
+        """Return the unsigned long at a kernel address; raises SaverError."""
+        return self.abi.long(self.read_virtual(address, self.abi.word))
+
+
+def absent(kind: str, address: int) -> SaverError:
+    """Return the error for an address that the file does not hold; kind: physical or virtual."""
+    return SaverError(f"{kind} address {address:#x} is not in the dump")

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The file that is saved, seen through one window of mapped memory at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from . import libc
+
+#: Bytes mapped at once: enough to make the cost of mapping small, with 8 KiB of page tables.
+SPAN = 4 << 20
+#: Bytes read at once where mapping fails.
+READ_SPAN = 128 << 10
+
+
+class Window:
+    """Read-only access to a file, by copies (read) or in place (view).
+
+    Mapping is fast, but bad memory or a bad disk then ends the process by SIGBUS, while read says
+    EIO. So a window is mapped only if the kernel can fault all of it in (libc.is_readable), and
+    is read in pieces otherwise. Tests inject faults by overriding _map and _fill.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Open the file; raises OSError."""
+        self.path = path
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.size = os.fstat(self.fd).st_size or os.lseek(self.fd, 0, os.SEEK_END)
+        self._granule = os.sysconf("SC_PAGE_SIZE")
+        self._mapped = (0, 0)
+        self._buffer: ctypes.Array[ctypes.c_char] | None = None
+        self._no_map = (0, 0)  # file offsets between which mapping is not tried again
+        self._bad = (0, 0)  # likewise, where reading goes unit by unit
+
+    def close(self) -> None:
+        """Unmap and close."""
+        self._unmap()
+        os.close(self.fd)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return up to length bytes at an offset, fewer at the end of the file; raises OSError."""
+        parts = []
+        length = min(length, self.size - offset)
+        while length > 0:
+            part = os.pread(self.fd, length, offset)
+            if not part:
+                break
+            parts.append(part)
+            offset += len(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def view(self, offset: int, length: int, unit: int) -> tuple[int, int]:
+        """Return the memory address of the bytes at an offset, and how many of them are there.
+
+        They are at most length and stay valid until the next call. None at all means that the
+        first unit bytes cannot be read.
+        """
+        self._unmap()
+        length = min(length, SPAN, self.size - offset)
+        if length <= 0:
+            return 0, 0
+        if not self._no_map[0] <= offset < self._no_map[1]:
+            skip = offset % self._granule
+            address = self._map(offset - skip, length + skip)
+            if address:
+                self._mapped = (address, length + skip)
+                return address + skip, length
+            self._no_map = (offset, offset + length)
+        return self._view_copy(offset, min(length, self._no_map[1] - offset), unit)
+
+    def _view_copy(self, offset: int, length: int, unit: int) -> tuple[int, int]:
+        size = max(READ_SPAN, unit)
+        if self._buffer is None or len(self._buffer) < size:
+            self._buffer = ctypes.create_string_buffer(size)
+        length = min(length, size)
+        if self._bad[0] <= offset < self._bad[1]:
+            length = min(length, unit)
+        try:
+            count = self._fill(memoryview(self._buffer)[:length], offset)
+        except OSError:
+            if length <= unit:
+                return 0, 0
+            self._bad = (offset, offset + length)
+            return self._view_copy(offset, unit, unit)
+        return ctypes.addressof(self._buffer), count
+
+    def _map(self, offset: int, length: int) -> int:
+        # The address of a mapping that can be touched without harm, or 0.
+        address = libc.map_file(self.fd, offset, length)
+        if address and not libc.is_readable(address, length):
+            libc.unmap(address, length)
+            return 0
+        return address
+
+    def _fill(self, buffer: memoryview, offset: int) -> int:
+        # Read the file into all of buffer; fewer bytes at the end of the file. Raises OSError.
+        done = 0
+        while done < len(buffer):
+            count = os.preadv(self.fd, [buffer[done:]], offset + done)
+            if count == 0:
+                break
+            done += count
+        return done
+
+    def _unmap(self) -> None:
+        address, length = self._mapped
+        if address:
+            libc.unmap(address, length)
+            self._mapped = (0, 0)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Profiles: os-release, inheritance, the schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.probe import distro
+from kdump_initrd.resources import search_path
+
+SHIPPED = search_path("distros", root=Path("/nonexistent"))
+
+
+@pytest.mark.parametrize("name", distro.known(SHIPPED))
+def test_every_shipped_profile_loads(name: str) -> None:
+    profile = distro.load(name, search_path=SHIPPED)
+    assert "panic=10" in profile.capture_cmdline("x86_64")
+    assert "{release}" in profile.kernel.capture_image
+    assert set(profile.hardware) == {
+        "virtio", "nvme", "ahci", "scsi", "xen", "hyperv", "vmware", "usb", "mmc"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "dump"),
+    [
+        ("debian", "boot/initrd.img-{release}-kdump", "dump.%Y%m%d%H%M"),
+        ("fedora", "boot/initramfs-{release}kdump.img", "vmcore"),
+        ("rhel", "boot/initramfs-{release}kdump.img", "vmcore"),
+        ("sles", "boot/initrd-{release}-kdump", "vmcore"),
+    ],
+)
+def test_names_are_the_distributions(name: str, image: str, dump: str) -> None:
+    profile = distro.load(name, search_path=SHIPPED)
+    assert (profile.kernel.capture_image, profile.dump.dump) == (image, dump)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("ID=debian\n", "debian"),
+        ('ID=ubuntu\nID_LIKE="debian"\n', "debian"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', "rhel"),
+        ("ID='opensuse-leap'\nID_LIKE='suse opensuse'\n", "suse"),
+        ("ID=plan9\n", "linux"),
+        ("# nothing\nID='unbalanced\n", "linux"),
+        ("", "linux"),
+    ],
+)
+def test_detected_from_os_release(tmp_path: Path, text: str, wanted: str) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text(text)
+    assert distro.detect(tmp_path, search_path=SHIPPED).id == wanted
+
+
+def test_unknown_id_lists_the_known() -> None:
+    with pytest.raises(KdumpInitrdError, match="beos: unknown distribution") as caught:
+        distro.load("beos", search_path=SHIPPED)
+    assert caught.value.hint is not None
+    assert "debian" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ('inherits = "linux"\nnmae = "X"', "nmae: unknown key", "did you mean name?"),
+        ('inherits = "linux"\n[dump]\ndirectry = "x"', "dump.directry", "dump.directory"),
+        ('inherits = "linux"\n[dump]\npath = 1', "dump.path: a string is wanted", None),
+        ('inherits = "linux"\n[tools]\nshell = "sh"', "tools.shell: a list of strings", None),
+        ('inherits = "linux"\n[hardware]\nnvme = "nvme"', "hardware: lists of strings", None),
+        ("[[", "broken.toml", None),
+        ('inherits = "broken"', "inherits from itself", None),
+    ],
+)
+def test_wrong_profile_is_refused(
+    tmp_path: Path, text: str, message: str, hint: str | None
+) -> None:
+    (tmp_path / "broken.toml").write_text(text)
+    with pytest.raises(KdumpInitrdError) as caught:
+        distro.load("broken", search_path=(tmp_path, *SHIPPED))
+    assert message in caught.value.message
+    if hint:
+        assert hint in str(caught.value.hint)
+
+
+def test_administrators_profile_comes_first(tmp_path: Path) -> None:
+    own = tmp_path / "etc/kdump-initrd/distros"
+    own.mkdir(parents=True)
+    (own / "debian.toml").write_text('inherits = "linux"\nname = "Mine"\n')
+    found = distro.load("debian", search_path=search_path("distros", root=tmp_path))
+    assert found.name == "Mine"

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Discovering hooks and reading their headers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.image import hooks
+from kdump_initrd.resources import search_path
+
+
+def write_hook(folder: Path, name: str, text: str = "#!/bin/sh\n", mode: int = 0o755) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def test_order_is_by_stage_then_name(tmp_path: Path) -> None:
+    for name in ("final/90-x", "save/50-b", "save/10-a", "pre-mount/99-z", "unknown/1-x"):
+        write_hook(tmp_path, name)
+    found = [hook.path for hook in hooks.discover([tmp_path])]
+    assert found == ["pre-mount/99-z", "save/10-a", "save/50-b", "final/90-x"]
+
+
+def test_first_folder_wins(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_hook(tmp_path / name, "save/10-x")
+    (found,) = hooks.discover([tmp_path / "b", tmp_path / "a"])
+    assert found.source == tmp_path / "b/save/10-x"
+
+
+def test_header(tmp_path: Path) -> None:
+    text = "#!/bin/sh\n# needs: a b\n# applets: c\n# timeout: 7\n\n# needs: not-any-more\n"
+    needs = hooks.read_needs(text, tmp_path)
+    assert (needs.commands, needs.applets, needs.timeout) == (("a", "b"), ("c",), 7)
+
+
+def test_wrong_timeout_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KdumpInitrdError, match="timeout: whole seconds are wanted, not 'soon'"):
+        hooks.read_needs("# timeout: soon\n", tmp_path)
+
+
+def test_hook_that_cannot_run_is_refused(tmp_path: Path) -> None:
+    write_hook(tmp_path, "save/10-x", mode=0o644)
+    with pytest.raises(KdumpInitrdError, match="10-x: not executable"):
+        hooks.discover([tmp_path])
+
+
+def test_shipped_stages() -> None:
+    found = hooks.discover(search_path("hooks", root=Path("/nonexistent")))
+    assert {hook.stage for hook in found} >= {"pre-mount", "mount", "save", "umount", "final"}
+    assert found[-1].path == "final/90-final-action"

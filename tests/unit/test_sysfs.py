@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The hardware of a block device, on fake sysfs trees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.probe import sysfs
+
+NVME = "devices/pci0000:00/0000:00:1d.0/0000:02:00.0/nvme/nvme0"
+SATA = "devices/pci0000:00/0000:00:17.0/ata1/host0/target0:0:0/0:0:0:0"
+
+
+class FakeSysfs:
+    """Builds what the walk reads: folders, attributes and links as the kernel lays them."""
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+
+    def write(self, path: str, text: str = "") -> None:
+        file = self.top / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{text}\n")
+
+    def link(self, path: str, target: str) -> None:
+        (self.top / target).mkdir(parents=True, exist_ok=True)
+        (self.top / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.top / path).symlink_to(self.top / target)
+
+    def disk(self, path: str, *partitions: str) -> None:
+        disk = Path(path).name
+        self.link(f"class/block/{disk}", path)
+        for name in partitions:
+            self.write(f"{path}/{name}/partition", "1")
+            self.link(f"class/block/{name}", f"{path}/{name}")
+
+    def device(self, path: str, alias: str, driver: str) -> None:
+        self.write(f"{path}/modalias", alias)
+        self.link(f"{path}/driver", f"bus/x/drivers/{driver}")
+        if not (self.top / f"bus/x/drivers/{driver}/module").exists():
+            self.link(f"bus/x/drivers/{driver}/module", f"module/{driver.replace('-', '_')}")
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> FakeSysfs:
+    fake = FakeSysfs(tmp_path)
+    fake.device("devices/pci0000:00/0000:00:1d.0", "pci:bridge", "pcieport")
+    fake.device("devices/pci0000:00/0000:00:1d.0/0000:02:00.0", "pci:nvme", "nvme")
+    fake.disk(f"{NVME}/nvme0n1", "nvme0n1p1", "nvme0n1p2")
+    fake.device("devices/pci0000:00/0000:00:17.0", "pci:ahci", "ahci")
+    fake.device(SATA, "scsi:t-0x00", "sd")
+    fake.disk(f"{SATA}/block/sda", "sda1")
+    return fake
+
+
+def test_partition_walks_to_the_bus(fake: FakeSysfs) -> None:
+    found = sysfs.hardware_of(Path("/dev/nvme0n1p2"), sysfs=fake.top)
+    assert found.modaliases == ("pci:nvme", "pci:bridge")
+    assert found.drivers == ("nvme", "pcieport")
+    assert found.layers == ()
+
+
+def test_whole_scsi_disk(fake: FakeSysfs) -> None:
+    found = sysfs.hardware_of(Path("/dev/sda"), sysfs=fake.top)
+    assert found.modaliases == ("scsi:t-0x00", "pci:ahci")
+    assert found.drivers == ("sd", "ahci")
+
+
+def test_lvm_over_md_reaches_every_disk_once(fake: FakeSysfs) -> None:
+    fake.disk("devices/virtual/block/md0")
+    fake.write("devices/virtual/block/md0/md/level", "raid1")
+    for part, disk in (("nvme0n1p1", f"{NVME}/nvme0n1"), ("sda1", f"{SATA}/block/sda")):
+        fake.link(f"devices/virtual/block/md0/slaves/{part}", f"{disk}/{part}")
+    fake.disk("devices/virtual/block/dm-0")
+    fake.write("devices/virtual/block/dm-0/dm/uuid", "LVM-abcdef")
+    fake.link("devices/virtual/block/dm-0/slaves/md0", "devices/virtual/block/md0")
+    found = sysfs.hardware_of(Path("/dev/dm-0"), sysfs=fake.top)
+    assert found.layers == ("lvm", "md")
+    assert set(found.modaliases) == {
+        "md-raid1", "pci:nvme", "pci:bridge", "scsi:t-0x00", "pci:ahci"
+    }  # fmt: skip
+    assert {"dm_mod", "md_mod", "nvme", "ahci"} <= set(found.drivers)
+
+
+@pytest.mark.parametrize(
+    ("uuid", "layer"), [("CRYPT-LUKS2-x", "crypt"), ("mpath-36", "mpath"), ("", "dm")]
+)
+def test_other_mappings_are_named(fake: FakeSysfs, uuid: str, layer: str) -> None:
+    fake.disk("devices/virtual/block/dm-1")
+    fake.write("devices/virtual/block/dm-1/dm/uuid", uuid)
+    assert sysfs.hardware_of(Path("/dev/dm-1"), sysfs=fake.top).layers == (layer,)
+
+
+def test_loop_of_slaves_ends(fake: FakeSysfs) -> None:
+    for a, b in (("dm-2", "dm-3"), ("dm-3", "dm-2")):
+        fake.disk(f"devices/virtual/block/{a}")
+        fake.link(f"devices/virtual/block/{a}/slaves/{b}", f"devices/virtual/block/{b}")
+    assert sysfs.hardware_of(Path("/dev/dm-2"), sysfs=fake.top).modaliases == ()
+
+
+def test_unknown_device_is_an_error(fake: FakeSysfs) -> None:
+    with pytest.raises(KdumpInitrdError, match="/dev/sdz: not known to") as caught:
+        sysfs.hardware_of(Path("/dev/sdz"), sysfs=fake.top)
+    assert caught.value.hint == "build with --hardware generic"
+
+
+def test_only_ticking_watchdogs(fake: FakeSysfs) -> None:
+    for name, state, driver in (
+        ("watchdog0", "active", "iTCO_wdt"),
+        ("watchdog1", "inactive", "ipmi_watchdog"),
+        ("watchdog2", "active", "softdog"),
+    ):
+        fake.device(f"devices/platform/{name}", f"platform:{name}", driver)
+        fake.write(f"devices/platform/{name}/watchdog/{name}/state", state)
+        fake.link(f"devices/platform/{name}/watchdog/{name}/device", f"devices/platform/{name}")
+        fake.link(f"class/watchdog/{name}", f"devices/platform/{name}/watchdog/{name}")
+    assert sysfs.running_watchdogs(sysfs=fake.top) == ("iTCO_wdt",)

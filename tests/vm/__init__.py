@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tests that crash a real kernel in QEMU and read its dump back."""

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The floor: the least capture initrd there can be, busybox and makedumpfile and no more."""
+
+from __future__ import annotations
+
+import lzma
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdump_initrd.run import run
+
+from .archive import Archive
+from .kernels import Kernel
+from .tools import tool
+
+#: The prefix of the floor's console lines, as "kdump-initrd" is the product's.
+SPEAKER = "floor"
+#: The capture kernel's command line for it.
+COMMAND_LINE = (
+    "irqpoll nr_cpus=1 reset_devices panic=10 cgroup_disable=memory mce=off numa=off console=ttyS0"
+)
+#: Name of the dump on the disk.
+DUMP = "/dump"
+
+_APPLETS = ("sh", "mount", "umount", "mkdir", "insmod", "sync", "echo", "sleep", "reboot", "tail")
+_KMODS = ("virtio_pci", "virtio_blk", "ext4")
+_INIT = """\
+#!/bin/sh
+export PATH=/bin
+mkdir -p /proc /sys /dev /tmp /mnt
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+say() {{ echo "<2>floor: $*" > /dev/kmsg; }}
+say capturing
+for kmod in {kmods}; do
+    insmod "/kmods/$kmod" 2>/dev/null
+done
+mount -t ext4 /dev/vda /mnt || say "cannot mount /dev/vda"
+if makedumpfile --message-level 4 -l -d {level} /proc/vmcore /mnt{dump} 2>/tmp/error; then
+    umount /mnt && say "saved {dump}"
+else
+    say "$(tail -n 1 /tmp/error)"
+fi
+sync
+reboot -f
+"""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A floor image: its path and its sizes in bytes, stored and unpacked."""
+
+    path: Path
+    stored: int
+    unpacked: int
+
+
+def _kmods(kernel: Kernel) -> list[Path]:
+    # Load order by modprobe's own resolution, each module once.
+    order: dict[Path, None] = {}
+    for name in _KMODS:
+        argv = ["modprobe", "-D", "-S", kernel.release, "-d", str(kernel.modules.parents[2]), name]
+        for line in run(argv, timeout=30).stdout.decode().splitlines():
+            verb, _, path = line.strip().partition(" ")
+            if verb == "insmod":
+                order[Path(path)] = None
+    return list(order)
+
+
+def build(target: Path, kernel: Kernel, *, level: int = 1) -> Floor:
+    """Write the floor image for a kernel; it dumps at makedumpfile's ``level`` to /dev/vda."""
+    archive = Archive()
+    archive.busybox(tool("busybox"), _APPLETS)
+    archive.program("/bin/makedumpfile", tool("makedumpfile"))
+    names = []
+    for path in _kmods(kernel):
+        data = path.read_bytes()
+        if path.suffix == ".xz":
+            data = lzma.decompress(data)
+        names.append(path.name.partition(".")[0] + ".ko")
+        archive.content(f"/kmods/{names[-1]}", data)
+    init = _INIT.format(kmods=" ".join(names), level=level, dump=DUMP)
+    archive.content("/init", init.encode())
+    plain = target.with_suffix(".cpio")
+    unpacked = archive.write(plain)
+    # The window of 128 KiB keeps the kernel's decompressor small in the reservation.
+    run(["zstd", "-qf19", "--zstd=wlog=17", "--rm", str(plain), "-o", str(target)], timeout=120)
+    return Floor(target, target.stat().st_size, unpacked)

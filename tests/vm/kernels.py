@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kernels to crash: the host's own, and Debian's later ones fetched into a cache by apt."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.run import run
+
+
+class NoKernel(Exception):
+    """No kernel to test with; the text says where one was looked for."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel release, its image, and the root whose modules folder belongs to it."""
+
+    release: str
+    image: Path
+    root: Path = Path("/")
+
+    @property
+    def modules(self) -> Path:
+        """The folder of the kernel's modules, with the root in front."""
+        usr = self.root / "usr/lib/modules" / self.release
+        return usr if usr.is_dir() else self.root / "lib/modules" / self.release
+
+
+def _version_key(release: str) -> list[tuple[int, str]]:
+    words = re.findall(r"\d+|\D+", release)
+    return [(int(word), "") if word.isdigit() else (-1, word) for word in words]
+
+
+def newest(root: Path = Path("/")) -> Kernel:
+    """Return the kernel of KDUMP_TEST_KERNEL (a release), or the newest one in boot.
+
+    Raises NoKernel with the list of what was looked for.
+    """
+    wanted = os.environ.get("KDUMP_TEST_KERNEL") if root == Path("/") else None
+    images = {path.name.partition("-")[2]: path for path in (root / "boot").glob("vmlinu[xz]-*")}
+    if wanted is not None and wanted not in images:
+        raise NoKernel(f"KDUMP_TEST_KERNEL={wanted}: not among {sorted(images)} of {root / 'boot'}")
+    if not images:
+        raise NoKernel(f"no kernel to test with: {root / 'boot'} has no vmlinuz-* or vmlinux-*")
+    release = wanted or max(images, key=_version_key)
+    kernel = Kernel(release, images[release], root)
+    if not kernel.modules.is_dir():
+        raise NoKernel(f"{kernel.image}: its modules are not in {kernel.modules}")
+    return kernel
+
+
+def announced() -> Kernel:
+    """Return the newest kernel and print which one was chosen on stderr."""
+    kernel = newest()
+    print(f"kernel under test: {kernel.release} ({kernel.image})", file=sys.stderr)
+    return kernel
+
+
+def cache() -> Path:
+    """Return the folder for fetched kernels: KDUMP_TEST_CACHE, or one in ~/.cache."""
+    given = os.environ.get("KDUMP_TEST_CACHE")
+    return Path(given) if given else Path.home() / ".cache/kdump-initrd"
+
+
+def _source(suite: str) -> str:
+    # The host's own mirror and keyring, with another suite.
+    wanted = "$(REPO_URI)|$(COMPONENT)|$(ORIGIN)|$(LABEL)"
+    targets = run(
+        ["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"], timeout=60
+    ).stdout.decode()
+    for line in targets.splitlines():
+        uri, component, origin, label = line.split("|")
+        if (component, origin, label) == ("main", "Debian", "Debian"):
+            return f"deb {uri} {suite} main\n"
+    raise NoKernel("apt names no Debian mirror on this host: run apt-get update")
+
+
+def _apt(home: Path, suite: str) -> list[str]:
+    # Options that give apt a state of its own: the host's is neither read nor changed.
+    (home / "state/lists/partial").mkdir(parents=True, exist_ok=True)
+    (home / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
+    (home / "status").touch()
+    (home / "sources.list").write_text(_source(suite))
+    settings = {
+        "Dir::State": home / "state",
+        "Dir::State::status": home / "status",
+        "Dir::Cache": home / "cache",
+        "Dir::Etc::sourcelist": home / "sources.list",
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::Etc::preferencesparts": "/dev/null",
+        "APT::Sandbox::User": "",
+        "Acquire::Languages": "none",
+    }
+    return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+
+
+def fetched(suite: str, pattern: str) -> Kernel:
+    """Return the newest kernel of a Debian suite, unpacked below cache()/SUITE.
+
+    ``pattern`` is a regular expression for the names of its packages (later Debian splits a
+    kernel into several). It is fetched only if it is not there yet. Raises NoKernel or
+    KdumpInitrdError.
+    """
+    root = cache() / suite
+    try:
+        return newest(root)
+    except NoKernel:
+        pass
+    home = cache() / f"{suite}.apt"
+    options = _apt(home, suite)
+    run(["apt-get", *options, "update"], timeout=300)
+    names = run(["apt-cache", *options, "pkgnames", "linux-"], timeout=60).stdout.decode().split()
+    names = [name for name in names if re.fullmatch(pattern, name)]
+    if not names:
+        raise NoKernel(f"Debian {suite} has no package {pattern}")
+    name = max(names, key=_version_key)
+    shutil.rmtree(home / "debs", ignore_errors=True)
+    (home / "debs").mkdir()
+    run(["env", f"--chdir={home / 'debs'}", "apt-get", *options, "download", name], timeout=600)
+    fresh = cache() / f"{suite}.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    for package in (home / "debs").glob("*.deb"):
+        run(["dpkg-deb", "-x", package, fresh], timeout=300)
+        package.unlink()
+    kernel = newest(fresh)
+    run(["depmod", "-b", kernel.modules.parents[2], kernel.release], timeout=120)
+    fresh.rename(root)
+    return newest(root)
+
+
+#: Debian 13's signed kernel of one ABI: linux-image-6.12.N+deb13-amd64.
+TRIXIE = ("trixie", r"linux-image-6\.12\.[^-]*-amd64")
+
+
+def main() -> int:
+    """Fetch Debian 13's kernel and print its root and release."""
+    try:
+        kernel = fetched(*TRIXIE)
+    except (NoKernel, KdumpInitrdError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(kernel.root, kernel.release)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The product as a user runs it: build a capture image, and ask for its command line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdump_initrd.run import run
+
+from .kernels import Kernel
+
+#: Options for an image for QEMU's disks, whatever hardware the host has.
+VIRTIO = ("--hardware", "virtio")
+#: Options for an image without busybox.
+NO_BUSYBOX = ("--tools", "root")
+#: The prefix of its console lines.
+SPEAKER = "kdump-initrd"
+
+
+@dataclass(frozen=True)
+class Product:
+    """A capture image of ours, the capture kernel's command line, and the seconds it took."""
+
+    path: Path
+    command_line: str
+    seconds: float
+
+
+def build(target: Path, kernel: Kernel, device: str, *options: str) -> Product:
+    """Build a capture image that saves to the ext4 on ``device``.
+
+    Raises KdumpInitrdError with the product's own words when it fails.
+    """
+    target.unlink(missing_ok=True)
+    me = [sys.executable, "-m", "kdump_initrd"]
+    root = [] if kernel.root == Path("/") else ["--root", str(kernel.root)]
+    start = time.monotonic()
+    argv = [*me, "-c", device, "-f", "ext4", "-o", str(target), *root, *options, kernel.release]
+    run(argv, timeout=120)
+    seconds = time.monotonic() - start
+    line = run([*me, "--print-cmdline", target], timeout=60).stdout.decode().strip()
+    return Product(target, line, seconds)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kernel panics, the capture image saves its memory, and other programs read it back."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import disks, product, readers
+from .kernels import Kernel
+from .machine import Run
+from .scenario import WITHOUT_DUMP, Scenario, crash
+
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
+
+#: What the saver may keep in memory of its own: RssAnon in KiB.
+RSS_ANON_KIB = 14 * 1000 * 1000 // 1024
+DEVICES = {
+    "UUID": disks.UUID,
+    "LABEL": disks.LABEL,
+    "PARTUUID": disks.PARTUUID,
+}
+TOOLS = ("busybox", "root")
+FORMATS = ("kdump", "elf")
+ROOTS = ("garbage", "no-root")
+#: Every pair of the last three meets once, and every kind of name is there.
+PAIRS = (
+    ("UUID", "busybox", "kdump", "garbage"),
+    ("LABEL", "root", "elf", "garbage"),
+    ("PARTUUID", "busybox", "elf", "no-root"),
+    ("PARTUUID", "root", "kdump", "no-root"),
+)
+ROWS = [
+    pytest.param(*row, id="-".join(row), marks=[] if row in PAIRS else [pytest.mark.full])
+    for row in itertools.product(DEVICES, TOOLS, FORMATS, ROOTS)
+]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A crash's folder as read from the disk, and its report."""
+
+    folder: disks.CrashFolder
+    report: dict[str, Any]
+
+
+def _saved(disk: disks.Disk, into: Path) -> Saved:
+    assert disk.fsck() == ""
+    (folder,) = disk.crash_folders(into)
+    report = json.loads(folder.file("report.json").copy.read_text())
+    return Saved(folder, report)
+
+
+def _check(saved: Saved, token: str, kernel: Kernel, *, dump_format: str = "kdump") -> None:
+    stamp = saved.folder.path.name
+    dump = saved.folder.file("dump.")
+    dmesg = saved.folder.file("dmesg.")
+    assert (dump.name, dmesg.name) == (f"dump.{stamp}", f"dmesg.{stamp}")
+    assert saved.folder.mode & 0o077 == 0, f"{saved.folder.path} is open to others"
+    for file in saved.folder.files:
+        assert file.mode & 0o077 == 0, f"{file.name} is open to others: {file.mode:o}"
+    with dump.copy.open("rb") as stream:
+        magic = stream.read(8)
+    assert magic.startswith(b"\x7fELF" if dump_format == "elf" else b"KDUMP   ")
+    readers.prove(dump=dump.copy, dmesg=dmesg.copy, token=token, release=kernel.release)
+    assert saved.report["result"] == "complete"
+    assert 0 < saved.report["rss_anon_kib"] <= RSS_ANON_KIB
+
+
+@pytest.fixture
+def scenario(name: str, kernel: Kernel, folder: Path) -> Scenario:
+    """A crash whose image and disks the test fills in."""
+    return Scenario(name, kernel, folder / "capture.img", "")
+
+
+def _built(scenario: Scenario, device: str, *options: str) -> Scenario:
+    image = product.build(scenario.image, scenario.kernel, device, *product.VIRTIO, *options)
+    return replace(scenario, command_line=image.command_line)
+
+
+def _said(run: Run) -> list[str]:
+    return [line for line in run.console.splitlines() if f"{product.SPEAKER}: " in line]
+
+
+@pytest.mark.parametrize(("device", "tools", "dump_format", "root"), ROWS)
+def test_a_dump_is_saved_and_read_back(
+    scenario: Scenario,
+    folder: Path,
+    tmp_path: Path,
+    device: str,
+    tools: str,
+    dump_format: str,
+    root: str,
+) -> None:
+    disk = disks.make(folder / "disk.raw", partitioned=device == "PARTUUID")
+    others = [disks.garbage(folder / "root.raw")] if root == "garbage" else []
+    options = ["--dump-format", dump_format]
+    options += product.NO_BUSYBOX if tools == "root" else []
+    scenario = _built(scenario, f"{device}={DEVICES[device]}", *options)
+    before = [path.read_bytes() for path in others]
+    outcome = crash(replace(scenario, disks=(*others, disk.path)))
+    _check(_saved(disk, tmp_path), outcome.token, scenario.kernel, dump_format=dump_format)
+    assert [path.read_bytes() for path in others] == before, "the root disk was written to"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("codec", ["zstd", "xz", "gzip", "lz4", "none"])
+def test_an_image_of_each_compression_works(
+    scenario: Scenario, folder: Path, tmp_path: Path, codec: str
+) -> None:
+    disk = disks.make(folder / "disk.raw")
+    scenario = _built(scenario, f"UUID={disks.UUID}", "--compress", codec)
+    outcome = crash(replace(scenario, disks=(disk.path,)))
+    _check(_saved(disk, tmp_path), outcome.token, scenario.kernel)
+
+
+def test_without_the_dump_device_it_says_so_and_restarts(scenario: Scenario) -> None:
+    scenario = _built(scenario, f"UUID={disks.UUID}", "--setup-timeout", "20")
+    outcome = crash(replace(scenario, phases=WITHOUT_DUMP))
+    said = "\n".join(_said(outcome.run))
+    assert f"UUID={disks.UUID} did not appear" in said
+    assert "sysrq triggered crash" in said, "the crashed kernel's last words are missing"
+    # 15 s for the device, the saver's start, and the emulator's own share.
+    assert outcome.run.restart_seconds < 60
+
+
+def test_a_full_disk_keeps_the_kernel_log_and_restarts(
+    scenario: Scenario, folder: Path, tmp_path: Path
+) -> None:
+    disk = disks.make(folder / "disk.raw", size_mib=64)
+    disk.fill(leave_kib=1024)
+    scenario = _built(scenario, f"UUID={disks.UUID}")
+    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    saved = _saved(disk, tmp_path)
+    assert saved.report["result"] == "incomplete"
+    dmesg = saved.folder.file("dmesg.").copy.read_text(errors="replace")
+    assert f"{outcome.token} loaded" in dmesg
+    assert "sysrq triggered crash" in dmesg
+    names = [file.name for file in saved.folder.files]
+    assert f"dump.{saved.folder.path.name}" not in names, "half a dump has a whole one's name"
+    assert any("incomplete" in line for line in _said(outcome.run))
+
+
+def test_the_final_action_may_be_poweroff(scenario: Scenario, folder: Path, tmp_path: Path) -> None:
+    disk = disks.make(folder / "disk.raw")
+    scenario = _built(scenario, f"UUID={disks.UUID}", "--final-action", "poweroff")
+    outcome = crash(replace(scenario, disks=(disk.path,), final="guest-shutdown"))
+    _check(_saved(disk, tmp_path), outcome.token, scenario.kernel)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The programs of the host that the machine tests need, found or named as missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kdump_initrd.run import find
+
+#: Program → Debian package that has it, for the message of a missing one.
+_PACKAGES = {
+    "busybox": "busybox-static",
+    "debugfs": "e2fsprogs",
+    "dumpe2fs": "e2fsprogs",
+    "e2fsck": "e2fsprogs",
+    "kexec": "kexec-tools",
+    "makedumpfile": "makedumpfile",
+    "mkfs.ext4": "e2fsprogs",
+    "modprobe": "kmod",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "setpriv": "util-linux",
+    "sfdisk": "fdisk",
+    "zstd": "zstd",
+}
+
+
+class MissingTool(Exception):
+    """A program that the test cannot do without is not installed."""
+
+
+def tool(name: str) -> Path:
+    """Return the path of a program of the host; raises MissingTool, naming its package."""
+    path = find(name)
+    if path is None:
+        raise MissingTool(f"{name}: program not found (Debian package {_PACKAGES.get(name, name)})")
+    return Path(path).resolve() if name == "busybox" else Path(path)
