@@ -24,23 +24,15 @@ python() {
 	"$KDUMP_LIB/python" "$@"
 }
 
-# Load one kernel module; the path and its parameters are the arguments.
-load_module() {
-	if command -v insmod >/dev/null; then
-		insmod "$@"
-	else
-		python machine load "$@"
-	fi
-}
-
 # End the capture kernel's life now; does not come back.
 end_machine() {
 	# A sync that hangs on a dead disk must not hold the machine.
 	sync &
 	pid=$!
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		kill -0 "$pid" 2>/dev/null || break
-		sleep 1
+	tries=0
+	while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do
+		tries=$((tries + 1))
+		sleep 0.1
 	done
 	if command -v "$KDUMP_FINAL_ACTION" >/dev/null; then
 		"$KDUMP_FINAL_ACTION" -f

@@ -62,6 +62,8 @@ _PROGRAMS = {
     Compression.LZ4: ("lz4", "-q -l -9 -c"),
 }
 
+#: Less room than this, in bytes, and a write that failed has failed for want of room.
+_NO_ROOM = 1 << 16
 #: The largest time that newc's eight digits and libarchive-c 2.9's C int both hold.
 _MAX_MTIME = (1 << 31) - 1
 
@@ -110,11 +112,15 @@ def _write(
             for entry in entries:
                 _add(ffi, archive, entry, mtime)
     except ffi.ArchiveError as error:
+        room = os.fstatvfs(descriptor)
+        # Behind a program libarchive forgets why the file could not be written.
+        if error.errno == errno.ENOSPC or room.f_bavail * room.f_frsize < _NO_ROOM:
+            raise KdumpInitrdError(
+                f"{out}: {os.strerror(errno.ENOSPC)}", hint=f"make room in {out.parent}"
+            ) from error
         program = _PROGRAMS.get(compression, ("",))[0]
-        raise KdumpInitrdError(
-            f"{out}: {program + ': ' if program else ''}{error.msg}",
-            hint=f"make room in {out.parent}" if error.errno == errno.ENOSPC else None,
-        ) from error
+        why = os.strerror(error.errno) if error.msg == "Write error" else error.msg
+        raise KdumpInitrdError(f"{out}: {program + ': ' if program else ''}{why}") from error
 
 
 def _bound() -> ModuleType:
@@ -143,11 +149,12 @@ def _archive(ffi: ModuleType, descriptor: int, compression: Compression) -> Iter
         ffi.write_open_fd(archive, descriptor)
         yield archive
         ffi.write_close(archive)
-    except BaseException:
-        ffi.write_fail(archive)
-        raise
     finally:
-        with suppress(ffi.ArchiveError):  # it was raised already, by write_close
+        # After an error write_free alone would leave the program's pipes open and its process
+        # not waited for; the error itself is on its way already.
+        with suppress(ffi.ArchiveError):
+            ffi.write_close(archive)
+        with suppress(ffi.ArchiveError):
             ffi.write_free(archive)
 
 

@@ -11,7 +11,8 @@ from typing import BinaryIO
 from ..errors import KdumpInitrdError
 from ..log import get_logger
 from .rooted import resolve
-from .searchpath import Machine, SearchPath, machine_named
+from .script import Script, read_script
+from .searchpath import Machine, SearchPath, is_musls_own, machine_named
 
 logger = get_logger(__name__)
 
@@ -47,15 +48,6 @@ class Library:
     dest: PurePosixPath
     source: Path
     why: str
-
-
-@dataclass(frozen=True)
-class Script:
-    """A program that is no ELF file: the path after its ``#!``, and the rest of that line."""
-
-    source: Path
-    interpreter: str
-    argument: str
 
 
 @dataclass(frozen=True)
@@ -112,10 +104,8 @@ def closure(paths: Iterable[Path], *, root: Path) -> Closure:
     """
     search = _Closer(root)
     scripts, files = [], []
-    for path in paths:
-        if not path.is_relative_to(root):
-            raise KdumpInitrdError(f"{path}: not in the root {root}")
-        script = _read_script(path)
+    for path in (_real(each, root) for each in paths):
+        script = read_script(path)
         if script is not None:
             scripts.append(script)
         else:
@@ -123,8 +113,7 @@ def closure(paths: Iterable[Path], *, root: Path) -> Closure:
     # Programs first: a plug-in, which names no loader, finds theirs loaded.
     for path, elf in sorted(files, key=lambda each: each[1].interpreter is None):
         search.add(path, elf)
-    libraries = tuple(search.libraries[dest] for dest in sorted(search.libraries))
-    return Closure(libraries, tuple(search.extra_dirs), tuple(scripts))
+    return search.result(tuple(scripts))
 
 
 def opened(name: str, *, by: Path, root: Path) -> Closure | None:
@@ -133,10 +122,7 @@ def opened(name: str, *, by: Path, root: Path) -> Closure | None:
     None stands for no such library. What ``by`` itself needs is not in it.
     """
     search = _Closer(root)
-    if not search.open(name, by):
-        return None
-    libraries = tuple(search.libraries[dest] for dest in sorted(search.libraries))
-    return Closure(libraries, tuple(search.extra_dirs), ())
+    return search.result(()) if search.open(name, _real(by, root)) else None
 
 
 class _Closer:
@@ -150,20 +136,20 @@ class _Closer:
         self._parsed: dict[Path, Elf | None] = {}
         self._loaders: dict[Machine, set[str]] = {}
 
+    def result(self, scripts: tuple[Script, ...]) -> Closure:
+        libraries = tuple(self.libraries[dest] for dest in sorted(self.libraries))
+        return Closure(libraries, tuple(self.extra_dirs), scripts)
+
     def add(self, path: Path, elf: Elf) -> None:
         """Add what one program or library needs."""
-        machine = elf.architecture
-        program = _Object(self._real(path), elf, None)
-        loaded = {elf.soname or path.name}
-        if elf.interpreter is not None:
-            self._add_loader(program, elf.interpreter)
-        loaded |= self._loaders.setdefault(machine, set())
-        self._follow(program, loaded)
+        program = self._program(path, elf)
+        loaded = self._loaders.get(elf.architecture, set())
+        self._follow(program, {elf.soname or path.name} | loaded)
 
     def open(self, name: str, user: Path) -> bool:
         """Add the library that the program ``user`` gets from dlopen(), if there is one."""
         elf = read_elf(user)
-        program = _Object(self._real(user), elf, None)
+        program = self._program(user, elf)
         try:
             found = self._find(name, program, elf.architecture, _is_musl(elf))
         except KdumpInitrdError:
@@ -172,24 +158,24 @@ class _Closer:
         self._follow(found, {name, found.elf.soname or name} | loaded)
         return True
 
+    def _program(self, path: Path, elf: Elf) -> _Object:
+        program = _Object(PurePosixPath("/", path.relative_to(self._root).as_posix()), elf, None)
+        if elf.interpreter is not None:
+            self._add_loader(program, elf.interpreter)
+        return program
+
     def _follow(self, first: _Object, loaded: set[str]) -> None:
         musl = _is_musl(first.elf)
         queue = [first]
         while queue:
             needer = queue.pop(0)
             for name in needer.elf.needed:
-                if name in loaded or (musl and _is_musl_own(name)):
+                if name in loaded or (musl and is_musls_own(name)):
                     continue
                 loaded.add(name)
                 found = self._find(name, needer, first.elf.architecture, musl)
                 loaded.add(found.elf.soname or name)
                 queue.append(found)
-
-    def _real(self, path: Path) -> PurePosixPath:
-        # The kernel tells a program's $ORIGIN from its path without links.
-        inside = PurePosixPath("/", path.relative_to(self._root).as_posix())
-        resolved = resolve(inside, root=self._root)
-        return PurePosixPath("/", (resolved or path).relative_to(self._root).as_posix())
 
     def _add_loader(self, program: _Object, interpreter: str) -> None:
         source = resolve(interpreter, root=self._root)
@@ -200,9 +186,8 @@ class _Closer:
             )
         self._take(PurePosixPath(interpreter), source, program)
         elf = self._parse(source)
-        name = elf.soname if elf is not None else None
         names = self._loaders.setdefault(program.elf.architecture, set())
-        names.add(name or PurePosixPath(interpreter).name)
+        names.add((elf and elf.soname) or PurePosixPath(interpreter).name)
 
     def _find(self, name: str, needer: _Object, machine: Machine, musl: bool) -> _Object:
         wrong: list[str] = []
@@ -266,28 +251,18 @@ class _Closer:
             logger.debug("%s: %s", inside, why)
 
 
-def _read_script(path: Path) -> Script | None:
-    try:
-        with path.open("rb") as file:
-            line = file.readline(256)
-    except OSError as error:
-        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
-    if not line.startswith(b"#!"):
-        return None
-    words = line[2:].decode(errors="replace").split(None, 1)
-    return Script(path, words[0] if words else "", words[1].strip() if len(words) > 1 else "")
+def _real(path: Path, root: Path) -> Path:
+    # Absolute links are links in the root; and the loader tells a program's $ORIGIN from its path
+    # without links.
+    if not path.is_relative_to(root):
+        raise KdumpInitrdError(f"{path}: not in the root {root}")
+    return resolve(PurePosixPath("/", path.relative_to(root).as_posix()), root=root) or path
 
 
 def _is_musl(elf: Elf) -> bool:
     if elf.interpreter is not None:
         return PurePosixPath(elf.interpreter).name.startswith("ld-musl-")
     return any(name.startswith("libc.musl-") or name == "libc.so" for name in elf.needed)
-
-
-def _is_musl_own(name: str) -> bool:
-    # musl's loader is these libraries itself (ldso/dynlink.c, load_library).
-    own = ("c", "pthread", "rt", "m", "dl", "util", "xnet")
-    return name.startswith(tuple(f"lib{each}." for each in own))
 
 
 def _parse(file: BinaryIO) -> Elf:

@@ -112,13 +112,15 @@ class _Index:
     def _parse(self, lines: Sequence[str], names: Sequence[str], wish: Wish) -> list[KernelModule]:
         modules = []
         wanted = {canonical(name) for name in names}
-        for line in lines:
+        for number, line in enumerate(lines, 1):
             verb, _, rest = line.strip().partition(" ")
             if verb == "insmod":  # the others are "builtin NAME"
                 path, _, parameters = rest.partition(" ")
                 source = self._source(Path(path))
                 name = canonical(source.name.partition(".ko")[0])
-                why = wish.why if name in wanted else f"dependency: {wish.why}"
+                # modprobe ends with the last module that was asked for, by whatever alias.
+                asked = name in wanted or number == len(lines)
+                why = wish.why if asked else f"dependency: {wish.why}"
                 modules.append(
                     KernelModule(name, self._dest(source), source, parameters.strip(), why)
                 )

@@ -7,7 +7,6 @@ import io
 import re
 import sys
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -30,6 +29,10 @@ _LEFT_OUT = frozenset({"site", "os.path"})
 #: Frozen into the interpreter since Python 3.11 (Python/frozen.c), so never read from files.
 _FROZEN = frozenset({"_collections_abc", "abc", "codecs", "genericpath", "io", "os", "posixpath",
                      "stat"})  # fmt: skip
+#: Since 3.13, `python -c` hands its text to linecache, for tracebacks (Python/pythonrun.c); the
+#: real one imports tokenize and re, a tenth of a second of start-up.
+_STUBS = {"linecache": b"def _register_code(*_):\n    pass\n"}
+_STUBS_SINCE = (3, 13)
 #: The earliest time a zip archive can hold.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -40,7 +43,7 @@ class Module:
 
     name: str
     member: str
-    source: Path
+    source: bytes
     unit: Unit
 
 
@@ -78,6 +81,9 @@ def find_python(root: Path, *, python: Path | None = None) -> PythonRuntime:
         scan.add(name, needer="the saver")
     for path in sorted((_PACKAGE / "saver").rglob("*.py")):
         scan.add(_saver_module(path), needer="the saver")
+    if interpreter.version >= _STUBS_SINCE:
+        for name, text in _STUBS.items():
+            scan.add_text(name, text)
     extensions = tuple(scan.extensions[name] for name in sorted(scan.extensions))
     libraries = closure([interpreter.source, *(each.source for each in extensions)], root=root)
     _check_built_in(interpreter, scan.built_in, libraries)
@@ -110,7 +116,7 @@ def stdlib_zip(runtime: PythonRuntime) -> bytes:
             info = zipfile.ZipInfo(module.member + suffix, _EPOCH)
             info.create_system = 3
             info.external_attr = 0o100644 << 16
-            body = module.unit.pyc if runtime.precompiled else module.source.read_bytes()
+            body = module.unit.pyc if runtime.precompiled else module.source
             archive.writestr(info, body)
     return buffer.getvalue()
 
@@ -138,11 +144,18 @@ class _Scan:
 
     def _add_source(self, name: str, source: Path, package: bool) -> None:
         try:
-            unit = translate(source.read_bytes(), name=name, package=package)
+            text = source.read_bytes()
         except OSError as error:
             raise KdumpInitrdError(f"{source}: {error.strerror}") from error
+        self.add_text(name, text, package=package)
+
+    def add_text(self, name: str, text: bytes, *, package: bool = False) -> None:
+        """Add a module by its source, and all that it imports, unless it is there already."""
+        if name in self.modules:
+            return
+        unit = translate(text, name=name, package=package)
         member = name.replace(".", "/") + ("/__init__" if package else "")
-        self.modules[name] = Module(name, member, source, unit)
+        self.modules[name] = Module(name, member, text, unit)
         for each in unit.imports:
             self.add(each.name, needer=name, optional=each.optional)
 
@@ -195,8 +208,3 @@ def _no_module(interpreter: Interpreter, name: str, needer: str) -> KdumpInitrdE
 
 def _is_cpython() -> bool:
     return sys.implementation.name == "cpython"
-
-
-def names_of(modules: Iterable[Module]) -> tuple[str, ...]:
-    """Return the names of modules, for people and for tests."""
-    return tuple(module.name for module in modules)

@@ -64,6 +64,12 @@ def machine_named(machine: str, *, bits: int, little_endian: bool) -> Machine:
     return known or Machine(machine, bits, little_endian, ("lib",))
 
 
+def is_musls_own(name: str) -> bool:
+    """Tell whether musl's loader is that library itself (ldso/dynlink.c, load_library)."""
+    own = ("c", "pthread", "rt", "m", "dl", "util", "xnet")
+    return name.startswith(tuple(f"lib{each}." for each in own))
+
+
 class SearchPath:
     """The folders of a root that its loader searches for every program."""
 

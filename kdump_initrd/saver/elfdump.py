@@ -12,6 +12,7 @@ from .writer import DumpWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .abi import Abi
     from .elfcore import ElfCore
     from .extents import Extents
 
@@ -67,8 +68,7 @@ class ElfWriter(DumpWriter):
         page = self.page_size
         headers = []
         if core.notes.size:
-            note = (0, self._notes, 0, 0, core.notes.size, core.notes.size, 0, 0)
-            headers.append(_note_header(core, note))
+            headers.append(_note_header(core.abi, self._notes, core.notes.size))
         for part in core.loads:
             offset = self._locate(part.paddr // page) + part.paddr % page
             headers.append(part.pack(core.abi, offset))
@@ -148,13 +148,12 @@ class ElfWriter(DumpWriter):
         return self._end
 
 
-def _note_header(core: ElfCore, values: tuple[int, ...]) -> bytes:
-    _, offset, vaddr, paddr, filesz, memsz, flags, align = values
-    if core.abi.word == 8:
-        ordered = (PT_NOTE, flags, offset, vaddr, paddr, filesz, memsz, align)
+def _note_header(abi: Abi, offset: int, size: int) -> bytes:
+    if abi.word == 8:
+        values = (PT_NOTE, 0, offset, 0, 0, size, size, 0)
     else:
-        ordered = (PT_NOTE, offset, vaddr, paddr, filesz, memsz, flags, align)
-    return struct.pack(core.abi.order + PHDR[core.abi.word], *ordered)
+        values = (PT_NOTE, offset, 0, 0, size, size, 0, 0)
+    return struct.pack(abi.order + PHDR[abi.word], *values)
 
 
 def _round(size: int, unit: int) -> int:

@@ -24,8 +24,6 @@ from .writer import DumpWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional
-
     from .abi import Abi
     from .codec.library import Codec
     from .extents import Extents
@@ -53,7 +51,7 @@ class KdumpWriter(DumpWriter):
         extents: Extents,
         notes: Notes,
         facts: Facts,
-        codec: Optional[Codec],
+        codec: Codec | None,
     ) -> None:
         """Create the file; codec None stores every page as it is. Raises OSError."""
         super().__init__(path, page_size)
@@ -70,6 +68,8 @@ class KdumpWriter(DumpWriter):
         self._buffer = ctypes.create_string_buffer(0)
         self._fill = 0
         self._held = bytearray()
+        self._held_lost = 0
+        self._good = 0  # descriptors in the file that are not "lost"
         self._next = self._geometry.descriptors
         # From here on: page data. With level bit 1 the shared zero page is first.
         self._position = self._geometry.descriptors + DESCRIPTOR_SIZE * extents.pages
@@ -124,8 +124,8 @@ class KdumpWriter(DumpWriter):
         """Take length bytes of unreadable pages: a descriptor of zeros means "lost"."""
         count = length // self.page_size
         self.tally.pages += count
-        self.tally.lost += count
         self._held += _LOST * count
+        self._held_lost += count
         if len(self._held) > _HELD:
             self._flush()
 
@@ -139,8 +139,9 @@ class KdumpWriter(DumpWriter):
         for source in range(address, address + length, page):
             if fill > limit:
                 self._fill = fill
+                self.tally.raw += raw
                 self._flush()
-                fill, base = 0, self._position
+                fill, base, raw = 0, self._position, 0
             size = compress(source, page, start + fill, room)
             if size < page:
                 held += pack(base + fill, size, flag, 0)
@@ -166,6 +167,8 @@ class KdumpWriter(DumpWriter):
         self._position += done
         self.write(self._held, self._next)
         self._next += len(self._held)
+        self._good += len(self._held) // DESCRIPTOR_SIZE - self._held_lost
+        self._held_lost = 0
         del self._held[:]
         if code:
             raise self.failure(code)
@@ -177,7 +180,7 @@ class KdumpWriter(DumpWriter):
             offset, size, _, _ = layout.unpack_from(self._held, index)
             if offset >= low and offset + size > high:
                 self._held[index : index + DESCRIPTOR_SIZE] = _LOST
-                self.tally.lost += 1
+                self._held_lost += 1
 
     def finish(self, *, complete: bool) -> int:
         """Flush, set the final status, fsync; pages never handed over count as lost."""
@@ -185,8 +188,8 @@ class KdumpWriter(DumpWriter):
             if self._held:
                 self._flush()
         finally:
-            self.tally.lost += self._extents.pages - self.tally.pages
             self.tally.pages = self._extents.pages
+            self.tally.lost = self._extents.pages - self._good
             os.ftruncate(self.fd, self._position)
             self._write_main(complete=complete and not self.tally.lost)
             os.fsync(self.fd)

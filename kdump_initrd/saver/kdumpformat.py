@@ -110,15 +110,13 @@ def pack_sub(abi: Abi, geometry: Geometry, facts: Facts) -> bytes:
     return sub_layout(abi).pack(
         facts.phys_base & abi.mask,
         facts.level,
-        0,
-        0,
-        min(geometry.end, _SATURATED) if abi.word == 8 else 0,
+        *(0, 0, 0),  # split, start_pfn, end_pfn: of dumps in several files
         geometry.notes + at if size else 0,
         size,
         geometry.notes if geometry.notes_size else 0,
         geometry.notes_size,
-        *(0, 0),
-        *(0, geometry.end, geometry.end),
+        *(0, 0),  # no erase info
+        *(0, 0, geometry.end),
     )
 
 

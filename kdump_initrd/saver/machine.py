@@ -37,6 +37,25 @@ def load_module(path: str, parameters: str) -> None:
                 raise OSError(error, os.strerror(error))
 
 
+def load_modules(listing: str) -> int:
+    """Load the modules of a list in its order, and say those that refuse; return how many loaded.
+
+    A line is a path and the module's parameters. The files are removed: they take memory.
+    """
+    loaded = 0
+    with open(listing, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    for line in lines:
+        path, _, parameters = line.partition(" ")
+        try:
+            load_module(path, parameters)
+            loaded += 1
+        except OSError as error:
+            print(f"{path.rpartition('/')[2]}: {error.strerror}")
+        os.unlink(path)
+    return loaded
+
+
 def end(action: str) -> None:
     """Restart, power off or halt at once; raises OSError when the kernel refuses."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -46,14 +65,14 @@ def end(action: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """``load FILE [PARAMETER]...`` | ``reboot`` | ``poweroff`` | ``halt``; 0 is success."""
+    """``load LIST`` | ``reboot`` | ``poweroff`` | ``halt``; 0 is success."""
     try:
-        if argv[:1] == ["load"] and len(argv) > 1:
-            load_module(argv[1], " ".join(argv[2:]))
+        if argv[:1] == ["load"] and len(argv) == 2:
+            print(f"{load_modules(argv[1])} kernel modules loaded")
         elif len(argv) == 1 and argv[0] in _COMMANDS:
             end(argv[0])
         else:
-            sys.stderr.write("usage: machine load FILE [PARAMETER]... | reboot | poweroff | halt\n")
+            sys.stderr.write("usage: machine load LIST | reboot | poweroff | halt\n")
             return 2
     except OSError as error:
         sys.stderr.write(f"{error.strerror}\n")

@@ -33,8 +33,8 @@ class Notes:
     """
 
     def __init__(self, read: Read, parts: list[tuple[int, int]], abi: Abi) -> None:
-        """Walk the notes; damage ends the walk of its part. Raises OSError."""
-        self._read = read
+        """Walk the notes; damage ends the walk of its part."""
+        self._source = read
         self.parts = parts
         self.size = sum([size for _, size in parts])
         self.cpus = 0
@@ -70,8 +70,14 @@ class Notes:
                 self.vmcoreinfo = text.rstrip(b"\0")
             at = body + _align(length)
 
+    def _read(self, offset: int, length: int) -> bytes:
+        try:
+            return self._source(offset, length)
+        except OSError:
+            return b""
+
     def chunks(self) -> Iterator[bytes]:
-        """Yield the joined parts in pieces; what cannot be read is zeros. Raises OSError."""
+        """Yield the joined parts in pieces; what cannot be read is zeros."""
         for offset, size in self.parts:
             for at in range(0, size, _COPY):
                 length = min(_COPY, size - at)

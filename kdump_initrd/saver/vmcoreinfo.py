@@ -6,10 +6,6 @@ from __future__ import annotations
 from .failure import SaverError
 from .memory import Memory
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Optional
-
 #: Fields of struct new_utsname, each a C string of 65 bytes (include/uapi/linux/utsname.h).
 UTS_FIELDS = ("sysname", "nodename", "release", "version", "machine", "domainname")
 UTS_LENGTH = 65
@@ -36,39 +32,39 @@ class VmcoreInfo:
         """Return the value as it is; "" when there is none."""
         return self._values.get(key, "")
 
-    def symbol(self, name: str) -> Optional[int]:
+    def symbol(self, name: str) -> int | None:
         """Return the address of a symbol."""
         return self._integer(f"SYMBOL({name})", 16)
 
-    def size(self, name: str) -> Optional[int]:
+    def size(self, name: str) -> int | None:
         """Return the bytes of a type."""
         return self._integer(f"SIZE({name})", 10)
 
-    def offset(self, name: str) -> Optional[int]:
+    def offset(self, name: str) -> int | None:
         """Return the offset in bytes of type.member."""
         return self._integer(f"OFFSET({name})", 10)
 
-    def length(self, name: str) -> Optional[int]:
+    def length(self, name: str) -> int | None:
         """Return the elements of an array."""
         return self._integer(f"LENGTH({name})", 10)
 
-    def number(self, name: str) -> Optional[int]:
+    def number(self, name: str) -> int | None:
         """Return a constant; it may be negative."""
         return self._integer(f"NUMBER({name})", 0)
 
     def need(self, kind: str, name: str) -> int:
         """Return the value of kind ("symbol", "size", "offset") of name; SaverError without."""
-        value: Optional[int] = getattr(self, kind)(name)
+        value: int | None = getattr(self, kind)(name)
         if value is None:
             raise SaverError(f"VMCOREINFO has no {kind.upper()}({name})")
         return value
 
-    def page_size(self) -> Optional[int]:
+    def page_size(self) -> int | None:
         """Return the bytes of a page: a power of two from 4 to 256 KiB."""
         size = self._integer("PAGESIZE", 10)
         return size if size in [1 << shift for shift in _PAGE_SIZES] else None
 
-    def crash_time(self) -> Optional[int]:
+    def crash_time(self) -> int | None:
         """Return the time of the panic in seconds since 1970."""
         seconds = self._integer("CRASHTIME", 10)
         return seconds if seconds is not None and 0 < seconds <= _MAX_TIME else None
@@ -79,7 +75,7 @@ class VmcoreInfo:
         proper = len(text) >= 16 and not text.strip("0123456789abcdef")
         return text if proper else ""
 
-    def _integer(self, key: str, base: int) -> Optional[int]:
+    def _integer(self, key: str, base: int) -> int | None:
         text = self._values.get(key)
         if text is None or len(text) > 32:
             return None

@@ -4,12 +4,28 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from .kernels import Kernel, announced
 from .scenario import folder_of
+
+_FAILED = pytest.StashKey[bool]()
+#: What stays of a run that passed; all else is large.
+_KEPT = ("console.log", "console.old", "command", "qemu.stderr")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember for the fixtures whether the test failed."""
+    report = yield
+    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +41,22 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def folder(name: str) -> Path:
-    """The run's folder, where its console log stays."""
-    return folder_of(name)
+def folder(name: str, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The run's folder; disks and dumps stay in it only if the test fails."""
+    folder = folder_of(name)
+    shutil.rmtree(folder / "crash", ignore_errors=True)
+    yield folder
+    if not request.node.stash.get(_FAILED, True):
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in _KEPT:
+                path.unlink()
+
+
+@pytest.fixture
+def crash_copy(folder: Path) -> Path:
+    """Where a test copies the crash's folder to."""
+    copy = folder / "crash"
+    copy.mkdir()
+    return copy

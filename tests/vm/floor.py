@@ -37,7 +37,7 @@ for kmod in {kmods}; do
     insmod "/kmods/$kmod" 2>/dev/null
 done
 mount -t ext4 /dev/vda /mnt || say "cannot mount /dev/vda"
-if makedumpfile --message-level 4 -l -d {level} /proc/vmcore /mnt{dump} 2>/tmp/error; then
+if makedumpfile --message-level 4 -f -l -d {level} /proc/vmcore /mnt{dump} 2>/tmp/error; then
     umount /mnt && say "saved {dump}"
 else
     say "$(tail -n 1 /tmp/error)"

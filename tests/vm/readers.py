@@ -57,9 +57,9 @@ def _read(dump: Path) -> DrgnFacts:
     index = load_vmlinux_kallsyms(program)
     program.register_symbol_finder("kallsyms", index, enable_index=0)
     address = program.symbol("linux_banner").address
-    banner = program.read(address, 160)
+    banner = program.read(address, 256)
     physical = address - _START_KERNEL_MAP + int(info["NUMBER(phys_base)"])
-    if program.read(physical, 160, physical=True) != banner or not banner.startswith(_BANNER):
+    if program.read(physical, 256, physical=True) != banner or not banner.startswith(_BANNER):
         raise NotThisCrash(f"{dump}: linux_banner is not the same by its physical address")
     pointer = program.read_u64(program.symbol("saved_command_line").address)
     return DrgnFacts(
@@ -83,7 +83,7 @@ def read_log(dump: Path) -> str:
 
 def panic_lines(log: str) -> list[str]:
     """Return the lines of a kernel log that tell of the panic: reason, CPU and task."""
-    wanted = re.compile(r"Kernel panic - not syncing|sysrq: Trigger a crash|CPU: \d+ PID: ")
+    wanted = re.compile(r"Kernel panic - not syncing|sysrq: Trigger a crash|CPU: \d+ (UID: \d+ )?PID: ")
     return [line for line in log.splitlines() if wanted.search(line)]
 
 

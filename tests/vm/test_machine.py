@@ -27,25 +27,25 @@ def scenario(name: str, kernel: Kernel, folder: Path) -> Scenario:
 
 
 def test_a_floor_image_saves_a_dump_of_this_very_crash(
-    scenario: Scenario, tmp_path: Path, kernel: Kernel
+    scenario: Scenario, crash_copy: Path, kernel: Kernel
 ) -> None:
     outcome = crash(scenario)
     assert list(outcome.run.reached) == list(Phase)
     disk = disks.Disk(scenario.disks[0])
     assert disk.fsck() == ""
-    disk.copy_out(floor.DUMP, tmp_path / "dump")
-    (tmp_path / "dmesg").write_text(readers.read_log(tmp_path / "dump"))
+    disk.copy_out(floor.DUMP, crash_copy / "dump")
+    (crash_copy / "dmesg").write_text(readers.read_log(crash_copy / "dump"))
     facts = readers.prove(
-        dump=tmp_path / "dump",
-        dmesg=tmp_path / "dmesg",
+        dump=crash_copy / "dump",
+        dmesg=crash_copy / "dmesg",
         token=outcome.token,
         release=kernel.release,
     )
     assert facts.panic_cpu == 0
     with pytest.raises(readers.NotThisCrash, match="lacks this run's token beef"):
         readers.prove(
-            dump=tmp_path / "dump",
-            dmesg=tmp_path / "dmesg",
+            dump=crash_copy / "dump",
+            dmesg=crash_copy / "dmesg",
             token="beef",
             release=kernel.release,
         )

@@ -6,17 +6,13 @@ from __future__ import annotations
 from ..failure import SaverError
 from .library import Codec
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Optional
-
 #: The order in which "auto" tries: LZO is the fastest.
 AUTO = ("lzo", "zstd", "zlib")
 #: Flag of a page descriptor (and of the dump header) for each codec.
 FLAGS = {"zlib": 0x01, "lzo": 0x02, "zstd": 0x20}
 
 
-def open_codec(name: str, page_size: int) -> Optional[Codec]:
+def open_codec(name: str, page_size: int) -> Codec | None:
     """Load a codec by its name in SaverParams.dump_compress; None for "none".
 
     Raises SaverError, which names the library, when it cannot be loaded.

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The reader of kdump-compressed dumps: memory by address, pages decompressed as needed."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+
+from .bitmap import count_ones
+from .codec import open_by_flag
+from .failure import SaverError
+from .kdumpformat import DESCRIPTOR, DESCRIPTOR_SIZE, Header
+from .memory import Memory, absent
+from .notes import Notes
+from .translate import translator
+from .vmcoreinfo import VmcoreInfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .codec.library import Codec
+    from .translate import Translate
+    from .window import Window
+
+#: Bytes of bitmap between two known counts of set bits.
+_STEP = 4096
+#: Decompressed pages that are kept.
+_PAGES = 32
+
+
+class KdumpDump(Memory):
+    """A dump of header version 6; complete is False when its status says so."""
+
+    def __init__(self, window: Window) -> None:
+        """Read the headers; raises SaverError when they make no sense, OSError."""
+        self._window = window
+        self.header = Header(window.read(0, 4096), window.read)
+        self.abi = self.header.abi
+        self._geometry = self.header.geometry
+        offset, size = self.header.notes
+        size = max(0, min(size, window.size - offset))
+        self.notes = Notes(window.read, [(offset, size)], self.abi)
+        self._counts = [0]
+        self._codecs: dict[int, Codec] = {}
+        self._pages: dict[int, bytes] = {}
+        self._translate: Translate | None = None
+        self._layout = struct.Struct(self.abi.order + DESCRIPTOR)
+
+    def read_physical(self, address: int, length: int) -> bytes:
+        """Return length bytes of physical memory; raises SaverError if not all are there."""
+        page = self._geometry.block
+        parts = []
+        while length > 0:
+            skip = address % page
+            part = self._page(address // page)[skip : skip + length]
+            parts.append(part)
+            address += len(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def read_virtual(self, address: int, length: int) -> bytes:
+        """Return length bytes of the kernel's memory; raises SaverError if not all are there."""
+        if self._translate is None:
+            info = VmcoreInfo(self.notes.vmcoreinfo)
+            self._translate = translator(self.abi, info, self.read_physical)
+        page = self._geometry.block
+        parts = []
+        while length > 0:
+            piece = min(length, page - address % page)
+            parts.append(self.read_physical(self._translate(address), piece))
+            address += piece
+            length -= piece
+        return b"".join(parts)
+
+    def _page(self, pfn: int) -> bytes:
+        found = self._pages.pop(pfn, None)
+        if found is None:
+            found = self._load(pfn)
+            if len(self._pages) >= _PAGES:
+                del self._pages[next(iter(self._pages))]
+        self._pages[pfn] = found
+        return found
+
+    def _load(self, pfn: int) -> bytes:
+        geometry = self._geometry
+        index = self._index(pfn)
+        raw = self._window.read(geometry.descriptors + index * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE)
+        if len(raw) < DESCRIPTOR_SIZE:
+            raise SaverError("truncated: the dump's page descriptors are not complete")
+        offset, size, flags, _ = self._layout.unpack(raw)
+        place = f"page at {pfn * geometry.block:#x}"
+        if offset == 0:
+            raise SaverError(f"{place} was lost when the dump was written")
+        if size > geometry.block:
+            raise SaverError(f"{place}: damaged descriptor ({size} bytes)")
+        data = self._window.read(offset, size)
+        if len(data) < size:
+            raise SaverError(f"truncated: {place} is behind the end of the dump")
+        if flags:
+            data = self._decompress(data, flags)
+        if len(data) != geometry.block:
+            raise SaverError(f"{place}: {len(data)} bytes instead of {geometry.block}")
+        return data
+
+    def _decompress(self, data: bytes, flags: int) -> bytes:
+        size = self._geometry.block
+        if flags not in self._codecs:
+            self._codecs[flags] = open_by_flag(flags, size)
+        source = ctypes.create_string_buffer(data, len(data))
+        target = ctypes.create_string_buffer(size)
+        addresses = ctypes.addressof(source), ctypes.addressof(target)
+        count = self._codecs[flags].decompress(addresses[0], len(data), addresses[1], size)
+        return target.raw[:count]
+
+    def _index(self, pfn: int) -> int:
+        # The descriptor of a frame: the set bits of the second bitmap below it.
+        geometry = self._geometry
+        byte = pfn >> 3
+        if not 0 <= byte < geometry.bitmap_size:
+            raise absent("physical", pfn * geometry.block)
+        step = byte // _STEP
+        while len(self._counts) <= step:
+            at = geometry.bitmap2 + (len(self._counts) - 1) * _STEP
+            self._counts.append(self._counts[-1] + count_ones(self._window.read(at, _STEP)))
+        start = step * _STEP
+        data = self._window.read(geometry.bitmap2 + start, byte - start + 1)
+        if len(data) < byte - start + 1:
+            raise SaverError("truncated: the dump's bitmaps are not complete")
+        if not data[-1] >> (pfn & 7) & 1:
+            raise absent("physical", pfn * geometry.block)
+        below = bytes((data[-1] & (1 << (pfn & 7)) - 1,))
+        return self._counts[step] + count_ones(data[:-1] + below)

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The recipe of saving a crash: folder, kernel log, dump, report."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .crash import Crash
+from .dmesg import log_lines
+from .failure import SaverError, describe
+from .folder import create, expand, make_folder, sync_folder, write_all
+from .panic import LogFacts
+from .progress import Progress
+from .report import FAILED, INCOMPLETE, SAVED, Report
+from .window import Window
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .console import Console
+    from .extents import Extents
+    from .params import SaverParams
+    from .writer import DumpWriter
+
+_LOG_BUFFER = 32 << 10
+
+
+class Save:
+    """One crash being saved. Every step's outcome is a line of the report; none stops the next.
+
+    result is one of report.SAVED, INCOMPLETE and FAILED.
+    """
+
+    def __init__(self, params: SaverParams, console: Console) -> None:
+        self.params = params
+        self.console = console
+        self.report = Report()
+        self.result = FAILED
+        self._start = time.monotonic()
+        self._progress = Progress(console, params.progress)
+        self._log = LogFacts()
+        self._crash: Crash | None = None
+        self._folder = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """True when the whole dump is safe under its final name."""
+        return self.result == SAVED
+
+    def run(self) -> None:
+        """Do all steps, whatever happens to each."""
+        self._step("vmcore", self._open)
+        in_folder = self._step("folder", self._make_folder)
+        if self._crash:
+            saved_log = self._step("dmesg", self._save_log)
+            if not (in_folder and saved_log):
+                for line in self._log.tail:
+                    self.console.info(line)
+            if in_folder:
+                self._step("report", self.report.write)
+                self._step("dump", self._save_dump)
+        fields = self.report.fields
+        fields["result"] = self.result
+        fields["seconds"] = round(time.monotonic() - self._start, 3)
+        self._progress.feed()
+        fields["rss_anon_kib"] = self._progress.peak
+        self._step("report", lambda: self.report.write(last=True))
+        where = self._folder or self.params.output
+        if self.result == SAVED:
+            self.console.info(f"saved in {where} ({fields['seconds']} s)")
+        else:
+            self.console.error(f"{self.result}: {where}")
+
+    def _step(self, name: str, work: Callable[[], object]) -> bool:
+        # The steps named "report" are in the report only if they fail: it is being written.
+        start = time.monotonic()
+        detail, result = "", "done"
+        try:
+            found = work()
+            if isinstance(found, str):
+                detail = found
+        except BaseException as error:
+            detail, result = describe(error), FAILED
+            self.console.error(f"{name}: {detail}")
+        if name == "dump" and result != FAILED:
+            result = "done" if self.result == SAVED else INCOMPLETE
+        if name != "report" or result == FAILED:
+            self.report.add(name, result, time.monotonic() - start, detail)
+        self._progress.feed()
+        return result != FAILED
+
+    def _open(self) -> str:
+        self._crash = crash = Crash(Window(self.params.vmcore))
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(crash.time))
+        self.report.fields.update(
+            kernel_release=crash.uts["release"],
+            build_id=crash.info.build_id(),
+            crash_time=stamp,
+        )
+        if crash.info.page_size() is None:
+            self.console.warning(f"no page size in VMCOREINFO: {crash.page_size} bytes are assumed")
+        return f"{crash.core.abi.uname()}, {len(crash.core.loads)} ranges of memory"
+
+    def _name(self, pattern: str) -> str:
+        return expand(pattern, self._crash.time if self._crash else int(time.time()))
+
+    def _make_folder(self) -> str:
+        params = self.params
+        names = [self._name(params.dump_name), self._name(params.dmesg_name)]
+        if names[0] == names[1] or "report.json" in names:
+            raise SaverError(f"dump and kernel log would have the same name: {names[0]}")
+        self._folder = folder = make_folder(params.output, self._name(params.directory))
+        if params.state:
+            fd = create(params.state)
+            write_all(fd, os.fsencode(folder) + b"\n")
+            os.close(fd)
+        self.report.open(folder)
+        return folder
+
+    def _save_log(self) -> str:
+        assert self._crash is not None
+        fd = -1
+        path = ""
+        count = 0
+        held: list[bytes] = []
+        size = 0
+        if self._folder:
+            path = os.path.join(self._folder, self._name(self.params.dmesg_name))
+            fd = create(path)
+        try:
+            for line in log_lines(self._crash.core, self._crash.info):
+                self._log.see(line)
+                held.append(line)
+                count += 1
+                size += len(line)
+                if size > _LOG_BUFFER:
+                    _write_lines(fd, held)
+                    size = 0
+        finally:
+            self.report.fields.update(panic=self._log.panic, command_line=self._log.command_line)
+            _end_log(fd, held, path, count)
+        if self._folder:
+            sync_folder(self._folder)
+        if self._log.panic:
+            self.console.info(f"the crashed kernel said: {self._log.panic}")
+        return f"{count} lines"
+
+    def _writer(self, path: str, crash: Crash, extents: Extents) -> tuple[DumpWriter, str]:
+        params = self.params
+        if params.dump_format == "elf":
+            from .elfdump import ElfWriter
+
+            return ElfWriter(path, crash.core, crash.page_size, extents), "none"
+        from .codec import open_codec
+        from .kdumpfile import KdumpWriter
+
+        codec = open_codec(params.dump_compress, crash.page_size)
+        writer = KdumpWriter(
+            path,
+            crash.core.abi,
+            crash.page_size,
+            extents=extents,
+            notes=crash.core.notes,
+            facts=crash.facts(params.dump_level),
+            codec=codec,
+        )
+        return writer, codec.name if codec else "none"
+
+    def _save_dump(self) -> str:
+        crash = self._crash
+        assert crash is not None
+        params = self.params
+        extents = crash.extents()
+        name = self._name(params.dump_name)
+        path = os.path.join(self._folder, name)
+        writer, codec = self._writer(path + "-incomplete", crash, extents)
+        problem, size = self._write(writer, crash, extents)
+        tally = writer.tally
+        if extents.missing and not problem:
+            problem = f"the vmcore is truncated: {extents.missing} pages are missing"
+        if tally.lost and not problem:
+            problem = f"{tally.lost} pages could not be read"
+        self.result = INCOMPLETE if problem else SAVED
+        if problem:
+            self.console.error(f"dump: {problem}; {tally.lost} of {tally.pages} pages are lost")
+            name += "-incomplete"
+        else:
+            os.rename(writer.path, path)
+            sync_folder(self._folder)
+        self.report.fields["dump"] = {
+            "name": name,
+            "format": params.dump_format,
+            "codec": codec,
+            "level": params.dump_level,
+            "bytes": size,
+            "pages": tally.pages,
+            "zero_pages": tally.zero,
+            "raw_pages": tally.raw,
+            "lost_pages": tally.lost + extents.missing,
+        }
+        return problem
+
+    def _write(self, writer: DumpWriter, crash: Crash, extents: Extents) -> tuple[str, int]:
+        # What went wrong ("" for nothing), and the bytes of the file.
+        from .pagecopy import copy_pages
+
+        try:
+            writer.begin()
+        except BaseException:
+            writer.close()
+            os.unlink(writer.path)
+            raise
+        problem, size = "", 0
+        level = self.params.dump_level
+        try:
+            copy_pages(crash.core, extents, writer, level=level, progress=self._progress)
+        except BaseException as error:
+            problem = describe(error)
+        try:
+            size = writer.finish(complete=not problem and not extents.missing)
+        except (SaverError, OSError) as error:
+            problem = problem or describe(error)
+            size = os.fstat(writer.fd).st_size
+        writer.close()
+        return problem, size
+
+
+def _write_lines(fd: int, held: list[bytes]) -> None:
+    if fd >= 0:
+        write_all(fd, b"".join(held))
+    del held[:]
+
+
+def _end_log(fd: int, held: list[bytes], path: str, count: int) -> None:
+    if fd < 0:
+        return
+    try:
+        write_all(fd, b"".join(held))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+        if not count:
+            os.unlink(path)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The recipe of a capture initrd, on this machine's own kernel: what is in it, what is refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.cli import main
+from kdump_initrd.image.segments import read_manifest
+from kdump_initrd.saver.params import SaverParams
+
+from .test_cli import CAPTURE, UUID, complain
+from .test_kmod import RELEASE
+
+
+def build(out: Path, *options: str, release: str = RELEASE) -> Path:
+    """Build an image and return it."""
+    assert main([*CAPTURE, "-o", str(out), *options, release]) == 0
+    return out
+
+
+def unpack(image: Path, folder: Path) -> Path:
+    """Unpack an image by other people's programs."""
+    folder.mkdir()
+    packed = image.read_bytes()
+    tool = {b"\x28\xb5": ["zstd", "-dc"], b"\x1f\x8b": ["gzip", "-dc"], b"07": ["cat"]}[packed[:2]]
+    plain = subprocess.run(tool, input=packed, capture_output=True, check=True).stdout
+    cpio = ["cpio", "-idm", "--quiet", "--no-absolute-filenames"]
+    subprocess.run(cpio, input=plain, cwd=folder, check=True, timeout=60)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("image") / "kdump.img")
+
+
+@pytest.fixture(scope="module")
+def tree(image: Path) -> Path:
+    return unpack(image, image.parent / "tree")
+
+
+def test_unpacks_with_cpio(tree: Path) -> None:
+    for name in ("init", "usr/bin/busybox", "usr/bin/python3", "usr/lib/kdump-initrd/python.zip"):
+        assert (tree / name).exists(), name
+    assert os.access(tree / "init", os.X_OK)
+    assert (tree / "bin").is_symlink()
+    assert stat.S_ISCHR((tree / "dev/console").stat().st_mode) or os.getuid() != 0
+
+
+def test_mode_and_manifest(image: Path) -> None:
+    assert stat.S_IMODE(image.stat().st_mode) == 0o600
+    manifest = read_manifest(image)
+    assert manifest is not None
+    assert (manifest.kind, manifest.kernel, manifest.target) == ("capture", RELEASE, UUID)
+    assert "panic=10" in manifest.cmdline.split()
+    assert manifest.modules[-1] == "ext4"
+
+
+def test_no_libcrypto_and_one_codec(tree: Path) -> None:
+    names = {path.name for path in tree.rglob("*.so*")}
+    assert not [name for name in names if "crypto" in name or "ssl" in name]
+    assert [name for name in names if re.match(r"lib(lzo2|zstd)\.", name)] == ["liblzo2.so.2"]
+
+
+def test_params_are_the_contract(tree: Path) -> None:
+    text = (tree / "etc/kdump-initrd/params.json").read_text()
+    params = SaverParams.from_json(text)
+    assert (params.dump_compress, params.output) == ("lzo", "/kdump/var/crash")
+
+
+def test_listed_modules_are_there(tree: Path) -> None:
+    lines = (tree / "etc/kdump-initrd/modules").read_text().splitlines()
+    assert lines
+    for line in lines:
+        assert (tree / line.split()[0].lstrip("/")).is_file()
+
+
+def test_saver_starts_in_the_image(tree: Path) -> None:
+    """The interpreter, its libraries and modules are complete: run them, and nothing else."""
+    done = subprocess.run(
+        ["chroot", tree, "/usr/lib/kdump-initrd/python", "__main__", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--dump-level" in done.stdout + done.stderr
+
+
+def test_two_builds_are_identical(image: Path, tmp_path: Path) -> None:
+    assert build(tmp_path / "again.img").read_bytes() == image.read_bytes()
+
+
+def test_source_date_epoch_is_the_time_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    image = build(tmp_path / "x.img", "--compress", "none")
+    listing = subprocess.run(
+        ["cpio", "-itv", "--quiet"], input=image.read_bytes(), capture_output=True, check=True
+    ).stdout.decode()
+    times = set(re.findall(r"[A-Z][a-z][a-z] +\d+ +1970", listing))
+    assert len(times) == 1
+    assert len(listing.splitlines()) > 50
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip", "none"])
+def test_print_cmdline(tmp_path: Path, capsys: pytest.CaptureFixture[str], codec: str) -> None:
+    image = build(tmp_path / "x.img", "--compress", codec)
+    capsys.readouterr()
+    assert main(["--print-cmdline", str(image)]) == 0
+    words = capsys.readouterr().out.split()
+    assert {"panic=10", "nr_cpus=1", "reset_devices"} <= set(words)
+
+
+def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build(tmp_path / "x.img", "--dry-run")
+    out = capsys.readouterr().out
+    assert "usr/bin/busybox  # shell and tools" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_list_says_why(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", str(image)]) == 0
+    out = capsys.readouterr().out
+    assert "fs/ext4/ext4.ko  # dump file system ext4" in out
+    assert "liblzo2.so.2" in out
+
+
+def test_without_busybox(tmp_path: Path) -> None:
+    tree = unpack(build(tmp_path / "x.img", "--tools", "root"), tmp_path / "tree")
+    assert not (tree / "usr/bin/busybox").exists()
+    for name in ("mount", "umount", "findfs", "timeout", "dd"):
+        assert (tree / f"usr/sbin/{name}").is_file()
+    assert not [path for path in tree.rglob("*") if "systemctl" in path.name]
+    done = subprocess.run(
+        ["chroot", tree, "/bin/sh", "-c", "timeout 5 mount --version && findfs --version"],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_partition_tags_bring_a_better_findfs(tmp_path: Path) -> None:
+    out = tmp_path / "x.img"
+    argv = ["-c", "PARTUUID=3b0c9c1e-01", "-f", "ext4", "--hardware", "virtio", "-o", str(out)]
+    assert main([*argv, RELEASE]) == 0
+    tree = unpack(out, tmp_path / "tree")
+    assert not (tree / "usr/sbin/findfs").is_symlink()
+    assert list(tree.rglob("libblkid.so.1"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        (["-c", "/dev/no-such"], "/dev/no-such: no such device", "lsblk"),
+        (["-f", "foofs"], "fs-foofs: neither a module of kernel", "dump file system foofs"),
+        (["--add-module", "nope"], "nope: neither a module of kernel", "--add-module"),
+        (["--root", "/no/such"], "--root /no/such: no such directory", ""),
+        (["--distro", "beos"], "beos: unknown distribution", "debian"),
+        (["--hardware", "host"], f"{UUID}: not on this host", "--hardware generic"),
+        (["--python", "/no/python3.11"], "/no/python3.11", ""),
+        (["-o", "/no/such/folder/x"], "/no/such/folder", ""),
+        (["-o", "/dev/null"], "/dev/null", ""),
+    ],
+)  # fmt: skip
+def test_refused_with_a_hint(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+    hint: str,
+) -> None:
+    argv = [*CAPTURE, "-o", str(tmp_path / "x.img"), *options, RELEASE]
+    status, error, advice = complain(capsys, *argv)
+    assert status == 1
+    assert message in error
+    assert hint in advice
+    assert list(tmp_path.iterdir()) == [], "something was written"
+
+
+def test_unknown_kernel_lists_those_present(capsys: pytest.CaptureFixture[str]) -> None:
+    status, error, hint = complain(capsys, *CAPTURE, "1.2.3")
+    assert (status, error) == (1, "1.2.3: no such kernel in /")
+    assert RELEASE in hint
+
+
+def test_existing_image_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "x.img"
+    out.write_text("precious")
+    status, error, hint = complain(capsys, *CAPTURE, "-o", str(out), RELEASE)
+    assert status == 1
+    assert "x.img" in error
+    assert "--force" in hint
+    assert out.read_text() == "precious"
+    build(out, "--force")
+    assert out.stat().st_size > 1 << 20
+
+
+def test_full_disk_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", small], check=True)
+    try:
+        status, error, _ = complain(capsys, *CAPTURE, "-o", str(small / "x.img"), RELEASE)
+        assert status == 1
+        assert "No space left on device" in error
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_codec_that_the_kernel_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A root with the same kernel, whose configuration knows no zstd."""
+    root = tmp_path / "root"
+    (root / "boot").mkdir(parents=True)
+    config = Path(f"/boot/config-{RELEASE}").read_text(encoding="utf-8")
+    (root / f"boot/config-{RELEASE}").write_text(
+        config.replace("CONFIG_RD_ZSTD=y", "# CONFIG_RD_ZSTD is not set")
+    )
+    for name in ("usr", "lib", "lib64", "etc", "bin"):
+        (root / name).symlink_to(Path("/", name)) if name in ("etc",) else None
+    for name in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    status, error, hint = complain(
+        capsys, *CAPTURE, "--root", str(root), "--compress", "zstd", RELEASE
+    )
+    assert status == 1
+    assert RELEASE in error
+    assert hint
+
+
+def test_verbose_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    build(tmp_path / "x.img", "--verbose")
+    assert "needed by" in capsys.readouterr().err
+    shutil.rmtree(tmp_path)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line: grammar, exit statuses, one line and a hint for each error."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd import __version__
+from kdump_initrd.cli import main
+from kdump_initrd.config.settings import SETTINGS
+
+from .test_kmod import RELEASE
+
+UUID = "UUID=4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
+CAPTURE = ["-c", UUID, "-f", "ext4", "--hardware", "virtio"]
+MAN_PAGE = Path(__file__).parents[2] / "docs/man/mkinitrd-kdump.8"
+
+
+def complain(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    """Run main() and return its status, error line and hint line; nothing else may be said."""
+    status = main(list(argv))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = [
+        line
+        for line in captured.err.splitlines()
+        if not re.search(r"\d\.\d\d s$|: warning: ", line)
+    ]
+    assert len(lines) <= 2, captured.err
+    assert lines[0].startswith("kdump-initrd: error: ")
+    hint = lines[1] if len(lines) > 1 else "hint: "
+    assert hint.startswith("hint: ")
+    return status, lines[0].removeprefix("kdump-initrd: error: "), hint.removeprefix("hint: ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "one of -c, --list and --print-cmdline is wanted"),
+        (["-c", UUID], "-c wants -f: the file system on the device"),
+        ([*CAPTURE, "-i", "x"], "-c and -i (-v) exclude each other"),
+        (["-i", "x"], "-i: this version writes capture initrds only"),
+        ([*CAPTURE, "--list", "x"], "one of -c, --list and --print-cmdline is wanted"),
+        ([*CAPTURE, "--no-such-option"], "unrecognized arguments: --no-such-option"),
+        ([*CAPTURE, "--compress", "rar"], "--compress rar: unknown value"),
+        ([*CAPTURE, "--dump-format", "raw"], "--dump-format raw: unknown value"),
+        ([*CAPTURE, "--dump-compress", "x"], "--dump-compress x: unknown value"),
+        ([*CAPTURE, "--final-action", "x"], "--final-action x: unknown value"),
+        ([*CAPTURE, "--tools", "x"], "--tools x: unknown value"),
+        ([*CAPTURE, "--dump-level", "31"], "--dump-level 31: levels above 1 need the page filter"),
+        ([*CAPTURE, "--dump-level", "32"], "--dump-level 32: a dump level from 0 to 31 is wanted"),
+        ([*CAPTURE, "--timeout", "soon"], "--timeout soon: whole seconds are wanted"),
+        ([*CAPTURE, "--setup-timeout", "-1"], "--setup-timeout"),
+        ([*CAPTURE, "--hardware", "floppy"], "--hardware floppy: unknown set"),
+        ([*CAPTURE, "--hardware", "host,nvme"], "--hardware host,nvme: host and generic"),
+        ([*CAPTURE, "--quiet", "--debug"], "argument --debug: not allowed with argument"),
+    ],
+)  # fmt: skip
+def test_wrong_usage(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
+    status, error, hint = complain(capsys, *argv, *([RELEASE] if "-c" in argv else []))
+    assert status == 2
+    if message == "--setup-timeout":
+        assert message in error
+    else:
+        assert error.startswith(message)
+        assert hint or ":" in error
+
+
+def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    for setting in SETTINGS:
+        assert setting.flags[0] in text
+
+
+def test_man_page_has_every_setting_and_default() -> None:
+    text = MAN_PAGE.read_text(encoding="utf-8").replace("\\-", "-")
+    for setting in SETTINGS:
+        start = re.search(rf"^\.BI? {setting.flags[0]}\b", text, re.MULTILINE)
+        assert start, f"{setting.flags[0]} is not in the man page"
+        paragraph = text[start.start() :].split("\n.TP", 1)[0].split("\n.S", 1)[0]
+        default = getattr(setting.default, "value", setting.default)
+        if isinstance(default, (str, int)) and not isinstance(default, bool):
+            assert str(default) in paragraph, f"{setting.flags[0]}: default {default}"
+        for choice in setting.choices:
+            assert choice in paragraph, f"{setting.flags[0]}: {choice}"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"kdump-initrd {__version__}\n"
+
+
+def test_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "kdump_initrd"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("kdump-initrd: error: one of -c")
+
+
+def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "/no/such/file", "--debug"]) == 1
+    text = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in text
+    assert "kdump-initrd: error: /no/such/file" in text
