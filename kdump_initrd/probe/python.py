@@ -26,6 +26,8 @@ _START = ("abc", "codecs", "encodings", "encodings.aliases", "encodings.ascii",
           "encodings.latin_1", "encodings.utf_8", "io")  # fmt: skip
 #: What `-S` leaves out, and what os puts into sys.modules itself.
 _LEFT_OUT = frozenset({"site", "os.path"})
+#: Always files, and what a minimal installation lacks.
+_PACKAGES = frozenset({"ctypes", "encodings"})
 #: Frozen into the interpreter since Python 3.11 (Python/frozen.c), so never read from files.
 _FROZEN = frozenset({"_collections_abc", "abc", "codecs", "genericpath", "io", "os", "posixpath",
                      "stat"})  # fmt: skip
@@ -137,7 +139,7 @@ class _Scan:
         found = self._file_of(name)
         if found is not None:
             self._add_source(name, *found)
-        elif "." not in name:
+        elif "." not in name and name not in _PACKAGES:
             self._add_extension(name, needer, optional)
         elif not optional:
             raise self._missing(name, needer)

@@ -58,7 +58,7 @@ def complain(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, 
         ([*CAPTURE, "--setup-timeout", "-1"], "--setup-timeout"),
         ([*CAPTURE, "--hardware", "floppy"], "--hardware floppy: unknown set"),
         ([*CAPTURE, "--hardware", "host,nvme"], "--hardware host,nvme: host and generic"),
-        ([*CAPTURE, "--quiet", "--debug"], "argument --debug: not allowed with argument"),
+        ([*CAPTURE, "--quiet", "--verbose"], "argument --verbose: not allowed"),
     ],
 )  # fmt: skip
 def test_wrong_usage(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from datetime import datetime, timezone
@@ -32,6 +33,9 @@ class _Show:
 
     def say(self, text: str) -> None:
         print(f"{time.monotonic() - self._start:7.1f} s  {text}", flush=True)
+
+    def phase(self, phase: Phase) -> None:
+        self.say(f"== {phase.value}")
 
     def line(self, line: str) -> None:
         text = line.partition("] ")[2] if line.startswith("[") else line
@@ -80,16 +84,16 @@ def demonstrate() -> None:
     kernel = newest()
     work = folder_of(_NAME)
     show.say(f"kernel {kernel.release} ({kernel.image})")
+    shutil.rmtree(work / "crash", ignore_errors=True)
     disk = disks.make(work / "disk.raw")
     show.say(f"an empty ext4 disk of 2 GiB, UUID={disks.UUID}")
     device = f"UUID={disks.UUID}"
     image = product.build(work / "capture.img", kernel, device, *product.VIRTIO)
     show.say(f"capture initrd of {image.path.stat().st_size / 1e6:.1f} MB: {image.path}")
-    show.say("QEMU starts, without KVM; its console log:")
-    show.say(f"  {work / 'console.log'}")
+    show.say(f"QEMU starts, without KVM; its console log: {work / 'console.log'}")
     scenario = Scenario(_NAME, kernel, image.path, image.command_line, disks=(disk.path,))
-    outcome = crash(scenario, on_line=show.line)
-    show.say("the machine has restarted; now its disk is read")
+    outcome = crash(scenario, on_line=show.line, on_phase=show.phase)
+    show.say("the machine is off; now its disk is read, without mounting it")
     problems = disk.fsck()
     if problems:
         raise DiskError(f"{disk.path}: e2fsck finds errors: {problems.splitlines()[0]}")
@@ -109,7 +113,6 @@ def demonstrate() -> None:
     _show_facts(facts, dump.copy)
     _show_times(outcome, image, folder)
     print(f"\nThe dump is of this very crash (token {outcome.token}): {dump.copy}")
-    assert Phase.REBOOTED in outcome.run.reached
 
 
 def main() -> int:

@@ -127,13 +127,21 @@ class Run:
 
 
 class Machine:
-    """Runs one machine once. Used as a context manager, it leaves no QEMU behind."""
+    """Runs one machine once. Used as a context manager, it leaves no QEMU behind.
+
+    ``on_line`` gets each console line as it comes, ``on_phase`` each phase when it is reached.
+    """
 
     def __init__(
-        self, config: MachineConfig, *, on_line: Callable[[str], None] | None = None
+        self,
+        config: MachineConfig,
+        *,
+        on_line: Callable[[str], None] | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
     ) -> None:
         self._config = config
         self._on_line = on_line or (lambda line: None)
+        self._on_phase = on_phase or (lambda phase: None)
         self._log = config.folder / "console.log"
         self._slow = float(os.environ.get("KDUMP_TEST_SLOW", "1"))
         self._lines: list[str] = []
@@ -195,6 +203,7 @@ class Machine:
             seconds = self._config.deadlines.get(phase, DEADLINES[phase]) * self._slow
             self._reach(phase, seconds)
             self._reached[phase] = time.monotonic() - self._start
+            self._on_phase(phase)
         return Run("\n".join(self._lines), dict(self._reached), self._log)
 
     def _reach(self, phase: Phase, seconds: float) -> None:

@@ -83,7 +83,9 @@ def read_log(dump: Path) -> str:
 
 def panic_lines(log: str) -> list[str]:
     """Return the lines of a kernel log that tell of the panic: reason, CPU and task."""
-    wanted = re.compile(r"Kernel panic - not syncing|sysrq: Trigger a crash|CPU: \d+ (UID: \d+ )?PID: ")
+    wanted = re.compile(
+        r"Kernel panic - not syncing|sysrq: Trigger a crash|CPU: \d+ (UID: \d+ )?PID: "
+    )
     return [line for line in log.splitlines() if wanted.search(line)]
 
 

@@ -57,7 +57,12 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def crash(scenario: Scenario, *, on_line: Callable[[str], None] | None = None) -> Outcome:
+def crash(
+    scenario: Scenario,
+    *,
+    on_line: Callable[[str], None] | None = None,
+    on_phase: Callable[[Phase], None] | None = None,
+) -> Outcome:
     """Boot, load, panic and capture; raises MachineError as Machine.run does."""
     folder = folder_of(scenario.name)
     token = secrets.token_hex(8)
@@ -81,7 +86,7 @@ def crash(scenario: Scenario, *, on_line: Callable[[str], None] | None = None) -
         final=scenario.final,
         deadlines=scenario.deadlines,
     )
-    with Machine(config, on_line=on_line) as machine:
+    with Machine(config, on_line=on_line, on_phase=on_phase) as machine:
         run = machine.run()
     initrd.unlink()
     return Outcome(run, token)

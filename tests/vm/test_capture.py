@@ -134,7 +134,7 @@ def test_a_full_disk_keeps_the_kernel_log_and_restarts(
     scenario: Scenario, folder: Path, crash_copy: Path
 ) -> None:
     disk = disks.make(folder / "disk.raw", size_mib=64)
-    disk.fill(leave_kib=1024)
+    disk.fill(leave_kib=16 << 10)
     scenario = _built(scenario, f"UUID={disks.UUID}")
     outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     saved = _saved(disk, crash_copy)
@@ -145,6 +145,17 @@ def test_a_full_disk_keeps_the_kernel_log_and_restarts(
     names = [file.name for file in saved.folder.files]
     assert f"dump.{saved.folder.path.name}" not in names, "half a dump has a whole one's name"
     assert any("incomplete" in line for line in _said(outcome.run))
+
+
+def test_a_disk_without_any_room_is_a_clear_line(scenario: Scenario, folder: Path) -> None:
+    disk = disks.make(folder / "disk.raw", size_mib=64)
+    disk.fill(leave_kib=0)
+    scenario = _built(scenario, f"UUID={disks.UUID}")
+    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    assert disk.fsck() == ""
+    said = "\n".join(_said(outcome.run))
+    assert "No space left on device" in said
+    assert "sysrq triggered crash" in said, "the crashed kernel's last words are missing"
 
 
 def test_the_final_action_may_be_poweroff(
