@@ -8,23 +8,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import __version__, ingredients
+from . import __version__, drivers, ingredients
 from .config.settings import CaptureSettings, ToolSource
-from .errors import KdumpInitrdError, UsageError
-from .image import hooks, listing, reservation
+from .errors import KdumpInitrdError
+from .image import hooks, listing, reservation, stage
 from .image.cpio import Compression, write_image
 from .image.hooks import Hook
 from .image.manifest import MANIFEST, Manifest
 from .image.render import render
-from .image.tree import Tree
+from .image.tree import Entry, Tree
 from .ingredients import ETC, LIB
 from .log import get_logger, step
-from .probe import device, distro, elf, kernel, kmod, python, sysfs, tools
+from .probe import device, distro, elf, kernel, python, tools
 from .probe.device import DumpDevice
 from .probe.distro import Distro
 from .probe.kernel import KernelRelease
-from .probe.kmod import KernelModule, Wish
 from .probe.python import PythonRuntime
+from .probe.tools import Toolbox
 from .resources import search_path
 from .saver.params import SaverParams
 
@@ -56,12 +56,16 @@ class Capture:
 
     out: Path
     tree: Tree
+    second: tuple[Entry, ...]
     manifest: Manifest
     compression: Compression
 
     def lines(self) -> Iterator[str]:
         """Yield what the image would hold, a line an entry."""
-        return listing.list_tree(self.tree)
+        yield from listing.list_entries(self.tree)
+        if self.second:
+            yield "# second stage"
+            yield from listing.list_entries(self.second)
 
     def write(self, *, force: bool) -> int:
         """Write the image and return its size in bytes; raises KdumpInitrdError."""
@@ -73,9 +77,13 @@ class Capture:
 
     def summary(self, stored: int) -> Iterator[str]:
         """Yield what the user wants to know of the image that took ``stored`` bytes."""
-        unpacked = self.tree.unpacked_size()
+        first = self.tree.unpacked_size()
+        unpacked = first
+        if self.second:
+            packed = self.tree[stage.SECOND_STAGE].size
+            unpacked += sum(entry.size for entry in self.second) - packed
         reserve = reservation.crashkernel(
-            stored=stored, unpacked=unpacked, window=self.compression.window
+            stored=stored, unpacked=first, window=self.compression.window
         )
         yield f"  image          {self.out}"
         yield f"  size           {stored / 1e6:.2f} MB stored, {unpacked / 1e6:.2f} MB unpacked"
@@ -99,24 +107,27 @@ def plan(settings: CaptureSettings) -> Capture:
         kernel.check_capture_options(release)
         target = _target(settings, profile)
         compression = _compression(settings.compress, release)
-    tree = Tree()
-    ingredients.lay_out(tree, mount_point=_MOUNT)
+    # The second tree is unpacked later, where the image has the tools for that.
+    tree, later = Tree(), Tree()
+    for each in (tree, later):
+        ingredients.lay_out(each, folders=(_MOUNT, _RUN))
     with step("Resolving kernel modules"):
-        modules = _modules(settings, target.device, release, profile, root)
+        modules = drivers.choose(settings, target.device, release, profile, root)
         ingredients.add_kernel_modules(tree, modules, kernel=release, profile=profile, root=root)
     with step("Resolving Python, tools and libraries"):
+        scripts = hooks.discover(search_path("hooks", root=root))
+        toolbox = _toolbox(settings, profile, scripts, target, root=root)
+        programs = ingredients.add_toolbox(tree, toolbox)
+        folders = ingredients.add_libraries(tree, elf.closure(programs, root=root))
         runtime = python.find_python(
             root, python=Path(settings.python) if settings.python else None
         )
         codec, codec_library = _codec(settings.dump_compress, runtime, root)
-        scripts = hooks.discover(search_path("hooks", root=root))
-        programs = _add_tools(tree, settings, profile, scripts, target, root=root)
-        ingredients.add_python(tree, runtime)
-        folders = [
-            folder
-            for found in (elf.closure(programs, root=root), runtime.libraries, codec_library)
-            for folder in ingredients.add_libraries(tree, found)
-        ]
+        python_tree = later if set(stage.COMMANDS) <= set(toolbox.applets) else tree
+        ingredients.add_python(python_tree, runtime)
+        folders += ingredients.add_libraries(python_tree, runtime.libraries)
+        folders += ingredients.add_libraries(python_tree, codec_library)
+        second = stage.add_stage(tree, later, mtime=_mtime()) if python_tree is later else ()
     with step("Rendering the scripts"):
         values = {
             "version": __version__,
@@ -141,11 +152,11 @@ def plan(settings: CaptureSettings) -> Capture:
         fstype=target.device.fstype,
         cmdline=" ".join(profile.capture_cmdline(machine)),
         modules=tuple(module.name for module in modules),
-        entries={str(entry.dest): entry.why for entry in tree},
+        entries={str(entry.dest): entry.why for entry in (*tree, *second)},
     )
     tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
     name = profile.kernel.capture_image.format(release=release.release)
-    return Capture(Path(settings.output or root / name), tree, manifest, compression)
+    return Capture(Path(settings.output or root / name), tree, second, manifest, compression)
 
 
 def _root(settings: CaptureSettings) -> Path:
@@ -184,72 +195,25 @@ def _compression(wanted: str | None, release: KernelRelease) -> Compression:
     return next(able, Compression.NONE)
 
 
-def _modules(
-    settings: CaptureSettings,
-    target: DumpDevice,
-    release: KernelRelease,
-    profile: Distro,
-    root: Path,
-) -> tuple[KernelModule, ...]:
-    """Decide which kernel modules the dump needs."""
-    chosen = settings.hardware or (("host",) if target.node else ("generic",))
-    wishes = []
-    if chosen == ("host",):
-        wishes += _host_hardware(target)
-    else:
-        sets = tuple(profile.hardware) if chosen == ("generic",) else chosen
-        for name in sets:
-            if name not in profile.hardware:
-                raise UsageError(
-                    f"--hardware {name}: unknown set",
-                    hint=f"known are host, generic, {', '.join(profile.hardware)}",
-                )
-            wishes.append(Wish(profile.hardware[name], f"hardware set {name}"))
-    fs = target.fstype
-    wishes.append(Wish((f"fs-{fs}",), f"dump file system {fs}", required=True))
-    wishes.append(Wish(profile.filesystems.get(fs, ()), f"dump file system {fs}"))
-    wishes.append(Wish(settings.add_modules, "--add-module", required=True))
-    return kmod.closure(wishes, kernel=release, root=root, omit=settings.omit_modules)
-
-
-def _host_hardware(target: DumpDevice) -> list[Wish]:
-    if target.node is None:
-        raise KdumpInitrdError(
-            f"{target.spec}: not on this host, so its hardware is unknown",
-            hint="say --hardware generic, or the sets that the machine has",
-        )
-    found = sysfs.hardware_of(target.node)
-    if found.layers:
-        raise KdumpInitrdError(
-            f"{target.spec}: lies on {', '.join(found.layers)}, which the image cannot assemble",
-            hint="save to a plain partition or disk",
-        )
-    return [
-        Wish((*found.modaliases, *found.drivers), "hardware of the dump device"),
-        Wish(sysfs.running_watchdogs(), "running watchdog"),
-    ]
-
-
-def _add_tools(
-    tree: Tree,
+def _toolbox(
     settings: CaptureSettings,
     profile: Distro,
-    runtime: tuple[Hook, ...],
+    scripts: tuple[Hook, ...],
     target: Target,
     *,
     root: Path,
-) -> tuple[Path, ...]:
-    """Add the shell and what the scripts call; return these programs' files."""
+) -> Toolbox:
+    """Decide where the shell and what the scripts call come from."""
     busybox = None
     if settings.tools is not ToolSource.ROOT:
         busybox = tools.find_busybox(root, profile.tools)
     if settings.tools is ToolSource.BUSYBOX and busybox is None:
         raise KdumpInitrdError(f"{root}: no busybox", hint="install it, or say --tools root")
-    needs = [hook.needs for hook in runtime]
+    needs = [hook.needs for hook in scripts]
     for kind, name in _SCRIPTS:
         path = _first(kind, name, root)
         needs.append(hooks.read_needs(path.read_text("utf-8"), path))
-    toolbox = tools.pick(
+    return tools.pick(
         tuple(sorted({name for each in needs for name in each.commands})),
         applets=tuple(sorted({name for each in needs for name in each.applets})),
         own=("findfs",) if target.device.spec.startswith(tools.PARTITION_TAGS) else (),
@@ -257,7 +221,6 @@ def _add_tools(
         tools=profile.tools,
         busybox=busybox,
     )
-    return ingredients.add_toolbox(tree, toolbox)
 
 
 def _codec(wanted: str, runtime: PythonRuntime, root: Path) -> tuple[str, elf.Closure]:

@@ -24,12 +24,12 @@ ETC = PurePosixPath("etc/kdump-initrd")
 _PYTHON = "usr/bin/python3"
 
 
-def lay_out(tree: Tree, *, mount_point: str) -> None:
+def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
     """Add the folders and links that every image has, and a console for the first process."""
     for name in ("bin", "sbin", "lib", "lib64"):
         tree.add_directory(f"usr/{name}", why="layout")
         tree.add_symlink(name, f"usr/{name}", why="layout")
-    for name in ("dev", "proc", "sys", "run", "tmp", mount_point):
+    for name in ("dev", "proc", "sys", "run", "tmp", *folders):
         tree.add_directory(name, why="layout")
     tree.add_node("dev/console", (5, 1), why="/init's output before devtmpfs", mode=0o600)
 

@@ -179,9 +179,11 @@ def _end_of_lz4(data: bytes, offset: int) -> int:
     limit = (8 << 20) + (8 << 20) // 255 + 16
     cursor = _Cursor(data, offset)
     cursor.skip(4)
-    while cursor.position + 4 <= len(data) and detect(data, cursor.position) is None:
+    while detect(data, cursor.position) is None:
+        if not data[cursor.position : cursor.position + 4].strip(b"\0"):
+            break
         size = cursor.number(4)
-        if not 0 < size <= limit:
+        if size > limit:
             cursor.position -= 4
             break
         cursor.skip(size)

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
 from .manifest import Manifest
-from .newc import Member
-from .segments import Segment, read_manifest, read_segments
-from .tree import Tree
+from .newc import CorruptError, Member
+from .segments import Segment, read_manifest, read_packed, read_segments
+from .stage import SECOND_STAGE
+from .tree import Entry
 
 logger = get_logger(__name__)
 
@@ -32,9 +33,9 @@ def list_image(path: Path) -> Iterator[str]:
         yield from _list_segment(segment, manifest.entries if manifest else {})
 
 
-def list_tree(tree: Tree) -> Iterator[str]:
-    """Yield the lines of an image that is not written yet, as list_image() would."""
-    for entry in tree:
+def list_entries(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the lines of entries that are not written yet, as list_image() would."""
+    for entry in entries:
         member = Member(
             path=str(entry.dest),
             mode=entry.kind.type_bits | entry.mode,
@@ -70,13 +71,27 @@ def _introduce(manifest: Manifest) -> Iterator[str]:
 
 
 def _list_segment(segment: Segment, reasons: Mapping[str, str]) -> Iterator[str]:
-    members = list(segment.entries())
-    unpacked = sum(member.size for member in members if stat.S_ISREG(member.mode))
-    yield (
-        f"# segment {segment.number}: offset {segment.offset}, {segment.compression.value}, "
-        f"{segment.size} bytes stored, {unpacked} bytes unpacked, {len(members)} entries"
-    )
+    members = list(segment.entries(contents=True))
+    what = f"segment {segment.number}: offset {segment.offset}, {segment.compression.value}"
+    yield _headline(what, segment.size, members)
     yield from (_line(member, reasons) for member in members)
+    for member in members:
+        if member.path == str(SECOND_STAGE):
+            yield from _list_stage(segment.path, member.content, reasons)
+
+
+def _list_stage(path: Path, packed: bytes, reasons: Mapping[str, str]) -> Iterator[str]:
+    try:
+        members = list(read_packed(packed))
+    except CorruptError as error:
+        raise KdumpInitrdError(f"{path}: {SECOND_STAGE}: {error}") from error
+    yield _headline("second stage: gzip", len(packed), members)
+    yield from (_line(member, reasons) for member in members)
+
+
+def _headline(what: str, stored: int, members: list[Member]) -> str:
+    unpacked = sum(member.size for member in members if stat.S_ISREG(member.mode))
+    return f"# {what}, {stored} bytes stored, {unpacked} bytes unpacked, {len(members)} entries"
 
 
 def _line(member: Member, reasons: Mapping[str, str]) -> str:

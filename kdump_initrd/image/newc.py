@@ -6,7 +6,7 @@ from __future__ import annotations
 import stat
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: cpio(5), "New ASCII Format" and, with the second, "New CRC Format".
 MAGICS = (b"070701", b"070702")
@@ -116,9 +116,9 @@ def _with_body(member: Member, stream: ByteStream, contents: bool) -> Member:
             if member.size > _NAME_MAX:
                 raise CorruptError(f"a target of {member.size} bytes")
             target = _text(_padded(stream, member.size, 0))
-            return Member(**{**vars(member), "target": target})
+            return replace(member, target=target)
         if contents and stat.S_ISREG(member.mode):
-            return Member(**{**vars(member), "content": _padded(stream, member.size, 0)})
+            return replace(member, content=_padded(stream, member.size, 0))
         stream.skip(member.size + -member.size % 4)
         return member
     except CorruptError as error:

@@ -104,6 +104,14 @@ def read_manifest(path: Path) -> Manifest | None:
     return None
 
 
+def read_packed(data: bytes) -> Iterator[Member]:
+    """Yield the members of one packed archive in memory; raises CorruptError."""
+    codec = detect(data, 0)
+    if codec is None:
+        raise CorruptError("no known magic number")
+    yield from read_archives(ByteStream(unpack(data, codec)), contents=False)
+
+
 def unpack(data: bytes, codec: Codec) -> Iterator[bytes]:
     """Yield the bytes that ``data``, one segment, holds packed.
 

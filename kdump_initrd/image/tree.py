@@ -85,8 +85,11 @@ class Tree:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, dest: str) -> bool:
-        return self.resolve(dest) in self._entries
+    def __contains__(self, dest: PurePosixPath) -> bool:
+        return dest in self._entries
+
+    def __getitem__(self, dest: PurePosixPath) -> Entry:
+        return self._entries[dest]
 
     def unpacked_size(self) -> int:
         """Bytes of all file bodies: what the image takes in the capture kernel's memory."""

@@ -8,13 +8,10 @@ import hashlib
 import importlib.util
 import json
 import marshal
-import os
-import tempfile
 import types
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
+from .. import cache
 from ..errors import KdumpInitrdError
 from .imports import Import, imports_of
 
@@ -43,13 +40,11 @@ def translate(source: bytes, *, name: str, package: bool) -> Unit:
     """
     text = b"\0".join((_FORMAT, importlib.util.MAGIC_NUMBER, name.encode(), b"p" * package, source))
     key = hashlib.sha256(text).hexdigest()
-    folder = _cache()
-    cached = _load(folder / key) if folder is not None else None
+    cached = _read(cache.fetch(key))
     if cached is not None:
         return cached
     unit = _compile(source, name=name, package=package)
-    if folder is not None:
-        _store(folder / key, unit)
+    cache.store(key, _written(unit))
     return unit
 
 
@@ -80,47 +75,16 @@ def _stable(code: types.CodeType) -> types.CodeType:
     return code.replace(co_consts=tuple(map(stable, code.co_consts)))
 
 
-def _cache() -> Path | None:
-    """Return the folder of the cache, or None where there can be none that is safe to trust."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        top = (
-            Path(base)
-            if base
-            else Path("/var/cache")
-            if os.geteuid() == 0
-            else Path.home() / ".cache"
-        )
-        folder = top / "kdump-initrd"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.lstat()
-    except (OSError, RuntimeError):
+def _read(payload: bytes | None) -> Unit | None:
+    if payload is None:
         return None
-    # Whoever can write there could put code into the image.
-    safe = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-    return folder if safe else None
-
-
-def _load(path: Path) -> Unit | None:
+    imports, _, pyc = payload.partition(b"\n")
     try:
-        digest, _, payload = path.read_bytes().partition(b"\n")
-        if digest != hashlib.sha256(payload).hexdigest().encode():
-            return None
-        imports, _, pyc = payload.partition(b"\n")
         return Unit(tuple(Import(name, bool(flag)) for name, flag in json.loads(imports)), pyc)
-    except (OSError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return None
 
 
-def _store(path: Path, unit: Unit) -> None:
-    imports = json.dumps([(each.name, each.optional) for each in unit.imports]).encode()
-    payload = imports + b"\n" + unit.pyc
-    with suppress(OSError):
-        descriptor, name = tempfile.mkstemp(dir=path.parent)
-        new = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+def _written(unit: Unit) -> bytes:
+    imports = json.dumps([(each.name, each.optional) for each in unit.imports])
+    return imports.encode() + b"\n" + unit.pyc

@@ -44,6 +44,7 @@ def main(argv: list[str]) -> int:
 
         save = Save(request.params, console)
         save.run()
+        save.close()
         return SAVED if save.is_complete else FAILED
     except BaseException as error:
         console.error(describe(error))
@@ -59,6 +60,7 @@ def _print_log(path: str) -> None:
     memory = open_dump(path)
     for line in log_lines(memory, VmcoreInfo(memory.notes.vmcoreinfo)):
         write_all(1, line)
+    memory.close()
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ class Ring:
         self.memory = memory
         need = info.need
         word = memory.abi.word
-        counter = need("offset", "atomic_long_t.counter")
         ring = memory.read_long(need("symbol", "prb"))
+        counter = need("offset", "atomic_long_t.counter")
         descs = ring + need("offset", "printk_ringbuffer.desc_ring")
         data = ring + need("offset", "printk_ringbuffer.text_data_ring")
 

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 def open_dump(path: str) -> Memory:
     """Return the memory in a dump file; raises SaverError for another file, OSError."""
     window = Window(path)
-    start = window.read(0, len(SIGNATURE))
-    if start == SIGNATURE:
-        from .kdumpread import KdumpDump
+    try:
+        start = window.read(0, len(SIGNATURE))
+        if start == SIGNATURE:
+            from .kdumpread import KdumpDump
 
-        return KdumpDump(window)
-    if start.startswith(b"\x7fELF"):
-        return ElfCore(window)
-    raise SaverError(f"{path}: neither an ELF core nor a kdump-compressed dump")
+            return KdumpDump(window)
+        if start.startswith(b"\x7fELF"):
+            return ElfCore(window)
+        raise SaverError(f"{path}: neither an ELF core nor a kdump-compressed dump")
+    except BaseException:
+        window.close()
+        raise

@@ -17,7 +17,7 @@ ET_CORE = 4
 PN_XNUM = 0xFFFF  # the count is in section header 0's sh_info (elf(5))
 #: e_flags of a dump that is not complete (makedumpfile's convention for ELF dumps).
 INCOMPLETE = 1
-_MAX_HEADERS = 1 << 20
+_MAX_HEADERS = 1 << 17
 #: Physical addresses have 52 bits at most (x86_64, arm64); more is damage, or "no address".
 MAX_PHYSICAL = 1 << 52
 
@@ -29,6 +29,8 @@ SH_INFO = {4: 28, 8: 44}
 
 class Segment:
     """One program header: file offset, virtual and physical address, bytes in file and memory."""
+
+    __slots__ = ("align", "filesz", "flags", "kind", "memsz", "offset", "paddr", "vaddr")
 
     def __init__(self, raw: tuple[int, ...], word: int) -> None:
         if word == 8:
@@ -77,6 +79,7 @@ class ElfCore(Memory):
         self.loads = [part for part in segments if part.kind == PT_LOAD and self._is_sane(part)]
         if not self.loads:
             raise SaverError(f"{window.path}: no memory in it (no PT_LOAD)")
+        self._last = self.loads[0]
         parts = []
         for part in segments:
             size = min(part.filesz, window.size - part.offset)
@@ -101,6 +104,10 @@ class ElfCore(Memory):
     def _is_sane(self, part: Segment) -> bool:
         return 0 < part.filesz <= MAX_PHYSICAL and part.paddr + part.filesz <= MAX_PHYSICAL
 
+    def close(self) -> None:
+        """Close the window."""
+        self.window.close()
+
     def read_physical(self, address: int, length: int) -> bytes:
         """Return length bytes of physical memory; raises SaverError if not all are there."""
         return self._read(address, length, "physical", "paddr")
@@ -116,12 +123,14 @@ class ElfCore(Memory):
     def _read(self, address: int, length: int, kind: str, key: str) -> bytes:
         parts = []
         while length > 0:
-            for part in self.loads:
+            # The range of the last call is the likely one.
+            for part in (self._last, *self.loads):
                 skip = address - getattr(part, key)
                 if 0 <= skip < part.filesz:
                     break
             else:
                 raise absent(kind, address)
+            self._last = part
             piece = self.window.read(part.offset + skip, min(length, part.filesz - skip))
             if not piece:
                 raise absent(kind, address)

@@ -34,7 +34,6 @@ class ElfWriter(DumpWriter):
         extended = self._headers >= PN_XNUM
         self._notes = self._shoff + (_SHDR_SIZE[abi.word] if extended else 0)
         self._runs, self._end = self._place(_round(self._notes + core.notes.size, page_size))
-        self._index = 0
         self._position = 0
 
     def _place(self, offset: int) -> tuple[list[tuple[int, int, int]], int]:
@@ -53,12 +52,15 @@ class ElfWriter(DumpWriter):
         return runs, offset + (runs[-1][1] - runs[-1][0]) * page
 
     def _locate(self, pfn: int) -> int:
-        # File offset of a page frame; frames are asked for in ascending order, mostly.
-        if pfn < self._runs[self._index][0]:
-            self._index = 0
-        while pfn >= self._runs[self._index][1]:
-            self._index += 1
-        first, _, offset = self._runs[self._index]
+        # File offset of a page frame, by halving.
+        low, high = 0, len(self._runs)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if pfn < self._runs[middle][0]:
+                high = middle
+            else:
+                low = middle
+        first, _, offset = self._runs[low]
         return offset + (pfn - first) * self.page_size
 
     def begin(self) -> None:

@@ -7,6 +7,8 @@ from .elfcore import ElfCore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .elfcore import Segment
+
     #: First page frame, pages, file offset of the first page; offset PIECES for a page that the
     #: core holds in part only, or in pieces.
     Extent = tuple[int, int, int]
@@ -20,18 +22,22 @@ class Extents:
     runs     list of Extent, not overlapping
     pages    pages in all runs
     end      the highest page frame + 1
+    pieces   the PT_LOADs that share a page in PIECES, by its frame
     missing  pages that the headers promise beyond the end of the file; they are in no run
     """
 
     def __init__(self, core: ElfCore, page_size: int) -> None:
         self.missing = 0
         self.runs: list[Extent] = []
+        self.pieces: dict[int, list[Segment]] = {}
         wanted: list[Extent] = []
         for part in core.loads:
             size = min(part.filesz, max(0, core.window.size - part.offset))
             self.missing += -(-part.filesz // page_size) - -(-size // page_size)
-            if size:
-                wanted += _pages(part.paddr, size, part.offset, page_size)
+            for run in _pages(part.paddr, size, part.offset, page_size) if size else ():
+                wanted.append(run)
+                if run[2] == PIECES:
+                    self.pieces.setdefault(run[0], []).append(part)
         # At the same frame, whole pages come before one in pieces.
         wanted.sort(key=lambda run: (run[0], run[2] == PIECES))
         end = 0
@@ -69,17 +75,16 @@ def _pages(address: int, size: int, offset: int, page_size: int) -> list[Extent]
     return found
 
 
-def assemble(core: ElfCore, pfn: int, page_size: int) -> bytes:
+def assemble(core: ElfCore, extents: Extents, pfn: int, page_size: int) -> bytes:
     """Return a page that is held in pieces; what the core does not hold of it is zeros.
 
     Raises OSError.
     """
     page = bytearray(page_size)
     start = pfn * page_size
-    for part in core.loads:
+    for part in extents.pieces[pfn]:
         low = max(start, part.paddr)
         high = min(start + page_size, part.paddr + part.filesz)
-        if low < high:
-            piece = core.window.read(part.offset + low - part.paddr, high - low)
-            page[low - start : low - start + len(piece)] = piece
+        piece = core.window.read(part.offset + low - part.paddr, high - low)
+        page[low - start : low - start + len(piece)] = piece
     return bytes(page)

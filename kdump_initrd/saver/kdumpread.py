@@ -28,7 +28,7 @@ _PAGES = 32
 
 
 class KdumpDump(Memory):
-    """A dump of header version 6; complete is False when its status says so."""
+    """A dump of header version 6 or newer; header is what its headers say."""
 
     def __init__(self, window: Window) -> None:
         """Read the headers; raises SaverError when they make no sense, OSError."""
@@ -44,6 +44,10 @@ class KdumpDump(Memory):
         self._pages: dict[int, bytes] = {}
         self._translate: Translate | None = None
         self._layout = struct.Struct(self.abi.order + DESCRIPTOR)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._window.close()
 
     def read_physical(self, address: int, length: int) -> bytes:
         """Return length bytes of physical memory; raises SaverError if not all are there."""

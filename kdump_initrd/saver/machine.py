@@ -64,15 +64,28 @@ def end(action: str) -> None:
         raise OSError(error, os.strerror(error))
 
 
+def kernel_log() -> str:
+    """Return this kernel's own log, with the priority of each line before it, as dmesg -r.
+
+    (klogctl(3): 3 reads all of the ring buffer, 10 tells its size.)
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(max(libc.klogctl(10, None, 0), 1 << 14))
+    size = max(libc.klogctl(3, buffer, len(buffer)), 0)
+    return buffer.raw[:size].decode("utf-8", "replace")
+
+
 def main(argv: list[str]) -> int:
-    """``load LIST`` | ``reboot`` | ``poweroff`` | ``halt``; 0 is success."""
+    """``load LIST`` | ``log`` | ``reboot`` | ``poweroff`` | ``halt``; 0 is success."""
     try:
         if argv[:1] == ["load"] and len(argv) == 2:
             print(f"{load_modules(argv[1])} kernel modules loaded")
+        elif argv == ["log"]:
+            sys.stdout.write(kernel_log())
         elif len(argv) == 1 and argv[0] in _COMMANDS:
             end(argv[0])
         else:
-            sys.stderr.write("usage: machine load LIST | reboot | poweroff | halt\n")
+            sys.stderr.write("usage: machine load LIST | log | reboot | poweroff | halt\n")
             return 2
     except OSError as error:
         sys.stderr.write(f"{error.strerror}\n")

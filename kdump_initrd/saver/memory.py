@@ -28,6 +28,10 @@ class Memory:
         """Return length bytes of the kernel's memory; raises SaverError if not all are there."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Close the file."""
+        raise NotImplementedError
+
     def read_long(self, address: int) -> int:
         """Return the unsigned long at a kernel address; raises SaverError."""
         return self.abi.long(self.read_virtual(address, self.abi.word))

@@ -24,7 +24,7 @@ def copy_pages(
 
     level is SaverParams.dump_level. Raises SpaceError of the writer.
     """
-    copier = _Copier(core, writer, level, progress)
+    copier = _Copier(core, extents, writer, level, progress)
     progress.start(extents.pages * writer.page_size)
     for pfn, count, offset in extents.runs:
         writer.seek(pfn)
@@ -35,8 +35,11 @@ def copy_pages(
 
 
 class _Copier:
-    def __init__(self, core: ElfCore, writer: DumpWriter, level: int, progress: Progress) -> None:
+    def __init__(
+        self, core: ElfCore, extents: Extents, writer: DumpWriter, level: int, progress: Progress
+    ) -> None:
         self.core = core
+        self.extents = extents
         self.writer = writer
         self.progress = progress
         self.scan = ZeroScan(writer.page_size) if level & LEVEL_ZERO else None
@@ -70,9 +73,10 @@ class _Copier:
     def copy_piece(self, pfn: int) -> None:
         page = self.writer.page_size
         try:
-            content = ctypes.create_string_buffer(assemble(self.core, pfn, page), page)
+            data = assemble(self.core, self.extents, pfn, page)
         except OSError:
             self.writer.lost(page)
         else:
+            content = ctypes.create_string_buffer(data, page)
             self.hand_over(ctypes.addressof(content), page)
         self.progress.advance(page)

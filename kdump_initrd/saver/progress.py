@@ -64,6 +64,12 @@ class Progress:
         except OSError:
             return
 
+    def close(self) -> None:
+        """Close the progress file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
     def _say(self, seconds: float) -> None:
         rate = self._done / seconds if seconds > 0 else 0.0
         percent = 100 * self._done // self._total if self._total else 100

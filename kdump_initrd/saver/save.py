@@ -73,6 +73,12 @@ class Save:
         else:
             self.console.error(f"{self.result}: {where}")
 
+    def close(self) -> None:
+        """Close what is open."""
+        self._progress.close()
+        if self._crash:
+            self._crash.core.close()
+
     def _step(self, name: str, work: Callable[[], object]) -> bool:
         # The steps named "report" are in the report only if they fail: it is being written.
         start = time.monotonic()

@@ -88,9 +88,10 @@ class VmcoreInfo:
 def utsname(memory: Memory, info: VmcoreInfo) -> dict[str, str]:
     """Return the UTS_FIELDS of the crashed kernel.
 
-    Where its memory does not tell, OSRELEASE and the ELF machine fill in, and the rest is "".
+    Where its memory does not tell, OSRELEASE and the ELF machine fill in, and the rest is
+    "(none)": libkdumpfile takes no machine from a utsname with an empty field.
     """
-    fields = dict.fromkeys(UTS_FIELDS, "")
+    fields = dict.fromkeys(UTS_FIELDS, "(none)")
     fields.update(sysname="Linux", release=info.text("OSRELEASE"), machine=memory.abi.uname())
     try:
         address = info.need("symbol", "init_uts_ns") + info.need("offset", "uts_namespace.name")

@@ -19,7 +19,9 @@ def chosen_kernel(description: str) -> Kernel:
     """Read a bench's command line, [--root DIR], and return its kernel: the newest in DIR."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--root", type=Path, default=Path("/"), help="where boot/ and modules are")
-    return newest(parser.parse_args().root)
+    kernel = newest(parser.parse_args().root)
+    progress(f"kernel {kernel.release} ({kernel.image})")
+    return kernel
 
 
 def ours(name: str, kernel: Kernel, *options: str) -> Scenario:

@@ -67,7 +67,8 @@ class Printk:
     def _append(self, record: Record) -> Record:
         self.next_id = self.next_id + 1 & self.id_mask
         if len(self.records) == self.count:
-            self._drop()
+            if self.records[0].state != REUSABLE:
+                self._drop()
             del self.records[0]
         self.records.append(record)
         return record

@@ -77,8 +77,9 @@ class Core:
 
     def build(self) -> bytes:
         notes = self.notes()
-        at = PAGE + -(-len(notes) // PAGE) * PAGE
-        headers = [self._phdr(4, PAGE, 0, 0, len(notes))]
+        start_of_notes = -(-(64 + 56 * (len(self.loads) + 1)) // PAGE) * PAGE
+        at = start_of_notes + -(-len(notes) // PAGE) * PAGE
+        headers = [self._phdr(4, start_of_notes, 0, 0, len(notes))]
         body = b""
         for load in self.loads:
             start = load.paddr % PAGE
@@ -89,7 +90,7 @@ class Core:
             body += chunk
             at += len(chunk)
         head = self._ehdr(len(headers)) + b"".join(headers)
-        return head.ljust(PAGE, b"\0") + notes + bytes(-len(notes) % PAGE) + body
+        return head.ljust(start_of_notes, b"\0") + notes + bytes(-len(notes) % PAGE) + body
 
     def write(self, path: Path) -> Path:
         path.write_bytes(self.build())

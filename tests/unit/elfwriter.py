@@ -61,5 +61,4 @@ def write_elf(
             body += struct.pack(order + "IIIIIIII", kind, *[offset] * 3, size, size, 4, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body + interp + strings + dynamic)
-    path.chmod(0o755)
     return path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .kernels import Kernel, announced
+from .kernels import Kernel, newest
 from .scenario import folder_of
 
 _FAILED = pytest.StashKey[bool]()
@@ -29,9 +29,12 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def kernel() -> Kernel:
-    """The kernel to crash; a host without one fails the test."""
-    return announced()
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    """The kernel to crash, named on the terminal; a host without one fails the test."""
+    found = newest()
+    writer = request.config.get_terminal_writer()
+    writer.line(f"\nkernel under test: {found.release} ({found.image})")
+    return found
 
 
 @pytest.fixture

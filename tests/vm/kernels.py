@@ -56,13 +56,6 @@ def newest(root: Path = Path("/")) -> Kernel:
     return kernel
 
 
-def announced() -> Kernel:
-    """Return the newest kernel and print which one was chosen on stderr."""
-    kernel = newest()
-    print(f"kernel under test: {kernel.release} ({kernel.image})", file=sys.stderr)
-    return kernel
-
-
 def cache() -> Path:
     """Return the folder for fetched kernels: KDUMP_TEST_CACHE, or one in ~/.cache."""
     given = os.environ.get("KDUMP_TEST_CACHE")
@@ -97,22 +90,21 @@ def _apt(home: Path, suite: str) -> list[str]:
         "Dir::Etc::preferencesparts": "/dev/null",
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
+        "APT::Install-Recommends": "false",
     }
     return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
 
 
 def fetched(suite: str, pattern: str) -> Kernel:
-    """Return the newest kernel of a Debian suite, unpacked below cache()/SUITE.
+    """Return the newest kernel of a Debian suite, in a root of that suite below cache()/SUITE.
 
-    ``pattern`` is a regular expression for the names of its packages (later Debian splits a
-    kernel into several). It is fetched only if it is not there yet. Raises NoKernel or
-    KdumpInitrdError.
+    ``pattern`` is a regular expression for the names of its packages. The root has what a
+    capture image takes from one, too; it is fetched only if it is not there yet. Raises
+    NoKernel or KdumpInitrdError.
     """
     root = cache() / suite
-    try:
+    if root.is_dir():
         return newest(root)
-    except NoKernel:
-        pass
     home = cache() / f"{suite}.apt"
     options = _apt(home, suite)
     run(["apt-get", *options, "update"], timeout=300)
@@ -120,13 +112,13 @@ def fetched(suite: str, pattern: str) -> Kernel:
     names = [name for name in names if re.fullmatch(pattern, name)]
     if not names:
         raise NoKernel(f"Debian {suite} has no package {pattern}")
-    name = max(names, key=_version_key)
-    shutil.rmtree(home / "debs", ignore_errors=True)
-    (home / "debs").mkdir()
-    run(["env", f"--chdir={home / 'debs'}", "apt-get", *options, "download", name], timeout=600)
+    wanted = [max(names, key=_version_key), *_USERLAND]
+    run(["apt-get", *options, "-y", "--download-only", "install", *wanted], timeout=900)
     fresh = cache() / f"{suite}.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    for package in (home / "debs").glob("*.deb"):
+    packages = list((home / "cache/archives").glob("*.deb"))
+    # base-files has the links from /lib to /usr/lib and the like: it goes first.
+    for package in sorted(packages, key=lambda path: (path.name[:11] != "base-files_", path)):
         run(["dpkg-deb", "-x", package, fresh], timeout=300)
         package.unlink()
     kernel = newest(fresh)
@@ -135,6 +127,8 @@ def fetched(suite: str, pattern: str) -> Kernel:
     return newest(root)
 
 
+#: What a capture image takes from its root, beside the kernel.
+_USERLAND = ("base-files", "busybox-static", "dash", "liblzo2-2", "python3", "util-linux")
 #: Debian 13's signed kernel of one ABI: linux-image-6.12.N+deb13-amd64.
 TRIXIE = ("trixie", r"linux-image-6\.12\.[^-]*-amd64")
 

@@ -154,7 +154,7 @@ class Machine:
             Phase.LOADED: f"{config.token} loaded",
             Phase.CRASHED: _PANIC,
             Phase.CAPTURING: f"{config.speaker}: capturing",
-            Phase.SAVED: f"{config.speaker}: saved ",
+            Phase.SAVED: f"{config.speaker}: saved /",
         }
 
     def __enter__(self) -> Machine:

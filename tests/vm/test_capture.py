@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from . import disks, product, readers
-from .kernels import Kernel
+from .kernels import TRIXIE, Kernel, fetched
 from .machine import Run
 from .scenario import WITHOUT_DUMP, Scenario, crash
 
@@ -120,6 +120,19 @@ def test_an_image_of_each_compression_works(
     _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("tools", TOOLS)
+def test_debian_13_is_captured_from_its_own_root(
+    scenario: Scenario, folder: Path, crash_copy: Path, tools: str
+) -> None:
+    scenario = replace(scenario, kernel=fetched(*TRIXIE))
+    disk = disks.make(folder / "disk.raw")
+    options = product.NO_BUSYBOX if tools == "root" else ()
+    scenario = _built(scenario, f"UUID={disks.UUID}", *options)
+    outcome = crash(replace(scenario, disks=(disk.path,)))
+    _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
+
+
 def test_without_the_dump_device_it_says_so_and_restarts(scenario: Scenario) -> None:
     scenario = _built(scenario, f"UUID={disks.UUID}", "--setup-timeout", "20")
     outcome = crash(replace(scenario, phases=WITHOUT_DUMP))
@@ -144,6 +157,7 @@ def test_a_full_disk_keeps_the_kernel_log_and_restarts(
     assert "sysrq triggered crash" in dmesg
     names = [file.name for file in saved.folder.files]
     assert f"dump.{saved.folder.path.name}" not in names, "half a dump has a whole one's name"
+    assert any("incomplete" in name for name in names), names
     assert any("incomplete" in line for line in _said(outcome.run))
 
 

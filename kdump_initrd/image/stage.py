@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The second stage: what a hook unpacks later, so that the kernel need not all at once.
+
+While the kernel unpacks an initrd, the stored image and the unpacked tree are in memory at once,
+and its own set-up code and data are not freed yet: that moment decides how much memory must be
+reserved. A part that stays packed until later makes the peak lower (docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import PurePosixPath
+
+from .. import cache
+from .cpio import Compression, pack
+from .tree import Entry, Tree
+
+#: Where the packed stage lies; hooks/pre-save/10-second-stage unpacks it.
+SECOND_STAGE = PurePosixPath("usr/lib/kdump-initrd/second-stage.cpio.gz")
+#: What can unpack it: busybox has no zstd, and gzip's window is the smallest.
+COMMANDS = ("cpio", "gunzip")
+
+
+def add_stage(tree: Tree, later: Tree, *, mtime: int) -> tuple[Entry, ...]:
+    """Add to ``tree`` the packed stage with what ``later`` has beyond it, and return that.
+
+    The packed bytes come from the cache, if it has them.
+    """
+    entries = tuple(entry for entry in later if entry.dest not in tree)
+    key = _key(entries, mtime)
+    packed = cache.fetch(key)
+    if packed is None:
+        packed = pack(entries, compression=Compression.GZIP, mtime=mtime)
+        cache.store(key, packed)
+    tree.add_content(SECOND_STAGE, packed, why="unpacked by a hook, when there is more memory")
+    return entries
+
+
+def _key(entries: tuple[Entry, ...], mtime: int) -> str:
+    digest = hashlib.sha256(f"second stage 1 {mtime}\n".encode())
+    for entry in entries:
+        facts = (str(entry.dest), entry.kind.value, entry.mode, entry.size, entry.device)
+        digest.update(f"{facts} {entry.digest}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A real vmcore, where there is one: makedumpfile and drgn must see the same in our dumps."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import drgn
+import pytest
+
+from kdump_initrd.saver.__main__ import main
+
+from .minireader import MiniReader
+from .running import save
+from .vmcore import PAGE, X86_64
+
+VMCORE = Path(os.environ.get("KDUMP_TEST_VMCORE", "/var/tmp/kdump-initrd/vmcore-6.1"))
+
+pytestmark = pytest.mark.skipif(
+    not VMCORE.exists(), reason=f"no vmcore at {VMCORE} ($KDUMP_TEST_VMCORE)"
+)
+
+
+def makedumpfile(*words: str | Path) -> None:
+    if not shutil.which("makedumpfile"):
+        pytest.skip("makedumpfile is not installed")
+    done = subprocess.run(
+        ["makedumpfile", *map(str, words)], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["kdump", "elf"])
+def test_log_is_makedumpfile_s(
+    tmp_path: Path, kind: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    done = save(tmp_path, VMCORE, dump_format=kind, dmesg_name="dmesg")
+    assert done.status == 0
+    makedumpfile("--dump-dmesg", done.dump, tmp_path / "log")
+    log = (tmp_path / "log").read_bytes()
+    assert log.count(b"\n") > 100
+    assert (done.folder / "dmesg").read_bytes() == log
+    capfdbinary.readouterr()
+    assert main(["--dmesg", str(done.dump)]) == 0
+    assert capfdbinary.readouterr().out == log
+
+
+def test_dump_is_makedumpfile_s(tmp_path: Path) -> None:
+    done = save(tmp_path, VMCORE)
+    makedumpfile("-l", "-d", "1", VMCORE, tmp_path / "rival")
+    ours, rival = MiniReader(done.dump, X86_64), MiniReader(tmp_path / "rival", X86_64)
+    assert ours.table == rival.table
+    # Headers, notes and bitmaps byte for byte.
+    assert ours.raw[: ours.table] == rival.raw[: rival.table]
+    for pfn in random.Random(2).sample(ours.second, 3000):
+        assert ours.page(pfn) == rival.page(pfn)
+
+
+@pytest.mark.parametrize("kind", ["kdump", "elf"])
+def test_drgn_reads_the_vmcore_s_bytes(tmp_path: Path, kind: str) -> None:
+    done = save(tmp_path, VMCORE, dump_format=kind)
+    original, copy = drgn.Program(), drgn.Program()
+    original.set_core_dump(str(VMCORE))
+    copy.set_core_dump(str(done.dump))
+    assert original["VMCOREINFO"].string_() == copy["VMCOREINFO"].string_()
+    rng = random.Random(3)
+    same = 0
+    for _ in range(3000):
+        address = rng.randrange(0x100000 // PAGE, VMCORE.stat().st_size // PAGE) * PAGE
+        try:
+            wanted = original.read(address, PAGE, physical=True)
+        except drgn.FaultError:
+            with pytest.raises(drgn.FaultError):
+                copy.read(address, PAGE, physical=True)
+            continue
+        assert copy.read(address, PAGE, physical=True) == wanted
+        same += 1
+    assert same > 2000

@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The whole recipe: folder, names, report, and what happens when things go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.saver import save as save_module
+from kdump_initrd.saver.dumpfile import open_dump
+from kdump_initrd.saver.failure import SaverError
+from kdump_initrd.saver.report import Report
+
+from .faults import FaultyWindow
+from .minireader import MiniReader
+from .printk import Printk, add_log
+from .running import ROOT, arguments, child, save
+from .test_dumps import sample
+from .vmcore import PAGE, X86_64, Core, noise, text, zero
+
+Disk = Callable[[int], Path]
+LOG = [
+    "Linux version 6.1.0-test",
+    "Command line: root=/dev/vda quiet",
+    "Kernel panic - not syncing: a test",
+]
+
+
+def logged(core: Core) -> Core:
+    ring = Printk()
+    for line in LOG:
+        ring.add(0, line.encode())
+    return add_log(core, ring, 0x8000000, 0xFFFF888008000000)
+
+
+def test_names_modes_and_report(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    core, _ = sample()
+    state, progress = tmp_path / "state", tmp_path / "progress"
+    done = save(
+        tmp_path,
+        logged(core),
+        directory="127.0.0.1-%Y-%m-%d-%H:%M:%S",
+        dmesg_name="vmcore-dmesg.txt",
+        state=state,
+        progress=progress,
+    )
+    assert done.status == 0
+    assert done.folder.name == "127.0.0.1-2023-11-14-22:13:20"
+    assert sorted(path.name for path in done.folder.iterdir()) == [
+        "report.json",
+        "vmcore",
+        "vmcore-dmesg.txt",
+    ]
+    assert stat.S_IMODE(done.folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in done.folder.iterdir()} == {0o600}
+    wanted = "".join(f"[    0.000000] {line}\n" for line in LOG)
+    assert (done.folder / "vmcore-dmesg.txt").read_text() == wanted
+    assert state.read_text() == f"{done.folder}\n"
+    assert int(progress.read_text()) >= 4
+    report = done.report
+    assert report["result"] == "saved"
+    assert report["panic"] == "a test"
+    assert report["command_line"] == "root=/dev/vda quiet"
+    assert report["crash_time"] == "2023-11-14T22:13:20Z"
+    assert report["kernel_release"] == "6.1.0-test"
+    assert report["build_id"] == "0123456789abcdef0123456789abcdef01234567"
+    assert report["capture_kernel"] == os.uname().release
+    assert report["rss_anon_kib"] > 0
+    assert [(step["name"], step["result"]) for step in report["steps"]] == [
+        ("vmcore", "done"),
+        ("folder", "done"),
+        ("dmesg", "done"),
+        ("dump", "done"),
+    ]
+    assert report["dump"]["lost_pages"] == 0
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "kdump-initrd: the crashed kernel said: a test\n" in said.err
+    assert f"kdump-initrd: saved in {done.folder}" in said.err
+
+
+def test_the_log_can_be_printed_from_every_dump(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from kdump_initrd.saver.__main__ import main
+
+    core = logged(sample()[0])
+    done = save(tmp_path, core, dump_format="elf")
+    capfd.readouterr()
+    for path in (tmp_path / "vmcore.in", done.dump):
+        assert main(["--dmesg", str(path)]) == 0
+        assert capfd.readouterr().out == "".join(f"[    0.000000] {line}\n" for line in LOG)
+
+
+def test_existing_folders_get_a_number(tmp_path: Path) -> None:
+    core, _ = sample()
+    names = [save(tmp_path, core, directory="%Y").folder.name for _ in range(4)]
+    assert names == ["2023", "2023-2", "2023-3", "2023-4"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ""])
+def test_names_that_are_no_names(
+    tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from kdump_initrd.saver.__main__ import main
+
+    path = sample()[0].write(tmp_path / "in")
+    out = tmp_path / "out"
+    assert main(arguments(path, out, directory=name)) == 1
+    assert f"{name!r} does not give the name of one file" in capfd.readouterr().err
+    assert main(arguments(path, out, dmesg_name="vmcore")) == 1
+    assert "dump and kernel log would have the same name: vmcore" in capfd.readouterr().err
+    assert not out.exists()
+
+
+def test_bad_memory_loses_its_pages_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    core, pages = sample()
+    path = core.write(tmp_path / "in")
+    # Frames 0x104.. come from the second PT_LOAD; behind headers, notes and kernel text.
+    bad = (1 + 1 + 6 + 3, 1 + 1 + 6 + 50)
+    for options in ({}, {"dump_format": "elf"}):
+        monkeypatch.setattr(save_module, "Window", lambda path: FaultyWindow(path, bad_pages=bad))
+        done = save(tmp_path, path, directory=f"d{len(options)}", **options)
+        assert done.status == 1
+        assert done.report["result"] == "incomplete"
+        assert done.dump.name == "vmcore-incomplete"
+        assert done.report["dump"]["lost_pages"] == 2
+        assert done.step("dump")["detail"] == "2 pages could not be read"
+        said = capfd.readouterr().err
+        assert "dump: 2 pages could not be read; 2 of 350 pages are lost" in said
+        own = open_dump(str(done.dump))
+        good = {pfn: data for pfn, data in pages.items() if pfn not in (0x103, 0x132)}
+        assert all(own.read_physical(pfn * PAGE, PAGE) == data for pfn, data in good.items())
+    dump = MiniReader(tmp_path / "out/d0/vmcore-incomplete", X86_64)
+    assert dump.status == 2 | 8
+    assert dump.second == sorted(pages)
+    assert [pfn for pfn, desc in dump.pages.items() if desc.offset == 0] == [0x103, 0x132]
+    raw = (tmp_path / "out/d1/vmcore-incomplete").read_bytes()
+    assert raw[48:52] == b"\1\0\0\0", "e_flags"
+
+
+def test_a_truncated_vmcore_is_saved_as_far_as_it_goes(tmp_path: Path) -> None:
+    raw = sample()[0].build()
+    path = tmp_path / "in"
+    path.write_bytes(raw[: len(raw) - 12 * PAGE + 100])
+    for options in ({}, {"dump_format": "elf"}):
+        done = save(tmp_path, path, directory=f"d{len(options)}", **options)
+        assert (done.status, done.report["result"]) == (1, "incomplete")
+        # Of the second range, 2 pages are gone; the last range is gone as a whole.
+        assert done.step("dump")["detail"] == "the vmcore is truncated: 11 pages are missing"
+        assert done.report["dump"]["lost_pages"] == 11
+
+
+@pytest.mark.parametrize("options", [{"dump_compress": "none"}, {}, {"dump_format": "elf"}])
+def test_full_disk(
+    tmp_path: Path, small_disk: Disk, options: dict[str, object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    core = logged(Core().load(0x100000, text(100) + zero(500) + noise(700) + text(50) + zero(9)))
+    disk = small_disk(2048)
+    done = save(tmp_path, core, output=disk / "crash", **options)
+    assert (done.status, done.report["result"]) == (1, "incomplete")
+    detail = "no room for the dump: No space left on device"
+    assert done.step("dump")["detail"] == detail
+    assert done.step("dmesg")["result"] == "done"
+    assert f"dump: {detail}; " in capfd.readouterr().err
+    assert sorted(path.name for path in done.folder.iterdir()) == [
+        "dmesg.202311142213",
+        "report.json",
+        "vmcore-incomplete",
+    ]
+    own = open_dump(str(done.dump))
+    assert own.read_physical(0x100000, 100 * PAGE) == text(100)
+    lost = done.report["dump"]["lost_pages"]
+    assert 0 < lost < 1300
+    if options != {"dump_format": "elf"}:
+        dump = MiniReader(done.dump, X86_64)
+        assert dump.status & 8
+        gone = [pfn for pfn, desc in dump.pages.items() if desc.offset == 0]
+        assert len(gone) == lost
+        good = [pfn for pfn in dump.pages if pfn not in gone]
+        content = core.loads[0].data
+        for pfn in good:
+            if pfn < 0x8000:
+                at = (pfn - 0x100) * PAGE
+                assert dump.page(pfn) == content[at : at + PAGE]
+        assert max(good) + 1 == min(gone), "not one gap at the end"
+        with pytest.raises(SaverError, match="was lost when the dump was written"):
+            own.read_physical(max(gone) * PAGE, 8)
+    own.close()
+
+
+def test_disk_without_room_for_the_descriptors(tmp_path: Path, small_disk: Disk) -> None:
+    core = logged(Core().load(0x100000, zero(8000)))
+    disk = small_disk(128)
+    done = save(tmp_path, core, output=disk / "crash")
+    assert (done.status, done.report["result"]) == (1, "failed")
+    assert done.step("dump")["detail"] == "no room for the dump: No space left on device"
+    assert sorted(path.name for path in done.folder.iterdir()) == [
+        "dmesg.202311142213",
+        "report.json",
+    ]
+
+
+def test_disk_without_room_for_anything(
+    tmp_path: Path, small_disk: Disk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from kdump_initrd.saver.__main__ import main
+
+    path = logged(sample()[0]).write(tmp_path / "in")
+    disk = small_disk(64)
+    (disk / "filler").write_bytes(bytes(64 << 10))
+    assert main(arguments(path, disk / "crash")) == 1
+    said = capfd.readouterr().err
+    assert "No space left on device" in said
+    assert "[    0.000000] Kernel panic - not syncing: a test" in said
+    assert "Traceback" not in said
+
+
+def test_output_that_is_no_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from kdump_initrd.saver.__main__ import main
+
+    path = logged(sample()[0]).write(tmp_path / "in")
+    (tmp_path / "file").write_text("")
+    assert main(arguments(path, tmp_path / "file")) == 1
+    said = capfd.readouterr().err
+    assert f"error: folder: {tmp_path}/file: File exists" in said
+    assert "Kernel panic - not syncing: a test" in said
+
+
+def test_size_limit_without_privileges(tmp_path: Path) -> None:
+    path = logged(Core().load(0x100000, noise(1000))).write(tmp_path / "in")
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20));"
+        "from kdump_initrd.saver.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments(path, tmp_path / "out")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "dump: no room for the dump: File too large" in done.stderr
+    report = json.loads((tmp_path / "out/crash/report.json").read_text())
+    assert report["result"] == "incomplete"
+    dump = MiniReader(tmp_path / "out/crash/vmcore-incomplete", X86_64)
+    assert dump.status & 8
+    assert dump.page(0x100) == noise(1)
+
+
+def test_a_bug_is_one_line_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from kdump_initrd.saver import pagecopy
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(pagecopy, "copy_pages", fail)
+    done = save(tmp_path, sample()[0])
+    assert (done.status, done.report["result"]) == (1, "incomplete")
+    assert done.step("dump")["detail"].startswith("out of memory (test_save.py:")
+    dump = MiniReader(done.dump, X86_64)
+    assert dump.status & 8 and {desc.offset for desc in dump.pages.values()} == {0}
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_not_a_vmcore(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "in"
+    path.write_bytes(b"not a vmcore")
+    done = save(tmp_path, path)
+    assert (done.status, done.report["result"]) == (1, "failed")
+    assert done.step("vmcore")["detail"] == f"{path}: not an ELF core"
+    assert done.report["dump"] is None
+    assert [path.name for path in done.folder.iterdir()] == ["report.json"]
+    done = save(tmp_path, tmp_path / "missing")
+    assert done.step("vmcore")["detail"] == f"{tmp_path}/missing: No such file or directory"
+
+
+def test_no_vmcoreinfo(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    core = Core(info=None).load(0x100000, text(3) + zero(2))
+    done = save(tmp_path, core)
+    assert (done.status, done.report["result"]) == (0, "saved")
+    assert done.step("dmesg")["detail"] == "VMCOREINFO has no SYMBOL(prb)"
+    assert "no page size in VMCOREINFO: 4096 bytes are assumed" in capfd.readouterr().err
+    assert MiniReader(done.dump, X86_64).page(0x102) == text(3)[2 * PAGE :]
+
+
+def test_a_kill_leaves_a_readable_dump_behind(tmp_path: Path) -> None:
+    # The header says "incomplete" from its first byte on.
+    core, _ = sample()
+    path = core.write(tmp_path / "in")
+    code = (
+        "import os, sys; from kdump_initrd.saver import pagecopy;"
+        "pagecopy.copy_pages = lambda *_, **__: os.kill(os.getpid(), 9);"
+        "from kdump_initrd.saver.__main__ import main; main(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments(path, tmp_path / "out")],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == -9
+    folder = tmp_path / "out/crash"
+    assert json.loads((folder / "report.json").read_text())["result"] == "incomplete"
+    assert MiniReader(folder / "vmcore-incomplete", X86_64).status & 8
+
+
+def test_report_on_a_disk_that_filled_up(tmp_path: Path, small_disk: Disk) -> None:
+    disk = small_disk(256)
+    report = Report()
+    report.open(str(disk))
+    assert (disk / "report.json.new").stat().st_size == 16384
+    with pytest.raises(OSError, match="No space left"), (disk / "filler").open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    report.fields["panic"] = "x" * 3000
+    report.fields["result"] = "saved"
+    report.write(last=True)
+    assert json.loads((disk / "report.json").read_text())["result"] == "saved"
+    assert sorted(path.name for path in disk.iterdir()) == ["filler", "report.json"]
+
+
+def test_anonymous_memory_is_bounded(tmp_path: Path) -> None:
+    # 96 MiB of everything, in a process as the capture kernel runs it.
+    core = Core()
+    core.load(0x1000000, (noise(2000) + text(3000) + zero(3192)) * 3)
+    path = core.write(tmp_path / "in")
+    for options in (
+        {},
+        {"dump_compress": "zstd"},
+        {"dump_compress": "zlib"},
+        {"dump_format": "elf"},
+    ):
+        words = arguments(path, tmp_path / "out", directory="x", **options)
+        done = child(*words)
+        assert done.returncode == 0, done.stderr
+    for folder in (tmp_path / "out").iterdir():
+        report = json.loads((folder / "report.json").read_text())
+        assert 1000 < report["rss_anon_kib"] < 14 << 10, report

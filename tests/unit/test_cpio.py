@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Writing images: foreign readers agree, the bytes are reproducible, failures leave nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.image import cpio
+from kdump_initrd.image.cpio import Compression, write_image
+from kdump_initrd.image.newc import Member
+from kdump_initrd.image.segments import Segment, read_segments
+from kdump_initrd.image.tree import Tree
+
+TIME = 1_600_000_000
+UNPACK = {
+    Compression.ZSTD: ["zstd", "-dcq"],
+    Compression.XZ: ["xz", "-dc"],
+    Compression.GZIP: ["gzip", "-dc"],
+    Compression.LZ4: ["lz4", "-dcq"],
+    Compression.NONE: ["cat"],
+}
+
+
+@pytest.fixture
+def tree() -> Tree:
+    tree = Tree()
+    tree.add_content("init", b"#!/bin/sh\n", why="first process", mode=0o755)
+    tree.add_content("kdump-initrd/manifest.json", b"{}", why="manifest")
+    tree.add_content("empty", b"", why="x", mode=0o4640)
+    tree.add_content("usr/big", bytes(range(256)) * 4096, why="x")
+    tree.add_content("bin/größe", b"123", why="x")
+    tree.add_symlink("lib", "usr/lib", why="layout")
+    tree.add_symlink("usr/odd", "/nowhere/größe", why="x")
+    tree.add_node("dev/console", (5, 1), why="x", mode=0o600)
+    tree.add_node("dev/ttyS300", (204, 300), why="x", mode=0o620)
+    return tree
+
+
+def write(tree: Tree, out: Path, compression: Compression = Compression.NONE) -> None:
+    write_image(tree, out, compression=compression, mtime=TIME, force=False)
+
+
+def failure(tree: Tree, out: Path, compression: Compression) -> KdumpInitrdError:
+    with pytest.raises(KdumpInitrdError) as caught:
+        write(tree, out, compression)
+    return caught.value
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_foreign_readers_find_what_was_written(
+    tree: Tree, tmp_path: Path, compression: Compression
+) -> None:
+    out = tmp_path / "image"
+    write(tree, out, compression)
+    assert out.stat().st_mode & 0o7777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["image"]
+    unpacked = subprocess.run(
+        UNPACK[compression], input=out.read_bytes(), capture_output=True, timeout=30, check=True
+    ).stdout
+    listed = subprocess.run(
+        ["cpio", "-itv", "--quiet", "--numeric-uid-gid"], input=unpacked, capture_output=True,
+        timeout=30, check=True, env={**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    lines = [re.sub(r" +", " ", line) for line in listed.stdout.decode().splitlines()]
+    stamp = "Sep 13 2020"
+    assert lines == [
+        f"drwxr-xr-x 1 0 0 0 {stamp} kdump-initrd",
+        f"-rw-r--r-- 1 0 0 2 {stamp} kdump-initrd/manifest.json",
+        f"drwxr-xr-x 1 0 0 0 {stamp} bin",
+        f"-rw-r--r-- 1 0 0 3 {stamp} bin/größe",
+        f"drwxr-xr-x 1 0 0 0 {stamp} dev",
+        f"crw------- 1 0 0 5, 1 {stamp} dev/console",
+        f"crw--w---- 1 0 0 204, 300 {stamp} dev/ttyS300",
+        f"-rwSr----- 1 0 0 0 {stamp} empty",
+        f"-rwxr-xr-x 1 0 0 10 {stamp} init",
+        f"lrwxrwxrwx 1 0 0 7 {stamp} lib -> usr/lib",
+        f"drwxr-xr-x 1 0 0 0 {stamp} usr",
+        f"-rw-r--r-- 1 0 0 1048576 {stamp} usr/big",
+        f"lrwxrwxrwx 1 0 0 16 {stamp} usr/odd -> /nowhere/größe",
+    ]
+
+
+@pytest.mark.parametrize("compression", Compression)
+def test_same_tree_same_bytes(tree: Tree, tmp_path: Path, compression: Compression) -> None:
+    for name in ("a", "b"):
+        write(tree, tmp_path / name, compression)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_what_the_kernel_can_unpack(tree: Tree, tmp_path: Path) -> None:
+    for compression in Compression:
+        write(tree, tmp_path / compression.value, compression)
+    assert (tmp_path / "lz4").read_bytes()[:4] == b"\x02\x21\x4c\x18"
+    check = subprocess.run(
+        ["xz", "--robot", "-lvv", tmp_path / "xz"], capture_output=True, text=True, timeout=30
+    )
+    assert "CRC32" in check.stdout and "dict=128KiB" in check.stdout
+    assert (tmp_path / "gzip").read_bytes()[4:8] == bytes(4)
+    window = subprocess.run(
+        ["zstd", "-lv", tmp_path / "zstd"], capture_output=True, text=True, timeout=30
+    )
+    assert f"({Compression.ZSTD.window} B)" in window.stdout + window.stderr
+
+
+def test_facts_of_the_codecs() -> None:
+    assert {each.value: each.kernel_option for each in Compression} == {
+        "zstd": "CONFIG_RD_ZSTD", "xz": "CONFIG_RD_XZ", "gzip": "CONFIG_RD_GZIP",
+        "lz4": "CONFIG_RD_LZ4", "none": "",
+    }  # fmt: skip
+    assert {each.value: each.window for each in Compression} == {
+        "zstd": 128 << 10, "xz": 128 << 10, "gzip": 32 << 10, "lz4": 8 << 20, "none": 0,
+    }  # fmt: skip
+
+
+def test_an_existing_file_needs_force(tree: Tree, tmp_path: Path) -> None:
+    out = tmp_path / "image"
+    out.symlink_to("nowhere")
+    error = failure(tree, out, Compression.NONE)
+    assert (error.message, error.hint) == (f"{out}: exists already", "--force replaces it")
+    write_image(tree, out, compression=Compression.NONE, mtime=TIME, force=True)
+    assert out.is_file() and not out.is_symlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["image"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_comes_up_meanwhile_is_kept(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    out = tmp_path / "image"
+    link = os.link
+
+    def late(source: Path, target: Path) -> None:
+        out.write_text("mine")
+        if not links:
+            raise OSError(1, "Operation not permitted")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    assert failure(tree, out, Compression.NONE).message == f"{out}: exists already"
+    assert out.read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["image"]
+
+
+def test_a_file_system_without_hard_links(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    write(tree, tmp_path / "image")
+    assert len(read_segments(tmp_path / "image")) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["image"]
+
+
+def test_a_folder_that_is_not_there_or_is_the_target(tree: Tree, tmp_path: Path) -> None:
+    error = failure(tree, tmp_path / "gone/image", Compression.NONE)
+    assert error.message == f"{tmp_path}/gone: No such file or directory"
+    error = failure(tree, tmp_path, Compression.NONE)
+    assert error.message == f"{tmp_path}: is a folder"
+
+
+def open_files() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("compression", Compression)
+def test_a_write_error_leaves_nothing(tmp_path: Path, compression: Compression) -> None:
+    tree = Tree()
+    tree.add_content("noise", os.urandom(1 << 20), why="x")
+    before = open_files()
+    error = failure(tree, tmp_path / "image", compression)
+    assert error.message.startswith(f"{tmp_path}/image: ")
+    assert error.message.endswith("File too large")
+    assert list(tmp_path.iterdir()) == []
+    assert open_files() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_missing_program(tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpio, "find", lambda name: None)
+    error = failure(tree, tmp_path / "image", Compression.ZSTD)
+    assert error.message == "zstd: program not found"
+    assert error.hint == "install zstd, or choose another compression"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_program(tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpio, "find", lambda name: "/bin/false")
+    error = failure(tree, tmp_path / "image", Compression.XZ)
+    assert error.message.startswith(f"{tmp_path}/image: xz: ") and "/bin/false" in error.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_time_out_of_range(tree: Tree, tmp_path: Path) -> None:
+    with pytest.raises(KdumpInitrdError) as caught:
+        write_image(tree, tmp_path / "i", compression=Compression.NONE, mtime=1 << 31, force=False)
+    assert caught.value.message.startswith("modification time 2147483648: out of range")
+    assert caught.value.hint == "correct SOURCE_DATE_EPOCH"
+
+
+def test_appending_to_a_base(tree: Tree, tmp_path: Path) -> None:
+    write(tree, tmp_path / "base", Compression.ZSTD)
+    base = (tmp_path / "base").read_bytes()
+    more = Tree()
+    more.add_content("more", b"x", why="x")
+    write_image(more, tmp_path / "both", compression=Compression.ZSTD, mtime=0, force=False,
+                base=base)  # fmt: skip
+    first, second = read_segments(tmp_path / "both")
+    assert (first.size, second.offset) == (len(base), len(base))
+    assert [member.path for member in second.entries()] == ["more"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("path", "other", "path is other, not init"),
+        ("mode", 0o100644, "mode is 0o100644, not 0o100755"),
+        ("size", 9, "size is 9, not 10"),
+        ("uid", 7, "owner is (7, 0), not (0, 0)"),
+        ("mtime", 1, f"time is 1, not {TIME}"),
+        ("device", (1, 1), "device is (1, 1), not (0, 0)"),
+        ("target", "x", "target is x, not "),
+        ("content", b"#!/bin/xx\n", "content differs"),
+    ],
+)
+def test_an_archive_that_differs_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, value: object, text: str
+) -> None:
+    tree = Tree()
+    tree.add_content("init", b"#!/bin/sh\n", why="x", mode=0o755)
+    entries = Segment.entries
+
+    def wrong(self: Segment, *, contents: bool = False) -> Iterator[Member]:
+        for member in entries(self, contents=contents):
+            yield Member(**{**vars(member), field: value})
+
+    monkeypatch.setattr(Segment, "entries", wrong)
+    error = failure(tree, tmp_path / "image", Compression.NONE)
+    assert error.message == f"{tmp_path}/image: init was not written as it is: {text}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_that_lacks_an_entry_is_an_error(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = Segment.entries
+    monkeypatch.setattr(
+        Segment, "entries", lambda self, contents: list(entries(self, contents=contents))[:-1]
+    )
+    error = failure(tree, tmp_path / "image", Compression.NONE)
+    assert error.message.endswith("usr/odd was not written as it is: one side lacks it")
