@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from . import __version__, drivers, ingredients
 from .config.settings import CaptureSettings, ToolSource
@@ -48,6 +48,16 @@ class Target:
     device: DumpDevice
     folder: str
     mount_options: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """What was found: the root, its distribution, the capture kernel, the place of the dump."""
+
+    root: Path
+    profile: Distro
+    kernel: KernelRelease
+    target: Target
 
 
 @dataclass(frozen=True)
@@ -99,84 +109,60 @@ def plan(settings: CaptureSettings) -> Capture:
     Raises KdumpInitrdError for anything that would make the image useless.
     """
     with step("Looking at the root, kernel and device"):
-        root = _root(settings)
-        profile = _profile(settings, root)
-        release = kernel.find(
-            settings.release or os.uname().release, root=root, layout=profile.kernel
-        )
-        kernel.check_capture_options(release)
-        target = _target(settings, profile)
-        compression = _compression(settings.compress, release)
+        site = _look(settings)
+        compression = _compression(settings.compress, site.kernel)
     # The second tree is unpacked later, where the image has the tools for that.
     tree, later = Tree(), Tree()
     for each in (tree, later):
         ingredients.lay_out(each, folders=(_MOUNT, _RUN))
     with step("Resolving kernel modules"):
-        modules = drivers.choose(settings, target.device, release, profile, root)
-        ingredients.add_kernel_modules(tree, modules, kernel=release, profile=profile, root=root)
-    with step("Resolving Python, tools and libraries"):
-        scripts = hooks.discover(search_path("hooks", root=root))
-        toolbox = _toolbox(settings, profile, scripts, target, root=root)
-        programs = ingredients.add_toolbox(tree, toolbox)
-        folders = ingredients.add_libraries(tree, elf.closure(programs, root=root))
-        runtime = python.find_python(
-            root, python=Path(settings.python) if settings.python else None
+        modules = drivers.choose(settings, site.target.device, site.kernel, site.profile, site.root)
+        ingredients.add_kernel_modules(
+            tree, modules, kernel=site.kernel, profile=site.profile, root=site.root
         )
-        codec, codec_library = _codec(settings.dump_compress, runtime, root)
-        python_tree = later if set(stage.COMMANDS) <= set(toolbox.applets) else tree
-        ingredients.add_python(python_tree, runtime)
-        folders += ingredients.add_libraries(python_tree, runtime.libraries)
-        folders += ingredients.add_libraries(python_tree, codec_library)
-        second = stage.add_stage(tree, later, mtime=_mtime()) if python_tree is later else ()
+    with step("Resolving Python, tools and libraries"):
+        scripts = hooks.discover(search_path("hooks", root=site.root))
+        toolbox = _toolbox(settings, site, scripts)
+        two_stages = set(stage.COMMANDS) <= set(toolbox.applets)
+        runtime, codec, folders = _add_programs(
+            settings, site, toolbox, tree, later if two_stages else tree
+        )
+        second = stage.add_stage(tree, later, mtime=_mtime()) if two_stages else ()
     with step("Rendering the scripts"):
-        values = {
-            "version": __version__,
-            "distro": profile.name,
-            "release": release.release,
-            "settings": settings,
-            "target": target,
-            "dump": profile.dump,
-            "hooks": scripts,
-            "python": runtime,
-            "library_path": ":".join(map(str, dict.fromkeys(folders))),
-        }
-        _add_scripts(tree, scripts, values, root=root)
-        _add_params(tree, settings, profile, target, codec)
+        _add_scripts(tree, settings, site, scripts, runtime, folders)
+        _add_params(tree, settings, site, codec)
     machine = elf.read_elf(runtime.interpreter.source).architecture.name
     manifest = Manifest(
         kind="capture",
         version=__version__,
-        distro=profile.id,
-        kernel=release.release,
-        target=target.device.spec,
-        fstype=target.device.fstype,
-        cmdline=" ".join(profile.capture_cmdline(machine)),
+        distro=site.profile.id,
+        kernel=site.kernel.release,
+        target=site.target.device.spec,
+        fstype=site.target.device.fstype,
+        cmdline=" ".join(site.profile.capture_cmdline(machine)),
         modules=tuple(module.name for module in modules),
         entries={str(entry.dest): entry.why for entry in (*tree, *second)},
     )
     tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
-    name = profile.kernel.capture_image.format(release=release.release)
-    return Capture(Path(settings.output or root / name), tree, second, manifest, compression)
+    name = site.profile.kernel.capture_image.format(release=site.kernel.release)
+    out = Path(settings.output or site.root / name)
+    return Capture(out, tree, second, manifest, compression)
 
 
-def _root(settings: CaptureSettings) -> Path:
+def _look(settings: CaptureSettings) -> Site:
     root = Path(settings.root)
     if not root.is_dir():
         raise KdumpInitrdError(f"--root {root}: no such directory")
-    return root
-
-
-def _profile(settings: CaptureSettings, root: Path) -> Distro:
     profiles = search_path("distros", root=root)
     if settings.distro:
-        return distro.load(settings.distro, search_path=profiles)
-    return distro.detect(root, search_path=profiles)
-
-
-def _target(settings: CaptureSettings, profile: Distro) -> Target:
+        profile = distro.load(settings.distro, search_path=profiles)
+    else:
+        profile = distro.detect(root, search_path=profiles)
+    release = kernel.find(settings.release or os.uname().release, root=root, layout=profile.kernel)
+    kernel.check_capture_options(release)
     dump_device = device.identify(settings.device, settings.fstype)
     folder, options = device.folder_on(dump_device, settings.path or profile.dump.path)
-    return Target(dump_device, folder, options)
+    return Site(root, profile, release, Target(dump_device, folder, options))
 
 
 def _compression(wanted: str | None, release: KernelRelease) -> Compression:
@@ -195,15 +181,9 @@ def _compression(wanted: str | None, release: KernelRelease) -> Compression:
     return next(able, Compression.NONE)
 
 
-def _toolbox(
-    settings: CaptureSettings,
-    profile: Distro,
-    scripts: tuple[Hook, ...],
-    target: Target,
-    *,
-    root: Path,
-) -> Toolbox:
+def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -> Toolbox:
     """Decide where the shell and what the scripts call come from."""
+    root, profile = site.root, site.profile
     busybox = None
     if settings.tools is not ToolSource.ROOT:
         busybox = tools.find_busybox(root, profile.tools)
@@ -216,11 +196,29 @@ def _toolbox(
     return tools.pick(
         tuple(sorted({name for each in needs for name in each.commands})),
         applets=tuple(sorted({name for each in needs for name in each.applets})),
-        own=("findfs",) if target.device.spec.startswith(tools.PARTITION_TAGS) else (),
+        own=("findfs",) if site.target.device.spec.startswith(tools.PARTITION_TAGS) else (),
         root=root,
         tools=profile.tools,
         busybox=busybox,
     )
+
+
+def _add_programs(
+    settings: CaptureSettings, site: Site, toolbox: Toolbox, tree: Tree, python_tree: Tree
+) -> tuple[PythonRuntime, str, tuple[PurePosixPath, ...]]:
+    """Add shell and tools to one tree, Python to the other.
+
+    Returns the Python, the codec of the dump, and the folders that LD_LIBRARY_PATH must name.
+    """
+    programs = ingredients.add_toolbox(tree, toolbox)
+    folders = ingredients.add_libraries(tree, elf.closure(programs, root=site.root))
+    wanted = Path(settings.python) if settings.python else None
+    runtime = python.find_python(site.root, python=wanted)
+    codec, codec_library = _codec(settings.dump_compress, runtime, site.root)
+    ingredients.add_python(python_tree, runtime)
+    folders += ingredients.add_libraries(python_tree, runtime.libraries)
+    folders += ingredients.add_libraries(python_tree, codec_library)
+    return runtime, codec, folders
 
 
 def _codec(wanted: str, runtime: PythonRuntime, root: Path) -> tuple[str, elf.Closure]:
@@ -242,29 +240,41 @@ def _first(kind: str, name: str, root: Path) -> Path:
 
 
 def _add_scripts(
-    tree: Tree, runtime: tuple[Hook, ...], values: Mapping[str, object], *, root: Path
+    tree: Tree,
+    settings: CaptureSettings,
+    site: Site,
+    scripts: tuple[Hook, ...],
+    runtime: PythonRuntime,
+    folders: tuple[PurePosixPath, ...],
 ) -> None:
     """Add /init, the saver's starter and the hooks."""
-    templates = search_path("templates", root=root)
+    values = {
+        "version": __version__,
+        "site": site,
+        "settings": settings,
+        "hooks": scripts,
+        "python": runtime,
+        "library_path": ":".join(map(str, dict.fromkeys(folders))),
+    }
+    templates = search_path("templates", root=site.root)
     text = render("init.j2", values, search_path=templates)
     tree.add_content("init", text.encode(), why="the first process", mode=0o755)
     text = render("python.j2", values, search_path=templates)
     tree.add_content(LIB / "python", text.encode(), why="starts the saver", mode=0o755)
-    functions = _first("hooks", "functions.sh", root)
+    functions = _first("hooks", "functions.sh", site.root)
     tree.add_file(LIB / "functions.sh", functions, why="what the hooks share", mode=0o644)
-    for hook in runtime:
+    for hook in scripts:
         tree.add_file(LIB / "hooks" / hook.path, hook.source, why=f"hook of stage {hook.stage}")
 
 
-def _add_params(
-    tree: Tree, settings: CaptureSettings, profile: Distro, target: Target, codec: str
-) -> None:
+def _add_params(tree: Tree, settings: CaptureSettings, site: Site, codec: str) -> None:
     """Add the contract with the saver."""
+    dump = site.profile.dump
     params = SaverParams(
-        output=f"{_MOUNT}{target.folder}",
-        directory=profile.dump.directory,
-        dump_name=profile.dump.dump,
-        dmesg_name=profile.dump.dmesg,
+        output=f"{_MOUNT}{site.target.folder}",
+        directory=dump.directory,
+        dump_name=dump.dump,
+        dmesg_name=dump.dmesg,
         dump_format=settings.dump_format,
         dump_compress=codec,
         dump_level=settings.dump_level,

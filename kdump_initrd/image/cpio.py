@@ -53,9 +53,8 @@ _WINDOWS = {
     Compression.NONE: 0,
 }
 
-#: The window is what costs reserved memory. Tables as small as it stay in the processor's cache,
-#: and matches of three bytes are many in programs: against level 17's own choice, two fifths less
-#: time and 4 % smaller.
+#: The window is what costs reserved memory. Tables as small as it stay in the processor's cache.
+#: Level 17 would store 2 % less in more than three times the time.
 _ZSTD = "wlog=17,clog=17,hlog=17,slog=4,mml=3"
 #: Programs that pack what libarchive's own filters would pack so that Linux cannot unpack it (xz:
 #: CRC64, lz4: frames) or differently from run to run. zstd's result depends on its version, not on

@@ -85,7 +85,7 @@ class ElfCore(Memory):
             size = min(part.filesz, window.size - part.offset)
             if part.kind == PT_NOTE and size > 0:
                 parts.append((part.offset, size))
-        self.notes = Notes(window.read, parts, self.abi)
+        self.notes = Notes(window.read, parts, abi=self.abi)
 
     def _segments(self, header: tuple[int, ...]) -> list[Segment]:
         path, abi = self.window.path, self.abi

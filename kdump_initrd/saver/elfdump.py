@@ -22,7 +22,7 @@ _SHDR_SIZE = {4: 40, 8: 64}
 class ElfWriter(DumpWriter):
     """Memory that two PT_LOADs hold lies in the file once: both point to it."""
 
-    def __init__(self, path: str, core: ElfCore, page_size: int, extents: Extents) -> None:
+    def __init__(self, path: str, core: ElfCore, *, page_size: int, extents: Extents) -> None:
         """Create the file; raises OSError."""
         super().__init__(path, page_size)
         self._core = core

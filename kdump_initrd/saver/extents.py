@@ -75,7 +75,7 @@ def _pages(address: int, size: int, offset: int, page_size: int) -> list[Extent]
     return found
 
 
-def assemble(core: ElfCore, extents: Extents, pfn: int, page_size: int) -> bytes:
+def assemble(core: ElfCore, extents: Extents, *, pfn: int, page_size: int) -> bytes:
     """Return a page that is held in pieces; what the core does not hold of it is zeros.
 
     Raises OSError.

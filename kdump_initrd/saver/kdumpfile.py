@@ -46,8 +46,8 @@ class KdumpWriter(DumpWriter):
         self,
         path: str,
         abi: Abi,
-        page_size: int,
         *,
+        page_size: int,
         extents: Extents,
         notes: Notes,
         facts: Facts,
@@ -61,7 +61,7 @@ class KdumpWriter(DumpWriter):
         self._facts = facts
         self._codec = codec
         self._flag = FLAGS[codec.name] if codec else 0
-        self._geometry = Geometry(abi, page_size, extents.end, notes.size)
+        self._geometry = Geometry(abi, block=page_size, end=extents.end, notes_size=notes.size)
         self._pack = struct.Struct(abi.order + DESCRIPTOR).pack
         self._room = max(codec.room(page_size) if codec else 0, page_size)
         self._size = max(_BUFFER, 2 * self._room)
@@ -79,7 +79,7 @@ class KdumpWriter(DumpWriter):
         """Write headers (marked incomplete until the end), notes, bitmaps, the zero page."""
         geometry = self._geometry
         self._write_main(complete=False)
-        self.write(pack_sub(self._abi, geometry, self._facts), geometry.block)
+        self.write(pack_sub(self._abi, geometry, facts=self._facts), geometry.block)
         at = geometry.notes
         for chunk in self._notes.chunks():
             self.write(chunk, at)
@@ -95,7 +95,7 @@ class KdumpWriter(DumpWriter):
 
     def _write_main(self, *, complete: bool) -> None:
         status = self._flag | (0 if complete else INCOMPLETE)
-        header = pack_main(self._abi, self._geometry, self._facts, status)
+        header = pack_main(self._abi, self._geometry, facts=self._facts, status=status)
         self.write(header.ljust(self.page_size, b"\0"), 0)
 
     def _allocate(self, offset: int, length: int) -> None:

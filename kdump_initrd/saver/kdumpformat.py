@@ -37,7 +37,7 @@ class Geometry:
     notes and bitmap1, bitmap2, descriptors are file offsets; bitmap_size is one bitmap's bytes.
     """
 
-    def __init__(self, abi: Abi, block: int, end: int, notes_size: int) -> None:
+    def __init__(self, abi: Abi, *, block: int, end: int, notes_size: int) -> None:
         """Lay out a dump of the page frames below end."""
         self.block = block
         self.end = end
@@ -85,7 +85,7 @@ def sub_layout(abi: Abi) -> struct.Struct:
     return struct.Struct(abi.order + (_SUB_PACKED if abi.machine == EM_386 else _SUB[abi.word]))
 
 
-def pack_main(abi: Abi, geometry: Geometry, facts: Facts, status: int) -> bytes:
+def pack_main(abi: Abi, geometry: Geometry, *, facts: Facts, status: int) -> bytes:
     """Return the main header; status is the codec's flag, INCOMPLETE with it or not."""
     names = [facts.uts[field].encode("ascii", "replace") for field in UTS_FIELDS]
     return main_layout(abi).pack(
@@ -104,7 +104,7 @@ def pack_main(abi: Abi, geometry: Geometry, facts: Facts, status: int) -> bytes:
     )
 
 
-def pack_sub(abi: Abi, geometry: Geometry, facts: Facts) -> bytes:
+def pack_sub(abi: Abi, geometry: Geometry, *, facts: Facts) -> bytes:
     """Return the sub header."""
     at, size = facts.vmcoreinfo
     return sub_layout(abi).pack(
@@ -156,7 +156,7 @@ class Header:
         self.status = fields[5]
         self.phys_base = sub[0] - (abi.mask + 1 if sub[0] >> (8 * word - 1) else 0)
         self.notes = (sub[7], sub[8])
-        self.geometry = Geometry(abi, block, sub[13], sub[8])
+        self.geometry = Geometry(abi, block=block, end=sub[13], notes_size=sub[8])
         self.geometry.bitmap1 = block * (1 + sub_blocks)
         self.geometry.bitmap_size = bitmap_blocks // 2 * block
         self.geometry.bitmap2 = self.geometry.bitmap1 + self.geometry.bitmap_size

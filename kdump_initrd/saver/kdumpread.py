@@ -38,7 +38,7 @@ class KdumpDump(Memory):
         self._geometry = self.header.geometry
         offset, size = self.header.notes
         size = max(0, min(size, window.size - offset))
-        self.notes = Notes(window.read, [(offset, size)], self.abi)
+        self.notes = Notes(window.read, [(offset, size)], abi=self.abi)
         self._counts = [0]
         self._codecs: dict[int, Codec] = {}
         self._pages: dict[int, bytes] = {}

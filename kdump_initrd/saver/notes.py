@@ -32,7 +32,7 @@ class Notes:
     vmcoreinfo_at, vmcoreinfo_size   its place in the joined parts, in bytes; 0 without one
     """
 
-    def __init__(self, read: Read, parts: list[tuple[int, int]], abi: Abi) -> None:
+    def __init__(self, read: Read, parts: list[tuple[int, int]], *, abi: Abi) -> None:
         """Walk the notes; damage ends the walk of its part."""
         self._source = read
         self.parts = parts

@@ -73,7 +73,7 @@ class _Copier:
     def copy_piece(self, pfn: int) -> None:
         page = self.writer.page_size
         try:
-            data = assemble(self.core, self.extents, pfn, page)
+            data = assemble(self.core, self.extents, pfn=pfn, page_size=page)
         except OSError:
             self.writer.lost(page)
         else:

@@ -37,7 +37,7 @@ class Report:
         self.steps: list[dict[str, object]] = []
         self._folder = ""
 
-    def add(self, name: str, result: str, seconds: float, detail: str) -> None:
+    def add(self, name: str, result: str, *, seconds: float, detail: str) -> None:
         """Add the outcome of a step; result is "done", "incomplete" or "failed"."""
         entry = {"name": name, "result": result, "seconds": round(seconds, 3), "detail": detail}
         self.steps.append(entry)

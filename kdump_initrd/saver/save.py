@@ -93,7 +93,7 @@ class Save:
         if name == "dump" and result != FAILED:
             result = "done" if self.result == SAVED else INCOMPLETE
         if name != "report" or result == FAILED:
-            self.report.add(name, result, time.monotonic() - start, detail)
+            self.report.add(name, result, seconds=time.monotonic() - start, detail=detail)
         self._progress.feed()
         return result != FAILED
 
@@ -158,7 +158,7 @@ class Save:
         if params.dump_format == "elf":
             from .elfdump import ElfWriter
 
-            return ElfWriter(path, crash.core, crash.page_size, extents), "none"
+            return ElfWriter(path, crash.core, page_size=crash.page_size, extents=extents), "none"
         from .codec import open_codec
         from .kdumpfile import KdumpWriter
 
@@ -166,7 +166,7 @@ class Save:
         writer = KdumpWriter(
             path,
             crash.core.abi,
-            crash.page_size,
+            page_size=crash.page_size,
             extents=extents,
             notes=crash.core.notes,
             facts=crash.facts(params.dump_level),
@@ -224,6 +224,7 @@ class Save:
             copy_pages(crash.core, extents, writer, level=level, progress=self._progress)
         except BaseException as error:
             problem = describe(error)
+        self._progress.feed()
         try:
             size = writer.finish(complete=not problem and not extents.missing)
         except (SaverError, OSError) as error:

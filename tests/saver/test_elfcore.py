@@ -112,11 +112,11 @@ def test_ranges_that_end_within_pages(tmp_path: Path) -> None:
     elf = opened(tmp_path, core)
     extents = Extents(elf, PAGE)
     assert extents.runs == [(0x100, 1, PIECES), (0x101, 1, PIECES)]
-    assert assemble(elf, extents, 0x100, PAGE) == bytes(0x800) + data[:0x800]
+    assert assemble(elf, extents, pfn=0x100, page_size=PAGE) == bytes(0x800) + data[:0x800]
     wanted = bytearray(PAGE)
     wanted[:0x900] = data[0x800:0x1100]
     wanted[0xA00:] = data[:0x600]
-    assert assemble(elf, extents, 0x101, PAGE) == bytes(wanted)
+    assert assemble(elf, extents, pfn=0x101, page_size=PAGE) == bytes(wanted)
 
 
 def test_union_against_a_set_of_pages(tmp_path: Path) -> None:

@@ -160,6 +160,15 @@ def test_a_truncated_vmcore_is_saved_as_far_as_it_goes(tmp_path: Path) -> None:
         assert done.report["dump"]["lost_pages"] == 11
 
 
+@pytest.mark.parametrize("kind", ["kdump", "elf"])
+def test_a_vmcore_that_ends_before_its_memory(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "in"
+    path.write_bytes(sample()[0].build()[: 2 * PAGE])
+    done = save(tmp_path, path, dump_format=kind)
+    assert done.step("dump")["detail"] == "the vmcore is truncated: 356 pages are missing"
+    assert open_dump(str(done.dump)).notes.cpus == 2
+
+
 @pytest.mark.parametrize("options", [{"dump_compress": "none"}, {}, {"dump_format": "elf"}])
 def test_full_disk(
     tmp_path: Path, small_disk: Disk, options: dict[str, object], capfd: pytest.CaptureFixture[str]

@@ -80,17 +80,19 @@ class Core:
         start_of_notes = -(-(64 + 56 * (len(self.loads) + 1)) // PAGE) * PAGE
         at = start_of_notes + -(-len(notes) // PAGE) * PAGE
         headers = [self._phdr(4, start_of_notes, 0, 0, len(notes))]
-        body = b""
+        body = []
         for load in self.loads:
             start = load.paddr % PAGE
             size = len(load.data) if load.filesz is None else load.filesz
             headers.append(self._phdr(1, at + start, load.vaddr, load.paddr, size))
             chunk = bytes(start) + load.data
             chunk += bytes(-len(chunk) % PAGE)
-            body += chunk
+            body.append(chunk)
             at += len(chunk)
         head = self._ehdr(len(headers)) + b"".join(headers)
-        return head.ljust(start_of_notes, b"\0") + notes + bytes(-len(notes) % PAGE) + body
+        return (
+            head.ljust(start_of_notes, b"\0") + notes + bytes(-len(notes) % PAGE) + b"".join(body)
+        )
 
     def write(self, path: Path) -> Path:
         path.write_bytes(self.build())

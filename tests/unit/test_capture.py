@@ -14,6 +14,7 @@ import pytest
 
 from kdump_initrd.cli import main
 from kdump_initrd.image.segments import read_manifest
+from kdump_initrd.image.stage import SECOND_STAGE
 from kdump_initrd.saver.params import SaverParams
 
 from .test_cli import CAPTURE, UUID, complain
@@ -34,6 +35,10 @@ def unpack(image: Path, folder: Path) -> Path:
     plain = subprocess.run(tool, input=packed, capture_output=True, check=True).stdout
     cpio = ["cpio", "-idm", "--quiet", "--no-absolute-filenames"]
     subprocess.run(cpio, input=plain, cwd=folder, check=True, timeout=60)
+    if (folder / SECOND_STAGE).exists():
+        argv = ["gunzip", "-c", str(SECOND_STAGE)]
+        plain = subprocess.run(argv, cwd=folder, capture_output=True, check=True).stdout
+        subprocess.run(cpio, input=plain, cwd=folder, check=True, timeout=60)
     return folder
 
 
@@ -139,7 +144,7 @@ def test_list_says_why(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_busybox(tmp_path: Path) -> None:
     tree = unpack(build(tmp_path / "x.img", "--tools", "root"), tmp_path / "tree")
     assert not (tree / "usr/bin/busybox").exists()
-    for name in ("mount", "umount", "findfs", "timeout", "dd"):
+    for name in ("mount", "umount", "findfs", "timeout", "sync"):
         assert (tree / f"usr/sbin/{name}").is_file()
     assert not [path for path in tree.rglob("*") if "systemctl" in path.name]
     done = subprocess.run(
@@ -218,27 +223,105 @@ def test_full_disk_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
         subprocess.run(["umount", small], check=True)
 
 
-def test_codec_that_the_kernel_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A root with the same kernel, whose configuration knows no zstd."""
-    root = tmp_path / "root"
-    (root / "boot").mkdir(parents=True)
-    config = Path(f"/boot/config-{RELEASE}").read_text(encoding="utf-8")
-    (root / f"boot/config-{RELEASE}").write_text(
-        config.replace("CONFIG_RD_ZSTD=y", "# CONFIG_RD_ZSTD is not set")
+def foreign_root(root: Path, *, drop: str = "", config: tuple[str, str] = ("", "")) -> Path:
+    """Make a root with all that an image needs, copied from this one; ``drop`` is left out."""
+    names = [
+        f"boot/config-{RELEASE}", "etc/os-release", "usr/bin/busybox", "usr/bin/python3.11",
+        f"lib/modules/{RELEASE}", "usr/lib/python3.11",
+    ]  # fmt: skip
+    libraries = (
+        "ld-linux-x86-64.so.2 libc.so.6 libm.so.6 libz.so.1 libexpat.so.1 libffi.so.8 liblzo2.so.2"
     )
-    for name in ("usr", "lib", "lib64", "etc", "bin"):
-        (root / name).symlink_to(Path("/", name)) if name in ("etc",) else None
-    for name in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64"):
-        (root / name).mkdir(parents=True, exist_ok=True)
-    status, error, hint = complain(
-        capsys, *CAPTURE, "--root", str(root), "--compress", "zstd", RELEASE
-    )
+    names += [f"lib/x86_64-linux-gnu/{name}" for name in libraries.split()]
+    names += ["lib64/ld-linux-x86-64.so.2"]
+    for name in names:
+        if name == drop:
+            continue
+        dest = root / name
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        source = Path("/", name).resolve()
+        if source.is_dir():
+            shutil.copytree(source, dest, symlinks=True, copy_function=os.link)
+        else:
+            shutil.copy(source, dest)
+    (root / "usr/bin/python3").symlink_to("python3.11")
+    path = root / f"boot/config-{RELEASE}"
+    if path.exists():
+        path.write_text(path.read_text(encoding="utf-8").replace(*config))
+    return root
+
+
+def listing_of(root: Path) -> list[tuple[str, int, int]]:
+    """Return what would show that a root was changed."""
+    return sorted((str(p), p.lstat().st_size, p.lstat().st_mtime_ns) for p in root.rglob("*"))
+
+
+def test_foreign_root_is_used_and_left_alone(tmp_path: Path) -> None:
+    root = foreign_root(tmp_path / "root")
+    before = listing_of(root)
+    image = build(tmp_path / "x.img", "--root", str(root))
+    assert listing_of(root) == before
+    # It is not merged: /lib and /usr/lib are two folders there.
+    tree = unpack(image, tmp_path / "tree")
+    assert (tree / "lib64/ld-linux-x86-64.so.2").is_file()
+    assert list(tree.rglob("liblzo2.so.2"))
+
+
+@pytest.mark.parametrize(
+    ("drop", "options", "message", "hint"),
+    [
+        ("usr/bin/busybox", [], "no shell for the image", "looked for"),
+        ("usr/bin/busybox", ["--tools", "busybox"], "no busybox", "--tools root"),
+        ("usr/bin/python3.11", [], "python3", ""),
+        ("lib/x86_64-linux-gnu/libexpat.so.1", [], "libexpat.so.1: library not found", "package"),
+        ("lib/x86_64-linux-gnu/liblzo2.so.2", ["--dump-compress", "lzo"], "liblzo2.so.2", "install"),
+        (f"lib/modules/{RELEASE}", [], f"{RELEASE}: no such kernel", "present: none"),
+    ],
+)  # fmt: skip
+def test_incomplete_root_is_named(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    drop: str,
+    options: list[str],
+    message: str,
+    hint: str,
+) -> None:
+    root = foreign_root(tmp_path / "root", drop=drop)
+    argv = [*CAPTURE, "--root", str(root), "-o", str(tmp_path / "x.img"), *options, RELEASE]
+    status, error, advice = complain(capsys, *argv)
     assert status == 1
-    assert RELEASE in error
-    assert hint
+    assert message in error
+    assert hint in advice
+    assert not (tmp_path / "x.img").exists()
+
+
+def test_auto_takes_the_codec_that_is_there(tmp_path: Path) -> None:
+    root = foreign_root(tmp_path / "root", drop="lib/x86_64-linux-gnu/liblzo2.so.2")
+    tree = unpack(build(tmp_path / "x.img", "--root", str(root)), tmp_path / "tree")
+    params = SaverParams.from_json((tree / "etc/kdump-initrd/params.json").read_text())
+    assert params.dump_compress == "zlib"
+
+
+def test_kernel_that_cannot_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = ("CONFIG_PROC_VMCORE=y", "# CONFIG_PROC_VMCORE is not set")
+    root = foreign_root(tmp_path / "root", config=config)
+    status, error, hint = complain(capsys, *CAPTURE, "--root", str(root), RELEASE)
+    assert status == 1
+    assert error == f"{RELEASE}: built without CONFIG_PROC_VMCORE: it cannot be a capture kernel"
+    assert hint == "use another kernel release"
+
+
+def test_codec_follows_the_kernel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = ("CONFIG_RD_ZSTD=y", "# CONFIG_RD_ZSTD is not set")
+    root = foreign_root(tmp_path / "root", config=config)
+    argv = ["--root", str(root)]
+    status, error, hint = complain(capsys, *CAPTURE, *argv, "--compress", "zstd", RELEASE)
+    assert (status, error) == (1, f"--compress zstd: {RELEASE} cannot unpack it")
+    assert hint == "it is built without CONFIG_RD_ZSTD"
+    image = build(tmp_path / "x.img", *argv)
+    assert image.read_bytes().startswith(b"\xfd7zXZ"), "the next in order"
 
 
 def test_verbose_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build(tmp_path / "x.img", "--verbose")
     assert "needed by" in capsys.readouterr().err
-    shutil.rmtree(tmp_path)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kernel addresses in dumps without PT_LOADs: the log of kdump-compressed dumps tells."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.saver.__main__ import main
+
+from .printk import Printk, add_log
+from .running import save
+from .vmcore import I386, PAGE, PPC64, S390X, X86_64, Core, Machine
+
+AARCH64 = Machine(8, False, 183)
+RISCV64 = Machine(8, False, 243)
+#: machine, kernel address and physical address of the ring, VMCOREINFO lines that say so
+CASES = {
+    "i386 lowmem": (I386, 0xC0100000, 0x100000, []),
+    "ppc64 direct map": (PPC64, 0xC000000000100000, 0x100000, []),
+    "x86_64 kernel image": (
+        X86_64,
+        0xFFFFFFFF82000000,
+        0x5000000,
+        ["NUMBER(phys_base)=50331648", "SYMBOL(init_top_pgt)=ffffffff81000000"],
+    ),
+    "aarch64 direct map": (
+        AARCH64,
+        0xFFFF000000100000,
+        0x40100000,
+        ["NUMBER(VA_BITS)=48", "NUMBER(TCR_EL1_T1SZ)=0x10", "NUMBER(PHYS_OFFSET)=0x40000000"],
+    ),
+    "aarch64 kernel image": (
+        AARCH64,
+        0xFFFF800009000000,
+        0x41000000,
+        ["NUMBER(VA_BITS)=48", "NUMBER(TCR_EL1_T1SZ)=0x10", "NUMBER(PHYS_OFFSET)=0x40000000"],
+    ),
+    "riscv64 direct map": (RISCV64, 0xFF60000000100000, 0x80300000, []),
+    "riscv64 kernel image": (RISCV64, 0xFFFFFFFF81000000, 0x81200000, []),
+}
+LATER = {
+    183: ["SYMBOL(_stext)=ffff800008010000", "NUMBER(kimage_voffset)=0xffff7fffc8000000"],
+    243: [
+        "NUMBER(phys_ram_base)=0x80200000",
+        "NUMBER(PAGE_OFFSET)=0xff60000000000000",
+        "NUMBER(KERNEL_LINK_ADDR)=0xffffffff80000000",
+        f"NUMBER(va_kernel_pa_offset)={0xFFFFFFFF80000000 - 0x80200000:#x}",
+    ],
+}
+
+
+def ring(machine: Machine) -> Printk:
+    found = Printk(machine, desc_bits=5, data_bits=13)
+    for number in range(30):
+        found.add(0, b"line %d " % number + b"x" * 100)
+    return found
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_log_of_a_kdump_compressed_dump(
+    tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    machine, address, physical, info = CASES[name]
+    core = Core(machine)
+    assert core.info is not None
+    core.info = [x for x in core.info if "phys_base" not in x] + info
+    core.info += LATER.get(machine.number, [])
+    done = save(tmp_path, add_log(core, ring(machine), physical, address), dmesg_name="log")
+    capfd.readouterr()
+    assert main(["--dmesg", str(done.dump)]) == 0, capfd.readouterr().err
+    out = capfd.readouterr().out
+    assert out == (done.folder / "log").read_text()
+    assert out.count("\n") == 30
+
+
+@pytest.mark.parametrize("levels", [4, 5])
+@pytest.mark.parametrize("large", [False, True])
+def test_x86_64_page_tables(
+    tmp_path: Path, levels: int, large: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    base = {4: 0xFFFF9A5640000000, 5: 0xFF2A9A5640000000}[levels]
+    tables = bytearray(6 * PAGE)  # the root at 0x1000000, then one table a level
+    for level in range(levels - 1, -1, -1):
+        index = base >> (12 + 9 * level) & 511
+        place = (levels - 1 - level) * PAGE
+        for step in range(8 if level == 0 else 1):
+            entry = 0x1000000 + place + PAGE | 0x67
+            if level == 0 or (level == 1 and large):
+                entry = 0x4000000 + step * PAGE | (0xE3 if level else 0x8000000000000063)
+            struct.pack_into("<Q", tables, place + (index + step) * 8, entry)
+        if level == 1 and large:
+            break
+    core = Core().load(0x1000000, bytes(tables), 0xFFFFFFFF81000000)
+    assert core.info is not None
+    core.info = [x for x in core.info if "l5_enabled" not in x]
+    core.info += [
+        "SYMBOL(init_top_pgt)=ffffffff81000000",
+        f"NUMBER(pgtable_l5_enabled)={int(levels == 5)}",
+    ]
+    done = save(tmp_path, add_log(core, ring(X86_64), 0x4000000, base), dmesg_name="log")
+    capfd.readouterr()
+    assert main(["--dmesg", str(done.dump)]) == 0, capfd.readouterr().err
+    assert capfd.readouterr().out == (done.folder / "log").read_text()
+
+
+def test_what_is_not_known_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    done = save(tmp_path, add_log(Core(S390X), ring(S390X), 0x100000, 0x100000))
+    assert main(["--dmesg", str(done.dump)]) == 1
+    assert "kernel addresses of machine s390x are not known" in capfd.readouterr().err
+    core = add_log(Core(), ring(X86_64), 0x4000000, 0xFFFF888004000000)
+    core.load(0x1001000, bytes(PAGE), 0xFFFFFFFF81001000)
+    done = save(tmp_path, core)
+    assert main(["--dmesg", str(done.dump)]) == 1
+    wanted = "virtual address 0xffff888004000000 is not in the dump"
+    assert capfd.readouterr().err.splitlines()[-1] == f"kdump-initrd: error: {wanted}"

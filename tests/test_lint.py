@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The linters, as tests: a missing one is a failure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.run import find
+
+REPO = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted(
+    str(path.relative_to(REPO))
+    for path in (REPO / "hooks").rglob("*")
+    if path.is_file()
+)  # fmt: skip
+TRACKED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+    cwd=REPO, capture_output=True, text=True, check=True,
+).stdout.splitlines()  # fmt: skip
+#: What an installed copy needs at the top, and what may stand beside it.
+TOP_LEVEL = {
+    "pyproject.toml", "kdump_initrd", "templates", "hooks", "distros", "tests", "README.md",
+    "LICENSE", "Makefile", "docs", ".ci", ".gitignore",
+}  # fmt: skip
+
+
+def check(*argv: str) -> None:
+    """Run a linter in the checkout and show what it says."""
+    assert find(argv[0]), f"{argv[0]}: not installed (make setup installs it)"
+    done = subprocess.run(argv, cwd=REPO, capture_output=True, text=True, timeout=240, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"{' '.join(argv[:3])}\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+def test_ruff() -> None:
+    check(sys.executable, "-m", "ruff", "check")
+
+
+def test_ruff_format() -> None:
+    check(sys.executable, "-m", "ruff", "format", "--check")
+
+
+@pytest.mark.timeout(240)
+def test_mypy() -> None:
+    check(sys.executable, "-m", "mypy")
+
+
+def test_shellcheck() -> None:
+    assert SCRIPTS
+    check("shellcheck", "--shell=sh", "--external-sources", "--source-path=.", *SCRIPTS)
+
+
+def test_man_page_has_no_warnings() -> None:
+    pages = [str(path) for path in (REPO / "docs/man").glob("*.[0-9]")]
+    assert pages
+    for page in pages:
+        done = subprocess.run(
+            ["man", "--warnings", "--local-file", page],
+            env={"MANWIDTH": "80", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "PAGER": "cat"},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "NAME" in done.stdout
+
+
+def test_top_level_is_the_layout() -> None:
+    assert {name.split("/")[0] for name in TRACKED} <= TOP_LEVEL
+
+
+def test_every_source_names_its_licence() -> None:
+    for name in TRACKED:
+        path = REPO / name
+        if path.suffix in (".py", ".sh", ".j2") or path.parent.parent.name == "hooks":
+            assert "SPDX-License-Identifier: GPL-2.0-or-later" in path.read_text()[:200], name
