@@ -225,12 +225,14 @@ def _codec(wanted: str, runtime: PythonRuntime, root: Path) -> tuple[str, elf.Cl
     """Decide the codec of the dump; return it and the library that the saver opens."""
     if wanted == "none":
         return wanted, elf.Closure((), (), ())
-    for name in _CODECS if wanted == "auto" else (wanted,):
+    candidates = tuple(_CODECS) if wanted == "auto" else (wanted,)
+    for name in candidates:
         found = elf.opened(_CODECS[name], by=runtime.interpreter.source, root=root)
         if found is not None:
             return name, found
+    libraries = " or ".join(_CODECS[name] for name in candidates)
     raise KdumpInitrdError(
-        f"--dump-compress {wanted}: {' or '.join(_CODECS.values())} not found in {root}",
+        f"--dump-compress {wanted}: {libraries} not found in {root}",
         hint="install one, or say --dump-compress none",
     )
 

@@ -68,21 +68,25 @@ def test_omitted_is_left_out_with_a_warning(
     assert "crc16 is omitted, but needed: fs" in caplog.text
 
 
+def packed(suffix: str, data: bytes) -> bytes:
+    """Compress a module as its suffix says."""
+    if suffix == ".xz":
+        return lzma.compress(data, check=lzma.CHECK_CRC32)
+    if suffix == ".gz":
+        return gzip.compress(data)
+    if suffix == ".zst":
+        argv = ["zstd", "-q", "-c"]
+        return subprocess.run(argv, input=data, capture_output=True, check=True).stdout
+    return data
+
+
 def fake_root(tmp_path: Path, source: kernel.KernelRelease, *, suffix: str, index: bool) -> Path:
     """Make a root with ext4's modules, each compressed as ``suffix`` says."""
-    pack = {
-        "": lambda data: data,
-        ".xz": lambda data: lzma.compress(data, check=lzma.CHECK_CRC32),
-        ".gz": gzip.compress,
-        ".zst": lambda data: (
-            subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
-        ),
-    }[suffix]
     modules = tmp_path / "usr/lib/modules" / RELEASE
     for name in ("fs/ext4/ext4", "fs/jbd2/jbd2", "fs/mbcache", "lib/crc16"):
         dest = modules / f"kernel/{name}.ko{suffix}"
         dest.parent.mkdir(parents=True, exist_ok=True)
-        dest.write_bytes(pack((source.modules / f"kernel/{name}.ko").read_bytes()))
+        dest.write_bytes(packed(suffix, (source.modules / f"kernel/{name}.ko").read_bytes()))
     for name in ("modules.builtin", "modules.order"):
         shutil.copy(source.modules / name, modules / name)
     if index:

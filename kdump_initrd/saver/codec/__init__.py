@@ -50,4 +50,4 @@ def _load(name: str, page_size: int) -> Codec:
         return Zstd()
     from .zlib import Zlib
 
-    return Zlib()
+    return Zlib(page_size)
