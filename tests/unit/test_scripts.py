@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The image's scripts: rendered for each distribution, and run in the image's own tree."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .test_capture import build, unpack
+
+REPO = Path(__file__).parents[2]
+DISTROS = ("debian", "fedora", "rhel", "sles")
+SHELLS = (["dash"], ["bash", "--posix"], ["busybox", "ash"])
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The unpacked image of each distribution's profile."""
+    top = tmp_path_factory.mktemp("distros")
+    return {
+        name: unpack(build(top / f"{name}.img", "--distro", name), top / name) for name in DISTROS
+    }
+
+
+@pytest.mark.parametrize("name", DISTROS)
+def test_init_is_as_agreed(
+    trees: dict[str, Path], name: str, golden: Callable[[str, str], None]
+) -> None:
+    golden(f"{name}/init", (trees[name] / "init").read_text())
+    golden(f"{name}/python", (trees[name] / "usr/lib/kdump-initrd/python").read_text())
+    golden(f"{name}/params.json", (trees[name] / "etc/kdump-initrd/params.json").read_text())
+
+
+@pytest.mark.parametrize("name", DISTROS)
+def test_rendered_scripts_pass_shellcheck(trees: dict[str, Path], name: str) -> None:
+    for script in ("init", "usr/lib/kdump-initrd/python"):
+        done = subprocess.run(
+            ["shellcheck", "--shell=sh", "--external-sources", f"--source-path={REPO}",
+             trees[name] / script],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_every_shell_can_read_them(trees: dict[str, Path], shell: list[str]) -> None:
+    tree = trees["debian"]
+    hooks = sorted((tree / "usr/lib/kdump-initrd/hooks").rglob("[0-9]*"))
+    assert len(hooks) > 8
+    for script in (tree / "init", tree / "usr/lib/kdump-initrd/functions.sh", *hooks):
+        done = subprocess.run(
+            [*shell, "-n", script], capture_output=True, text=True, timeout=30, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), script.name
+
+
+class Guest:
+    """The image's tree with a fake /dev/kmsg, /proc/vmcore and dump disk: hooks run in it."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+        init = (tree / "init").read_text()
+        self.env = dict(re.findall(r"^export (\w+)='?(.*?)'?$", init, re.MULTILINE))
+        self.run_folder = tree / "run/kdump-initrd"
+        self.disk = tree / "kdump"
+        (tree / "dev/kmsg").touch()
+
+    def state(self, name: str, text: str = "") -> None:
+        (self.run_folder / name).write_text(text)
+
+    def hook(self, path: str, **env: str) -> int:
+        done = subprocess.run(
+            ["chroot", self.tree, f"/usr/lib/kdump-initrd/hooks/{path}"],
+            env={**self.env, **env}, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        return done.returncode
+
+    def said(self) -> str:
+        # Each line of the real /dev/kmsg is a write of its own; here the last one is left.
+        return (self.tree / "dev/kmsg").read_text()
+
+    def crash_folder(self) -> Path:
+        (folder,) = (self.disk / "var/crash").iterdir()
+        return folder
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Iterator[Guest]:
+    tree = unpack(build(tmp_path / "x.img"), tmp_path / "tree")
+    guest = Guest(tree)
+    size = "size=4m"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", guest.disk], check=True)
+    yield guest
+    subprocess.run(["umount", guest.disk], check=True)
+
+
+def test_raw_copy_where_the_saver_could_not_run(guest: Guest) -> None:
+    guest.state("mounted")
+    guest.state("saver", "70\n")
+    memory = b"\x7fELF" + bytes(range(256)) * 8000
+    (guest.tree / "proc/vmcore").write_bytes(memory)
+    assert guest.hook("save/50-copy") == 0
+    folder = guest.crash_folder()
+    assert re.fullmatch(r"\d{12}", folder.name)
+    assert (folder / f"dump.{folder.name}").read_bytes() == memory
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["result"], report["dump"]["bytes"]) == ("copied", len(memory))
+    assert report["steps"][0]["detail"] == "exit status 70"
+    assert "saved /var/crash/" in guest.said()
+
+
+def test_raw_copy_of_what_fits(guest: Guest) -> None:
+    guest.state("mounted")
+    guest.state("saver", "137\n")
+    (guest.tree / "proc/vmcore").write_bytes(b"x" * (6 << 20))
+    guest.hook("save/50-copy")
+    folder = guest.crash_folder()
+    copy = folder / f"dump.{folder.name}-incomplete"
+    assert 1 << 20 < copy.stat().st_size < 6 << 20
+    assert json.loads((folder / "report.json").read_text())["result"] == "incomplete"
+    assert not (folder / f"dump.{folder.name}").exists()
+    assert "is incomplete" in guest.said()
+
+
+@pytest.mark.parametrize("status", ["0", "65"])
+def test_no_raw_copy_after_the_saver(guest: Guest, status: str) -> None:
+    guest.state("mounted")
+    guest.state("saver", f"{status}\n")
+    assert guest.hook("save/50-copy") == 0
+    assert list(guest.disk.iterdir()) == []
+
+
+def test_copy_goes_to_the_savers_folder(guest: Guest) -> None:
+    guest.state("mounted")
+    guest.state("saver", "139\n")
+    (guest.disk / "var/crash/202601010000").mkdir(parents=True)
+    guest.state("folder", "/kdump/var/crash/202601010000\n")
+    (guest.tree / "proc/vmcore").write_bytes(b"x" * 4096)
+    assert guest.hook("save/50-copy") == 0
+    assert guest.crash_folder().name == "202601010000"
+    assert list(guest.crash_folder().glob("dump.*"))
+
+
+def test_missing_device_ends_in_time(guest: Guest) -> None:
+    (guest.tree / "proc/uptime").write_text("100.00 1.00\n")
+    assert guest.hook("pre-mount/50-wait-device", KDUMP_SETUP_TIMEOUT="1", KDUMP_DEVICE="/dev/x")
+    assert "dump device /dev/x did not appear" in guest.said()
+    assert not (guest.run_folder / "device").exists()
+
+
+def test_device_that_does_not_mount_is_said(guest: Guest) -> None:
+    guest.state("device", "/dev/null\n")
+    assert guest.hook("mount/50-mount") == 1
+    assert "/dev/null" in guest.said()
+    assert "does not mount as ext4" in guest.said()
+    assert not (guest.run_folder / "mounted").exists()
+
+
+def test_broken_second_stage_is_said(guest: Guest) -> None:
+    (guest.tree / "usr/lib/kdump-initrd/second-stage.cpio.gz").write_bytes(b"\x1f\x8bnot gzip")
+    assert guest.hook("pre-save/10-second-stage") == 1
+    assert "the second stage does not unpack" in guest.said()
+
+
+def test_python_that_cannot_start_has_its_own_status(guest: Guest) -> None:
+    """An interpreter's failure must not be taken for the saver's word that it was handled."""
+    (guest.tree / "usr/lib/kdump-initrd/python.zip").unlink()
+    guest.state("mounted")
+    assert guest.hook("save/10-saver") not in (0, 65)
+    assert (guest.run_folder / "saver").read_text().strip() not in ("0", "65")
