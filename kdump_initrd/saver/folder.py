@@ -27,7 +27,7 @@ def make_folder(output: str, name: str) -> str:
 
     output itself is made if need be. Raises OSError, or SaverError after 10000 tries.
     """
-    os.makedirs(output, 0o700, exist_ok=True)
+    os.makedirs(output, 0o755, exist_ok=True)  # as distributions have /var/crash
     for number in range(1, _MAX_SUFFIX):
         path = os.path.join(output, name if number == 1 else f"{name}-{number}")
         try:

@@ -69,7 +69,7 @@ class Save:
         self._step("report", lambda: self.report.write(last=True))
         where = self._folder or self.params.output
         if self.result == SAVED:
-            self.console.info(f"saved in {where} ({fields['seconds']} s)")
+            self.console.info(f"the dump is in {where} ({fields['seconds']} s)")
         else:
             self.console.error(f"{self.result}: {where}")
 

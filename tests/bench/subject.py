@@ -37,7 +37,7 @@ def floored(name: str, kernel: Kernel) -> Scenario:
     """Return a crash with the floor image and a fresh disk."""
     folder = folder_of(name)
     disk = disks.make(folder / "disk.raw")
-    image = floor.build(folder / "floor.zst", kernel, level=1)
+    image = floor.build(folder / "floor.zst", kernel)
     return Scenario(
         name, kernel, image.path, floor.COMMAND_LINE, disks=(disk.path,), speaker=floor.SPEAKER
     )

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,18 +12,14 @@ import pytest
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Mount a tmpfs of so many KiB; skips where that is not allowed."""
+    """Mount a tmpfs of so many KiB; that needs root."""
     mounted: list[Path] = []
 
     def mount(kib: int) -> Path:
         path = tmp_path / f"disk{len(mounted)}"
         path.mkdir()
         command = ["mount", "-t", "tmpfs", "-o", f"size={kib}k,mode=755", "tmpfs", str(path)]
-        if os.geteuid() != 0:
-            pytest.skip("mounting a tmpfs needs root")
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-        if done.returncode:
-            pytest.skip(f"mount: {done.stderr.strip()}")
+        subprocess.run(command, timeout=20, check=True)
         mounted.append(path)
         return path
 

@@ -76,7 +76,7 @@ def test_console_gets_priorities_and_short_lines(tmp_path: Path) -> None:
     assert all(len(line) < 900 for line in lines)
     assert lines[0].startswith(b"<3>kdump-initrd: error: vmcore: /")
     assert lines[0].endswith(b"...")
-    assert lines[-1].startswith(b"<6>kdump-initrd: saved in ")
+    assert lines[-1].startswith(b"<6>kdump-initrd: the dump is in ")
 
 
 def test_progress_is_said_now_and_then(

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A real vmcore, where there is one: makedumpfile and drgn must see the same in our dumps."""
+"""A real vmcore: makedumpfile and drgn must see in our dumps what is in it."""
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,39 +11,45 @@ import drgn
 import pytest
 
 from kdump_initrd.saver.__main__ import main
+from tests.vm.kernels import newest
+from tests.vm.vmcores import raw_vmcore
 
 from .minireader import MiniReader
 from .running import save
 from .vmcore import PAGE, X86_64
 
-VMCORE = Path(os.environ.get("KDUMP_TEST_VMCORE", "/var/tmp/kdump-initrd/vmcore-6.1"))
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(300)]
 
-pytestmark = pytest.mark.skipif(
-    not VMCORE.exists(), reason=f"no vmcore at {VMCORE} ($KDUMP_TEST_VMCORE)"
-)
+
+@pytest.fixture(scope="module")
+def vmcore() -> Path:
+    """/proc/vmcore of a crash of this host's kernel."""
+    return raw_vmcore(newest())
+
+
+@pytest.fixture(scope="module")
+def wrapped() -> Path:
+    """The same after more log than the kernel's buffer holds."""
+    return raw_vmcore(newest(), wrapped_log=True)
 
 
 def makedumpfile(*words: str | Path) -> None:
-    if not shutil.which("makedumpfile"):
-        pytest.skip("makedumpfile is not installed")
     done = subprocess.run(
         ["makedumpfile", *map(str, words)], capture_output=True, text=True, timeout=50, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-#: The same kernel after more log than its buffer holds.
-WRAPPED = VMCORE.with_name(VMCORE.name + "-wrapped-log")
-
-
-@pytest.mark.parametrize("vmcore", [VMCORE, WRAPPED], ids=["log", "wrapped log"])
+@pytest.mark.parametrize("which", ["vmcore", "wrapped"])
 @pytest.mark.parametrize("kind", ["kdump", "elf"])
 def test_log_is_makedumpfile_s(
-    tmp_path: Path, vmcore: Path, kind: str, capfdbinary: pytest.CaptureFixture[bytes]
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    which: str,
+    kind: str,
+    capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    if not vmcore.exists():
-        pytest.skip(f"no vmcore at {vmcore}")
-    done = save(tmp_path, vmcore, dump_format=kind, dmesg_name="dmesg")
+    done = save(tmp_path, request.getfixturevalue(which), dump_format=kind, dmesg_name="dmesg")
     assert done.status == 0
     makedumpfile("--dump-dmesg", done.dump, tmp_path / "log")
     log = (tmp_path / "log").read_bytes()
@@ -56,9 +60,9 @@ def test_log_is_makedumpfile_s(
     assert capfdbinary.readouterr().out == log
 
 
-def test_dump_is_makedumpfile_s(tmp_path: Path) -> None:
-    done = save(tmp_path, VMCORE)
-    makedumpfile("-l", "-d", "1", VMCORE, tmp_path / "rival")
+def test_dump_is_makedumpfile_s(tmp_path: Path, vmcore: Path) -> None:
+    done = save(tmp_path, vmcore)
+    makedumpfile("-l", "-d", "1", vmcore, tmp_path / "rival")
     ours, rival = MiniReader(done.dump, X86_64), MiniReader(tmp_path / "rival", X86_64)
     assert ours.table == rival.table
     # Headers, notes and bitmaps byte for byte.
@@ -68,16 +72,16 @@ def test_dump_is_makedumpfile_s(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kdump", "elf"])
-def test_drgn_reads_the_vmcore_s_bytes(tmp_path: Path, kind: str) -> None:
-    done = save(tmp_path, VMCORE, dump_format=kind)
+def test_drgn_reads_the_vmcore_s_bytes(tmp_path: Path, vmcore: Path, kind: str) -> None:
+    done = save(tmp_path, vmcore, dump_format=kind)
     original, copy = drgn.Program(), drgn.Program()
-    original.set_core_dump(str(VMCORE))
+    original.set_core_dump(str(vmcore))
     copy.set_core_dump(str(done.dump))
     assert original["VMCOREINFO"].string_() == copy["VMCOREINFO"].string_()
     rng = random.Random(3)
     same = 0
     for _ in range(3000):
-        address = rng.randrange(0x100000 // PAGE, VMCORE.stat().st_size // PAGE) * PAGE
+        address = rng.randrange(0x100000 // PAGE, vmcore.stat().st_size // PAGE) * PAGE
         try:
             wanted = original.read(address, PAGE, physical=True)
         except drgn.FaultError:

@@ -69,7 +69,7 @@ def test_names_modes_and_report(tmp_path: Path, capfd: pytest.CaptureFixture[str
     said = capfd.readouterr()
     assert said.out == ""
     assert "kdump-initrd: the crashed kernel said: a test\n" in said.err
-    assert f"kdump-initrd: saved in {done.folder}" in said.err
+    assert f"kdump-initrd: the dump is in {done.folder}" in said.err
 
 
 def test_the_log_can_be_printed_from_every_dump(

@@ -22,7 +22,19 @@ COMMAND_LINE = (
 #: Name of the dump on the disk.
 DUMP = "/dump"
 
-_APPLETS = ("sh", "mount", "umount", "mkdir", "insmod", "sync", "echo", "sleep", "reboot", "tail")
+_APPLETS = (
+    "sh",
+    "mount",
+    "umount",
+    "mkdir",
+    "insmod",
+    "sync",
+    "echo",
+    "sleep",
+    "reboot",
+    "tail",
+    "cp",
+)
 _KMODS = ("virtio_pci", "virtio_blk", "ext4")
 _INIT = """\
 #!/bin/sh
@@ -37,7 +49,7 @@ for kmod in {kmods}; do
     insmod "/kmods/$kmod" 2>/dev/null
 done
 mount -t ext4 /dev/vda /mnt || say "cannot mount /dev/vda"
-if makedumpfile --message-level 4 -f -l -d {level} /proc/vmcore /mnt{dump} 2>/tmp/error; then
+if {collect} /proc/vmcore /mnt{dump} 2>/tmp/error; then
     umount /mnt && say "saved {dump}"
 else
     say "$(tail -n 1 /tmp/error)"
@@ -68,8 +80,13 @@ def _kmods(kernel: Kernel) -> list[Path]:
     return list(order)
 
 
-def build(target: Path, kernel: Kernel, *, level: int = 1) -> Floor:
-    """Write the floor image for a kernel; it dumps at makedumpfile's ``level`` to /dev/vda."""
+def collector(level: int) -> str:
+    """Return the command that dumps at makedumpfile's ``level``."""
+    return f"makedumpfile --message-level 4 -f -l -d {level}"
+
+
+def build(target: Path, kernel: Kernel, *, collect: str = collector(1)) -> Floor:
+    """Write the floor image for a kernel; ``collect`` gets /proc/vmcore and a file of /dev/vda."""
     archive = Archive()
     archive.busybox(tool("busybox"), _APPLETS)
     archive.program("/bin/makedumpfile", tool("makedumpfile"))
@@ -80,7 +97,7 @@ def build(target: Path, kernel: Kernel, *, level: int = 1) -> Floor:
             data = lzma.decompress(data)
         names.append(path.name.partition(".")[0] + ".ko")
         archive.content(f"/kmods/{names[-1]}", data)
-    init = _INIT.format(kmods=" ".join(names), level=level, dump=DUMP)
+    init = _INIT.format(kmods=" ".join(names), collect=collect, dump=DUMP)
     archive.content("/init", init.encode())
     plain = target.with_suffix(".cpio")
     unpacked = archive.write(plain)
