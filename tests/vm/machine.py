@@ -74,7 +74,8 @@ class MachineConfig:
 
     ``folder`` gets the console log; ``token`` and ``speaker`` are what the first kernel's and
     the capture image's lines begin with; ``phases`` are the expected ones, REBOOTED standing
-    for the end by QMP's ``final`` reason; ``deadlines`` overrides seconds of DEADLINES.
+    for the end by QMP's ``final`` reason; ``deadlines`` overrides seconds of DEADLINES; ``more``
+    are further words for QEMU.
     """
 
     folder: Path
@@ -89,6 +90,7 @@ class MachineConfig:
     phases: tuple[Phase, ...] = tuple(Phase)
     final: str = "guest-reset"
     deadlines: Mapping[Phase, float] = field(default_factory=dict)
+    more: tuple[str, ...] = ()
     program: str = "qemu-system-x86_64"
 
     def argv(self, monitor: int) -> list[str]:
@@ -102,6 +104,7 @@ class MachineConfig:
         words += ["-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "monitor,mode=control"]
         for disk in self.disks:
             words += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]
+        words += self.more
         words += ["-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", self.append]
         return words
 

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The generator on a real host of another kind: a guest that runs it on this root, by 9p."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.probe import kernel as kernels_probe
+from kdump_initrd.probe import kmod
+from tests.unit.test_kernel import LAYOUT
+
+from . import disks
+from .archive import Archive
+from .kernels import Kernel
+from .machine import Machine, MachineConfig, Phase
+from .tools import tool
+
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(600)]
+
+REPO = Path(__file__).resolve().parents[2]
+_KMODS = ("virtio_pci", "9pnet_virtio", "9p", "nvme", "ahci", "sd_mod", "ext4")
+_APPLETS = ("sh", "mount", "mkdir", "insmod", "chroot", "env", "sleep", "poweroff")
+_INIT = """\
+#!/bin/sh
+export PATH=/bin
+mkdir -p /proc /sys /dev /host
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+for file in {files}; do insmod "/kmods/$file"; done
+sleep 2
+mount -t 9p -o trans=virtio,ro,version=9p2000.L,msize=262144 host /host
+mount -t proc proc /host/proc
+mount -t sysfs sysfs /host/sys
+mount -t devtmpfs dev /host/dev
+mount -t tmpfs tmpfs /host/tmp
+echo
+echo "{token} booted"
+tool() {{
+    chroot /host env PYTHONPATH={repo} XDG_CACHE_HOME=/tmp {python} -m kdump_initrd "$@"
+}}
+for dev in {devices}; do
+    echo "{token} build $dev"
+    tool -c "$dev" -f ext4 -o /tmp/image --force --quiet --compress none {release} || echo FAILED
+    tool --list /tmp/image
+    echo "{token} end"
+done
+poweroff -f
+"""
+
+
+def _initrd(target: Path, kernel: Kernel, token: str, devices: tuple[str, ...]) -> Path:
+    release = kernels_probe.find(kernel.release, root=kernel.root, layout=LAYOUT)
+    wishes = [kmod.Wish(_KMODS, "the guest", required=True)]
+    archive = Archive()
+    archive.busybox(tool("busybox"), _APPLETS)
+    files = []
+    for module in kmod.closure(wishes, kernel=release, root=kernel.root):
+        archive.content(f"/kmods/{module.name}.ko", module.content())
+        files.append(f"{module.name}.ko")
+    init = _INIT.format(
+        files=" ".join(files),
+        token=token,
+        repo=shlex.quote(str(REPO)),
+        python=shlex.quote(sys.executable),
+        devices=" ".join(devices),
+        release=kernel.release,
+    )
+    archive.content("/init", init.encode())
+    archive.write(target)
+    return target
+
+
+def _modules(listing: str, why: str) -> set[str]:
+    return set(re.findall(rf"/([\w-]+)\.ko  # {why}$", listing, re.MULTILINE))
+
+
+def test_host_hardware_is_found_on_a_real_machine(folder: Path, kernel: Kernel) -> None:
+    """An NVMe partition and a SATA disk: each image has the drivers of its own device."""
+    token = secrets.token_hex(8)
+    nvme = disks.make(folder / "nvme.raw", partitioned=True)
+    sata = disks.make(folder / "sata.raw")
+    devices = ("/dev/nvme0n1p1", "/dev/sda")
+    more = ["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on"]
+    more += ["-drive", f"file={nvme.path},format=raw,if=none,id=nvme"]
+    more += ["-device", "nvme,drive=nvme,serial=1"]
+    more += ["-drive", f"file={sata.path},format=raw,if=none,id=sata"]
+    more += ["-device", "ahci,id=ahci", "-device", "ide-hd,drive=sata,bus=ahci.0"]
+    config = MachineConfig(
+        folder=folder,
+        kernel=kernel.image,
+        initrd=_initrd(folder / "host.cpio", kernel, token, devices),
+        append="console=ttyS0 quiet panic=-1",
+        token=token,
+        phases=(Phase.BOOTED, Phase.REBOOTED),
+        final="guest-shutdown",
+        deadlines={Phase.REBOOTED: 300},
+        more=tuple(more),
+    )
+    with Machine(config) as machine:
+        console = machine.run().console
+    listings = re.findall(rf"{token} build \S+\n(.*?){token} end", console, re.DOTALL)
+    assert len(listings) == len(devices)
+    of_nvme, of_sata = listings
+    assert "FAILED" not in console
+    for listing in listings:
+        assert f"# dump target: UUID={disks.UUID} ext4" in listing, "the path became its UUID"
+        assert "ext4" in _modules(listing, "dump file system ext4")
+    assert "nvme" in _modules(of_nvme, "hardware of the dump device")
+    assert "ahci" in _modules(of_sata, "hardware of the dump device")
+    assert "sd_mod" in _modules(of_sata, "hardware of the dump device")
+    assert "ahci.ko" not in of_nvme
+    assert "nvme.ko" not in of_sata
