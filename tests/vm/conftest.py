@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .kernels import Kernel, newest
-from .scenario import folder_of
+from .scenario import Scenario, folder_of
 
 _FAILED = pytest.StashKey[bool]()
 #: What stays of a run that passed; all else is large.
@@ -63,3 +63,9 @@ def crash_copy(folder: Path) -> Path:
     copy = folder / "crash"
     copy.mkdir()
     return copy
+
+
+@pytest.fixture
+def scenario(name: str, kernel: Kernel, folder: Path) -> Scenario:
+    """A crash whose image and disks the test fills in."""
+    return Scenario(name, kernel, folder / "capture.img", "")

@@ -73,18 +73,14 @@ def _check(saved: Saved, token: str, kernel: Kernel, *, dump_format: str = "kdum
     assert 0 < saved.report["rss_anon_kib"] <= RSS_ANON_KIB
 
 
-@pytest.fixture
-def scenario(name: str, kernel: Kernel, folder: Path) -> Scenario:
-    """A crash whose image and disks the test fills in."""
-    return Scenario(name, kernel, folder / "capture.img", "")
-
-
-def _built(scenario: Scenario, device: str, *options: str) -> Scenario:
+def built(scenario: Scenario, device: str, *options: str) -> Scenario:
+    """Build the scenario's image for QEMU's disks."""
     image = product.build(scenario.image, scenario.kernel, device, *product.VIRTIO, *options)
     return replace(scenario, command_line=image.command_line)
 
 
-def _said(run: Run) -> list[str]:
+def said(run: Run) -> list[str]:
+    """Return what the image said on the console."""
     return [line for line in run.console.splitlines() if f"{product.SPEAKER}: " in line]
 
 
@@ -102,7 +98,7 @@ def test_a_dump_is_saved_and_read_back(
     others = [disks.garbage(folder / "root.raw")] if root == "garbage" else []
     options = ["--dump-format", dump_format]
     options += product.NO_BUSYBOX if tools == "root" else []
-    scenario = _built(scenario, f"{device}={DEVICES[device]}", *options)
+    scenario = built(scenario, f"{device}={DEVICES[device]}", *options)
     before = [path.read_bytes() for path in others]
     outcome = crash(replace(scenario, disks=(*others, disk.path)))
     _check(_saved(disk, crash_copy), outcome.token, scenario.kernel, dump_format=dump_format)
@@ -115,7 +111,7 @@ def test_an_image_of_each_compression_works(
     scenario: Scenario, folder: Path, crash_copy: Path, codec: str
 ) -> None:
     disk = disks.make(folder / "disk.raw")
-    scenario = _built(scenario, f"UUID={disks.UUID}", "--compress", codec)
+    scenario = built(scenario, f"UUID={disks.UUID}", "--compress", codec)
     outcome = crash(replace(scenario, disks=(disk.path,)))
     _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
 
@@ -128,17 +124,17 @@ def test_debian_13_is_captured_from_its_own_root(
     scenario = replace(scenario, kernel=fetched(*TRIXIE))
     disk = disks.make(folder / "disk.raw")
     options = product.NO_BUSYBOX if tools == "root" else ()
-    scenario = _built(scenario, f"UUID={disks.UUID}", *options)
+    scenario = built(scenario, f"UUID={disks.UUID}", *options)
     outcome = crash(replace(scenario, disks=(disk.path,)))
     _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
 
 
 def test_without_the_dump_device_it_says_so_and_restarts(scenario: Scenario) -> None:
-    scenario = _built(scenario, f"UUID={disks.UUID}", "--setup-timeout", "20")
+    scenario = built(scenario, f"UUID={disks.UUID}", "--setup-timeout", "20")
     outcome = crash(replace(scenario, phases=WITHOUT_DUMP))
-    said = "\n".join(_said(outcome.run))
-    assert f"UUID={disks.UUID} did not appear" in said
-    assert "sysrq triggered crash" in said, "the crashed kernel's last words are missing"
+    lines = "\n".join(said(outcome.run))
+    assert f"UUID={disks.UUID} did not appear" in lines
+    assert "sysrq triggered crash" in lines, "the crashed kernel's last words are missing"
     # 15 s for the device, the saver's start, and the emulator's own share.
     assert outcome.run.restart_seconds < 60
 
@@ -148,7 +144,7 @@ def test_a_full_disk_keeps_the_kernel_log_and_restarts(
 ) -> None:
     disk = disks.make(folder / "disk.raw", size_mib=64)
     disk.fill(leave_kib=16 << 10)
-    scenario = _built(scenario, f"UUID={disks.UUID}")
+    scenario = built(scenario, f"UUID={disks.UUID}")
     outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     saved = _saved(disk, crash_copy)
     assert saved.report["result"] == "incomplete"
@@ -158,24 +154,24 @@ def test_a_full_disk_keeps_the_kernel_log_and_restarts(
     names = [file.name for file in saved.folder.files]
     assert f"dump.{saved.folder.path.name}" not in names, "half a dump has a whole one's name"
     assert any("incomplete" in name for name in names), names
-    assert any("incomplete" in line for line in _said(outcome.run))
+    assert any("incomplete" in line for line in said(outcome.run))
 
 
 def test_a_disk_without_any_room_is_a_clear_line(scenario: Scenario, folder: Path) -> None:
     disk = disks.make(folder / "disk.raw", size_mib=64)
     disk.fill(leave_kib=0)
-    scenario = _built(scenario, f"UUID={disks.UUID}")
+    scenario = built(scenario, f"UUID={disks.UUID}")
     outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     assert disk.fsck() == ""
-    said = "\n".join(_said(outcome.run))
-    assert "No space left on device" in said
-    assert "sysrq triggered crash" in said, "the crashed kernel's last words are missing"
+    lines = "\n".join(said(outcome.run))
+    assert "No space left on device" in lines
+    assert "sysrq triggered crash" in lines, "the crashed kernel's last words are missing"
 
 
 def test_the_final_action_may_be_poweroff(
     scenario: Scenario, folder: Path, crash_copy: Path
 ) -> None:
     disk = disks.make(folder / "disk.raw")
-    scenario = _built(scenario, f"UUID={disks.UUID}", "--final-action", "poweroff")
+    scenario = built(scenario, f"UUID={disks.UUID}", "--final-action", "poweroff")
     outcome = crash(replace(scenario, disks=(disk.path,), final="guest-shutdown"))
     _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What goes wrong in the capture kernel ends in a clear line and the final action, in time."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.saver.__main__ import main as saver
+
+from . import disks, product
+from .archive import Archive
+from .machine import Hang, Phase
+from .scenario import WITHOUT_DUMP, Scenario, crash
+from .test_capture import built, said
+
+pytestmark = [pytest.mark.qemu, pytest.mark.full, pytest.mark.timeout(900)]
+
+_HOOKS = "/usr/lib/kdump-initrd/hooks"
+_HANGS = b"#!/bin/sh\nexec sleep 1000\n"
+
+
+def sabotage(image: Path, **files: bytes) -> None:
+    """Append a segment that replaces files of the image: the kernel unpacks one after the other."""
+    archive = Archive()
+    for name, data in files.items():
+        archive.content(name, data)
+    part = image.with_name("sabotage.cpio")
+    archive.write(part)
+    whole = image.read_bytes()
+    image.write_bytes(whole + bytes(-len(whole) % 4) + part.read_bytes())
+
+
+def test_without_python_the_shell_copies_what_there_is(
+    scenario: Scenario, folder: Path, crash_copy: Path
+) -> None:
+    disk = disks.make(folder / "disk.raw")
+    scenario = built(scenario, f"UUID={disks.UUID}")
+    sabotage(scenario.image, **{f"{_HOOKS}/pre-save/10-second-stage": b"#!/bin/sh\nexit 1\n"})
+    outcome = crash(replace(scenario, disks=(disk.path,), memory_mib=512))
+    assert disk.fsck() == ""
+    (found,) = disk.crash_folders(crash_copy)
+    copy = found.file("dump.")
+    report = json.loads(found.file("report.json").copy.read_text())
+    assert (report["result"], report["dump"]["bytes"]) == ("copied", copy.size)
+    # What was copied is a whole vmcore: the saver can make its dump of it later, on a host.
+    argv = ["--vmcore", str(copy.copy), "--output", str(folder / "later"), "--dmesg-name", "log"]
+    assert saver(argv) == 0
+    (log,) = (folder / "later").rglob("log")
+    assert outcome.token in log.read_text(errors="replace")
+
+
+def test_without_busybox_and_python_it_still_restarts(scenario: Scenario, folder: Path) -> None:
+    disk = disks.make(folder / "disk.raw")
+    options = (*product.NO_BUSYBOX, "--setup-timeout", "20")
+    scenario = built(scenario, f"UUID={disks.UUID}", *options)
+    sabotage(scenario.image, **{"/usr/bin/python3": b"#!/no/such/program\n"})
+    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    assert "did not appear in 15 s" in "\n".join(said(outcome.run))
+    assert outcome.run.restart_seconds < 90
+
+
+def test_a_device_that_does_not_mount_is_said(scenario: Scenario, folder: Path) -> None:
+    disk = disks.make(folder / "disk.raw")
+    with disk.path.open("r+b") as file:
+        # s_feature_incompat: a feature that no kernel knows (fs/ext4/ext4.h).
+        file.seek(1024 + 0x60)
+        file.write(struct.pack("<I", 0x80000000))
+    scenario = built(scenario, f"UUID={disks.UUID}")
+    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    lines = "\n".join(said(outcome.run))
+    assert "does not mount as ext4" in lines
+    assert "sysrq triggered crash" in lines, "the crashed kernel's last words are missing"
+
+
+@pytest.mark.parametrize(
+    ("hook", "option", "message"),
+    [
+        ("mount/50-mount", "--setup-timeout", "no dump file system after 20 s: giving up"),
+        ("save/10-saver", "--stall-timeout", "no progress for 20 s: giving up"),
+        ("save/10-saver", "--timeout", "not done after 20 s: giving up"),
+    ],
+    ids=["setup", "stall", "overall"],
+)
+def test_each_timer_ends_a_hang(
+    scenario: Scenario, folder: Path, hook: str, option: str, message: str
+) -> None:
+    disk = disks.make(folder / "disk.raw")
+    scenario = built(scenario, f"UUID={disks.UUID}", option, "20")
+    sabotage(scenario.image, **{f"{_HOOKS}/{hook}": _HANGS})
+    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    assert message in "\n".join(said(outcome.run))
+    assert outcome.run.restart_seconds < 60
+
+
+def test_halt_halts(scenario: Scenario, folder: Path) -> None:
+    disk = disks.make(folder / "disk.raw")
+    scenario = built(scenario, f"UUID={disks.UUID}", "--final-action", "halt")
+    with pytest.raises(Hang) as caught:
+        crash(replace(scenario, disks=(disk.path,), deadlines={Phase.REBOOTED: 20}))
+    assert "reboot: System halted" in caught.value.tail
+    assert disk.fsck() == ""
