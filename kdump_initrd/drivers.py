@@ -42,7 +42,7 @@ def choose(
     fs = target.fstype
     wishes.append(Wish((f"fs-{fs}",), f"dump file system {fs}", required=True))
     wishes.append(Wish(profile.filesystems.get(fs, ()), f"dump file system {fs}"))
-    wishes.append(Wish(settings.add_modules, "--add-module", required=True))
+    wishes += [Wish((m,), f"--add-module {m}", required=True) for m in settings.add_modules]
     return kmod.closure(wishes, kernel=release, root=root, omit=settings.omit_modules)
 
 

@@ -142,8 +142,8 @@ class _Index:
         for name in names:
             if f"Module {name} not found" in stderr:
                 raise KdumpInitrdError(
-                    f"{name}: neither a module of kernel {self._kernel.release} nor built in",
-                    hint=f"needed: {wish.why}",
+                    f"{wish.why}: neither a module of kernel {self._kernel.release} nor built in",
+                    hint=f"modprobe knows no {name} there: install it, or take another kernel",
                 )
 
 

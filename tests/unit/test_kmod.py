@@ -50,7 +50,7 @@ def test_built_in_is_no_module(installed: kernel.KernelRelease) -> None:
 
 
 def test_required_and_absent_is_an_error(installed: kernel.KernelRelease) -> None:
-    with pytest.raises(KdumpInitrdError, match="fs-hfsplusplus: neither a module of kernel"):
+    with pytest.raises(KdumpInitrdError, match="the file: neither a module of kernel"):
         kmod.closure([Wish(("fs-hfsplusplus",), "the file", True)], kernel=installed, root=ROOT)
 
 
