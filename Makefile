@@ -44,7 +44,8 @@ check: setup
 	$(BIN)/pytest -m 'not qemu and not full' -q
 
 bench: setup
-	for script in size build restart reservation; do $(BIN)/python -m tests.bench.$$script || exit 1; done
+	@missed=0; for script in size build restart reservation; do \
+		$(BIN)/python -m tests.bench.$$script || missed=1; done; exit $$missed
 
 clean:
 	rm -rf $(VENV) build dist

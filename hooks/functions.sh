@@ -8,6 +8,11 @@ say() {
 	printf '<5>kdump-initrd: %s\n' "$*" >/dev/kmsg
 }
 
+# Put something into the capture kernel's log only.
+note() {
+	printf '<7>kdump-initrd: %s\n' "$*" >/dev/kmsg
+}
+
 # Say something that is wrong.
 warn() {
 	printf '<3>kdump-initrd: %s\n' "$*" >/dev/kmsg

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from .writer import DumpWriter
 
 _LOG_BUFFER = 32 << 10
+#: How it is said that not all was saved; the place follows.
+_VERDICTS = {
+    INCOMPLETE: "the dump is incomplete: ",
+    FAILED: "no dump could be saved in ",
+}
 
 
 class Save:
@@ -71,7 +76,7 @@ class Save:
         if self.result == SAVED:
             self.console.info(f"the dump is in {where} ({fields['seconds']} s)")
         else:
-            self.console.error(f"{self.result}: {where}")
+            self.console.error(_VERDICTS[self.result] + where)
 
     def close(self) -> None:
         """Close what is open."""
