@@ -3,19 +3,19 @@
 # What /init and the hooks of a capture image share. The KDUMP_ variables come from /init.
 # needs: sleep sync timeout
 
-# Say something on the console and in the capture kernel's log.
+# Say something on the console and in the capture kernel's log, which takes no longer lines.
 say() {
-	printf '<5>kdump-initrd: %s\n' "$*" >/dev/kmsg
+	printf '<5>kdump-initrd: %.900s\n' "$*" >/dev/kmsg
 }
 
 # Put something into the capture kernel's log only.
 note() {
-	printf '<7>kdump-initrd: %s\n' "$*" >/dev/kmsg
+	printf '<7>kdump-initrd: %.900s\n' "$*" >/dev/kmsg
 }
 
 # Say something that is wrong.
 warn() {
-	printf '<3>kdump-initrd: %s\n' "$*" >/dev/kmsg
+	printf '<3>kdump-initrd: %.900s\n' "$*" >/dev/kmsg
 }
 
 # Set the variable `seconds` to the whole seconds since the capture kernel started.
@@ -40,7 +40,8 @@ end_machine() {
 		sleep 0.1
 	done
 	if command -v "$KDUMP_FINAL_ACTION" >/dev/null; then
-		"$KDUMP_FINAL_ACTION" -f
+		# -n: a sync of its own could hang as the one above.
+		"$KDUMP_FINAL_ACTION" -n -f
 	else
 		timeout 20 "$KDUMP_LIB/python" machine "$KDUMP_FINAL_ACTION"
 	fi

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from . import __version__, drivers, ingredients
 from .config.settings import CaptureSettings, ToolSource
-from .errors import KdumpInitrdError
+from .errors import KdumpInitrdError, UsageError
 from .image import hooks, listing, reservation, stage
 from .image.cpio import Compression, write_image
 from .image.hooks import Hook
@@ -20,13 +20,12 @@ from .image.tree import Entry, Tree
 from .ingredients import ETC, LIB
 from .log import get_logger, step
 from .probe import device, distro, elf, kernel, python, tools
-from .probe.device import DumpDevice
-from .probe.distro import Distro
 from .probe.kernel import KernelRelease
 from .probe.python import PythonRuntime
 from .probe.tools import Toolbox
 from .resources import search_path
 from .saver.params import SaverParams
+from .site import Site, Target
 
 logger = get_logger(__name__)
 
@@ -39,25 +38,6 @@ _PREFERRED = (Compression.ZSTD, Compression.XZ, Compression.GZIP, Compression.LZ
 _CODECS = {"lzo": "liblzo2.so.2", "zstd": "libzstd.so.1", "zlib": "libz.so.1"}
 #: The scripts beside the hooks that say in their header what they need.
 _SCRIPTS = (("hooks", "functions.sh"), ("templates", "init.j2"), ("templates", "python.j2"))
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where the dump goes: the device, the folder on its file system, how it is mounted."""
-
-    device: DumpDevice
-    folder: str
-    mount_options: str
-
-
-@dataclass(frozen=True)
-class Site:
-    """What was found: the root, its distribution, the capture kernel, the place of the dump."""
-
-    root: Path
-    profile: Distro
-    kernel: KernelRelease
-    target: Target
 
 
 @dataclass(frozen=True)
@@ -116,7 +96,7 @@ def plan(settings: CaptureSettings) -> Capture:
     for each in (tree, later):
         ingredients.lay_out(each, folders=(_MOUNT, _RUN))
     with step("Resolving kernel modules"):
-        modules = drivers.choose(settings, site.target.device, site.kernel, site.profile, site.root)
+        modules = drivers.choose(settings, site)
         ingredients.add_kernel_modules(
             tree, modules, kernel=site.kernel, profile=site.profile, root=site.root
         )
@@ -150,9 +130,11 @@ def plan(settings: CaptureSettings) -> Capture:
 
 
 def _look(settings: CaptureSettings) -> Site:
-    root = Path(settings.root)
+    root = Path(settings.root).resolve()
     if not root.is_dir():
-        raise KdumpInitrdError(f"--root {root}: no such directory")
+        raise KdumpInitrdError(f"--root {root}: no such directory", hint="mount that root first")
+    if root != Path("/") and not settings.output and not settings.dry_run:
+        raise UsageError("--root wants -o: nothing is written into that root", hint="-o FILE")
     profiles = search_path("distros", root=root)
     if settings.distro:
         profile = distro.load(settings.distro, search_path=profiles)
@@ -162,14 +144,17 @@ def _look(settings: CaptureSettings) -> Site:
     kernel.check_capture_options(release)
     dump_device = device.identify(settings.device, settings.fstype)
     folder, options = device.folder_on(dump_device, settings.path or profile.dump.path)
-    return Site(root, profile, release, Target(dump_device, folder, options))
+    if dump_device.node is None and root == Path("/"):
+        logger.warning("%s: not on this host: nothing about it could be checked", dump_device.spec)
+    watchdogs = drivers.ticking_watchdogs(settings, dump_device)
+    return Site(root, profile, release, Target(dump_device, folder, options), watchdogs)
 
 
 def _compression(wanted: str | None, release: KernelRelease) -> Compression:
     """Take the codec that was asked for, else the one with the smallest reservation."""
     if wanted:
         codec = Compression(wanted)
-        if release.config.get(codec.kernel_option, "y") != "y":
+        if codec.kernel_option and release.config and not release.builds_in(codec.kernel_option):
             raise KdumpInitrdError(
                 f"--compress {wanted}: {release.release} cannot unpack it",
                 hint=f"it is built without {codec.kernel_option}",
@@ -224,7 +209,7 @@ def _add_programs(
 def _codec(wanted: str, runtime: PythonRuntime, root: Path) -> tuple[str, elf.Closure]:
     """Decide the codec of the dump; return it and the library that the saver opens."""
     if wanted == "none":
-        return wanted, elf.Closure((), (), ())
+        return wanted, elf.Closure((), ())
     candidates = tuple(_CODECS) if wanted == "auto" else (wanted,)
     for name in candidates:
         found = elf.opened(_CODECS[name], by=runtime.interpreter.source, root=root)
@@ -254,6 +239,7 @@ def _add_scripts(
         "version": __version__,
         "site": site,
         "settings": settings,
+        "watchdogs": site.watchdogs,
         "hooks": scripts,
         "python": runtime,
         "library_path": ":".join(map(str, dict.fromkeys(folders))),
@@ -289,6 +275,8 @@ def _add_params(tree: Tree, settings: CaptureSettings, site: Site, codec: str) -
 
 def _mtime() -> int:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
-    if not epoch.isdigit():
-        raise KdumpInitrdError(f"SOURCE_DATE_EPOCH={epoch}: whole seconds since 1970 are wanted")
+    if not (epoch.isascii() and epoch.isdigit()):
+        raise KdumpInitrdError(
+            f"SOURCE_DATE_EPOCH={epoch}: no time", hint="give whole seconds since 1970"
+        )
     return int(epoch)

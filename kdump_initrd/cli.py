@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -30,14 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     try:
+        _check_text(words)
         arguments = _parser().parse_args(words)
         log.set_up(_level(arguments))
         _run(arguments)
     except KdumpInitrdError as error:
         _complain(error.message, error.hint, debug=debug)
         return error.exit_status
+    except BrokenPipeError:
+        # `--list IMAGE | head`: nobody listens any more, and the interpreter must not either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _complain(str(error), None, debug=debug)
+        return 1
+    except ModuleNotFoundError as error:
+        _complain(f"Python module {error.name}: not installed", "pip install .", debug=debug)
         return 1
     except KeyboardInterrupt:
         _complain("interrupted: nothing was written", None, debug=debug)
@@ -51,6 +59,15 @@ def _complain(message: str, hint: str | None, *, debug: bool) -> None:
     print(f"kdump-initrd: error: {message}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Refuse what is no text: it would have to be written into scripts and JSON."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{word!a}: not UTF-8", hint="use a name that is") from None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -133,12 +150,15 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UsageError(
             "one of -c, --list and --print-cmdline is wanted", hint="mkinitrd-kdump --help"
         )
+    if arguments.release and not arguments.device:
+        raise UsageError(f"{arguments.release}: only -c takes a KERNEL_VERSION")
     # Imported here: --help and usage errors need none of the libraries.
     if arguments.list:
         from .image.listing import list_image
 
         for line in list_image(Path(arguments.list)):
             print(line)
+        sys.stdout.flush()
     elif arguments.print_cmdline:
         print(_cmdline_of(Path(arguments.print_cmdline)))
     else:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from .errors import KdumpInitrdError
 from .image.tree import Tree
-from .log import get_logger
 from .probe import kmod
 from .probe.distro import Distro
 from .probe.elf import Closure
@@ -15,8 +15,6 @@ from .probe.kernel import KernelRelease
 from .probe.kmod import KernelModule
 from .probe.python import PythonRuntime, stdlib_zip
 from .probe.tools import Toolbox
-
-logger = get_logger(__name__)
 
 #: The image's own folders: programs and hooks of ours, and their parameters.
 LIB = PurePosixPath("usr/lib/kdump-initrd")
@@ -35,9 +33,15 @@ def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
 
 
 def add_toolbox(tree: Tree, toolbox: Toolbox) -> tuple[Path, ...]:
-    """Add the shell and the commands; return their files on the host, for their libraries."""
-    for name in toolbox.missing:
-        logger.warning("%s: not in the root: hooks that need it will fail", name)
+    """Add the shell and the commands; return their files on the host, for their libraries.
+
+    Raises KdumpInitrdError for commands that are missing.
+    """
+    if toolbox.missing:
+        raise KdumpInitrdError(
+            f"{', '.join(toolbox.missing)}: not in the root, and the image needs it",
+            hint="install busybox there, or the package of each",
+        )
     sources = {toolbox.shell: None}
     if toolbox.busybox:
         tree.add_file("usr/bin/busybox", toolbox.busybox, why="shell and tools", mode=0o755)

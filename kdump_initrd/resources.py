@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .errors import KdumpInitrdError
+from .rooted import folders
 
 _PACKAGE = Path(__file__).resolve().parent
 #: Relative to the root that the image is built from: what an administrator overrides.
@@ -25,5 +26,4 @@ def search_path(kind: str, *, root: Path) -> tuple[Path, ...]:
             f"{shipped}: data folder not found",
             hint="reinstall kdump-initrd: its wheel is incomplete",
         )
-    override = root / _OVERRIDES / kind
-    return (override, shipped) if override.is_dir() else (shipped,)
+    return (*folders([f"{_OVERRIDES}/{kind}"], root=root), shipped)

@@ -24,8 +24,8 @@ FENCES = {
 #: Folder: the parts of the package that its modules may import.
 ALLOWED = {
     "config": {"config", "errors", "log", "resources"},
-    "probe": {"probe", "errors", "log", "run", "cache", "saver.stdlib"},
-    "image": {"image", "errors", "log", "run", "cache"},
+    "probe": {"probe", "errors", "log", "run", "rooted", "cache", "saver.stdlib"},
+    "image": {"image", "errors", "log", "run", "rooted", "cache"},
     "saver": {"saver", ""},
 }
 #: What the saver must not import: each costs start-up time in the capture kernel.

@@ -149,4 +149,4 @@ def parse(setting: Setting, word: str) -> Any:  # noqa: ANN401
     try:
         return setting.parse(word)
     except ValueError as error:
-        raise UsageError(f"{setting.flags[0]} {word}: {error}") from error
+        raise UsageError(f"{setting.flags[0]} {word}: not a value", hint=str(error)) from error

@@ -12,6 +12,7 @@ from ..errors import KdumpInitrdError
 
 #: The stages of a capture, in order; inside a stage the order is lexical.
 STAGES = ("pre-mount", "mount", "pre-save", "save", "post-save", "umount", "final")
+_NAME = re.compile(r"[0-9][\w-]*")
 _HEADER = re.compile(r"# (needs|applets|timeout): (.*)")
 
 
@@ -57,10 +58,15 @@ def discover(search_path: Sequence[Path]) -> tuple[Hook, ...]:
     for order, stage in enumerate(STAGES):
         for folder in search_path:
             for source in sorted((folder / stage).glob("[0-9]*")):
+                if not _NAME.fullmatch(source.name):
+                    continue  # an editor's backup
                 if not source.stat().st_mode & 0o100:
                     raise KdumpInitrdError(f"{source}: not executable", hint=f"chmod +x {source}")
                 hook = Hook(
-                    stage, source.name, source, read_needs(source.read_text("utf-8"), source)
+                    stage,
+                    source.name,
+                    source,
+                    read_needs(source.read_text("utf-8", "replace"), source),
                 )
                 found.setdefault((order, source.name), hook)
     return tuple(found[key] for key in sorted(found))

@@ -21,7 +21,7 @@ class Manifest:
     """The facts of one image, written as JSON.
 
     ``kind`` is "capture" or "first-kernel"; ``version`` is the generator's; ``kernel`` the
-    release it boots with; ``target`` the dump device as the user gave it; ``modules`` kernel
+    release it boots with; ``target`` the dump device by its most stable name; ``modules`` kernel
     modules in load order; ``entries`` the path of each entry and why it is there.
     """
 

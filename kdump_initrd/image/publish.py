@@ -38,10 +38,14 @@ def new_file(out: Path, *, force: bool) -> Iterator[NewFile]:
         raise KdumpInitrdError(f"{out}: is a folder", hint="give the name of a file in it")
     if not force and os.path.lexists(out):
         raise _exists(out)
+    if out.exists() and not out.is_file():
+        raise KdumpInitrdError(f"{out}: is no regular file", hint="give the name of a file")
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{out.name}.new-", dir=out.parent)
     except OSError as error:
-        raise KdumpInitrdError(f"{out.parent}: {error.strerror}") from error
+        raise KdumpInitrdError(
+            f"{out.parent}: {error.strerror}", hint="give -o a file in a folder that can be written"
+        ) from error
     new = NewFile(Path(name), descriptor)
     try:
         yield new

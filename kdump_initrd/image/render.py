@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
+import jinja2.sandbox
 
 from ..errors import KdumpInitrdError
 
@@ -18,7 +19,8 @@ def render(name: str, values: Mapping[str, object], *, search_path: Sequence[Pat
     Raises KdumpInitrdError, with the template's name and line, for a value that is missing and
     for a template that is wrong.
     """
-    environment = jinja2.Environment(
+    # Templates may be another root's: nothing of that is run.
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         loader=jinja2.FileSystemLoader(search_path),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # shell scripts: the `sh` filter quotes

@@ -72,7 +72,7 @@ def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
+        raise KdumpInitrdError(f"{path}: {error.strerror}", hint="name an initrd") from error
     segments: list[Segment] = []
     offset = _skip_zeros(data, start)
     while offset < len(data):

@@ -11,9 +11,7 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
-
-#: Follows no chain of symlinks longer than the kernel would (MAXSYMLINKS, include/linux/namei.h).
-_MAX_LINKS = 40
+from ..rooted import follow
 
 
 class Kind(str, Enum):
@@ -139,27 +137,15 @@ class Tree:
 
     def resolve(self, dest: str | PurePosixPath) -> PurePosixPath:
         """Return ``dest`` as a path from the top without links, ``..`` or a leading slash."""
-        todo = [part for part in PurePosixPath(dest).parts if part != "/"]
-        done: list[str] = []
-        links = 0
-        while todo:
-            part = todo.pop(0)
-            if part == "..":
-                if done:
-                    done.pop()
-                continue
-            entry = self._entries.get(PurePosixPath(*done, part))
-            if entry is None or entry.kind is not Kind.SYMLINK:
-                done.append(part)
-                continue
-            links += 1
-            if links > _MAX_LINKS:
-                raise KdumpInitrdError(f"{dest}: too many symbolic links in the image")
-            target = PurePosixPath(entry.target)
-            if target.is_absolute():
-                done.clear()
-            todo[:0] = [name for name in target.parts if name != "/"]
-        return PurePosixPath(*done)
+
+        def read_link(path: PurePosixPath) -> str | None:
+            entry = self._entries.get(path)
+            return entry.target if entry is not None and entry.kind is Kind.SYMLINK else None
+
+        found = follow(dest, read_link)
+        if found is None:
+            raise KdumpInitrdError(f"{dest}: too many symbolic links in the image")
+        return found
 
     def _add(self, entry: Entry) -> None:
         if not entry.dest.parts:

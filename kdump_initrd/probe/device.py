@@ -24,13 +24,12 @@ class DumpDevice:
     """What to wait for and mount in the capture kernel.
 
     ``spec`` is a device path or TAG=value. ``node`` is the block device on this host, None where
-    it is not here. ``mount_options`` are needed to reach the same files as this host does.
+    it is not here.
     """
 
     spec: str
     fstype: str
     node: Path | None
-    mount_options: str
 
 
 def identify(spec: str, fstype: str) -> DumpDevice:
@@ -42,7 +41,7 @@ def identify(spec: str, fstype: str) -> DumpDevice:
     """
     tag, equals, value = spec.partition("=")
     if equals and tag in TAGS and value:
-        return DumpDevice(spec, fstype, _check(_node_of(spec), spec, fstype)[0], "")
+        return DumpDevice(spec, fstype, _check(_node_of(spec), spec, fstype)[0])
     if not spec.startswith("/"):
         raise KdumpInitrdError(
             f"{spec}: not a dump device",
@@ -56,8 +55,9 @@ def identify(spec: str, fstype: str) -> DumpDevice:
     node, uuid = _check(path, spec, fstype)
     if not uuid:
         logger.warning("%s: its UUID cannot be read: the name may change between boots", spec)
-        return DumpDevice(spec, fstype, node, "")
-    return DumpDevice(f"UUID={uuid}", fstype, node, "")
+        # The image has no udev: /dev/disk/by-* is not there.
+        return DumpDevice(str(path.resolve()), fstype, node)
+    return DumpDevice(f"UUID={uuid}", fstype, node)
 
 
 def folder_on(device: DumpDevice, path: str) -> tuple[str, str]:
@@ -69,6 +69,7 @@ def folder_on(device: DumpDevice, path: str) -> tuple[str, str]:
     wanted = PurePosixPath(os.path.normpath("/" + path.lstrip("/")))
     if device.node is None:
         return str(wanted), ""
+    given, wanted = wanted, PurePosixPath(os.path.realpath(wanted))  # /var/crash may be a link
     argv = ["findmnt", "--noheadings", "--raw", "--output", "TARGET,FSROOT", "--source"]
     result = run([*argv, device.node], timeout=_TIMEOUT, check=False)
     best: tuple[PurePosixPath, PurePosixPath] | None = None
@@ -79,7 +80,7 @@ def folder_on(device: DumpDevice, path: str) -> tuple[str, str]:
         if below and (best is None or len(mounted.parts) > len(best[0].parts)):
             best = (mounted, PurePosixPath(top or "/"))
     if best is None:
-        return str(wanted), ""
+        return str(given), ""
     relative = wanted.relative_to(best[0])
     if device.fstype == "btrfs" and str(best[1]) != "/":
         return str(PurePosixPath("/") / relative), f"subvol={best[1]}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import KdumpInitrdError
+from ..rooted import first_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -72,6 +73,9 @@ class Distro:
         return (*self.cmdline.get(machine, ()), *self.cmdline["common"])
 
 
+_SECTIONS = {"kernel": Kernel, "dump": Dump, "tools": Tools}
+
+
 def known(search_path: Sequence[Path]) -> list[str]:
     """Return the ids of all profiles on ``search_path``, sorted."""
     return sorted({file.stem for folder in search_path for file in folder.glob("*.toml")})
@@ -90,6 +94,7 @@ def load(distro: str, *, search_path: Sequence[Path]) -> Distro:
                 merged[key] = {**merged.get(key, {}), **value}
             else:
                 merged[key] = value
+    _check_complete(distro, merged)
     lists = {
         key: {name: tuple(words) for name, words in merged.get(key, {}).items()}
         for key in ("hardware", "filesystems", "cmdline")
@@ -116,16 +121,12 @@ def detect(root: Path, *, search_path: Sequence[Path]) -> Distro:
 def os_release_ids(root: Path) -> tuple[str, ...]:
     """Return ID and the words of ID_LIKE from ``root``'s os-release(5), most specific first."""
     values: dict[str, str] = {}
-    for path in ("etc/os-release", "usr/lib/os-release"):
-        try:
-            text = (root / path).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        for line in text.splitlines():
-            key, equals, value = line.partition("=")
-            if equals and key in ("ID", "ID_LIKE"):
-                values[key] = _unquote(value)
-        break
+    path = first_file(("etc/os-release", "usr/lib/os-release"), root=root)
+    text = path.read_text(encoding="utf-8", errors="replace") if path else ""
+    for line in text.splitlines():
+        key, equals, value = line.partition("=")
+        if equals and key in ("ID", "ID_LIKE"):
+            values[key] = _unquote(value)
     return tuple(f"{values.get('ID', '')} {values.get('ID_LIKE', '')}".split())
 
 
@@ -163,10 +164,9 @@ def _chain(distro: str, search_path: Sequence[Path], *, seen: tuple[str, ...]) -
 
 def _check_schema(file: Path, table: Mapping[str, Any]) -> None:
     """Refuse what the schema does not know: a misspelt key would be a silent default."""
-    sections = {"kernel": Kernel, "dump": Dump, "tools": Tools}
     lists = ("hardware", "filesystems", "cmdline")
-    _known_keys(file, "", table, ("inherits", "name", *sections, *lists))
-    for name, kind in sections.items():
+    _known_keys(file, "", table, ("inherits", "name", *_SECTIONS, *lists))
+    for name, kind in _SECTIONS.items():
         section = table.get(name, {})
         if not isinstance(section, dict):
             raise KdumpInitrdError(f"{file}: {name}: a table is wanted")
@@ -181,6 +181,24 @@ def _check_schema(file: Path, table: Mapping[str, Any]) -> None:
         section = table.get(name, {})
         if not isinstance(section, dict) or not all(map(_is_list_of_words, section.values())):
             raise KdumpInitrdError(f"{file}: {name}: lists of strings are wanted")
+
+
+def _check_complete(distro: str, merged: Mapping[str, Any]) -> None:
+    """Refuse a profile that lacks something, mostly for want of ``inherits``."""
+    hint = f'inherits = "{FALLBACK}" has a value for every key'
+    if "name" not in merged or "common" not in merged.get("cmdline", {}):
+        raise KdumpInitrdError(f"{distro}.toml: name and cmdline.common are wanted", hint=hint)
+    for section, kind in _SECTIONS.items():
+        for field in fields(kind):
+            if field.name not in merged.get(section, {}):
+                raise KdumpInitrdError(f"{distro}.toml: no {section}.{field.name}", hint=hint)
+    for key, value in merged["kernel"].items():
+        for pattern in [value] if isinstance(value, str) else value:
+            rest = pattern.replace("{release}", "")
+            if "{" in rest or "}" in rest:
+                raise KdumpInitrdError(
+                    f"{distro}.toml: kernel.{key}: {pattern!r}", hint="only {release} is replaced"
+                )
 
 
 def _known_keys(file: Path, prefix: str, table: Mapping[str, Any], known: Sequence[str]) -> None:

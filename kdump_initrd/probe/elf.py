@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
-from .rooted import resolve
-from .script import Script, read_script
+from ..rooted import first_file, real_path
+from .script import read_interpreter
 from .searchpath import Machine, SearchPath, is_musls_own, machine_named
 
 logger = get_logger(__name__)
@@ -56,13 +56,11 @@ class Closure:
 
     ``libraries`` are sorted by destination, loaders among them. ``extra_dirs`` are absolute
     folders of libraries that the loader finds only through the root's ld.so.cache: an image
-    without that needs them in LD_LIBRARY_PATH, in this order. ``scripts`` are the paths that are
-    scripts; what they need is not looked at.
+    without that needs them in LD_LIBRARY_PATH, in this order.
     """
 
     libraries: tuple[Library, ...]
     extra_dirs: tuple[PurePosixPath, ...]
-    scripts: tuple[Script, ...]
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,8 @@ def read_elf(path: Path) -> Elf:
             return _parse(file)
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error
+    except ImportError as error:
+        raise KdumpInitrdError(f"pyelftools: {error}", hint="install pyelftools") from error
     except Exception as error:  # pyelftools raises whatever its parser stumbles over
         raise KdumpInitrdError(f"{path}: no ELF file that can be read: {error}") from error
 
@@ -99,21 +99,21 @@ def closure(paths: Iterable[Path], *, root: Path) -> Closure:
     The subfolders glibc-hwcaps are passed over: the library beside them runs on every processor
     of the architecture, and an image is not for one processor.
 
-    Raises KdumpInitrdError for a library that is missing or there for another architecture only,
-    and for a path that is neither an ELF file nor a script.
+    A script needs its interpreter, and what that needs. Raises KdumpInitrdError for a library
+    that is missing or there for another architecture only, and for a path that is neither an ELF
+    file nor a script.
     """
     search = _Closer(root)
-    scripts, files = [], []
-    for path in (_real(each, root) for each in paths):
-        script = read_script(path)
-        if script is not None:
-            scripts.append(script)
-        else:
-            files.append((path, read_elf(path)))
+    files = []
+    for path in (real_path(each, root=root) for each in paths):
+        interpreter = read_interpreter(path)
+        if interpreter is not None:
+            path = search.add_interpreter(interpreter, path)
+        files.append((path, read_elf(path)))
     # Programs first: a plug-in, which names no loader, finds theirs loaded.
     for path, elf in sorted(files, key=lambda each: each[1].interpreter is None):
         search.add(path, elf)
-    return search.result(tuple(scripts))
+    return search.result()
 
 
 def opened(name: str, *, by: Path, root: Path) -> Closure | None:
@@ -122,7 +122,7 @@ def opened(name: str, *, by: Path, root: Path) -> Closure | None:
     None stands for no such library. What ``by`` itself needs is not in it.
     """
     search = _Closer(root)
-    return search.result(()) if search.open(name, _real(by, root)) else None
+    return search.result() if search.open(name, real_path(by, root=root)) else None
 
 
 class _Closer:
@@ -136,9 +136,19 @@ class _Closer:
         self._parsed: dict[Path, Elf | None] = {}
         self._loaders: dict[Machine, set[str]] = {}
 
-    def result(self, scripts: tuple[Script, ...]) -> Closure:
+    def result(self) -> Closure:
         libraries = tuple(self.libraries[dest] for dest in sorted(self.libraries))
-        return Closure(libraries, tuple(self.extra_dirs), scripts)
+        return Closure(libraries, tuple(self.extra_dirs))
+
+    def add_interpreter(self, interpreter: str, script: Path) -> Path:
+        """Add the program that runs ``script``, and return its file."""
+        source = first_file([interpreter], root=self._root)
+        if source is None:
+            text = f"{script}: its interpreter {interpreter} is not in {self._root}"
+            raise KdumpInitrdError(text, hint="install it there")
+        dest = PurePosixPath(interpreter).relative_to("/")
+        self.libraries[dest] = Library(dest, source, f"runs {script.name}")
+        return source
 
     def add(self, path: Path, elf: Elf) -> None:
         """Add what one program or library needs."""
@@ -178,8 +188,8 @@ class _Closer:
                 queue.append(found)
 
     def _add_loader(self, program: _Object, interpreter: str) -> None:
-        source = resolve(interpreter, root=self._root)
-        if source is None or not source.is_file():
+        source = first_file([interpreter], root=self._root)
+        if source is None:
             raise KdumpInitrdError(
                 f"{interpreter}: loader not found, needed by {program.dest}",
                 hint="install the C library of that program's architecture",
@@ -219,15 +229,11 @@ class _Closer:
             for path in machine.expand(name, origin):
                 yield path.parent, False
             return
-        if musl:
-            # To musl, RPATH and RUNPATH are the same, and both are inherited.
-            inherited = [(each.dest.parent, each.elf.runpath or each.elf.rpath)
-                         for each in needer.chain()]  # fmt: skip
-        elif elf.runpath:
+        if elf.runpath and not musl:
             inherited = [(origin, elf.runpath)]
-        else:
-            inherited = [(each.dest.parent, each.elf.rpath)
-                         for each in needer.chain() if not each.elf.runpath]  # fmt: skip
+        else:  # to musl, RPATH and RUNPATH are the same, and both are inherited
+            inherited = [(each.dest.parent, (musl and each.elf.runpath) or each.elf.rpath)
+                         for each in needer.chain() if musl or not each.elf.runpath]  # fmt: skip
         for base, words in inherited:
             for word in words:
                 for folder in machine.expand(word, base):
@@ -249,14 +255,6 @@ class _Closer:
             why = f"needed by {needer.dest.relative_to('/')}"
             self.libraries[inside] = Library(inside, source, why)
             logger.debug("%s: %s", inside, why)
-
-
-def _real(path: Path, root: Path) -> Path:
-    # Absolute links are links in the root; and the loader tells a program's $ORIGIN from its path
-    # without links.
-    if not path.is_relative_to(root):
-        raise KdumpInitrdError(f"{path}: not in the root {root}")
-    return resolve(PurePosixPath("/", path.relative_to(root).as_posix()), root=root) or path
 
 
 def _is_musl(elf: Elf) -> bool:

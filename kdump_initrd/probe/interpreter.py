@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
-from .rooted import resolve
+from ..rooted import resolve
 
 #: The oldest Python that the saver runs on.
 OLDEST = (3, 9)
@@ -82,14 +82,16 @@ def _inside(path: Path, root: Path) -> PurePosixPath:
 def _look_at(path: PurePosixPath, root: Path, *, check: bool = True) -> Interpreter:
     source = resolve(_without_environment(path, root), root=root)
     if source is None or not source.is_file():
-        raise KdumpInitrdError(f"{path}: no such Python in {root}")
+        raise KdumpInitrdError(
+            f"{path}: no such Python in {root}", hint="give --python a path as that root sees it"
+        )
     with source.open("rb") as file:
         head = file.read(4)
     if head != b"\x7fELF":
         shim = "pyenv" in str(path)
         raise KdumpInitrdError(
             f"{source}: not a Python interpreter, but {_kind(head)}",
-            hint=f"name what `pyenv which {path.name}` prints" if shim else None,
+            hint=f"name what `pyenv which {path.name}` prints" if shim else "name a python3.N",
         )
     dest = PurePosixPath(source.relative_to(root).as_posix())
     stdlib = _stdlib(source, root)

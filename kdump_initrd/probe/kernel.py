@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
+from ..rooted import folders, resolve
 from .distro import Kernel as Layout
 
 logger = get_logger(__name__)
@@ -60,11 +61,10 @@ def find(release: str, *, root: Path, layout: Layout) -> KernelRelease:
 
 def releases(*, root: Path, layout: Layout) -> list[str]:
     """Return the kernel releases that have modules in ``root``, oldest first."""
-    folders = {(root / pattern).parent for pattern in layout.modules}
+    above = (str(PurePosixPath(pattern).parent) for pattern in layout.modules)
     names = {
         entry.name
-        for folder in folders
-        if folder.is_dir()
+        for folder in folders(above, root=root)
         for entry in folder.iterdir()
         if entry.is_dir()
     }
@@ -99,8 +99,8 @@ def check_capture_options(kernel: KernelRelease) -> None:
 def first(patterns: Sequence[str], *, root: Path, release: str) -> Path | None:
     """Return the first path of ``patterns`` that exists in ``root``, or None."""
     for pattern in patterns:
-        path = root / pattern.format(release=release)
-        if path.exists():
+        path = resolve(pattern.format(release=release), root=root)
+        if path is not None and path.exists():
             return path
     return None
 

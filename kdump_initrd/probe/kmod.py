@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
+from ..rooted import first_file, folders
 from ..run import run
 from .kernel import KernelRelease
 
@@ -20,6 +22,8 @@ logger = get_logger(__name__)
 _TIMEOUT = 60.0
 _CONFIG_DIRS = ("etc/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
 _COMPRESSED = (".xz", ".zst", ".gz")
+#: modprobe's line for a module: the root's path may hold blanks.
+_INSMOD = re.compile(r"insmod (.*?\.ko(?:\.(?:xz|zst|gz))?) *(.*)")
 #: What depmod takes from a kernel's build; the rest of modules.* it makes.
 _DEPMOD_READS = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 
@@ -91,7 +95,7 @@ class _Index:
         self._base = kernel.modules.parents[2]
         if not (kernel.modules / "modules.dep.bin").exists():
             self._base = _index_in(scratch, kernel)
-        self._config = [root / name for name in _CONFIG_DIRS if (root / name).is_dir()]
+        self._config = folders(_CONFIG_DIRS, root=root)
         if not self._config:
             empty = scratch / "modprobe.d"
             empty.mkdir(exist_ok=True)
@@ -113,17 +117,15 @@ class _Index:
         modules = []
         wanted = {canonical(name) for name in names}
         for number, line in enumerate(lines, 1):
-            verb, _, rest = line.strip().partition(" ")
-            if verb == "insmod":  # the others are "builtin NAME"
-                path, _, parameters = rest.partition(" ")
+            match = _INSMOD.fullmatch(line.strip())
+            if match is not None:  # the others are "builtin NAME"
+                path, parameters = match[1], match[2]
                 source = self._source(Path(path))
                 name = canonical(source.name.partition(".ko")[0])
                 # modprobe ends with the last module that was asked for, by whatever alias.
                 asked = name in wanted or number == len(lines)
                 why = wish.why if asked else f"dependency: {wish.why}"
-                modules.append(
-                    KernelModule(name, self._dest(source), source, parameters.strip(), why)
-                )
+                modules.append(KernelModule(name, self._dest(source), source, parameters, why))
         return modules
 
     def _source(self, path: Path) -> Path:
@@ -176,13 +178,12 @@ def _firmware_file(name: str, *, root: Path, layout: Sequence[str], release: str
     if ".." in PurePosixPath(name).parts:
         return None
     # The kernel's own search order: drivers/base/firmware_loader/main.c, fw_path.
-    for folder in layout:
-        for base in (f"updates/{release}", "updates", release, ""):
-            for suffix in ("", *_COMPRESSED):
-                path = root / folder / base / f"{name}{suffix}"
-                if path.is_file():
-                    return path
-    return None
+    bases = (f"updates/{release}/", "updates/", f"{release}/", "")
+    return first_file(
+        (f"{folder}/{base}{name}{end}" for folder in layout for base in bases
+         for end in ("", *_COMPRESSED)),
+        root=root,
+    )  # fmt: skip
 
 
 def unpacked(source: Path) -> bytes:

@@ -3,32 +3,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KdumpInitrdError
 
 
-@dataclass(frozen=True)
-class Script:
-    """A program that is no ELF file: the path after its ``#!``, and the rest of that line."""
+def read_interpreter(path: Path) -> str | None:
+    """Return the absolute path behind ``#!`` in the file's first line, None for no script.
 
-    source: Path
-    interpreter: str
-    argument: str
-
-
-def read_script(path: Path) -> Script | None:
-    """Return what the first line of the file says, or None for another kind of file.
-
-    Raises KdumpInitrdError when it cannot be read.
+    Raises KdumpInitrdError when the file cannot be read.
     """
     try:
         with path.open("rb") as file:
             line = file.readline(256)
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error
-    if not line.startswith(b"#!"):
+    words = line[2:].decode(errors="replace").split()
+    if not line.startswith(b"#!") or not words or not words[0].startswith("/"):
         return None
-    words = line[2:].decode(errors="replace").split(None, 1)
-    return Script(path, words[0] if words else "", words[1].strip() if len(words) > 1 else "")
+    return words[0]

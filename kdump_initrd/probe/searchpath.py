@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from .rooted import resolve
+from ..rooted import resolve
 
 #: musl's, without an /etc/ld-musl-ARCH.path (ldso/dynlink.c).
 _MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")

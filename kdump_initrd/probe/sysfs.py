@@ -6,8 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import KdumpInitrdError
-
 
 @dataclass(frozen=True)
 class Hardware:
@@ -22,16 +20,14 @@ class Hardware:
     layers: tuple[str, ...]
 
 
-def hardware_of(node: Path, *, sysfs: Path = Path("/sys")) -> Hardware:
+def hardware_of(node: Path, *, sysfs: Path = Path("/sys")) -> Hardware | None:
     """Walk from the block device ``node`` (/dev/NAME) through partitions and slaves to the bus.
 
-    Raises KdumpInitrdError when sysfs does not know the device.
+    None stands for a device that sysfs does not know.
     """
     start = sysfs / "class/block" / node.resolve().name
     if not start.exists():
-        raise KdumpInitrdError(
-            f"{node}: not known to {sysfs}", hint="build with --hardware generic"
-        )
+        return None
     walk = _Walk(sysfs)
     walk.visit(start)
     return Hardware(tuple(walk.modaliases), tuple(walk.drivers), tuple(walk.layers))
@@ -72,7 +68,15 @@ class _Walk:
         self._note_layer(disk)
         for slave in sorted((disk / "slaves").glob("*")):
             self.visit(slave)
-        for level in (disk, *disk.parents):
+        self._climb(disk)
+        # An NVMe disk with native multipath hangs on its subsystem; its controllers are links
+        # there (drivers/nvme/host/core.c, nvme_init_subsystem).
+        for controller in sorted(disk.parent.glob("nvme[0-9]*")):
+            if controller.is_symlink():
+                self._climb(controller.resolve())
+
+    def _climb(self, device: Path) -> None:
+        for level in (device, *device.parents):
             if level == self._sysfs / "devices" or level == self._sysfs:
                 break
             self._note(level)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KdumpInitrdError
+from ..rooted import first_file
 from .distro import Tools
-from .rooted import first_file
 
 #: busybox's findfs knows no partition tags: util-linux's has to help.
 PARTITION_TAGS = ("PARTUUID=", "PARTLABEL=")

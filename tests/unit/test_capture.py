@@ -15,6 +15,9 @@ import pytest
 from kdump_initrd.cli import main
 from kdump_initrd.image.segments import read_manifest
 from kdump_initrd.image.stage import SECOND_STAGE
+from kdump_initrd.probe import device, sysfs
+from kdump_initrd.probe.device import DumpDevice
+from kdump_initrd.probe.sysfs import Hardware
 from kdump_initrd.saver.params import SaverParams
 
 from .test_cli import CAPTURE, UUID, complain
@@ -171,12 +174,13 @@ def test_partition_tags_bring_a_better_findfs(tmp_path: Path) -> None:
         (["-c", "/dev/no-such"], "/dev/no-such: no such device", "lsblk"),
         (["-f", "foofs"], "dump file system foofs: neither a module of", "knows no fs-foofs"),
         (["--add-module", "nope"], "--add-module nope: neither a module", "knows no nope"),
-        (["--root", "/no/such"], "--root /no/such: no such directory", ""),
+        (["--root", "/no/such"], "--root /no/such: no such directory", "mount"),
         (["--distro", "beos"], "beos: unknown distribution", "debian"),
         (["--hardware", "host"], f"{UUID}: not on this host", "--hardware generic"),
-        (["--python", "/no/python3.11"], "/no/python3.11", ""),
-        (["-o", "/no/such/folder/x"], "/no/such/folder", ""),
-        (["-o", "/dev/null"], "/dev/null", ""),
+        (["--python", "/no/python3.11"], "/no/python3.11: no such Python in /", "--python"),
+        (["-o", "/no/such/folder/x"], "/no/such/folder: No such file", "that can be written"),
+        (["-o", "/dev/null"], "/dev/null: exists already", "--force"),
+        (["-o", "/dev/null", "--force"], "/dev/null: is no regular file", "name of a file"),
     ],
 )  # fmt: skip
 def test_refused_with_a_hint(
@@ -190,6 +194,7 @@ def test_refused_with_a_hint(
     status, error, advice = complain(capsys, *argv)
     assert status == 1
     assert message in error
+    assert advice
     assert hint in advice
     assert list(tmp_path.iterdir()) == [], "something was written"
 
@@ -274,7 +279,7 @@ def test_foreign_root_is_used_and_left_alone(tmp_path: Path) -> None:
     [
         ("usr/bin/busybox", [], "no shell for the image", "looked for"),
         ("usr/bin/busybox", ["--tools", "busybox"], "no busybox", "--tools root"),
-        ("usr/bin/python3.11", [], "python3", ""),
+        ("usr/bin/python3.11", [], "python3", "--python"),
         ("lib/x86_64-linux-gnu/libexpat.so.1", [], "libexpat.so.1: library not found", "package"),
         (LZO, ["--dump-compress", "lzo"], "liblzo2.so.2 not found", "install one"),
         (f"lib/modules/{RELEASE}", [], f"{RELEASE}: no such kernel", "present: none"),
@@ -307,7 +312,7 @@ def test_auto_takes_the_codec_that_is_there(tmp_path: Path) -> None:
 def test_kernel_that_cannot_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = ("CONFIG_PROC_VMCORE=y", "# CONFIG_PROC_VMCORE is not set")
     root = foreign_root(tmp_path / "root", config=config)
-    status, error, hint = complain(capsys, *CAPTURE, "--root", str(root), RELEASE)
+    status, error, hint = complain(capsys, *CAPTURE, "--root", str(root), "-o", "x", RELEASE)
     assert status == 1
     assert error == f"{RELEASE}: built without CONFIG_PROC_VMCORE: it cannot be a capture kernel"
     assert hint == "use another kernel release"
@@ -316,14 +321,103 @@ def test_kernel_that_cannot_capture(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_codec_follows_the_kernel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = ("CONFIG_RD_ZSTD=y", "# CONFIG_RD_ZSTD is not set")
     root = foreign_root(tmp_path / "root", config=config)
-    argv = ["--root", str(root)]
+    argv = ["--root", str(root), "-o", str(tmp_path / "y.img")]
     status, error, hint = complain(capsys, *CAPTURE, *argv, "--compress", "zstd", RELEASE)
     assert (status, error) == (1, f"--compress zstd: {RELEASE} cannot unpack it")
     assert hint == "it is built without CONFIG_RD_ZSTD"
-    image = build(tmp_path / "x.img", *argv)
+    image = build(tmp_path / "y.img", "--root", str(root))
     assert image.read_bytes().startswith(b"\xfd7zXZ"), "the next in order"
 
 
 def test_verbose_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build(tmp_path / "x.img", "--verbose")
     assert "needed by" in capsys.readouterr().err
+
+
+def test_root_may_be_relative_and_have_blanks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign_root(tmp_path / "my root")
+    monkeypatch.chdir(tmp_path)
+    assert build(tmp_path / "x.img", "--root", "my root").stat().st_size > 1 << 20
+
+
+def test_links_of_a_root_stay_in_it(tmp_path: Path) -> None:
+    root = foreign_root(tmp_path / "root")
+    (root / "usr/lib/os-release").write_text("ID=fedora\n")
+    (root / "etc/os-release").unlink()
+    (root / "etc/os-release").symlink_to("/usr/lib/os-release")
+    manifest = read_manifest(build(tmp_path / "x.img", "--root", str(root)))
+    assert manifest is not None
+    assert manifest.distro == "fedora"
+
+
+def test_templates_of_a_root_run_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = foreign_root(tmp_path / "root")
+    own = root / "etc/kdump-initrd/templates"
+    own.mkdir(parents=True)
+    witness = tmp_path / "witness"
+    command = f"cycler.__init__.__globals__.os.system('touch {witness}')"
+    (own / "init.j2").write_text("#!/bin/sh\n{{ " + command + " }}\n")
+    argv = [*CAPTURE, "--root", str(root), "-o", str(tmp_path / "x.img"), RELEASE]
+    status, error, _ = complain(capsys, *argv)
+    assert status == 1
+    assert "init.j2" in error
+    assert not witness.exists()
+
+
+def test_missing_tools_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = foreign_root(tmp_path / "root", drop="usr/bin/busybox")
+    shutil.copy("/bin/dash", root / "usr/bin/dash")
+    argv = [*CAPTURE, "--root", str(root), "-o", str(tmp_path / "x.img"), RELEASE]
+    status, error, hint = complain(capsys, *argv)
+    assert status == 1
+    assert error.startswith("env, findfs, mount, sleep, sync, timeout, umount: not in the root")
+    assert "busybox" in hint
+
+
+@pytest.mark.parametrize("hardware", ["host", "virtio"])
+def test_what_cannot_be_assembled_is_refused(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    hardware: str,
+) -> None:
+    monkeypatch.setattr(
+        device, "identify", lambda spec, fs: DumpDevice(spec, fs, Path("/dev/dm-0"))
+    )
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node: Hardware((), ("dm_mod",), ("lvm",)))
+    argv = [*CAPTURE, "--hardware", hardware, "-o", str(tmp_path / "x.img"), RELEASE]
+    status, error, hint = complain(capsys, *argv)
+    assert status == 1
+    assert "lies on lvm, which the image cannot assemble" in error
+    assert hint == "save to a plain partition or disk"
+
+
+def test_hardware_that_nobody_knows_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        device, "identify", lambda spec, fs: DumpDevice(spec, fs, Path("/dev/ram0"))
+    )
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node: Hardware((), (), ()))
+    argv = ["-c", "/dev/ram0", "-f", "ext4", "-o", str(tmp_path / "x.img"), RELEASE]
+    status, error, hint = complain(capsys, *argv)
+    assert (status, error) == (1, "/dev/ram0: sysfs does not tell its hardware")
+    assert "--hardware generic" in hint
+
+
+def test_watchdogs_that_tick_are_told_to_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "identify", lambda spec, fs: DumpDevice(spec, fs, Path("/dev/vda")))
+    hardware = Hardware((), ("virtio_blk",), ())
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node: hardware)
+    monkeypatch.setattr(sysfs, "running_watchdogs", lambda: ("i6300esb",))
+    out = tmp_path / "x.img"
+    assert main(["-c", "UUID=1", "-f", "ext4", "-o", str(out), RELEASE]) == 0
+    tree = unpack(out, tmp_path / "tree")
+    assert "export KDUMP_WATCHDOGS=i6300esb\n" in (tree / "init").read_text()
+    assert list(tree.rglob("i6300esb.ko"))

@@ -52,23 +52,22 @@ def complain(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, 
         ([*CAPTURE, "--dump-compress", "x"], "--dump-compress x: unknown value"),
         ([*CAPTURE, "--final-action", "x"], "--final-action x: unknown value"),
         ([*CAPTURE, "--tools", "x"], "--tools x: unknown value"),
-        ([*CAPTURE, "--dump-level", "31"], "--dump-level 31: levels above 1 need the page filter"),
-        ([*CAPTURE, "--dump-level", "32"], "--dump-level 32: a dump level from 0 to 31 is wanted"),
-        ([*CAPTURE, "--timeout", "soon"], "--timeout soon: whole seconds are wanted"),
-        ([*CAPTURE, "--setup-timeout", "-1"], "--setup-timeout"),
+        ([*CAPTURE, "--dump-level", "31"], "--dump-level 31: not a value"),
+        ([*CAPTURE, "--dump-level", "32"], "--dump-level 32: not a value"),
+        ([*CAPTURE, "--timeout", "soon"], "--timeout soon: not a value"),
+        ([*CAPTURE, "--setup-timeout=-1"], "--setup-timeout -1: not a value"),
         ([*CAPTURE, "--hardware", "floppy"], "--hardware floppy: unknown set"),
-        ([*CAPTURE, "--hardware", "host,nvme"], "--hardware host,nvme: host and generic"),
+        ([*CAPTURE, "--hardware", "host,nvme"], "--hardware host,nvme: not a value"),
+        ([*CAPTURE, "--root", "/usr"], "--root wants -o"),
+        (["-c", "LABEL=caf\udce9", "-f", "ext4"], "'LABEL=caf\\udce9': not UTF-8"),
         ([*CAPTURE, "--quiet", "--verbose"], "argument --verbose: not allowed"),
     ],
 )  # fmt: skip
 def test_wrong_usage(capsys: pytest.CaptureFixture[str], argv: list[str], message: str) -> None:
     status, error, hint = complain(capsys, *argv, *([RELEASE] if "-c" in argv else []))
     assert status == 2
-    if message == "--setup-timeout":
-        assert message in error
-    else:
-        assert error.startswith(message)
-        assert hint or ":" in error
+    assert error.startswith(message)
+    assert hint
 
 
 def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,3 +116,24 @@ def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().err
     assert "Traceback (most recent call last)" in text
     assert "kdump-initrd: error: /no/such/file" in text
+
+
+def test_nobody_listens_any_more(tmp_path: Path) -> None:
+    """A closed pipe, as of `--list IMAGE | head -1`, is no error."""
+    image = tmp_path / "x.img"
+    assert main([*CAPTURE, "-o", str(image), "--quiet", RELEASE]) == 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "kdump_initrd", "--list", image],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait(30) == 0
+
+
+def test_release_without_an_image_to_build(capsys: pytest.CaptureFixture[str]) -> None:
+    status, error, _ = complain(capsys, "--list", "/boot/x", "6.1")
+    assert (status, error) == (2, "6.1: only -c takes a KERNEL_VERSION")

@@ -31,7 +31,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_path_becomes_its_uuid(disk: Path) -> None:
-    assert device.identify(str(disk), "ext4") == DumpDevice(f"UUID={UUID}", "ext4", disk, "")
+    assert device.identify(str(disk), "ext4") == DumpDevice(f"UUID={UUID}", "ext4", disk)
 
 
 def test_other_file_system_is_refused(disk: Path) -> None:
@@ -56,6 +56,9 @@ def test_unreadable_is_kept_with_a_warning(
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
         found = device.identify(str(disk), "ext4")
     assert found.spec == str(disk)
+    link = disk.with_name("by-id")
+    link.symlink_to(disk)
+    assert device.identify(str(link), "ext4").spec == str(disk), "the image has no such links"
     assert "cannot be read" in caplog.text
     assert "the name may change between boots" in caplog.text
 
@@ -80,7 +83,7 @@ def test_no_dump_device(spec: str, message: str) -> None:
 @pytest.mark.parametrize("tag", device.TAGS)
 def test_tag_that_is_not_here_is_kept(tag: str) -> None:
     spec = f"{tag}=of-another-machine"
-    assert device.identify(spec, "xfs") == DumpDevice(spec, "xfs", None, "")
+    assert device.identify(spec, "xfs") == DumpDevice(spec, "xfs", None)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +109,17 @@ def test_folder_is_the_same_as_on_the_host(
         return Result(0 if mounts else 1, mounts.encode(), "")
 
     monkeypatch.setattr(device, "run", findmnt)
-    there = DumpDevice("UUID=1", fstype, Path("/dev/x"), "")
+    there = DumpDevice("UUID=1", fstype, Path("/dev/x"))
     assert device.folder_on(there, path) == wanted
 
 
 def test_folder_of_a_device_elsewhere_is_as_given() -> None:
-    assert device.folder_on(DumpDevice("UUID=1", "ext4", None, ""), "/x") == ("/x", "")
+    assert device.folder_on(DumpDevice("UUID=1", "ext4", None), "/x") == ("/x", "")
+
+
+def test_folder_that_is_a_link_is_followed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "srv").mkdir()
+    (tmp_path / "crash").symlink_to(tmp_path / "srv")
+    monkeypatch.setattr(device, "run", lambda *_, **__: Result(0, f"{tmp_path} /\n".encode(), ""))
+    there = DumpDevice("UUID=1", "ext4", Path("/dev/x"))
+    assert device.folder_on(there, str(tmp_path / "crash")) == ("/srv", "")

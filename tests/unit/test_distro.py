@@ -92,3 +92,19 @@ def test_administrators_profile_comes_first(tmp_path: Path) -> None:
     (own / "debian.toml").write_text('inherits = "linux"\nname = "Mine"\n')
     found = distro.load("debian", search_path=search_path("distros", root=tmp_path))
     assert found.name == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('name = "X"', "cmdline.common are wanted"),
+        ('name = "X"\n[cmdline]\ncommon = []', "no kernel.image"),
+        ('inherits = "linux"\n[kernel]\ncapture_image = "boot/{foo}"', "kernel.capture_image"),
+    ],
+)
+def test_profile_that_lacks_something_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(KdumpInitrdError) as caught:
+        distro.load("mine", search_path=(tmp_path, *SHIPPED))
+    assert message in caught.value.message
+    assert caught.value.hint

@@ -229,12 +229,13 @@ def test_a_library_alone_takes_the_loader_of_the_programs(root: Path) -> None:
 def test_static_programs_and_scripts(root: Path) -> None:
     script = root / "usr/bin/script"
     script.parent.mkdir(parents=True)
-    script.write_text("#! /bin/sh -eu\ntrue\n")
-    found = closure([write_elf(root / "bin/static"), script], root=root)
-    assert found.libraries == ()
-    assert [(each.source, each.interpreter, each.argument) for each in found.scripts] == [
-        (script, "/bin/sh", "-eu")
-    ]
+    script.write_text("#! /bin/static -eu\ntrue\n")
+    static = write_elf(root / "bin/static")
+    assert closure([static], root=root).libraries == ()
+    (found,) = closure([script], root=root).libraries
+    assert (str(found.dest), found.source, found.why) == ("bin/static", static, "runs script")
+    static.unlink()
+    assert "script: its interpreter /bin/static is not in" in failure(root, script).message
 
 
 def test_neither_elf_nor_script(root: Path) -> None:

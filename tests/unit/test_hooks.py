@@ -54,3 +54,13 @@ def test_shipped_stages() -> None:
     found = hooks.discover(search_path("hooks", root=Path("/nonexistent")))
     assert {hook.stage for hook in found} >= {"pre-mount", "mount", "save", "umount", "final"}
     assert found[-1].path == "final/90-final-action"
+
+
+def test_backups_are_no_hooks_and_programs_are(tmp_path: Path) -> None:
+    for name in ("save/10-x~", "save/10-x.bak", "save/.10-x.swp"):
+        write_hook(tmp_path, name)
+    path = tmp_path / "save/20-program"
+    path.write_bytes(b"\x7fELF\xff\xfe")
+    path.chmod(0o755)
+    (found,) = hooks.discover([tmp_path])
+    assert (found.path, found.timeout) == ("save/20-program", 60)

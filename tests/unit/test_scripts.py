@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -148,7 +149,8 @@ def test_copy_goes_to_the_savers_folder(guest: Guest) -> None:
 
 def test_missing_device_ends_in_time(guest: Guest) -> None:
     (guest.tree / "proc/uptime").write_text("100.00 1.00\n")
-    assert guest.hook("pre-mount/50-wait-device", KDUMP_SETUP_TIMEOUT="1", KDUMP_DEVICE="/dev/x")
+    env = {"KDUMP_SETUP_TIMEOUT": "4", "KDUMP_STARTED": "97", "KDUMP_DEVICE": "/dev/x"}
+    assert guest.hook("pre-mount/50-wait-device", **env) == 1
     assert "dump device /dev/x did not appear" in guest.said()
     assert not (guest.run_folder / "device").exists()
 
@@ -165,6 +167,30 @@ def test_broken_second_stage_is_said(guest: Guest) -> None:
     (guest.tree / "usr/lib/kdump-initrd/second-stage.cpio.gz").write_bytes(b"\x1f\x8bnot gzip")
     assert guest.hook("pre-save/10-second-stage") == 1
     assert "the second stage does not unpack" in guest.said()
+
+
+@pytest.mark.parametrize(
+    ("known", "petted"), [("i6300esb", True), ("iTCO_wdt", False), ("", False)]
+)
+def test_only_watchdogs_that_ticked_are_petted(guest: Guest, known: str, petted: bool) -> None:
+    top = guest.tree / "sys/class/watchdog/watchdog0/device"
+    (guest.tree / "sys/module/i6300esb").mkdir(parents=True)
+    (top / "driver").mkdir(parents=True)
+    (top / "driver/module").symlink_to("/sys/module/i6300esb")
+    dog = guest.tree / "dev/watchdog0"
+    dog.touch()
+    assert guest.hook("pre-mount/20-watchdog", KDUMP_WATCHDOGS=known) == 0
+    deadline = time.monotonic() + 10
+    while petted and not dog.stat().st_size and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert bool(dog.stat().st_size) is petted
+    subprocess.run(["fuser", "--kill", "--silent", dog], check=False, timeout=10)
+
+
+def test_long_lines_are_cut_for_the_kernel(guest: Guest) -> None:
+    guest.state("device", f"/dev/{'x' * 2000}\n")
+    guest.hook("mount/50-mount")
+    assert len(guest.said().splitlines()[0]) < 950
 
 
 def test_python_that_cannot_start_has_its_own_status(guest: Guest) -> None:

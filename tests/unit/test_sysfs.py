@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import sysfs
+from kdump_initrd.probe import sysfs as sysfs_probe
 
 NVME = "devices/pci0000:00/0000:00:1d.0/0000:02:00.0/nvme/nvme0"
 SATA = "devices/pci0000:00/0000:00:17.0/ata1/host0/target0:0:0/0:0:0:0"
+
+
+def hardware_of(node: Path, *, sysfs: Path) -> sysfs_probe.Hardware:
+    """Return the hardware of a device that is there."""
+    found = sysfs_probe.hardware_of(node, sysfs=sysfs)
+    assert found is not None
+    return found
 
 
 class FakeSysfs:
@@ -57,14 +63,14 @@ def fake(tmp_path: Path) -> FakeSysfs:
 
 
 def test_partition_walks_to_the_bus(fake: FakeSysfs) -> None:
-    found = sysfs.hardware_of(Path("/dev/nvme0n1p2"), sysfs=fake.top)
+    found = hardware_of(Path("/dev/nvme0n1p2"), sysfs=fake.top)
     assert found.modaliases == ("pci:nvme", "pci:bridge")
     assert found.drivers == ("nvme", "pcieport")
     assert found.layers == ()
 
 
 def test_whole_scsi_disk(fake: FakeSysfs) -> None:
-    found = sysfs.hardware_of(Path("/dev/sda"), sysfs=fake.top)
+    found = hardware_of(Path("/dev/sda"), sysfs=fake.top)
     assert found.modaliases == ("scsi:t-0x00", "pci:ahci")
     assert found.drivers == ("sd", "ahci")
 
@@ -77,7 +83,7 @@ def test_lvm_over_md_reaches_every_disk_once(fake: FakeSysfs) -> None:
     fake.disk("devices/virtual/block/dm-0")
     fake.write("devices/virtual/block/dm-0/dm/uuid", "LVM-abcdef")
     fake.link("devices/virtual/block/dm-0/slaves/md0", "devices/virtual/block/md0")
-    found = sysfs.hardware_of(Path("/dev/dm-0"), sysfs=fake.top)
+    found = hardware_of(Path("/dev/dm-0"), sysfs=fake.top)
     assert found.layers == ("lvm", "md")
     assert set(found.modaliases) == {
         "md-raid1", "pci:nvme", "pci:bridge", "scsi:t-0x00", "pci:ahci"
@@ -91,20 +97,26 @@ def test_lvm_over_md_reaches_every_disk_once(fake: FakeSysfs) -> None:
 def test_other_mappings_are_named(fake: FakeSysfs, uuid: str, layer: str) -> None:
     fake.disk("devices/virtual/block/dm-1")
     fake.write("devices/virtual/block/dm-1/dm/uuid", uuid)
-    assert sysfs.hardware_of(Path("/dev/dm-1"), sysfs=fake.top).layers == (layer,)
+    assert hardware_of(Path("/dev/dm-1"), sysfs=fake.top).layers == (layer,)
 
 
 def test_loop_of_slaves_ends(fake: FakeSysfs) -> None:
     for a, b in (("dm-2", "dm-3"), ("dm-3", "dm-2")):
         fake.disk(f"devices/virtual/block/{a}")
         fake.link(f"devices/virtual/block/{a}/slaves/{b}", f"devices/virtual/block/{b}")
-    assert sysfs.hardware_of(Path("/dev/dm-2"), sysfs=fake.top).modaliases == ()
+    assert hardware_of(Path("/dev/dm-2"), sysfs=fake.top).modaliases == ()
 
 
-def test_unknown_device_is_an_error(fake: FakeSysfs) -> None:
-    with pytest.raises(KdumpInitrdError, match="/dev/sdz: not known to") as caught:
-        sysfs.hardware_of(Path("/dev/sdz"), sysfs=fake.top)
-    assert caught.value.hint == "build with --hardware generic"
+def test_multipath_nvme_reaches_its_controllers(fake: FakeSysfs) -> None:
+    subsystem = "devices/virtual/nvme-subsystem/nvme-subsys0"
+    fake.disk(f"{subsystem}/nvme1n1", "nvme1n1p1")
+    fake.link(f"{subsystem}/nvme0", NVME)
+    found = hardware_of(Path("/dev/nvme1n1p1"), sysfs=fake.top)
+    assert found.modaliases == ("pci:nvme", "pci:bridge")
+
+
+def test_unknown_device_is_nothing(fake: FakeSysfs) -> None:
+    assert sysfs_probe.hardware_of(Path("/dev/sdz"), sysfs=fake.top) is None
 
 
 def test_only_ticking_watchdogs(fake: FakeSysfs) -> None:
@@ -117,4 +129,4 @@ def test_only_ticking_watchdogs(fake: FakeSysfs) -> None:
         fake.write(f"devices/platform/{name}/watchdog/{name}/state", state)
         fake.link(f"devices/platform/{name}/watchdog/{name}/device", f"devices/platform/{name}")
         fake.link(f"class/watchdog/{name}", f"devices/platform/{name}/watchdog/{name}")
-    assert sysfs.running_watchdogs(sysfs=fake.top) == ("iTCO_wdt",)
+    assert sysfs_probe.running_watchdogs(sysfs=fake.top) == ("iTCO_wdt",)

@@ -39,16 +39,16 @@ mount -t 9p -o trans=virtio,ro,version=9p2000.L,msize=262144 host /host
 mount -t proc proc /host/proc
 mount -t sysfs sysfs /host/sys
 mount -t devtmpfs dev /host/dev
-mount -t tmpfs tmpfs /host/tmp
+mount -t tmpfs tmpfs /host/run
 echo
 echo "{token} booted"
 tool() {{
-    chroot /host env PYTHONPATH={repo} XDG_CACHE_HOME=/tmp {python} -m kdump_initrd "$@"
+    chroot /host env PYTHONPATH={repo} XDG_CACHE_HOME=/run {python} -m kdump_initrd "$@"
 }}
 for dev in {devices}; do
     echo "{token} build $dev"
-    tool -c "$dev" -f ext4 -o /tmp/image --force --quiet --compress none {release} || echo FAILED
-    tool --list /tmp/image
+    tool -c "$dev" -f ext4 -o /run/image --force --quiet --compress none {release} || echo FAILED
+    tool --list /run/image
     echo "{token} end"
 done
 poweroff -f
