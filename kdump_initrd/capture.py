@@ -263,6 +263,7 @@ def _add_params(tree: Tree, settings: CaptureSettings, site: Site, codec: str) -
         directory=dump.directory,
         dump_name=dump.dump,
         dmesg_name=dump.dmesg,
+        readme_name=dump.readme,
         dump_format=settings.dump_format,
         dump_compress=codec,
         dump_level=settings.dump_level,

@@ -36,13 +36,17 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Dump:
-    """Where dumps go and what they are called: strftime patterns of the crash time in UTC."""
+    """Where dumps go and what they are called: strftime patterns of the crash time in UTC.
+
+    ``readme`` is a text for people beside the dump, "" for none.
+    """
 
     path: str
     directory: str
     dump: str
     dmesg: str
     capture_log: str
+    readme: str
 
 
 @dataclass(frozen=True)

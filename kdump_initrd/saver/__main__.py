@@ -11,15 +11,21 @@ from .console import Console
 from .failure import describe
 from .params import ParamsError
 
-#: Exit statuses: the dump is saved; something could not be done and was said; wrong usage.
-SAVED, FAILED, USAGE = 0, 1, 2
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .params import SaverParams
+
+#: Exit statuses, see main; the image's shell adds 64 to all but 0 (templates/python.j2).
+SAVED, INCOMPLETE, USAGE, FAILED = 0, 1, 2, 3
 
 
 def main(argv: list[str]) -> int:
     """Do what the arguments (without the program's name) ask for; return the exit status.
 
-    0: the dump is complete under its final name (or the log was printed); 1: it is not, the
-    report and the console say why; 2: the arguments or parameters are wrong, nothing was done.
+    0: the dump is complete under its final name and safe on the disk (or the log was printed);
+    1: the dump is incomplete, but it is there, readable and marked, and the report says why;
+    2: the arguments or parameters are wrong, nothing was done;
+    3: no dump at all could be saved (or no log printed), whatever the reason.
     Raises nothing.
     """
     console = Console("")
@@ -40,15 +46,22 @@ def main(argv: list[str]) -> int:
             _print_log(request.dmesg)
             return SAVED
         console = Console(request.params.console)
-        from .save import Save
-
-        save = Save(request.params, console)
-        save.run()
-        save.close()
-        return SAVED if save.is_complete else FAILED
+        return _save(request.params, console)
     except BaseException as error:
         console.error(describe(error))
         return FAILED
+
+
+def _save(params: SaverParams, console: Console) -> int:
+    from .save import Save
+
+    save = Save(params, console)
+    try:
+        save.run()
+        save.close()
+    except BaseException as error:  # what is on the disk by now stays there
+        console.error(describe(error))
+    return {"saved": SAVED, "incomplete": INCOMPLETE}.get(save.result, FAILED)
 
 
 def _print_log(path: str) -> None:

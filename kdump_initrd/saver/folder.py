@@ -8,6 +8,10 @@ import time
 
 from .failure import SaverError
 
+#: The file that says how it went, and what is added to the names of a dump that is not complete
+#: and of a text that is about to replace another.
+REPORT, UNFINISHED, BESIDE = "report.json", "-incomplete", ".new"
+
 _MAX_SUFFIX = 10000
 
 
@@ -16,7 +20,10 @@ def expand(pattern: str, seconds: int) -> str:
 
     Raises SaverError when that is not the name of one file.
     """
-    name = time.strftime(pattern, time.gmtime(seconds))
+    try:
+        name = time.strftime(pattern, time.gmtime(seconds))
+    except ValueError:  # a NUL in it
+        name = ""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise SaverError(f"{pattern!r} does not give the name of one file: {name!r}")
     return name

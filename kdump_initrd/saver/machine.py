@@ -52,7 +52,8 @@ def load_modules(listing: str) -> int:
             loaded += 1
         except OSError as error:
             print(f"{path.rpartition('/')[2]}: {error.strerror}")
-        os.unlink(path)
+        if os.path.exists(path):
+            os.unlink(path)
     return loaded
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from .failure import SaverError
+from .folder import BESIDE, REPORT, UNFINISHED, expand
 from .jsontext import JsonError, dumps, loads
 
 TYPE_CHECKING = False  # typing costs 40 ms of start-up in the capture kernel
@@ -15,6 +17,8 @@ FORMATS = ("kdump", "elf")
 CODECS = ("auto", "lzo", "zstd", "zlib", "none")
 #: The highest dump level that this saver can filter.
 MAX_LEVEL = 1
+#: A time at which no two numbers of a name are the same: 2001-02-03 16:05:06 UTC.
+_EXAMPLE = 981216306
 
 
 class ParamsError(ValueError):
@@ -29,6 +33,7 @@ class SaverParams:
     directory      name of the crash's folder, a strftime pattern of the crash time in UTC
     dump_name      name of the dump in it, likewise
     dmesg_name     name of the kernel log in it, likewise
+    readme_name    name of a text file for people in it (SUSE's README.txt), likewise; "" for none
     dump_format    "kdump" (kdump-compressed) or "elf" (sparse)
     dump_compress  codec of the pages: "lzo", "zstd", "zlib", "none"; "auto" takes the first
                    that can be loaded here
@@ -45,6 +50,7 @@ class SaverParams:
     directory: str = "%Y%m%d%H%M"
     dump_name: str = "dump.%Y%m%d%H%M"
     dmesg_name: str = "dmesg.%Y%m%d%H%M"
+    readme_name: str = ""
     dump_format: str = "kdump"
     dump_compress: str = "auto"
     dump_level: int = 1
@@ -96,3 +102,23 @@ class SaverParams:
                 f"dump_level: {self.dump_level} is out of range (0 to {MAX_LEVEL}): "
                 "the page filter of higher levels is not there yet"
             )
+        self._check_names()
+
+    def _check_names(self) -> None:
+        self._example("directory")
+        taken = [REPORT, REPORT + BESIDE]
+        files = {"dump_name": UNFINISHED, "dmesg_name": "", "readme_name": BESIDE}
+        for field, suffix in files.items():
+            if field == "readme_name" and not self.readme_name:
+                continue
+            name = self._example(field)
+            for each in (name, name + suffix):
+                if each in taken:
+                    raise ParamsError(f"{field}: another file of the crash has that name: {each}")
+            taken += [name, name + suffix]
+
+    def _example(self, field: str) -> str:
+        try:
+            return expand(getattr(self, field), _EXAMPLE)
+        except SaverError as error:
+            raise ParamsError(f"{field}: {error}") from None

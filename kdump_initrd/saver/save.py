@@ -8,8 +8,8 @@ import time
 
 from .crash import Crash
 from .dmesg import log_lines
-from .failure import SaverError, describe
-from .folder import create, expand, make_folder, sync_folder, write_all
+from .failure import describe
+from .folder import UNFINISHED, create, expand, make_folder, sync_folder, write_all
 from .panic import LogFacts
 from .progress import Progress
 from .report import FAILED, INCOMPLETE, SAVED, Report
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .console import Console
     from .extents import Extents
     from .params import SaverParams
+    from .readme import Readme
     from .writer import DumpWriter
 
 _LOG_BUFFER = 32 << 10
@@ -35,7 +36,8 @@ _VERDICTS = {
 class Save:
     """One crash being saved. Every step's outcome is a line of the report; none stops the next.
 
-    result is one of report.SAVED, INCOMPLETE and FAILED.
+    result is one of report.SAVED (the whole dump is safe under its final name), INCOMPLETE (a
+    dump is there) and FAILED (none is).
     """
 
     def __init__(self, params: SaverParams, console: Console) -> None:
@@ -48,16 +50,14 @@ class Save:
         self._log = LogFacts()
         self._crash: Crash | None = None
         self._folder = ""
-
-    @property
-    def is_complete(self) -> bool:
-        """True when the whole dump is safe under its final name."""
-        return self.result == SAVED
+        self._readme: Readme | None = None
 
     def run(self) -> None:
         """Do all steps, whatever happens to each."""
         self._step("vmcore", self._open)
         in_folder = self._step("folder", self._make_folder)
+        if in_folder and self.params.readme_name:
+            self._step("readme", self._begin_readme)
         if self._crash:
             saved_log = self._step("dmesg", self._save_log)
             if not (in_folder and saved_log):
@@ -71,6 +71,8 @@ class Save:
         fields["seconds"] = round(time.monotonic() - self._start, 3)
         self._progress.feed()
         fields["rss_anon_kib"] = self._progress.peak
+        if self._readme:
+            self._step("readme", self._readme.end)
         self._step("report", lambda: self.report.write(last=True))
         where = self._folder or self.params.output
         if self.result == SAVED:
@@ -85,7 +87,7 @@ class Save:
             self._crash.core.close()
 
     def _step(self, name: str, work: Callable[[], object]) -> bool:
-        # The steps named "report" are in the report only if they fail: it is being written.
+        # The steps that write about the others are in the report only if they fail.
         start = time.monotonic()
         detail, result = "", "done"
         try:
@@ -95,9 +97,9 @@ class Save:
         except BaseException as error:
             detail, result = describe(error), FAILED
             self.console.error(f"{name}: {detail}")
-        if name == "dump" and result != FAILED:
-            result = "done" if self.result == SAVED else INCOMPLETE
-        if name != "report" or result == FAILED:
+        if name == "dump":
+            result = "done" if self.result == SAVED else self.result
+        if name not in ("report", "readme") or result == FAILED:
             self.report.add(name, result, seconds=time.monotonic() - start, detail=detail)
         self._progress.feed()
         return result != FAILED
@@ -119,9 +121,6 @@ class Save:
 
     def _make_folder(self) -> str:
         params = self.params
-        names = [self._name(params.dump_name), self._name(params.dmesg_name)]
-        if names[0] == names[1] or "report.json" in names:
-            raise SaverError(f"dump and kernel log would have the same name: {names[0]}")
         self._folder = folder = make_folder(params.output, self._name(params.directory))
         if params.state:
             fd = create(params.state)
@@ -129,6 +128,12 @@ class Save:
             os.close(fd)
         self.report.open(folder)
         return folder
+
+    def _begin_readme(self) -> None:
+        from .readme import Readme
+
+        self._readme = Readme(self.report, self._folder, self._name(self.params.readme_name))
+        self._readme.begin()
 
     def _save_log(self) -> str:
         assert self._crash is not None
@@ -186,22 +191,11 @@ class Save:
         extents = crash.extents()
         name = self._name(params.dump_name)
         path = os.path.join(self._folder, name)
-        writer, codec = self._writer(path + "-incomplete", crash, extents)
+        writer, codec = self._writer(path + UNFINISHED, crash, extents)
         problem, size = self._write(writer, crash, extents)
         tally = writer.tally
-        if extents.missing and not problem:
-            problem = f"the vmcore is truncated: {extents.missing} pages are missing"
-        if tally.lost and not problem:
-            problem = f"{tally.lost} pages could not be read"
-        self.result = INCOMPLETE if problem else SAVED
-        if problem:
-            self.console.error(f"dump: {problem}; {tally.lost} of {tally.pages} pages are lost")
-            name += "-incomplete"
-        else:
-            os.rename(writer.path, path)
-            sync_folder(self._folder)
-        self.report.fields["dump"] = {
-            "name": name,
+        dump: dict[str, object] = {
+            "name": name + UNFINISHED,
             "format": params.dump_format,
             "codec": codec,
             "level": params.dump_level,
@@ -211,7 +205,19 @@ class Save:
             "raw_pages": tally.raw,
             "lost_pages": tally.lost + extents.missing,
         }
-        return problem
+        self.report.fields["dump"] = dump
+        if extents.missing and not problem:
+            problem = f"the vmcore is truncated: {extents.missing} pages are missing"
+        if tally.lost and not problem:
+            problem = f"{tally.lost} pages could not be read"
+        if problem:
+            self.console.error(f"dump: {problem}; {tally.lost} of {tally.pages} pages are lost")
+            return problem
+        os.rename(writer.path, path)
+        dump["name"] = name
+        sync_folder(self._folder)
+        self.result = SAVED
+        return ""
 
     def _write(self, writer: DumpWriter, crash: Crash, extents: Extents) -> tuple[str, int]:
         # What went wrong ("" for nothing), and the bytes of the file.
@@ -223,6 +229,7 @@ class Save:
             writer.close()
             os.unlink(writer.path)
             raise
+        self.result = INCOMPLETE  # whatever comes now: a dump is there
         problem, size = "", 0
         level = self.params.dump_level
         try:
@@ -231,11 +238,13 @@ class Save:
             problem = describe(error)
         self._progress.feed()
         try:
-            size = writer.finish(complete=not problem and not extents.missing)
-        except (SaverError, OSError) as error:
+            try:
+                size = writer.finish(complete=not problem and not extents.missing)
+            finally:
+                size = size or os.fstat(writer.fd).st_size
+                writer.close()
+        except BaseException as error:
             problem = problem or describe(error)
-            size = os.fstat(writer.fd).st_size
-        writer.close()
         return problem, size
 
 

@@ -66,7 +66,7 @@ def test_disk_without_room_for_the_descriptors(tmp_path: Path, small_disk: Disk)
     core = logged(Core().load(0x100000, zero(8000)))
     disk = small_disk(128)
     done = save(tmp_path, core, output=disk / "crash")
-    assert (done.status, done.report["result"]) == (1, "failed")
+    assert (done.status, done.report["result"]) == (3, "failed")
     assert done.step("dump")["detail"] == "no room for the dump: No space left on device"
     assert sorted(path.name for path in done.folder.iterdir()) == [
         "dmesg.202311142213",
@@ -82,7 +82,7 @@ def test_disk_without_room_for_anything(
     path = logged(sample()[0]).write(tmp_path / "in")
     disk = small_disk(64)
     (disk / "filler").write_bytes(bytes(64 << 10))
-    assert main(arguments(path, disk / "crash")) == 1
+    assert main(arguments(path, disk / "crash")) == 3
     said = capfd.readouterr().err
     assert "No space left on device" in said
     assert "[    0.000000] Kernel panic - not syncing: a test" in said

@@ -30,6 +30,7 @@ PYENV = Path("~/.pyenv/versions").expanduser()
         (["--dump-level", "one"], "--dump-level: 'one' is not a whole number"),
         (["--dump-level=31"], "dump_level: 31 is out of range (0 to 1)"),
         (["--dump-format=tar"], "dump_format: 'tar' is not one of"),
+        (["--directory=a/b"], "directory: 'a/b' does not give the name of one file: 'a/b'"),
         (["--params", "/nonexistent"], "/nonexistent: No such file or directory"),
     ],
 )
@@ -69,7 +70,7 @@ def test_console_gets_priorities_and_short_lines(tmp_path: Path) -> None:
     console = tmp_path / "kmsg"
     missing = tmp_path.joinpath(*[letter * 200 for letter in "vwxyz"])
     words = arguments(missing, tmp_path / "out", console=console)
-    assert main(words) == 1
+    assert main(words) == 3
     words = arguments(core.write(tmp_path / "in"), tmp_path / "out", console=console)
     assert main(words) == 0
     lines = console.read_bytes().splitlines()
@@ -100,7 +101,7 @@ def test_progress_is_said_now_and_then(
 def test_log_of_something_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"something else")
-    assert main(["--dmesg", str(path)]) == 1
+    assert main(["--dmesg", str(path)]) == 3
     wanted = f"{path}: neither an ELF core nor a kdump-compressed dump"
     assert capfd.readouterr().err == f"kdump-initrd: error: {wanted}\n"
 
@@ -112,7 +113,7 @@ def test_other_pythons(tmp_path: Path, version: str) -> None:
         pytest.skip(f"no Python {version} in {PYENV}")
     core, pages = sample()
     path = core.write(tmp_path / "in")
-    for options in ({"dump_format": "elf"}, {}):
+    for options in ({"dump_format": "elf", "readme_name": "README.txt"}, {}):
         done = child(*arguments(path, tmp_path / "out", **options), python=str(found[-1]))
         assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out/crash/report.json").read_text())["result"] == "saved"

@@ -27,6 +27,20 @@ def test_round_trip() -> None:
         ({"dump_level": True}, "dump_level: True is not of type int"),
         ({"dump_level": 31}, "the page filter of higher levels is not there yet"),
         ({"dump_format": "tar"}, "dump_format: 'tar' is not one of"),
+        *[
+            ({field: name}, f"{field}: {name!r} does not give the name of one file")
+            for field in ("directory", "dump_name", "dmesg_name", "readme_name")
+            for name in ("", "a/b", "/", ".", "..", "a\0b", "%D")
+            if (field, name) != ("readme_name", "")
+        ],
+        ({"dmesg_name": "a", "dump_name": "a"}, "dmesg_name: another file of the crash has"),
+        ({"dmesg_name": "%F", "dump_name": "%Y-%m-%d"}, "dmesg_name: another file of the"),
+        ({"dump_name": "a", "dmesg_name": "a-incomplete"}, "has that name: a-incomplete"),
+        ({"dump_name": "report.json"}, "dump_name: another file of the crash has that name"),
+        ({"dmesg_name": "report.json.new"}, "dmesg_name: another file of the crash has that"),
+        ({"readme_name": "report.json"}, "readme_name: another file of the crash has that"),
+        ({"readme_name": "a", "dmesg_name": "a"}, "readme_name: another file of the crash"),
+        ({"readme_name": "a", "dmesg_name": "a.new"}, "has that name: a.new"),
         ({"dump_compress": "bzip2"}, "dump_compress: 'bzip2' is not one of"),
     ],
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -15,6 +16,7 @@ import pytest
 
 from kdump_initrd.saver import save as save_module
 from kdump_initrd.saver.dumpfile import open_dump
+from kdump_initrd.saver.folder import sync_folder
 
 from .faults import FaultyWindow
 from .logged import LOG, logged
@@ -91,19 +93,69 @@ def test_existing_folders_get_a_number(tmp_path: Path) -> None:
     assert names == ["2023", "2023-2", "2023-3", "2023-4"]
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", ""])
-def test_names_that_are_no_names(
-    tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("failing", ["rename", "sync_folder"])
+def test_a_dump_whose_name_is_not_safe(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    from kdump_initrd.saver.__main__ import main
+    crash = tmp_path / "out/crash"
+    rename = os.rename
 
-    path = sample()[0].write(tmp_path / "in")
-    out = tmp_path / "out"
-    assert main(arguments(path, out, directory=name)) == 1
-    assert f"{name!r} does not give the name of one file" in capfd.readouterr().err
-    assert main(arguments(path, out, dmesg_name="vmcore")) == 1
-    assert "dump and kernel log would have the same name: vmcore" in capfd.readouterr().err
-    assert not out.exists()
+    def fail_rename(old: str, new: str) -> None:
+        if new == f"{crash}/vmcore":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), old)
+        rename(old, new)
+
+    def fail_sync(folder: str) -> None:
+        if (crash / "vmcore").exists():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        sync_folder(folder)
+
+    if failing == "rename":
+        monkeypatch.setattr(os, "rename", fail_rename)
+    else:
+        monkeypatch.setattr("kdump_initrd.saver.save.sync_folder", fail_sync)
+    core, pages = sample()
+    done = save(tmp_path, core)
+    assert (done.status, done.report["result"]) == (1, "incomplete")
+    assert done.dump.name == ("vmcore-incomplete" if failing == "rename" else "vmcore")
+    assert done.report["dump"]["bytes"] == done.dump.stat().st_size
+    step = done.step("dump")
+    assert step["result"] == "incomplete"
+    assert step["detail"].endswith("Input/output error")
+    said = capfd.readouterr().err
+    assert f"error: dump: {step['detail']}" in said
+    assert f"error: the dump is incomplete: {crash}" in said
+    dump = MiniReader(done.dump, X86_64)
+    assert {pfn: dump.page(pfn) for pfn in dump.second} == pages
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_a_dump_that_cannot_be_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr("kdump_initrd.saver.kdumpfile.KdumpWriter.finish", fail)
+    done = save(tmp_path, sample()[0])
+    assert (done.status, done.report["result"]) == (1, "incomplete")
+    assert done.dump.name == "vmcore-incomplete"
+    assert done.report["dump"]["bytes"] == done.dump.stat().st_size
+    assert MiniReader(done.dump, X86_64).status & 8
+
+
+def test_a_saver_that_fails_at_its_end_still_tells_of_the_dump(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(save_module.Save, "close", fail)
+    assert save(tmp_path, sample()[0]).status == 0
+    assert "kdump-initrd: error: Input/output error\n" in capfd.readouterr().err
 
 
 def test_bad_memory_loses_its_pages_only(
@@ -160,7 +212,7 @@ def test_output_that_is_no_folder(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
     path = logged(sample()[0]).write(tmp_path / "in")
     (tmp_path / "file").write_text("")
-    assert main(arguments(path, tmp_path / "file")) == 1
+    assert main(arguments(path, tmp_path / "file")) == 3
     said = capfd.readouterr().err
     assert f"error: folder: {tmp_path}/file: File exists" in said
     assert "Kernel panic - not syncing: a test" in said
@@ -187,7 +239,7 @@ def test_not_a_vmcore(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None
     path = tmp_path / "in"
     path.write_bytes(b"not a vmcore")
     done = save(tmp_path, path)
-    assert (done.status, done.report["result"]) == (1, "failed")
+    assert (done.status, done.report["result"]) == (3, "failed")
     assert done.step("vmcore")["detail"] == f"{path}: not an ELF core"
     assert done.report["dump"] is None
     assert [path.name for path in done.folder.iterdir()] == ["report.json"]

@@ -121,11 +121,32 @@ def test_raw_copy_of_what_fits(guest: Guest) -> None:
     (guest.tree / "proc/vmcore").write_bytes(b"x" * (6 << 20))
     guest.hook("save/50-copy")
     folder = guest.crash_folder()
-    copy = folder / f"dump.{folder.name}-incomplete"
+    copy = folder / f"dump.{folder.name}-raw-incomplete"
     assert 1 << 20 < copy.stat().st_size < 6 << 20
     assert json.loads((folder / "report.json").read_text())["result"] == "incomplete"
     assert not (folder / f"dump.{folder.name}").exists()
     assert "is incomplete" in guest.said()
+
+
+def test_raw_copy_where_the_saver_failed_and_there_is_room(guest: Guest) -> None:
+    guest.state("mounted")
+    guest.state("saver", "67\n")
+    folder = guest.disk / "var/crash/202601010000"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text('{"result": "failed"}')
+    guest.state("folder", "/kdump/var/crash/202601010000\n")
+    (guest.tree / "proc/vmcore").write_bytes(b"x" * 4096)
+    assert guest.hook("save/50-copy") == 0
+    assert json.loads((folder / "report.json").read_text())["result"] == "copied"
+    assert json.loads((folder / "report-saver.json").read_text())["result"] == "failed"
+
+
+def test_no_raw_copy_where_the_saver_had_no_room(guest: Guest) -> None:
+    guest.state("mounted")
+    guest.state("saver", "67\n")
+    (guest.tree / "proc/vmcore").write_bytes(b"x" * (6 << 20))
+    assert guest.hook("save/50-copy") == 1
+    assert not list(guest.disk.rglob("dump.*")), "the disk would be full for nothing"
 
 
 @pytest.mark.parametrize("status", ["0", "65"])
@@ -139,12 +160,20 @@ def test_no_raw_copy_after_the_saver(guest: Guest, status: str) -> None:
 def test_copy_goes_to_the_savers_folder(guest: Guest) -> None:
     guest.state("mounted")
     guest.state("saver", "139\n")
-    (guest.disk / "var/crash/202601010000").mkdir(parents=True)
+    folder = guest.disk / "var/crash/202601010000"
+    folder.mkdir(parents=True)
+    stamps = [time.strftime("dump.%Y%m%d%H%M-incomplete", time.gmtime(time.time() + 60 * n))
+              for n in (0, 1)]  # fmt: skip
+    for name in stamps:
+        (folder / name).write_text("precious")
     guest.state("folder", "/kdump/var/crash/202601010000\n")
     (guest.tree / "proc/vmcore").write_bytes(b"x" * 4096)
     assert guest.hook("save/50-copy") == 0
-    assert guest.crash_folder().name == "202601010000"
-    assert list(guest.crash_folder().glob("dump.*"))
+    assert guest.crash_folder() == folder
+    (copy,) = (path for path in folder.glob("dump.*") if path.name not in stamps)
+    assert copy.read_bytes() == b"x" * 4096
+    for name in stamps:
+        assert (folder / name).read_text() == "precious"
 
 
 def test_missing_device_ends_in_time(guest: Guest) -> None:

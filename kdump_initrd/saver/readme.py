@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The text for people in a crash's folder (SUSE's kdump has had one, README.txt)."""
+
+from __future__ import annotations
+
+from .keptfile import KeptFile
+from .report import FAILED, INCOMPLETE, SAVED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .report import Report
+
+_FIRST = """\
+kdump-initrd {version} is saving a crash of Linux in this folder.
+
+This text is replaced when that is done. If you still see it after the machine has restarted, the
+work was cut short, and the dump is likely incomplete: a file that ends in "-incomplete".
+What is here of it can be read as far as it goes.
+
+"""
+_LAST = """\
+Linux crashed on this machine; this is what kdump-initrd {version} could save of it.
+
+"""
+_RESULTS = {
+    SAVED: "the dump is complete",
+    INCOMPLETE: "the dump is there, but not all of it is safe",
+    FAILED: "there is no dump; report.json tells of a raw copy that was made instead, if any",
+}
+
+
+class Readme:
+    """The file, told from the report's fields and steps."""
+
+    def __init__(self, report: Report, folder: str, name: str) -> None:
+        """Nothing is written yet."""
+        self._report = report
+        self._file = KeptFile(folder, name)
+
+    def begin(self) -> None:
+        """Write what people are to read when nothing can be written any more; raises OSError."""
+        self._file.write(_FIRST.format_map(self._report.fields) + self._crash())
+
+    def end(self) -> None:
+        """Replace it with how it ended; raises OSError."""
+        fields = self._report.fields
+        result = str(fields["result"])
+        text = _LAST.format_map(fields)
+        text += _line("Result", f"{result}: {_RESULTS[result]}") + self._crash()
+        text += _line("Panic message", fields["panic"]) + self._dump() + "\nSteps:\n"
+        for step in self._report.steps:
+            detail = f": {step['detail']}" if step["detail"] else ""
+            text += f"  {step['name']!s:<8}{step['result']} ({step['seconds']} s){_plain(detail)}\n"
+        self._file.write(text, last=True)
+
+    def _crash(self) -> str:
+        fields = self._report.fields
+        return _line("Kernel release", fields["kernel_release"]) + _line(
+            "Crash time (UTC)", fields["crash_time"]
+        )
+
+    def _dump(self) -> str:
+        dump = self._report.fields["dump"]
+        if not isinstance(dump, dict):
+            return _line("Dump", "none")
+        kind = "{format}, codec {codec}, level {level}".format_map(dump)
+        return (
+            _line("Dump", dump["name"])
+            + _line("Format", kind)
+            + _line("Size", f"{dump['bytes']} bytes")
+        )
+
+
+def _line(title: str, value: object) -> str:
+    return f"{title + ':':<18}{_plain(str(value)) or 'unknown'}\n"
+
+
+def _plain(text: str) -> str:
+    # A crashed kernel's log can hold anything.
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
