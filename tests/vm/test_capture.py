@@ -106,6 +106,16 @@ def test_a_dump_is_saved_and_read_back(
 
 
 @pytest.mark.full
+def test_a_partition_is_found_by_its_label(
+    scenario: Scenario, folder: Path, crash_copy: Path
+) -> None:
+    disk = disks.make(folder / "disk.raw", partitioned=True)
+    scenario = built(scenario, f"PARTLABEL={disks.PARTLABEL}")
+    outcome = crash(replace(scenario, disks=(disk.path,)))
+    _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("codec", ["zstd", "xz", "gzip", "lz4", "none"])
 def test_an_image_of_each_compression_works(
     scenario: Scenario, folder: Path, crash_copy: Path, codec: str

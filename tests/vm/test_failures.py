@@ -18,7 +18,7 @@ from .machine import Hang, Phase
 from .scenario import WITHOUT_DUMP, Scenario, crash
 from .test_capture import built, said
 
-pytestmark = [pytest.mark.qemu, pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
 
 _HOOKS = "/usr/lib/kdump-initrd/hooks"
 _HANGS = b"#!/bin/sh\nexec sleep 1000\n"
@@ -54,6 +54,7 @@ def test_without_python_the_shell_copies_what_there_is(
     assert outcome.token in log.read_text(errors="replace")
 
 
+@pytest.mark.full
 def test_without_busybox_and_python_it_still_restarts(scenario: Scenario, folder: Path) -> None:
     disk = disks.make(folder / "disk.raw")
     options = (*product.NO_BUSYBOX, "--setup-timeout", "20")
@@ -64,6 +65,7 @@ def test_without_busybox_and_python_it_still_restarts(scenario: Scenario, folder
     assert outcome.run.restart_seconds < 90
 
 
+@pytest.mark.full
 def test_a_device_that_does_not_mount_is_said(scenario: Scenario, folder: Path) -> None:
     disk = disks.make(folder / "disk.raw")
     with disk.path.open("r+b") as file:
@@ -77,6 +79,7 @@ def test_a_device_that_does_not_mount_is_said(scenario: Scenario, folder: Path) 
     assert "sysrq triggered crash" in lines, "the crashed kernel's last words are missing"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("hook", "option", "message"),
     [
@@ -97,6 +100,7 @@ def test_each_timer_ends_a_hang(
     assert outcome.run.restart_seconds < 60
 
 
+@pytest.mark.full
 def test_halt_halts(scenario: Scenario, folder: Path) -> None:
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}", "--final-action", "halt")
