@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -70,16 +73,25 @@ class Guest:
         self.run_folder = tree / "run/kdump-initrd"
         self.disk = tree / "kdump"
         (tree / "dev/kmsg").touch()
+        self._sessions: list[int] = []
 
     def state(self, name: str, text: str = "") -> None:
         (self.run_folder / name).write_text(text)
 
     def hook(self, path: str, **env: str) -> int:
-        done = subprocess.run(
-            ["chroot", self.tree, f"/usr/lib/kdump-initrd/hooks/{path}"],
-            env={**self.env, **env}, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        return done.returncode
+        argv = ["chroot", str(self.tree), f"/usr/lib/kdump-initrd/hooks/{path}"]
+        with subprocess.Popen(argv, env={**self.env, **env}, start_new_session=True) as process:
+            try:
+                status = process.wait(60)
+            finally:
+                self._sessions.append(process.pid)
+        return status
+
+    def end(self) -> None:
+        """End what hooks have left running."""
+        for session in self._sessions:
+            with suppress(ProcessLookupError):
+                os.killpg(session, signal.SIGKILL)
 
     def said(self) -> str:
         # Each line of the real /dev/kmsg is a write of its own; here the last one is left.
@@ -97,6 +109,7 @@ def guest(tmp_path: Path) -> Iterator[Guest]:
     size = "size=4m"
     subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", guest.disk], check=True)
     yield guest
+    guest.end()
     subprocess.run(["umount", guest.disk], check=True)
 
 
@@ -213,7 +226,6 @@ def test_only_watchdogs_that_ticked_are_petted(guest: Guest, known: str, petted:
     while petted and not dog.stat().st_size and time.monotonic() < deadline:
         time.sleep(0.05)
     assert bool(dog.stat().st_size) is petted
-    subprocess.run(["fuser", "--kill", "--silent", dog], check=False, timeout=10)
 
 
 def test_long_lines_are_cut_for_the_kernel(guest: Guest) -> None:

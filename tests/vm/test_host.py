@@ -43,7 +43,7 @@ mount -t tmpfs tmpfs /host/run
 echo
 echo "{token} booted"
 tool() {{
-    chroot /host env PYTHONPATH={repo} XDG_CACHE_HOME=/run {python} -m kdump_initrd "$@"
+    chroot /host env PYTHONPATH={repo} XDG_CACHE_HOME=/run TMPDIR=/run {python} -m kdump_initrd "$@"
 }}
 for dev in {devices}; do
     echo "{token} build $dev"
