@@ -10,22 +10,23 @@ from pathlib import Path, PurePosixPath
 
 from . import __version__, drivers, ingredients
 from .config.settings import CaptureSettings, ToolSource
-from .errors import KdumpInitrdError, UsageError
+from .errors import KdumpInitrdError
 from .image import hooks, listing, reservation, stage
-from .image.cpio import Compression, write_image
+from .image.boundary import Codec, window
+from .image.cpio import Compression, Packing, write_image
 from .image.hooks import Hook
 from .image.manifest import MANIFEST, Manifest
 from .image.render import render
 from .image.tree import Entry, Tree
 from .ingredients import ETC, LIB
 from .log import get_logger, step
-from .probe import device, distro, elf, kernel, python, tools
+from .probe import device, elf, kernel, kernelimage, python, tools
 from .probe.kernel import KernelRelease
 from .probe.python import PythonRuntime
 from .probe.tools import Toolbox
-from .resources import search_path
+from .resources import find_data, search_path
 from .saver.params import SaverParams
-from .site import Site, Target
+from .site import Site, Target, find_root
 
 logger = get_logger(__name__)
 
@@ -48,7 +49,8 @@ class Capture:
     tree: Tree
     second: tuple[Entry, ...]
     manifest: Manifest
-    compression: Compression
+    packing: Packing
+    kernel_size: int
 
     def lines(self) -> Iterator[str]:
         """Yield what the image would hold, a line an entry."""
@@ -60,27 +62,28 @@ class Capture:
     def write(self, *, force: bool) -> int:
         """Write the image and return its size in bytes; raises KdumpInitrdError."""
         with step(f"Writing {self.out}"):
-            write_image(
-                self.tree, self.out, compression=self.compression, mtime=_mtime(), force=force
-            )
+            write_image(self.tree, self.out, self.packing, force=force)
         return self.out.stat().st_size
 
     def summary(self, stored: int) -> Iterator[str]:
         """Yield what the user wants to know of the image that took ``stored`` bytes."""
-        first = self.tree.unpacked_size()
-        unpacked = first
-        if self.second:
-            packed = self.tree[stage.SECOND_STAGE].size
-            unpacked += sum(entry.size for entry in self.second) - packed
-        reserve = reservation.crashkernel(
-            stored=stored, unpacked=first, window=self.compression.window
-        )
+        weight = self._weight(stored)
+        unpacked = weight.unpacked + weight.later
+        reserve = reservation.crashkernel(weight, kernel=self.kernel_size)
         yield f"  image          {self.out}"
         yield f"  size           {stored / 1e6:.2f} MB stored, {unpacked / 1e6:.2f} MB unpacked"
         yield f"  kernel modules {len(self.manifest.modules)} of {self.manifest.kernel}"
         yield f"  dump target    {self.manifest.target} ({self.manifest.fstype})"
         yield f"  reserve        crashkernel={reserve}M"
         yield f"  command line   {self.manifest.cmdline}"
+
+    def _weight(self, stored: int) -> reservation.Weight:
+        first = self.tree.unpacked_size()
+        later = sum(entry.size for entry in self.second)
+        later -= self.tree[stage.SECOND_STAGE].size if self.second else 0
+        with self.out.open("rb") as file:
+            kept = window(file.read(4096), 0, codec=Codec(self.packing.compression.value))
+        return reservation.Weight(stored, first, later, kept)
 
 
 def plan(settings: CaptureSettings) -> Capture:
@@ -107,7 +110,8 @@ def plan(settings: CaptureSettings) -> Capture:
         runtime, codec, folders = _add_programs(
             settings, site, toolbox, tree, later if two_stages else tree
         )
-        second = stage.add_stage(tree, later, mtime=_mtime()) if two_stages else ()
+        mtime = ingredients.time_stamp()
+        second = stage.add_stage(tree, later, mtime=mtime) if two_stages else ()
     with step("Rendering the scripts"):
         _add_scripts(tree, settings, site, scripts, runtime, folders)
         _add_params(tree, settings, site, codec)
@@ -117,6 +121,7 @@ def plan(settings: CaptureSettings) -> Capture:
         version=__version__,
         distro=site.profile.id,
         kernel=site.kernel.release,
+        machine=machine,
         target=site.target.device.spec,
         fstype=site.target.device.fstype,
         cmdline=" ".join(site.profile.capture_cmdline(machine)),
@@ -126,23 +131,15 @@ def plan(settings: CaptureSettings) -> Capture:
     tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
     name = site.profile.kernel.capture_image.format(release=site.kernel.release)
     out = Path(settings.output or site.root / name)
-    return Capture(out, tree, second, manifest, compression)
+    size = kernelimage.read(site.kernel.image).unpacked if site.kernel.image else 0
+    return Capture(out, tree, second, manifest, Packing(compression, mtime), size)
 
 
 def _look(settings: CaptureSettings) -> Site:
-    root = Path(settings.root).resolve()
-    if not root.is_dir():
-        raise KdumpInitrdError(f"--root {root}: no such directory", hint="mount that root first")
-    if root != Path("/") and not settings.output and not settings.dry_run:
-        raise UsageError("--root wants -o: nothing is written into that root", hint="-o FILE")
-    profiles = search_path("distros", root=root)
-    if settings.distro:
-        profile = distro.load(settings.distro, search_path=profiles)
-    else:
-        profile = distro.detect(root, search_path=profiles)
+    root, profile = find_root(settings)
     release = kernel.find(settings.release or os.uname().release, root=root, layout=profile.kernel)
     kernel.check_capture_options(release)
-    dump_device = device.identify(settings.device, settings.fstype)
+    dump_device = device.identify(settings.device, settings.fstype or "")
     folder, options = device.folder_on(dump_device, settings.path or profile.dump.path)
     if dump_device.node is None and root == Path("/"):
         logger.warning("%s: not on this host: nothing about it could be checked", dump_device.spec)
@@ -176,7 +173,7 @@ def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -
         raise KdumpInitrdError(f"{root}: no busybox", hint="install it, or say --tools root")
     needs = [hook.needs for hook in scripts]
     for kind, name in _SCRIPTS:
-        path = _first(kind, name, root)
+        path = find_data(kind, name, root=root)
         needs.append(hooks.read_needs(path.read_text("utf-8"), path))
     return tools.pick(
         tuple(sorted({name for each in needs for name in each.commands})),
@@ -222,10 +219,6 @@ def _codec(wanted: str, runtime: PythonRuntime, root: Path) -> tuple[str, elf.Cl
     )
 
 
-def _first(kind: str, name: str, root: Path) -> Path:
-    return next(f / name for f in search_path(kind, root=root) if (f / name).exists())
-
-
 def _add_scripts(
     tree: Tree,
     settings: CaptureSettings,
@@ -249,7 +242,7 @@ def _add_scripts(
     tree.add_content("init", text.encode(), why="the first process", mode=0o755)
     text = render("python.j2", values, search_path=templates)
     tree.add_content(LIB / "python", text.encode(), why="starts the saver", mode=0o755)
-    functions = _first("hooks", "functions.sh", site.root)
+    functions = find_data("hooks", "functions.sh", root=site.root)
     tree.add_file(LIB / "functions.sh", functions, why="what the hooks share", mode=0o644)
     for hook in scripts:
         tree.add_file(LIB / "hooks" / hook.path, hook.source, why=f"hook of stage {hook.stage}")
@@ -272,12 +265,3 @@ def _add_params(tree: Tree, settings: CaptureSettings, site: Site, codec: str) -
         state=f"{_RUN}/folder",
     )
     tree.add_content(ETC / "params.json", params.to_json().encode(), why="what the saver is to do")
-
-
-def _mtime() -> int:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
-    if not (epoch.isascii() and epoch.isdigit()):
-        raise KdumpInitrdError(
-            f"SOURCE_DATE_EPOCH={epoch}: no time", hint="give whole seconds since 1970"
-        )
-    return int(epoch)

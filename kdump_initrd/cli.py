@@ -8,21 +8,33 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from . import __version__, log
-from .config.settings import SETTINGS, CaptureSettings, Setting, parse
+from .config.settings import (
+    CAPTURE,
+    COMMON,
+    FIRST_KERNEL,
+    CaptureSettings,
+    CommonSettings,
+    FirstKernelSettings,
+    Setting,
+    parse,
+)
 from .errors import KdumpInitrdError, UsageError
 
 _USAGE = """\
 mkinitrd-kdump -c DEV -f FS [-o OUT] [OPTION]... [KERNEL_VERSION]
+       mkinitrd-kdump -i CAPTURE_INITRD -v CAPTURE_KERNEL [-o OUT] [OPTION]... [KERNEL_VERSION]
+       mkinitrd-kdump --strip IMAGE [-o OUT]
        mkinitrd-kdump --list IMAGE
        mkinitrd-kdump --print-cmdline IMAGE"""
 
 _EPILOG = """\
-KERNEL_VERSION is the release that the capture kernel has; the default is the running one.
+KERNEL_VERSION is the release of the kernel that boots the image: with -c the capture kernel, with
+-i the regular one; the default is the running one.
 Exit status: 0 done or nothing to do, 1 error, 2 wrong usage."""
 
 
@@ -88,14 +100,16 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False,
     )
     parser.add_argument("release", nargs="?", metavar="KERNEL_VERSION", help=argparse.SUPPRESS)
-    capture = parser.add_argument_group("capture initrd")
-    for setting in SETTINGS:
-        capture.add_argument(*setting.flags, dest=setting.name, **_shape(setting))
-    # The first-kernel grammar is known, so that mixing the two is told apart from a typing error.
-    parser.add_argument("-i", dest="capture_initrd", help=argparse.SUPPRESS)
-    parser.add_argument("-v", dest="capture_kernel", help=argparse.SUPPRESS)
+    groups = {"capture initrd": CAPTURE, "first kernel's initrd": FIRST_KERNEL, "both": COMMON}
+    for title, settings in groups.items():
+        group = parser.add_argument_group(title)
+        for setting in settings:
+            group.add_argument(*setting.flags, dest=setting.name, **_shape(setting))
     other = parser.add_argument_group("other verbs")
     other.add_argument("--list", metavar="IMAGE", help="print what any initrd holds")
+    other.add_argument(
+        "--strip", metavar="IMAGE", help="take the segment of ours off again, in place unless -o"
+    )
     other.add_argument(
         "--print-cmdline",
         metavar="IMAGE",
@@ -138,20 +152,20 @@ def _level(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     """Do the one verb that the command line names."""
-    if arguments.capture_initrd or arguments.capture_kernel:
-        if arguments.device:
-            raise UsageError(
-                "-c and -i (-v) exclude each other",
-                hint="-c writes a capture initrd, -i the first kernel's initrd: one at a time",
-            )
-        raise UsageError("-i: this version writes capture initrds only", hint="use -c DEV -f FS")
-    verbs = [name for name in ("device", "list", "print_cmdline") if getattr(arguments, name)]
-    if len(verbs) != 1:
+    first = arguments.capture_initrd or arguments.capture_kernel
+    if first and arguments.device:
         raise UsageError(
-            "one of -c, --list and --print-cmdline is wanted", hint="mkinitrd-kdump --help"
+            "-c and -i (-v) exclude each other",
+            hint="-c writes a capture initrd, -i the first kernel's initrd: one at a time",
         )
-    if arguments.release and not arguments.device:
-        raise UsageError(f"{arguments.release}: only -c takes a KERNEL_VERSION")
+    verbs = [arguments.device, first, arguments.list, arguments.print_cmdline, arguments.strip]
+    if sum(map(bool, verbs)) != 1:
+        raise UsageError(
+            "one of -c, -i, --list, --strip and --print-cmdline is wanted",
+            hint="mkinitrd-kdump --help",
+        )
+    if arguments.release and not (arguments.device or first):
+        raise UsageError(f"{arguments.release}: only -c and -i take a KERNEL_VERSION")
     # Imported here: --help and usage errors need none of the libraries.
     if arguments.list:
         from .image.listing import list_image
@@ -161,15 +175,48 @@ def _run(arguments: argparse.Namespace) -> None:
         sys.stdout.flush()
     elif arguments.print_cmdline:
         print(_cmdline_of(Path(arguments.print_cmdline)))
+    elif arguments.strip:
+        from .appended import strip
+
+        _refuse(arguments, (*CAPTURE, *FIRST_KERNEL), "--strip")
+        strip(Path(arguments.strip), arguments.output, force=arguments.force)
+    elif first:
+        _first_kernel(arguments)
     else:
-        _capture(_capture_settings(arguments))
+        _capture(arguments)
 
 
-def _capture_settings(arguments: argparse.Namespace) -> CaptureSettings:
+def _capture(arguments: argparse.Namespace) -> None:
     if arguments.fstype is None:
         raise UsageError("-c wants -f: the file system on the device", hint="-f ext4, for example")
+    _refuse(arguments, FIRST_KERNEL, "-c")
+    from . import capture
+
+    settings = CaptureSettings(**_values(arguments, (*CAPTURE, *COMMON)))
+    _build(capture.plan(settings), settings)
+
+
+def _first_kernel(arguments: argparse.Namespace) -> None:
+    if not (arguments.capture_initrd and arguments.capture_kernel):
+        raise UsageError(
+            "-i and -v belong together", hint="-i CAPTURE_INITRD -v CAPTURE_KERNEL, both"
+        )
+    _refuse(arguments, CAPTURE, "-i")
+    from . import firstkernel
+
+    settings = FirstKernelSettings(**_values(arguments, (*FIRST_KERNEL, *COMMON)))
+    _build(firstkernel.plan(settings), settings)
+
+
+def _refuse(arguments: argparse.Namespace, settings: Sequence[Setting], verb: str) -> None:
+    for setting in settings:
+        if getattr(arguments, setting.name) not in (None, False):
+            raise UsageError(f"{setting.flags[0]}: not with {verb}", hint="leave it out")
+
+
+def _values(arguments: argparse.Namespace, settings: Sequence[Setting]) -> dict[str, Any]:
     values: dict[str, Any] = {"release": arguments.release}
-    for setting in SETTINGS:
+    for setting in settings:
         said = getattr(arguments, setting.name)
         if said is None or said is False:
             continue
@@ -179,19 +226,23 @@ def _capture_settings(arguments: argparse.Namespace) -> CaptureSettings:
             values[setting.name] = tuple(parse(setting, word) for word in said)
         else:
             values[setting.name] = parse(setting, said)
-    return CaptureSettings(**values)
+    return values
 
 
-def _capture(settings: CaptureSettings) -> None:
-    from . import capture
+class _Plan(Protocol):
+    # What the recipes have in common.
+    def lines(self) -> Iterator[str]: ...
+    def write(self, *, force: bool) -> int: ...
+    def summary(self, stored: int) -> Iterator[str]: ...
 
-    logger = log.get_logger(__name__)
-    plan = capture.plan(settings)
+
+def _build(plan: _Plan, settings: CommonSettings) -> None:
     if settings.dry_run:
         for line in plan.lines():
             print(line)
         return
     stored = plan.write(force=settings.force)
+    logger = log.get_logger(__name__)
     for line in plan.summary(stored):
         logger.info("%s", line)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -94,3 +95,13 @@ def add_kernel_modules(
         tree.add_content(dest, kmod.unpacked(source), why=why)
     text = "".join(f"{line}\n" for line in lines)
     tree.add_content(ETC / "modules", text.encode(), why="kernel modules in load order")
+
+
+def time_stamp() -> int:
+    """Return the time of an archive's entries: SOURCE_DATE_EPOCH, seconds since 1970, or 0."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    if not (epoch.isascii() and epoch.isdigit()):
+        raise KdumpInitrdError(
+            f"SOURCE_DATE_EPOCH={epoch}: no time", hint="give whole seconds since 1970"
+        )
+    return int(epoch)

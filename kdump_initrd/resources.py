@@ -27,3 +27,17 @@ def search_path(kind: str, *, root: Path) -> tuple[Path, ...]:
             hint="reinstall kdump-initrd: its wheel is incomplete",
         )
     return (*folders([f"{_OVERRIDES}/{kind}"], root=root), shipped)
+
+
+def find_data(kind: str, name: str, *, root: Path) -> Path:
+    """Return the file ``name`` of the first folder of ``kind`` that has it.
+
+    Raises KdumpInitrdError when none has.
+    """
+    places = search_path(kind, root=root)
+    found = next((folder / name for folder in places if (folder / name).exists()), None)
+    if found is None:
+        raise KdumpInitrdError(
+            f"{places[-1] / name}: not found", hint="reinstall kdump-initrd: it is incomplete"
+        )
+    return found

@@ -6,9 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from .config.settings import CommonSettings
+from .errors import KdumpInitrdError, UsageError
+from .probe import distro
 from .probe.device import DumpDevice
 from .probe.distro import Distro
 from .probe.kernel import KernelRelease
+from .resources import search_path
 
 
 @dataclass(frozen=True)
@@ -32,3 +36,20 @@ class Site:
     kernel: KernelRelease
     target: Target
     watchdogs: tuple[str, ...]
+
+
+def find_root(settings: CommonSettings) -> tuple[Path, Distro]:
+    """Return the root that the image is built from, and the profile of what it holds.
+
+    Raises KdumpInitrdError for a root or profile that is not there, UsageError where the image
+    would be written into another root.
+    """
+    root = Path(settings.root).resolve()
+    if not root.is_dir():
+        raise KdumpInitrdError(f"--root {root}: no such directory", hint="mount that root first")
+    if root != Path("/") and not settings.output and not settings.dry_run:
+        raise UsageError("--root wants -o: nothing is written into that root", hint="-o FILE")
+    profiles = search_path("distros", root=root)
+    if settings.distro:
+        return root, distro.load(settings.distro, search_path=profiles)
+    return root, distro.detect(root, search_path=profiles)

@@ -32,26 +32,37 @@ class ToolSource(str, Enum):
 
 
 @dataclass(frozen=True)
-class CaptureSettings:
-    """What a capture initrd is to be; None means that the recipe decides.
+class CommonSettings:
+    """What every image is made with; None means that the recipe decides.
 
-    Times are in seconds, 0 switches a timer off. ``hardware`` is None, ("host",), ("generic",) or
-    names of sets.
+    ``fstype`` is that of the device that the image mounts; ``hardware`` is None, ("host",),
+    ("generic",) or names of sets.
     """
 
-    device: str
-    fstype: str
+    fstype: str | None = None
     release: str | None = None
     output: str | None = None
-    path: str | None = None
     root: str = "/"
     distro: str | None = None
     hardware: tuple[str, ...] | None = None
     add_modules: tuple[str, ...] = ()
     omit_modules: tuple[str, ...] = ()
     tools: ToolSource = ToolSource.AUTO
-    python: str | None = None
     compress: str | None = None
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class CaptureSettings(CommonSettings):
+    """What a capture initrd is to be; None means that the recipe decides.
+
+    Times are in seconds, 0 switches a timer off. ``fstype`` must be said.
+    """
+
+    device: str = ""
+    path: str | None = None
+    python: str | None = None
     dump_format: str = "kdump"
     dump_compress: str = "auto"
     dump_level: int = 1
@@ -59,13 +70,28 @@ class CaptureSettings:
     setup_timeout: int = 120
     stall_timeout: int = 180
     timeout: int = 0
-    force: bool = False
-    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class FirstKernelSettings(CommonSettings):
+    """What the first kernel's initrd is to be; None means that the recipe decides.
+
+    ``capture_kernel`` is a path or a release. ``base`` is the initrd that a segment is appended
+    to; ``standalone`` makes a whole initrd instead, for the root on ``root_device``.
+    """
+
+    capture_initrd: str = ""
+    capture_kernel: str = ""
+    base: str | None = None
+    in_place: bool = False
+    append_cmdline: str = ""
+    standalone: bool = False
+    root_device: str | None = None
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table: an attribute of CaptureSettings and its flags.
+    """One row of the table: an attribute of the settings and its flags.
 
     ``parse`` turns a word into a value and raises ValueError with a reason for a bad one;
     ``metavar`` is "" for a switch; ``many`` collects repeated flags.
@@ -81,8 +107,9 @@ class Setting:
 
     @property
     def default(self) -> Any:  # noqa: ANN401 - as varied as the settings
-        """The value where nobody says anything; dataclasses.MISSING where one must be said."""
-        return {f.name: f.default for f in dataclasses.fields(CaptureSettings)}[self.name]
+        """The value where nobody says anything."""
+        kinds = (CaptureSettings, FirstKernelSettings)
+        return {f.name: f.default for kind in kinds for f in dataclasses.fields(kind)}[self.name]
 
 
 def _seconds(word: str) -> int:
@@ -110,24 +137,21 @@ def _sets(word: str) -> tuple[str, ...]:
     return names
 
 
+def _words(word: str) -> str:
+    if not all(char.isprintable() for char in word):
+        raise ValueError("one line of printable characters is wanted")
+    return " ".join(word.split())
+
+
 def _values(kind: type[Enum]) -> tuple[str, ...]:
     return tuple(str(member.value) for member in kind)
 
 
-#: Every setting of a capture initrd, in the order of the help text.
-SETTINGS: Sequence[Setting] = (
+#: The settings of a capture initrd alone, in the order of the help text.
+CAPTURE: Sequence[Setting] = (
     Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL="),
-    Setting("fstype", ("-f",), "FS", "the file system on it"),
-    Setting("output", ("-o",), "OUT", "the image to write (default: the distribution's name in /boot)"),
     Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)"),
-    Setting("root", ("--root",), "DIR", "build from this root instead of /; nothing of it is run or changed"),
-    Setting("distro", ("--distro",), "ID", "the distribution's profile (default: from os-release)"),
-    Setting("hardware", ("--hardware",), "SET[,SET]", "storage drivers: host, generic, or sets of the profile (default: host where DEV is here, else generic)", _sets),
-    Setting("add_modules", ("--add-module",), "M", "add and load this kernel module too", many=True),
-    Setting("omit_modules", ("--omit-module",), "M", "leave this kernel module out", many=True),
-    Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox where there is one)", ToolSource, _values(ToolSource)),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
-    Setting("compress", ("--compress",), "CODEC", "compression of the image (default: the one that needs the smallest reservation)", choices=("zstd", "xz", "gzip", "lz4", "none")),
     Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed) or elf (sparse)", choices=("kdump", "elf")),
     Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: LZO, else zstd, else zlib", choices=("auto", "zstd", "lzo", "zlib", "none")),
     Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d: 0 none, 1 zero pages", _dump_level),
@@ -135,9 +159,33 @@ SETTINGS: Sequence[Setting] = (
     Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up when the dump file system is not mounted by then; 0: never", _seconds),
     Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after so long without progress; 0: never", _seconds),
     Setting("timeout", ("--timeout",), "SECONDS", "give up after so long in all; 0: never", _seconds),
-    Setting("force", ("--force",), "", "replace an image that is there"),
+)  # fmt: skip
+#: The settings of the first kernel's initrd alone.
+FIRST_KERNEL: Sequence[Setting] = (
+    Setting("capture_initrd", ("-i",), "CAPTURE_INITRD", "write an initrd for the regular kernel that loads this capture initrd"),
+    Setting("capture_kernel", ("-v",), "CAPTURE_KERNEL", "and this capture kernel: a path, or a release in /boot"),
+    Setting("base", ("--base",), "FILE", "the initrd to append to (default: the distribution's own one of KERNEL_VERSION)"),
+    Setting("in_place", ("--in-place",), "", "replace the base by the result; --strip undoes it"),
+    Setting("append_cmdline", ("--append-cmdline",), "WORDS", "more words for the capture kernel's command line", _words),
+    Setting("standalone", ("--standalone",), "", "write a whole initrd of its own, without a base"),
+    Setting("root_device", ("--root-device",), "DEV", "with --standalone: the device that the image must find drivers for (default: root= of the running kernel, else /etc/fstab)"),
+)  # fmt: skip
+#: The settings of both.
+COMMON: Sequence[Setting] = (
+    Setting("fstype", ("-f",), "FS", "the file system on the device (with -i: of the root, where that cannot be seen)"),
+    Setting("output", ("-o",), "OUT", "the image to write (default: the distribution's name)"),
+    Setting("root", ("--root",), "DIR", "build from this root instead of /; nothing of it is run or changed"),
+    Setting("distro", ("--distro",), "ID", "the distribution's profile (default: from os-release)"),
+    Setting("hardware", ("--hardware",), "SET[,SET]", "storage drivers: host, generic, or sets of the profile (default: host where the device is here, else generic)", _sets),
+    Setting("add_modules", ("--add-module",), "M", "add and load this kernel module too", many=True),
+    Setting("omit_modules", ("--omit-module",), "M", "leave this kernel module out", many=True),
+    Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox where there is one)", ToolSource, _values(ToolSource)),
+    Setting("compress", ("--compress",), "CODEC", "compression of the image (default: the one that needs the smallest reservation)", choices=("zstd", "xz", "gzip", "lz4", "none")),
+    Setting("force", ("--force",), "", "replace an image that is there; with -i: load what is no capture initrd of this tool, too"),
     Setting("dry_run", ("--dry-run",), "", "write nothing: print the manifest"),
 )  # fmt: skip
+#: Every setting.
+SETTINGS: Sequence[Setting] = (*CAPTURE, *FIRST_KERNEL, *COMMON)
 
 
 def parse(setting: Setting, word: str) -> Any:  # noqa: ANN401

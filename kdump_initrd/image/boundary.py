@@ -59,6 +59,52 @@ def find_end(data: bytes, offset: int, *, codec: Codec) -> int:
     return _FINDERS[codec](data, offset)
 
 
+def window(data: bytes, offset: int, *, codec: Codec) -> int:
+    """Return the bytes that a decoder keeps of what it unpacked, for the segment at ``offset``.
+
+    It is what the header says, or what the format has always; it is part of the memory that
+    unpacking takes. The segment must be a sound one.
+    """
+    if codec is Codec.ZSTD:
+        return _zstd_window(data, offset)
+    if codec is Codec.LZMA:
+        return int.from_bytes(data[offset + 1 : offset + 5], "little")
+    if codec is Codec.XZ:
+        return _xz_dictionary(data, offset)
+    return _FIXED_WINDOWS.get(codec, 0)
+
+
+#: bzip2: 900 kB, four bytes each (lib/decompress_bunzip2.c); lz4 and lzo: a block and its room.
+_FIXED_WINDOWS = {
+    Codec.GZIP: 1 << 15,
+    Codec.BZIP2: 3_600_000,
+    Codec.LZO: 1 << 19,
+    Codec.LZ4: 16 << 20,
+}
+
+
+def _zstd_window(data: bytes, offset: int) -> int:
+    # RFC 8878, section 3.1.1.1: without a window descriptor the content's size is the window.
+    descriptor = data[offset + 4]
+    if not descriptor & 0x20:
+        exponent, mantissa = data[offset + 5] >> 3, data[offset + 5] & 7
+        base = 1 << (10 + exponent)
+        return base + base // 8 * mantissa
+    size = (1, 2, 4, 8)[descriptor >> 6]
+    start = offset + 5 + (0, 1, 2, 4)[descriptor & 3]
+    return int.from_bytes(data[start : start + size], "little") + (256 if size == 2 else 0)
+
+
+def _xz_dictionary(data: bytes, offset: int) -> int:
+    # The .xz File Format 1.1.0, sections 3.1 and 5.3.1: the last filter is LZMA2, whose
+    # properties are one byte, and the header is padded with zeros.
+    start = offset + 12
+    header = data[start : start + (data[start] + 1) * 4 - 4]
+    place = header.rfind(b"\x21\x01")
+    bits = header[place + 2] if 0 <= place < len(header) - 2 else 22
+    return (2 | bits & 1) << (bits // 2 + 11)
+
+
 class _Decoder(Protocol):
     # What bz2.BZ2Decompressor and lzma.LZMADecompressor have in common.
     @property

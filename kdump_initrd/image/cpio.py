@@ -6,8 +6,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -18,40 +19,27 @@ from .manifest import MANIFEST, SEGMENT
 from .newc import Member
 from .publish import new_file
 from .segments import load_libarchive, read_segments
-from .tree import Entry, Kind, Tree
+from .tree import Entry, Kind
 
 
 class Compression(str, Enum):
-    """The codecs that an image can be written with."""
+    """The codecs that an archive can be written with; the values are those of Codec."""
 
     ZSTD = "zstd"
     XZ = "xz"
     GZIP = "gzip"
     LZ4 = "lz4"
     NONE = "none"
-
-    @property
-    def window(self) -> int:
-        """Bytes that the kernel's decoder keeps beside what it unpacks (lib/decompress_*.c).
-
-        zstd and xz: what the archive was written with; gzip: the format's; lz4: one block of the
-        legacy format. They are part of the memory that must be reserved.
-        """
-        return _WINDOWS[self]
+    #: Only for what is appended to an initrd that has it.
+    BZIP2 = "bzip2"
+    LZMA = "lzma"
+    LZO = "lzo"
 
     @property
     def kernel_option(self) -> str:
         """The option that makes a kernel unpack it, as CONFIG_RD_ZSTD; "" for none needed."""
         return "" if self is Compression.NONE else f"CONFIG_RD_{self.value.upper()}"
 
-
-_WINDOWS = {
-    Compression.ZSTD: 1 << 17,
-    Compression.XZ: 1 << 17,
-    Compression.GZIP: 1 << 15,
-    Compression.LZ4: 8 << 20,
-    Compression.NONE: 0,
-}
 
 #: The window is what costs reserved memory. Tables as small as it stay in the processor's cache.
 #: Level 17 would store 2 % less in more than three times the time.
@@ -64,6 +52,15 @@ _PROGRAMS = {
     Compression.XZ: ("xz", "-q -T2 --check=crc32 --lzma2=preset=6,dict=128KiB -c"),
     Compression.LZ4: ("lz4", "-q -l -9 -c"),
 }
+#: The same for what is mostly packed already: the least effort of each.
+_FAST = {
+    Compression.ZSTD: ("zstd", "-q -T0 -1 -c"),
+    Compression.XZ: ("xz", "-q -T2 --check=crc32 --lzma2=preset=0,mf=hc3,nice=8 -c"),
+    Compression.LZ4: ("lz4", "-q -l -1 -c"),
+    Compression.BZIP2: ("bzip2", "-q -1 -c"),
+    Compression.LZMA: ("xz", "-q --format=lzma -0 -c"),
+    Compression.LZO: ("lzop", "-q -1 -c"),
+}
 
 #: Less room than this, in bytes, and a write that failed has failed for want of room.
 _NO_ROOM = 1 << 16
@@ -71,62 +68,73 @@ _NO_ROOM = 1 << 16
 _MAX_MTIME = (1 << 31) - 1
 
 
+@dataclass(frozen=True)
+class Packing:
+    """How entries become bytes: the codec, the time of all (seconds since 1970), the effort.
+
+    ``fast`` is for what is mostly packed already.
+    """
+
+    compression: Compression
+    mtime: int
+    fast: bool = False
+
+
 def write_image(
-    tree: Tree,
+    entries: Iterable[Entry],
     out: Path,
+    packing: Packing,
     *,
-    compression: Compression,
-    mtime: int,
     force: bool,
+    mode: int = 0o600,
     base: bytes = b"",
 ) -> None:
-    """Write the tree as ``out``: mode 0600, whole or not at all, read back and compared.
+    """Write the entries as ``out``: whole or not at all, read back and compared.
 
-    ``mtime`` is that of every entry, in seconds since 1970. ``base`` is an initrd, padded as it
-    has to be, to which the archive is appended. Owner and group are 0; the manifest comes first,
-    then the rest in path order. Raises KdumpInitrdError: ``out`` exists and not ``force``, it
-    cannot be written, the packing program is missing, or the archive does not hold the tree.
+    ``base`` is an initrd, padded as it has to be, to which the archive is appended. Owner and
+    group are 0; the manifest comes first, then the rest in path order. Raises KdumpInitrdError:
+    ``out`` exists and not ``force``, it cannot be written, the packing program is missing, or the
+    archive does not hold the entries.
     """
+    mtime = packing.mtime
     if not 0 <= mtime <= _MAX_MTIME:
         raise KdumpInitrdError(
             f"modification time {mtime}: out of range (0 to {_MAX_MTIME})",
             hint="correct SOURCE_DATE_EPOCH",
         )
-    entries = _ordered(tree)
-    with new_file(out, force=force) as new:
+    ordered = _ordered(entries)
+    with new_file(out, force=force, mode=mode) as new:
         with os.fdopen(os.dup(new.descriptor), "wb") as file:
             file.write(base)
-        _write(entries, new.descriptor, compression, mtime, out)
-        _compare(entries, new.path, out, mtime, start=len(base))
+        _write(ordered, new.descriptor, packing, out)
+        _compare(ordered, new.path, out, mtime, start=len(base))
 
 
-def pack(entries: Iterable[Entry], *, compression: Compression, mtime: int) -> bytes:
+def pack(entries: Iterable[Entry], packing: Packing) -> bytes:
     """Return the archive of some entries, read back and compared; errors as write_image()."""
     wanted = list(entries)
     descriptor = os.memfd_create("kdump-initrd")
     path = Path(f"/proc/self/fd/{descriptor}")
     try:
-        _write(wanted, descriptor, compression, mtime, path)
-        _compare(wanted, path, path, mtime, start=0)
+        _write(wanted, descriptor, packing, path)
+        _compare(wanted, path, path, packing.mtime, start=0)
         return path.read_bytes()
     finally:
         os.close(descriptor)
 
 
-def _ordered(tree: Tree) -> list[Entry]:
+def _ordered(entries: Iterable[Entry]) -> list[Entry]:
     # A reader finds the manifest without unpacking the rest; its folder must come before it.
     first = {each: rank for rank, each in enumerate((MANIFEST.parent, MANIFEST, SEGMENT))}
-    return sorted(tree, key=lambda entry: (first.get(entry.dest, len(first)), entry.dest))
+    return sorted(entries, key=lambda entry: (first.get(entry.dest, len(first)), entry.dest))
 
 
-def _write(
-    entries: list[Entry], descriptor: int, compression: Compression, mtime: int, out: Path
-) -> None:
+def _write(entries: list[Entry], descriptor: int, packing: Packing, out: Path) -> None:
     ffi = _bound()
     try:
-        with _archive(ffi, descriptor, compression) as archive:
+        with _archive(ffi, descriptor, packing) as archive:
             for entry in entries:
-                _add(ffi, archive, entry, mtime)
+                _add(ffi, archive, entry, packing.mtime)
     except ffi.ArchiveError as error:
         room = os.fstatvfs(descriptor)
         # Behind a program libarchive forgets why the file could not be written.
@@ -134,7 +142,7 @@ def _write(
             raise KdumpInitrdError(
                 f"{out}: {os.strerror(errno.ENOSPC)}", hint=f"make room in {out.parent}"
             ) from error
-        program = _PROGRAMS.get(compression, ("",))[0]
+        program = _programs(packing).get(packing.compression, ("",))[0]
         why = os.strerror(error.errno) if error.msg == "Write error" else error.msg
         raise KdumpInitrdError(f"{out}: {program + ': ' if program else ''}{why}") from error
 
@@ -153,15 +161,16 @@ def _bound() -> ModuleType:
 
 
 @contextmanager
-def _archive(ffi: ModuleType, descriptor: int, compression: Compression) -> Iterator[int]:
+def _archive(ffi: ModuleType, descriptor: int, packing: Packing) -> Iterator[int]:
     archive: int = ffi.write_new()
     try:
         ffi.write_set_format_cpio_newc(archive)
-        if compression is Compression.GZIP:
+        if packing.compression is Compression.GZIP:
+            level = b"1" if packing.fast else b"6"
             ffi.write_add_filter_gzip(archive)
-            ffi.write_set_options(archive, b"gzip:compression-level=6,gzip:!timestamp")
-        elif compression in _PROGRAMS:
-            ffi.write_add_filter_program(archive, _command(compression))
+            ffi.write_set_options(archive, b"gzip:compression-level=%b,gzip:!timestamp" % level)
+        elif packing.compression is not Compression.NONE:
+            ffi.write_add_filter_program(archive, _command(packing))
         ffi.write_open_fd(archive, descriptor)
         yield archive
         ffi.write_close(archive)
@@ -174,8 +183,12 @@ def _archive(ffi: ModuleType, descriptor: int, compression: Compression) -> Iter
             ffi.write_free(archive)
 
 
-def _command(compression: Compression) -> bytes:
-    name, options = _PROGRAMS[compression]
+def _programs(packing: Packing) -> Mapping[Compression, tuple[str, str]]:
+    return _FAST if packing.fast else _PROGRAMS
+
+
+def _command(packing: Packing) -> bytes:
+    name, options = _programs(packing)[packing.compression]
     program = find(name)
     if program is None:
         raise KdumpInitrdError(

@@ -11,7 +11,7 @@ from ..errors import KdumpInitrdError
 from ..log import get_logger
 from .manifest import Manifest
 from .newc import CorruptError, Member
-from .segments import Segment, read_manifest, read_packed, read_segments
+from .segments import Segment, manifest_of, read_manifest, read_packed, read_segments
 from .stage import SECOND_STAGE
 from .tree import Entry
 
@@ -30,7 +30,7 @@ def list_image(path: Path) -> Iterator[str]:
     if manifest is not None:
         yield from _introduce(manifest)
     for segment in segments:
-        yield from _list_segment(segment, manifest.entries if manifest else {})
+        yield from _list_segment(segment, _reasons(segment))
 
 
 def list_entries(entries: Iterable[Entry]) -> Iterator[str]:
@@ -58,14 +58,25 @@ def _manifest(path: Path) -> Manifest | None:
         return None
 
 
+def _reasons(segment: Segment) -> Mapping[str, str]:
+    try:
+        manifest = manifest_of(segment)
+    except KdumpInitrdError:
+        return {}  # _manifest() has said so
+    return manifest.entries if manifest else {}
+
+
 def _introduce(manifest: Manifest) -> Iterator[str]:
     facts = {
         "image": f"{manifest.kind}, made by kdump-initrd {manifest.version}",
         "distribution": manifest.distro,
         "kernel": manifest.kernel,
+        "capture kernel": manifest.capture,
         "dump target": " ".join(filter(None, (manifest.target, manifest.fstype))),
         "command line": manifest.cmdline,
         "kernel modules": " ".join(manifest.modules),
+        "base": manifest.base_size
+        and f"{manifest.base_size} bytes, SHA-256 {manifest.base_sha256}",
     }
     yield from (f"# {name}: {value}" for name, value in facts.items() if value)
 

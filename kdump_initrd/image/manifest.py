@@ -12,7 +12,7 @@ from ..errors import KdumpInitrdError
 
 #: The first file of a capture image; write_image() puts it there.
 MANIFEST = PurePosixPath("kdump-initrd/manifest.json")
-#: The first file of the segment that a first-kernel image has behind its base, for its recipe.
+#: The first file of the segment that a first kernel's initrd has behind its base.
 SEGMENT = PurePosixPath("kdump-initrd/segment.json")
 
 
@@ -21,19 +21,26 @@ class Manifest:
     """The facts of one image, written as JSON.
 
     ``kind`` is "capture" or "first-kernel"; ``version`` is the generator's; ``kernel`` the
-    release it boots with; ``target`` the dump device by its most stable name; ``modules`` kernel
-    modules in load order; ``entries`` the path of each entry and why it is there.
+    release it boots with, ``machine`` its architecture as uname says it; ``target`` the dump
+    device by its most stable name; ``modules`` kernel modules in load order; ``entries`` the path
+    of each entry and why it is there. Of a first kernel's initrd ``cmdline`` and ``capture`` are
+    the capture kernel's command line and release; ``base_size`` (bytes) and ``base_sha256`` are
+    those of the initrd that the segment was appended to.
     """
 
     kind: str
     version: str
     distro: str = ""
     kernel: str = ""
+    machine: str = ""
+    capture: str = ""
     target: str = ""
     fstype: str = ""
     cmdline: str = ""
     modules: tuple[str, ...] = ()
     entries: Mapping[str, str] = field(default_factory=dict)
+    base_size: int = 0
+    base_sha256: str = ""
 
     def to_json(self) -> str:
         """Return the JSON text, the same for the same manifest, with a final line break."""
@@ -67,4 +74,6 @@ def _fits(key: str, value: object) -> bool:
         return isinstance(value, list) and all(isinstance(each, str) for each in value)
     if key == "entries":
         return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    if key == "base_size":
+        return isinstance(value, int) and value >= 0
     return isinstance(value, str)

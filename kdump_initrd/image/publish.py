@@ -26,8 +26,8 @@ class NewFile:
 
 
 @contextmanager
-def new_file(out: Path, *, force: bool) -> Iterator[NewFile]:
-    """Yield a file beside ``out``, of mode 0600, which becomes ``out`` when the block ends well.
+def new_file(out: Path, *, force: bool, mode: int = 0o600) -> Iterator[NewFile]:
+    """Yield a file beside ``out``, which becomes ``out``, with ``mode``, when the block ends well.
 
     Then it is on the disk, and so is its name. When the block raises, nothing is left behind and
     ``out`` is what it was. An OSError of the block or of the publishing becomes a
@@ -49,6 +49,7 @@ def new_file(out: Path, *, force: bool) -> Iterator[NewFile]:
     new = NewFile(Path(name), descriptor)
     try:
         yield new
+        os.fchmod(descriptor, mode)
         os.fsync(descriptor)
         _publish(new.path, out, force)
     except OSError as error:

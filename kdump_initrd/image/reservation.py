@@ -3,21 +3,80 @@
 
 from __future__ import annotations
 
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from .boundary import window
+from .newc import CorruptError
+from .segments import read_packed, read_segments
+from .stage import SECOND_STAGE
+
 _MIB = 1 << 20
-#: What Debian's x86_64 kernels take before /init, beside the image's own terms, in bytes: the
-#: smallest reservation that works less those terms (docs/architecture.md has the measurements).
-_KERNEL = 72 * _MIB
-#: For what a larger machine's drivers and tables take, and the saver once the image is unpacked.
+#: What a kernel takes beside its own unpacked image before /init, in bytes: the smallest
+#: reservation that works less all other terms (docs/architecture.md has the measurements).
+_RUNTIME = 17 * _MIB // 2
+#: The unpacked image of a kernel whose header does not tell it: Debian's for x86_64, in bytes.
+_USUAL_KERNEL = 127 * _MIB // 2
+#: What the kernel frees when it is set up, before /init runs, in bytes.
+_FREED = 8 * _MIB
+#: What the saver and the drivers take of their own, in bytes.
+_SAVER = 8 * _MIB
+#: For what a larger machine's drivers and tables take, in bytes.
 _HEADROOM = 24 * _MIB
 #: Nobody reserves odd numbers; in bytes.
 _STEP = 8 * _MIB
 
 
-def crashkernel(*, stored: int, unpacked: int, window: int) -> int:
-    """Return the MiB to reserve for an image of ``stored`` bytes, ``unpacked`` by the kernel.
+@dataclass(frozen=True)
+class Weight:
+    """What a capture initrd weighs, in bytes.
 
-    While the kernel unpacks it, the stored image, the unpacked tree and the decoder's ``window``
-    (all in bytes) are in memory at once: that is the peak.
+    ``stored`` is the file, ``unpacked`` what the kernel unpacks of it, ``later`` what a hook
+    unpacks beyond that, ``window`` the most that a decoder keeps beside.
     """
-    need = _KERNEL + stored + unpacked + window + _HEADROOM
+
+    stored: int
+    unpacked: int
+    later: int
+    window: int
+
+
+def weigh(path: Path) -> Weight:
+    """Weigh any initrd; raises KdumpInitrdError for a file that is none or is damaged."""
+    segments = read_segments(path)
+    unpacked = later = 0
+    for segment in segments:
+        for member in segment.entries(contents=True):
+            unpacked += member.size if stat.S_ISREG(member.mode) else 0
+            if member.path == str(SECOND_STAGE):
+                later = _later(member.content) - member.size
+    data = path.read_bytes()
+    windows = [window(data, each.offset, codec=each.compression) for each in segments]
+    return Weight(len(data), unpacked, later, max(windows))
+
+
+def _later(packed: bytes) -> int:
+    try:
+        return sum(member.size for member in read_packed(packed) if stat.S_ISREG(member.mode))
+    except CorruptError:
+        return len(packed)  # its own hook will say so
+
+
+def least(weight: Weight, *, kernel: int) -> int:
+    """Return the MiB without which an image cannot work; ``kernel`` is its unpacked size or 0.
+
+    Two moments count. While the kernel unpacks the initrd, the stored image, the unpacked tree
+    and the decoder's window are in memory at once. When the saver starts, the kernel has freed
+    the stored image and what it needed to start, but all of the tree is unpacked.
+    """
+    base = (kernel or _USUAL_KERNEL) + _RUNTIME
+    unpacking = base + weight.stored + weight.unpacked + weight.window
+    saving = base - _FREED + weight.unpacked + weight.later + _SAVER
+    return -(-max(unpacking, saving) // _MIB)
+
+
+def crashkernel(weight: Weight, *, kernel: int) -> int:
+    """Return the MiB to reserve for an image: least() and headroom, a multiple of eight."""
+    need = least(weight, kernel=kernel) * _MIB + _HEADROOM
     return -(-need // _STEP) * _STEP // _MIB

@@ -13,7 +13,7 @@ from types import ModuleType
 from ..errors import KdumpInitrdError
 from ..run import find
 from .boundary import Codec, detect, find_end
-from .manifest import MANIFEST, Manifest
+from .manifest import MANIFEST, SEGMENT, Manifest
 from .newc import ByteStream, CorruptError, Member, read_archives
 
 #: What libarchive calls the codecs.
@@ -92,15 +92,23 @@ def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
 def read_manifest(path: Path) -> Manifest | None:
     """Return what an image of ours says about itself, or None for any other initrd.
 
-    Only the beginning of a segment is unpacked. Raises KdumpInitrdError as read_segments().
+    The last segment of ours counts. Raises KdumpInitrdError as read_segments().
     """
-    for segment in reversed(read_segments(path)):
-        for member in segment.entries(contents=True):
-            if member.path == str(MANIFEST):
-                name = f"{path}: {MANIFEST}"
-                return Manifest.from_json(member.content.decode(errors="replace"), name=name)
-            if member.path not in map(str, MANIFEST.parents):
-                break
+    found = map(manifest_of, reversed(read_segments(path)))
+    return next((manifest for manifest in found if manifest is not None), None)
+
+
+def manifest_of(segment: Segment) -> Manifest | None:
+    """Return what a segment of ours says about itself, or None for any other.
+
+    Only its beginning is unpacked. Raises KdumpInitrdError when that is damaged.
+    """
+    for member in segment.entries(contents=True):
+        if member.path in (str(MANIFEST), str(SEGMENT)):
+            name = f"{segment.path}: {member.path}"
+            return Manifest.from_json(member.content.decode(errors="replace"), name=name)
+        if member.path not in map(str, MANIFEST.parents):
+            break
     return None
 
 

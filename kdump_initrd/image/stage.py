@@ -12,7 +12,7 @@ import hashlib
 from pathlib import PurePosixPath
 
 from .. import cache
-from .cpio import Compression, pack
+from .cpio import Compression, Packing, pack
 from .tree import Entry, Tree
 
 #: Where the packed stage lies; hooks/pre-save/10-second-stage unpacks it.
@@ -30,7 +30,7 @@ def add_stage(tree: Tree, later: Tree, *, mtime: int) -> tuple[Entry, ...]:
     key = _key(entries, mtime)
     packed = cache.fetch(key)
     if packed is None:
-        packed = pack(entries, compression=Compression.GZIP, mtime=mtime)
+        packed = pack(entries, Packing(Compression.GZIP, mtime))
         cache.store(key, packed)
     tree.add_content(SECOND_STAGE, packed, why="unpacked by a hook, when there is more memory")
     return entries

@@ -25,13 +25,19 @@ FALLBACK = "linux"
 
 @dataclass(frozen=True)
 class Kernel:
-    """Where kernels, their modules and images lie; ``{release}`` stands for the kernel release."""
+    """Where kernels, their modules and images lie; ``{release}`` stands for the kernel release.
+
+    ``initrd`` are the candidates for the distribution's own initrd, ``first_image`` is the name
+    of ours for the first kernel, beside it.
+    """
 
     image: tuple[str, ...]
     config: tuple[str, ...]
     modules: tuple[str, ...]
     firmware: tuple[str, ...]
+    initrd: tuple[str, ...]
     capture_image: str
+    first_image: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,20 @@ class Tools:
 
 
 @dataclass(frozen=True)
+class InitrdKind:
+    """A kind of initrd that takes a hook of ours, told by its content.
+
+    All paths of ``marks`` are in it. ``files`` maps paths in it to templates: what has to be
+    added or written anew. ``features`` maps a word for people to a path that tells of it.
+    """
+
+    name: str
+    marks: tuple[str, ...]
+    files: Mapping[str, str]
+    features: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Distro:
     """A distribution's facts; the sections are those of its TOML file."""
 
@@ -71,6 +91,7 @@ class Distro:
     hardware: Mapping[str, tuple[str, ...]]
     filesystems: Mapping[str, tuple[str, ...]]
     cmdline: Mapping[str, tuple[str, ...]]
+    initrds: tuple[InitrdKind, ...]
 
     def capture_cmdline(self, machine: str) -> tuple[str, ...]:
         """Return the words of the capture kernel's command line for ``machine`` (uname -m)."""
@@ -109,6 +130,10 @@ def load(distro: str, *, search_path: Sequence[Path]) -> Distro:
         kernel=Kernel(**_frozen(merged["kernel"])),
         dump=Dump(**_frozen(merged["dump"])),
         tools=Tools(**_frozen(merged["tools"])),
+        initrds=tuple(
+            InitrdKind(name, tuple(kind["marks"]), kind["files"], kind.get("features", {}))
+            for name, kind in merged.get("initrd", {}).items()
+        ),
         **lists,
     )
 
@@ -169,7 +194,7 @@ def _chain(distro: str, search_path: Sequence[Path], *, seen: tuple[str, ...]) -
 def _check_schema(file: Path, table: Mapping[str, Any]) -> None:
     """Refuse what the schema does not know: a misspelt key would be a silent default."""
     lists = ("hardware", "filesystems", "cmdline")
-    _known_keys(file, "", table, ("inherits", "name", *_SECTIONS, *lists))
+    _known_keys(file, "", table, ("inherits", "name", "initrd", *_SECTIONS, *lists))
     for name, kind in _SECTIONS.items():
         section = table.get(name, {})
         if not isinstance(section, dict):
@@ -185,6 +210,11 @@ def _check_schema(file: Path, table: Mapping[str, Any]) -> None:
         section = table.get(name, {})
         if not isinstance(section, dict) or not all(map(_is_list_of_words, section.values())):
             raise KdumpInitrdError(f"{file}: {name}: lists of strings are wanted")
+    kinds = table.get("initrd", {})
+    if not isinstance(kinds, dict) or not all(map(_is_initrd_kind, kinds.values())):
+        raise KdumpInitrdError(
+            f"{file}: initrd: tables with marks (a list), files and features (tables) are wanted"
+        )
 
 
 def _check_complete(distro: str, merged: Mapping[str, Any]) -> None:
@@ -215,3 +245,16 @@ def _known_keys(file: Path, prefix: str, table: Mapping[str, Any], known: Sequen
 
 def _is_list_of_words(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def _is_initrd_kind(value: object) -> bool:
+    if not isinstance(value, dict) or not {"marks", "files"} <= set(value):
+        return False
+    tables = [value["files"], value.get("features", {})]
+    words = [each for table in tables if isinstance(table, dict) for each in table.values()]
+    return (
+        set(value) <= {"marks", "files", "features"}
+        and all(isinstance(table, dict) for table in tables)
+        and _is_list_of_words([*words])
+        and _is_list_of_words(value["marks"])
+    )

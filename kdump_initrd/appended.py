@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The first kernel's initrd as one more segment behind the distribution's own; and back again."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+from .errors import KdumpInitrdError, UsageError
+from .firstimage import FirstImage, Order
+from .image.base import Base, place, read_base, stripped
+from .image.boundary import Codec
+from .image.cpio import Compression, Packing
+from .image.manifest import MANIFEST, SEGMENT
+from .image.publish import new_file
+from .image.render import render
+from .image.segments import read_manifest
+from .image.tree import Tree
+from .ingredients import time_stamp
+from .log import get_logger, step
+from .probe import kernel
+from .probe.distro import Distro, InitrdKind
+from .resources import search_path
+
+logger = get_logger(__name__)
+
+
+def find_base(named: str | None, *, root: Path, profile: Distro, release: str) -> Path | None:
+    """Return the base: the file ``named``, else the distribution's initrd of ``release``.
+
+    None where the root has none of that release. Raises KdumpInitrdError for a ``named`` one
+    that is not there.
+    """
+    if named is None:
+        return kernel.first(profile.kernel.initrd, root=root, release=release)
+    path = Path(named)
+    if not path.is_file():
+        raise KdumpInitrdError(f"--base {named}: no such file", hint="name an initrd")
+    return path.resolve()
+
+
+def plan(order: Order, path: Path) -> FirstImage:
+    """Decide the segment that is appended to the initrd at ``path``.
+
+    Raises KdumpInitrdError for a base that is no sound initrd of a known kind.
+    """
+    settings = order.settings
+    with step(f"Reading {path}"):
+        base = read_base(path)
+        kind = _kind(base, order.profile)
+        compression = _compression(base)
+    tree = order.tree
+    with step("Fitting the hook into it"):
+        for name, template in kind.files.items():
+            _add_hook(tree, base, name, template, order)
+        manifest = replace(
+            order.manifest,
+            base_size=len(base.data),
+            base_sha256=base.sha256,
+            entries={str(entry.dest): entry.why for entry in tree},
+        )
+        tree.add_content(SEGMENT, manifest.to_json().encode(), why="what this segment is")
+        entries = tuple(place(tree, base))
+    in_place = settings.in_place
+    facts = {"base": f"{path} ({_describe(base, kind)}, {base.codec.value})", **order.facts}
+    return FirstImage(
+        out=path if in_place else _out(order, path),
+        entries=entries,
+        packing=Packing(compression, time_stamp(), fast=True),
+        facts=facts,
+        base=_joined(base),
+        mode=stat.S_IMODE(path.stat().st_mode),
+        replaces=in_place,
+    )
+
+
+def strip(image: Path, out: str | None, *, force: bool) -> None:
+    """Write the bytes that ``image`` had before a segment of ours, in place unless ``out``.
+
+    Raises KdumpInitrdError for what is no sound initrd, and UsageError for a whole initrd of
+    ours, which has no base.
+    """
+    path = image.resolve()
+    data, extended = stripped(path)
+    if not extended:
+        manifest = read_manifest(path)
+        if manifest is not None:
+            raise UsageError(f"{image}: a whole {manifest.kind} initrd: there is no base in it")
+        logger.info("%s: no segment of kdump-initrd in it", image)
+        if out is None:
+            return
+    target = path if out is None else Path(out)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    with new_file(target, force=force or out is None, mode=mode) as new:
+        view = memoryview(data)
+        with open(new.descriptor, "wb", closefd=False) as file:
+            file.write(view)
+    logger.info("%s: %s bytes, as before", target, len(data))
+
+
+def _kind(base: Base, profile: Distro) -> InitrdKind:
+    for kind in profile.initrds:
+        if all(base.find(mark) is not None for mark in kind.marks):
+            break
+    else:
+        known = ", ".join(kind.name for kind in profile.initrds)
+        raise KdumpInitrdError(
+            f"{base.path}: an initrd of an unknown kind (known are {known})",
+            hint="--standalone writes a whole initrd without it",
+        )
+    if MANIFEST in base.members and base.find("usr/lib/kdump-initrd/hooks") is not None:
+        raise KdumpInitrdError(
+            f"{base.path}: a capture initrd, not the regular kernel's",
+            hint="name the distribution's initrd",
+        )
+    return kind
+
+
+def _describe(base: Base, kind: InitrdKind) -> str:
+    has = [word for word, path in kind.features.items() if base.find(path) is not None]
+    lacks = [word for word in kind.features if word not in has]
+    words = [f"with {' and '.join(has)}"] if has else []
+    words += [f"without {' and '.join(lacks)}"] if lacks else []
+    return " ".join([kind.name, *words])
+
+
+def _compression(base: Base) -> Compression:
+    if base.codec is Codec.LZ4_FRAME:
+        raise KdumpInitrdError(
+            f"{base.path}: packed as an lz4 frame, which no kernel unpacks",
+            hint="pack it anew by lz4 -l",
+        )
+    return Compression(base.codec.value)
+
+
+def _joined(base: Base) -> bytes:
+    # lsinitramfs lists a joined file by one run of the unpacking program: nothing may be between.
+    # Only a plain archive must begin at a multiple of four (init/initramfs.c).
+    padding = -len(base.data) % 4 if base.codec is Codec.NONE else 0
+    return base.data + bytes(padding)
+
+
+def _add_hook(tree: Tree, base: Base, name: str, template: str, order: Order) -> None:
+    present = base.find(name)
+    values = {**order.values, "previous": present.content.decode() if present else ""}
+    text = render(template, values, search_path=search_path("templates", root=order.root))
+    mode = stat.S_IMODE(present.mode) if present else 0o755
+    tree.add_content(name, text.encode(), why="calls the hook", mode=mode)
+
+
+def _out(order: Order, base: Path) -> Path:
+    if order.settings.output:
+        return Path(order.settings.output)
+    return base.parent / order.profile.kernel.first_image.format(release=order.release)

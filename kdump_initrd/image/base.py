@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A base initrd: what is in it, a segment of ours behind it, and how entries fit into its tree."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from ..errors import KdumpInitrdError
+from ..rooted import follow
+from .boundary import Codec
+from .newc import Member
+from .segments import Segment, manifest_of, read_segments
+from .tree import Entry, Kind
+
+#: Files of a base up to this size keep their contents, in bytes: scripts that are extended.
+_KEPT = 1 << 14
+
+
+@dataclass(frozen=True)
+class Base:
+    """An initrd that a segment can be appended to.
+
+    ``data`` is what it was before a segment of ours came, which ``extended`` says is there.
+    ``codec`` is that of the last segment. ``members`` are what the kernel's tree has in the end,
+    by path without leading slash; small files have their contents.
+    """
+
+    path: Path
+    data: bytes
+    extended: bool
+    codec: Codec
+    members: Mapping[PurePosixPath, Member]
+
+    @property
+    def sha256(self) -> str:
+        """The digest of ``data``, in hex."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def resolve(self, path: str | PurePosixPath) -> PurePosixPath:
+        """Return ``path`` as the base's tree has it, links followed; it need not exist."""
+
+        def read_link(inside: PurePosixPath) -> str | None:
+            member = self.members.get(inside)
+            return member.target if member and stat.S_ISLNK(member.mode) else None
+
+        found = follow(path, read_link)
+        if found is None:
+            raise KdumpInitrdError(f"{self.path}: {path}: too many symbolic links in it")
+        return found
+
+    def find(self, path: str | PurePosixPath) -> Member | None:
+        """Return the entry that ``path`` leads to, or None."""
+        return self.members.get(self.resolve(path))
+
+
+def read_base(path: Path) -> Base:
+    """Read an initrd whole, every segment unpacked; a segment of ours at its end does not count.
+
+    Raises KdumpInitrdError for a file that is no initrd or is damaged, for a name in it that
+    leaves the root, and for a segment of ours that does not fit what is before it.
+    """
+    data, segments, extended = _read(path)
+    members: dict[PurePosixPath, Member] = {}
+    for segment in segments:
+        for member in segment.entries(contents=True):
+            place = PurePosixPath(member.path.lstrip("/"))
+            if ".." in place.parts:
+                raise KdumpInitrdError(
+                    f"{path}: segment {segment.number}: {member.path}: leads out of the root",
+                    hint="that is no initrd of a distribution: make the base anew",
+                )
+            kept = member if member.size <= _KEPT else replace(member, content=b"")
+            members[place] = kept
+    return Base(path, data, extended, segments[-1].compression, members)
+
+
+def stripped(path: Path) -> tuple[bytes, bool]:
+    """Return the bytes of an initrd without a segment of ours, and whether there was one.
+
+    Raises KdumpInitrdError as read_base().
+    """
+    data, _, extended = _read(path)
+    return data, extended
+
+
+def _read(path: Path) -> tuple[bytes, Sequence[Segment], bool]:
+    """Return the bytes and segments before a segment of ours, or all, and whether there is one."""
+    segments = read_segments(path)
+    data = path.read_bytes()
+    for index, segment in enumerate(segments):
+        manifest = manifest_of(segment)
+        if manifest is None or not manifest.base_size:
+            continue
+        base = data[: manifest.base_size]
+        _check(path, segment, last=segment is segments[-1])
+        if hashlib.sha256(base).hexdigest() != manifest.base_sha256:
+            raise KdumpInitrdError(
+                f"{path}: not what the segment was appended to: its SHA-256 differs",
+                hint="have the distribution make that initrd anew",
+            )
+        return base, segments[:index], True
+    return data, segments, False
+
+
+def _check(path: Path, segment: Segment, *, last: bool) -> None:
+    if not last:
+        raise KdumpInitrdError(
+            f"{path}: another segment lies behind that of kdump-initrd (segment {segment.number})",
+            hint="have the distribution make that initrd anew",
+        )
+
+
+def place(entries: Iterable[Entry], base: Base) -> list[Entry]:
+    """Return the entries as they have to be appended to ``base``.
+
+    Each path is resolved against the base's tree, so that no link is replaced; folders that are
+    there already are left out, so that none changes its mode. Raises KdumpInitrdError for an
+    entry that would change the type of what is there.
+    """
+    placed: dict[PurePosixPath, Entry] = {}
+    for entry in entries:
+        dest = base.resolve(entry.dest)
+        present = base.members.get(dest)
+        if present is not None and stat.S_IFMT(present.mode) != entry.kind.type_bits:
+            raise KdumpInitrdError(
+                f"{base.path}: {dest} is {stat.filemode(present.mode)} in it: {entry.why} does "
+                "not fit there",
+                hint="use another base, or --standalone",
+            )
+        if not (present is not None and entry.kind is Kind.DIRECTORY):
+            placed[dest] = replace(entry, dest=dest)
+    return list(placed.values())

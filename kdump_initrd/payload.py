@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the first kernel's initrd carries: capture kernel, capture initrd, kexec, and their hook."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from .config.settings import ToolSource
+from .errors import KdumpInitrdError
+from .image.hooks import read_needs
+from .image.render import render
+from .image.tree import Tree
+from .probe import elf, tools
+from .probe.distro import Distro
+from .resources import find_data, search_path
+from .rooted import first_file
+
+#: Where all of it lies in the image: a folder that no initrd has, and that goes when it is done.
+HOME = PurePosixPath("kdump-initrd")
+_ARM = "first/arm.j2"
+
+
+@dataclass(frozen=True)
+class Runner:
+    """How the programs of the payload are run: words by command, "sh" and "kexec" among them.
+
+    The programs are the root's; the image's own loader and libraries may be others, so each runs
+    by the loader it came with, if it is not static.
+    """
+
+    machine: str
+    words: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The reservation in MiB: below ``floor`` nothing is loaded, ``least`` may work, ``wanted``."""
+
+    floor: int
+    least: int
+    wanted: int
+
+
+def add_programs(tree: Tree, *, root: Path, profile: Distro, source: ToolSource) -> Runner:
+    """Add kexec, a shell and the hook's tools with their libraries, and return how they are run.
+
+    Raises KdumpInitrdError for one that the root does not have.
+    """
+    kexec = first_file((f"{folder}/kexec" for folder in profile.tools.path), root=root)
+    if kexec is None:
+        raise KdumpInitrdError(f"{root}: no kexec", hint="install kexec-tools there")
+    script = find_data("templates", _ARM, root=root)
+    needs = read_needs(script.read_text("utf-8"), script).commands
+    busybox = None if source is ToolSource.ROOT else tools.find_busybox(root, profile.tools)
+    toolbox = tools.pick(needs, root=root, tools=profile.tools, busybox=busybox)
+    if toolbox.missing or (source is ToolSource.BUSYBOX and busybox is None):
+        raise KdumpInitrdError(
+            f"{', '.join(toolbox.missing) or 'busybox'}: not in the root, and the hook needs it",
+            hint="install busybox there",
+        )
+    files = {"kexec": kexec, "sh": toolbox.shell, **dict(toolbox.programs)}
+    loader = _add_libraries(tree, files, root)
+    words = {}
+    for name, path in files.items():
+        dest = HOME / "bin" / ("busybox" if path == busybox else name)
+        tree.add_file(dest, path, why="tool of the hook", mode=0o755)
+        run = loader if elf.read_elf(path).interpreter else ()
+        words[name] = (*run, f"/{dest}", *(["sh"] if path == busybox else []))
+    for name in toolbox.applets:
+        words[name] = (*words["sh"][:-1], name)
+    return Runner(elf.read_elf(kexec).architecture.name, words)
+
+
+def _add_libraries(tree: Tree, files: Mapping[str, Path], root: Path) -> tuple[str, ...]:
+    """Add what the programs need, in one folder; return the words that run a dynamic one."""
+    loader = ""
+    for library in elf.closure(files.values(), root=root).libraries:
+        dest = HOME / "lib" / library.dest.name
+        tree.add_file(dest, library.source, why=library.why, mode=0o755)
+    for path in files.values():
+        interpreter = elf.read_elf(path).interpreter
+        loader = loader or (PurePosixPath(interpreter).name if interpreter else "")
+    folder = f"/{HOME}/lib"
+    return (f"{folder}/{loader}", "--library-path", folder) if loader else ()
+
+
+@dataclass(frozen=True)
+class Arming:
+    """What the hook loads and how: the capture kernel's command line and the reservation.
+
+    ``cmdline`` is built in, ``append`` comes behind what is taken over at run time.
+    """
+
+    kernel: Path
+    initrd: Path
+    cmdline: str
+    append: str
+    limits: Limits
+
+
+def add_payload(
+    tree: Tree, arming: Arming, runner: Runner, *, root: Path, profile: Distro
+) -> Mapping[str, object]:
+    """Add the capture kernel, its initrd and the hook; return the values of the hook's callers."""
+    tree.add_file(HOME / "kernel", arming.kernel, why="capture kernel", mode=0o600)
+    tree.add_file(HOME / "initrd", arming.initrd, why="capture initrd", mode=0o600)
+    values = {
+        "home": f"/{HOME}",
+        "rm": runner.words["rm"],
+        "timeout": runner.words["timeout"],
+        "kexec": runner.words["kexec"],
+        "cmdline": arming.cmdline,
+        "append": arming.append,
+        "inherit": _checked(profile.cmdline.get("inherit", ())),
+        "floor": arming.limits.floor,
+        "least": arming.limits.least,
+        "wanted": arming.limits.wanted,
+    }
+    text = render(_ARM, values, search_path=search_path("templates", root=root))
+    tree.add_content(HOME / "arm", text.encode(), why="loads the capture kernel", mode=0o755)
+    return {"arm": f"/{HOME}/arm", "shell": runner.words["sh"]}
+
+
+def _checked(names: Sequence[str]) -> Sequence[str]:
+    for name in names:
+        if not re.fullmatch(r"[\w.-]+\*?", name):
+            raise KdumpInitrdError(
+                f"cmdline.inherit: {name!r} is no name of a parameter",
+                hint="letters, digits, dots, dashes, and a * at the end",
+            )
+    return list(dict.fromkeys(names))

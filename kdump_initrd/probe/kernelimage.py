@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kernel image file: the architecture and the release that it is of, by its own header."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import KdumpInitrdError
+from .searchpath import machine_named
+
+#: Documentation/arch/x86/boot.rst: offsets in the set-up header.
+_X86_MAGIC, _X86_VERSION, _X86_RELEASE, _X86_FLAGS, _X86_SIZE = 0x202, 0x206, 0x20E, 0x236, 0x260
+_XLF_KERNEL_64 = 1
+#: PE/COFF, Machine: the header of an EFI stub.
+_PE_MACHINES = {0x8664: "x86_64", 0xAA64: "aarch64", 0x5064: "riscv64", 0x014C: "i386"}
+#: ELF's e_machine (elf.h), as probe/searchpath.py names them.
+_ELF_MACHINES = {3: "386", 21: "ppc64", 22: "s390", 40: "arm", 62: "x86_64", 183: "aarch64",
+                 243: "riscv"}  # fmt: skip
+#: No kernel is smaller, in bytes; every header is within.
+_SMALLEST = 1 << 17
+_BANNER = re.compile(rb"Linux version (\d[!-~]*) \(")
+
+
+@dataclass(frozen=True)
+class KernelImage:
+    """What a kernel image says of itself.
+
+    ``machine`` is as ``uname -m`` says it; ``release`` is "" where the header does not tell it;
+    ``unpacked`` are the bytes that the kernel itself takes in memory until it is unpacked and
+    laid out, 0 where the header does not tell.
+    """
+
+    machine: str
+    release: str
+    unpacked: int
+
+
+def read(path: Path) -> KernelImage:
+    """Read the file's header; raises KdumpInitrdError for what is no kernel image."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise KdumpInitrdError(f"{path}: {error.strerror}", hint="name a kernel image") from error
+    if data.startswith(b"\x1f\x8b"):
+        data = _gunzip(path, data)
+    found = _by_header(data) if len(data) >= _SMALLEST else None
+    if found is None:
+        raise KdumpInitrdError(
+            f"{path}: no kernel image that is known", hint="name a bzImage, Image or vmlinux"
+        )
+    return found
+
+
+def _by_header(data: bytes) -> KernelImage | None:
+    if data[_X86_MAGIC : _X86_MAGIC + 4] == b"HdrS":
+        return _x86(data)
+    if data.startswith(b"\x7fELF"):
+        return _elf(data)
+    if data[0x38:0x3C] == b"ARM\x64":
+        # Documentation/arch/arm64/booting.rst: image_size.
+        return KernelImage("aarch64", _banner(data), *struct.unpack_from("<Q", data, 16))
+    if data[0x38:0x3C] == b"RSC\x05":
+        return KernelImage("riscv64", _banner(data), *struct.unpack_from("<Q", data, 16))
+    if data[0x24:0x28] == b"\x18\x28\x6f\x01":
+        return KernelImage("arm", _banner(data), 0)
+    if data[0x10008:0x1000E] == b"S390EP":
+        return KernelImage("s390x", _banner(data), 0)
+    machine = _pe_machine(data)
+    return KernelImage(machine, _banner(data), 0) if machine else None
+
+
+def _x86(data: bytes) -> KernelImage:
+    version, text = struct.unpack_from("<H6xH", data, _X86_VERSION)
+    release = ""
+    if text:
+        words = data[0x200 + text :].partition(b"\0")[0][:200].split()
+        release = words[0].decode("ascii", "replace") if words else ""
+    machine, unpacked = "i386", 0
+    if version >= 0x020A:
+        (unpacked,) = struct.unpack_from("<I", data, _X86_SIZE)
+    if version >= 0x020C:
+        (flags,) = struct.unpack_from("<H", data, _X86_FLAGS)
+        machine = "x86_64" if flags & _XLF_KERNEL_64 else "i386"
+    return KernelImage(machine, release, unpacked)
+
+
+def _elf(data: bytes) -> KernelImage:
+    # elf(5): EI_CLASS, EI_DATA and e_machine.
+    little = data[5] == 1
+    number = int.from_bytes(data[18:20], "little" if little else "big")
+    name = _ELF_MACHINES.get(number, str(number))
+    machine = machine_named(name, bits=64 if data[4] == 2 else 32, little_endian=little)
+    return KernelImage(machine.name, _banner(data), 0)
+
+
+def _pe_machine(data: bytes) -> str:
+    if not data.startswith(b"MZ"):
+        return ""
+    (header,) = struct.unpack_from("<I", data, 0x3C)
+    if data[header : header + 4] != b"PE\0\0" or len(data) < header + 6:
+        return ""
+    return _PE_MACHINES.get(struct.unpack_from("<H", data, header + 4)[0], "")
+
+
+def _banner(data: bytes) -> str:
+    match = _BANNER.search(data)
+    return match[1].decode("ascii") if match else ""
+
+
+def _gunzip(path: Path, data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(wbits=31).decompress(data)
+    except zlib.error as error:
+        raise KdumpInitrdError(f"{path}: cannot be unpacked: {error}") from error
