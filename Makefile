@@ -4,7 +4,7 @@
 PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := busybox-static cpio e2fsprogs fdisk git initramfs-tools-core kexec-tools kmod \
+PACKAGES := busybox-static bzip2 cpio debootstrap e2fsprogs fdisk git initramfs-tools-core kexec-tools kmod \
 	libarchive13 liblzo2-2 libzstd1 linux-image-amd64 lz4 lzop makedumpfile man-db python3 \
 	python3-venv qemu-system-x86 shellcheck util-linux xz-utils zlib1g zstd
 

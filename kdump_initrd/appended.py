@@ -7,7 +7,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from .errors import KdumpInitrdError, UsageError
+from .errors import KdumpInitrdError
 from .firstimage import FirstImage, Order
 from .image.base import Base, place, read_base, stripped
 from .image.boundary import Codec
@@ -78,15 +78,17 @@ def plan(order: Order, path: Path) -> FirstImage:
 def strip(image: Path, out: str | None, *, force: bool) -> None:
     """Write the bytes that ``image`` had before a segment of ours, in place unless ``out``.
 
-    Raises KdumpInitrdError for what is no sound initrd, and UsageError for a whole initrd of
-    ours, which has no base.
+    Raises KdumpInitrdError for what is no sound initrd, and for a whole one of ours.
     """
     path = image.resolve()
     data, extended = stripped(path)
     if not extended:
         manifest = read_manifest(path)
         if manifest is not None:
-            raise UsageError(f"{image}: a whole {manifest.kind} initrd: there is no base in it")
+            raise KdumpInitrdError(
+                f"{image}: a whole {manifest.kind} initrd of kdump-initrd, without a base in it",
+                hint="it can only be removed",
+            )
         logger.info("%s: no segment of kdump-initrd in it", image)
         if out is None:
             return
@@ -109,7 +111,8 @@ def _kind(base: Base, profile: Distro) -> InitrdKind:
             f"{base.path}: an initrd of an unknown kind (known are {known})",
             hint="--standalone writes a whole initrd without it",
         )
-    if MANIFEST in base.members and base.find("usr/lib/kdump-initrd/hooks") is not None:
+    manifest = read_manifest(base.path) if MANIFEST in base.members else None
+    if manifest is not None and manifest.kind == "capture":
         raise KdumpInitrdError(
             f"{base.path}: a capture initrd, not the regular kernel's",
             hint="name the distribution's initrd",
@@ -143,10 +146,18 @@ def _joined(base: Base) -> bytes:
 
 def _add_hook(tree: Tree, base: Base, name: str, template: str, order: Order) -> None:
     present = base.find(name)
-    values = {**order.values, "previous": present.content.decode() if present else ""}
+    content = present.content if present else b""
+    if present and stat.S_ISREG(present.mode) and len(content) != present.size:
+        raise KdumpInitrdError(
+            f"{base.path}: {name}: {present.size} bytes are too many to be extended",
+            hint="make the base anew",
+        )
+    # Whatever its bytes are, they have to be the same in the end.
+    values = {**order.values, "previous": content.decode("utf-8", "surrogateescape")}
     text = render(template, values, search_path=search_path("templates", root=order.root))
     mode = stat.S_IMODE(present.mode) if present else 0o755
-    tree.add_content(name, text.encode(), why="calls the hook", mode=mode)
+    body = text.encode("utf-8", "surrogateescape")
+    tree.add_content(name, body, why="calls the hook", mode=mode)
 
 
 def _out(order: Order, base: Path) -> Path:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from . import __version__, drivers, ingredients
-from .config.settings import CaptureSettings, ToolSource
+from . import __version__, codec, drivers, ingredients
+from .config.settings import CaptureSettings
 from .errors import KdumpInitrdError
 from .image import hooks, listing, reservation, stage
 from .image.boundary import Codec, window
-from .image.cpio import Compression, Packing, write_image
+from .image.cpio import Packing, write_image
 from .image.hooks import Hook
 from .image.manifest import MANIFEST, Manifest
 from .image.render import render
@@ -21,7 +21,7 @@ from .image.tree import Entry, Tree
 from .ingredients import ETC, LIB
 from .log import get_logger, step
 from .probe import device, elf, kernel, kernelimage, python, tools
-from .probe.kernel import KernelRelease
+from .probe.kmod import KernelModule, Wish
 from .probe.python import PythonRuntime
 from .probe.tools import Toolbox
 from .resources import find_data, search_path
@@ -32,9 +32,6 @@ logger = get_logger(__name__)
 
 _MOUNT = "/kdump"
 _RUN = "/run/kdump-initrd"
-#: From the smallest reservation that an image needs to the largest (docs/architecture.md).
-_PREFERRED = (Compression.ZSTD, Compression.XZ, Compression.GZIP, Compression.LZ4)
-
 #: The libraries of the saver's codecs, in the order of --dump-compress auto.
 _CODECS = {"lzo": "liblzo2.so.2", "zstd": "libzstd.so.1", "zlib": "libz.so.1"}
 #: The scripts beside the hooks that say in their header what they need.
@@ -93,13 +90,13 @@ def plan(settings: CaptureSettings) -> Capture:
     """
     with step("Looking at the root, kernel and device"):
         site = _look(settings)
-        compression = _compression(settings.compress, site.kernel)
+        compression = codec.choose(settings.compress, site.kernel)
     # The second tree is unpacked later, where the image has the tools for that.
     tree, later = Tree(), Tree()
     for each in (tree, later):
         ingredients.lay_out(each, folders=(_MOUNT, _RUN))
     with step("Resolving kernel modules"):
-        modules = drivers.choose(settings, site)
+        modules = _modules(settings, site)
         ingredients.add_kernel_modules(
             tree, modules, kernel=site.kernel, profile=site.profile, root=site.root
         )
@@ -107,14 +104,14 @@ def plan(settings: CaptureSettings) -> Capture:
         scripts = hooks.discover(search_path("hooks", root=site.root))
         toolbox = _toolbox(settings, site, scripts)
         two_stages = set(stage.COMMANDS) <= set(toolbox.applets)
-        runtime, codec, folders = _add_programs(
+        runtime, dump_codec, folders = _add_programs(
             settings, site, toolbox, tree, later if two_stages else tree
         )
         mtime = ingredients.time_stamp()
         second = stage.add_stage(tree, later, mtime=mtime) if two_stages else ()
     with step("Rendering the scripts"):
         _add_scripts(tree, settings, site, scripts, runtime, folders)
-        _add_params(tree, settings, site, codec)
+        _add_params(tree, settings, site, dump_codec)
     machine = elf.read_elf(runtime.interpreter.source).architecture.name
     manifest = Manifest(
         kind="capture",
@@ -136,7 +133,7 @@ def plan(settings: CaptureSettings) -> Capture:
 
 
 def _look(settings: CaptureSettings) -> Site:
-    root, profile = find_root(settings)
+    root, profile = find_root(settings, target=settings.output)
     release = kernel.find(settings.release or os.uname().release, root=root, layout=profile.kernel)
     kernel.check_capture_options(release)
     dump_device = device.identify(settings.device, settings.fstype or "")
@@ -147,41 +144,30 @@ def _look(settings: CaptureSettings) -> Site:
     return Site(root, profile, release, Target(dump_device, folder, options), watchdogs)
 
 
-def _compression(wanted: str | None, release: KernelRelease) -> Compression:
-    """Take the codec that was asked for, else the one with the smallest reservation."""
-    if wanted:
-        codec = Compression(wanted)
-        if codec.kernel_option and release.config and not release.builds_in(codec.kernel_option):
-            raise KdumpInitrdError(
-                f"--compress {wanted}: {release.release} cannot unpack it",
-                hint=f"it is built without {codec.kernel_option}",
-            )
-        return codec
-    if not release.config:
-        return _PREFERRED[0]
-    able = (codec for codec in _PREFERRED if release.builds_in(codec.kernel_option))
-    return next(able, Compression.NONE)
+def _modules(settings: CaptureSettings, site: Site) -> tuple[KernelModule, ...]:
+    return drivers.choose(
+        settings,
+        drivers.DUMP,
+        site.target.device,
+        kernel=site.kernel,
+        profile=site.profile,
+        root=site.root,
+        more=(Wish(site.watchdogs, "running watchdog"),),
+    )
 
 
 def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -> Toolbox:
     """Decide where the shell and what the scripts call come from."""
-    root, profile = site.root, site.profile
-    busybox = None
-    if settings.tools is not ToolSource.ROOT:
-        busybox = tools.find_busybox(root, profile.tools)
-    if settings.tools is ToolSource.BUSYBOX and busybox is None:
-        raise KdumpInitrdError(f"{root}: no busybox", hint="install it, or say --tools root")
     needs = [hook.needs for hook in scripts]
     for kind, name in _SCRIPTS:
-        path = find_data(kind, name, root=root)
+        path = find_data(kind, name, root=site.root)
         needs.append(hooks.read_needs(path.read_text("utf-8"), path))
-    return tools.pick(
-        tuple(sorted({name for each in needs for name in each.commands})),
-        applets=tuple(sorted({name for each in needs for name in each.applets})),
+    return ingredients.choose_toolbox(
+        settings.tools,
+        needs,
         own=("findfs",) if site.target.device.spec.startswith(tools.PARTITION_TAGS) else (),
-        root=root,
-        tools=profile.tools,
-        busybox=busybox,
+        root=site.root,
+        profile=site.profile,
     )
 
 
@@ -196,14 +182,14 @@ def _add_programs(
     folders = ingredients.add_libraries(tree, elf.closure(programs, root=site.root))
     wanted = Path(settings.python) if settings.python else None
     runtime = python.find_python(site.root, python=wanted)
-    codec, codec_library = _codec(settings.dump_compress, runtime, site.root)
+    dump_codec, codec_library = _dump_codec(settings.dump_compress, runtime, site.root)
     ingredients.add_python(python_tree, runtime)
     folders += ingredients.add_libraries(python_tree, runtime.libraries)
     folders += ingredients.add_libraries(python_tree, codec_library)
-    return runtime, codec, folders
+    return runtime, dump_codec, folders
 
 
-def _codec(wanted: str, runtime: PythonRuntime, root: Path) -> tuple[str, elf.Closure]:
+def _dump_codec(wanted: str, runtime: PythonRuntime, root: Path) -> tuple[str, elf.Closure]:
     """Decide the codec of the dump; return it and the library that the saver opens."""
     if wanted == "none":
         return wanted, elf.Closure((), ())
@@ -248,7 +234,7 @@ def _add_scripts(
         tree.add_file(LIB / "hooks" / hook.path, hook.source, why=f"hook of stage {hook.stage}")
 
 
-def _add_params(tree: Tree, settings: CaptureSettings, site: Site, codec: str) -> None:
+def _add_params(tree: Tree, settings: CaptureSettings, site: Site, dump_codec: str) -> None:
     """Add the contract with the saver."""
     dump = site.profile.dump
     params = SaverParams(
@@ -258,7 +244,7 @@ def _add_params(tree: Tree, settings: CaptureSettings, site: Site, codec: str) -
         dmesg_name=dump.dmesg,
         readme_name=dump.readme,
         dump_format=settings.dump_format,
-        dump_compress=codec,
+        dump_compress=dump_codec,
         dump_level=settings.dump_level,
         progress=f"{_RUN}/progress",
         console="/dev/kmsg",

@@ -47,7 +47,7 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
     """
     _check_usage(settings)
     with step("Looking at the root, capture kernel and initrd"):
-        root, profile = find_root(settings)
+        root, profile = find_root(settings, target=settings.output or settings.base)
         pair = _capture_pair(settings, root, profile)
         limits = _limits(pair)
     release = settings.release or os.uname().release

@@ -9,7 +9,7 @@ from pathlib import Path
 from .config.settings import CommonSettings
 from .errors import KdumpInitrdError, UsageError
 from .probe import distro
-from .probe.device import DumpDevice
+from .probe.device import BlockDevice
 from .probe.distro import Distro
 from .probe.kernel import KernelRelease
 from .resources import search_path
@@ -19,7 +19,7 @@ from .resources import search_path
 class Target:
     """Where the dump goes: the device, the folder on its file system, how it is mounted."""
 
-    device: DumpDevice
+    device: BlockDevice
     folder: str
     mount_options: str
 
@@ -38,8 +38,10 @@ class Site:
     watchdogs: tuple[str, ...]
 
 
-def find_root(settings: CommonSettings) -> tuple[Path, Distro]:
+def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Path, Distro]:
     """Return the root that the image is built from, and the profile of what it holds.
+
+    ``target`` is the file that the user has named to be written, or to be written beside.
 
     Raises KdumpInitrdError for a root or profile that is not there, UsageError where the image
     would be written into another root.
@@ -47,7 +49,7 @@ def find_root(settings: CommonSettings) -> tuple[Path, Distro]:
     root = Path(settings.root).resolve()
     if not root.is_dir():
         raise KdumpInitrdError(f"--root {root}: no such directory", hint="mount that root first")
-    if root != Path("/") and not settings.output and not settings.dry_run:
+    if root != Path("/") and not target and not settings.dry_run:
         raise UsageError("--root wants -o: nothing is written into that root", hint="-o FILE")
     profiles = search_path("distros", root=root)
     if settings.distro:

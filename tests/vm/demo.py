@@ -15,7 +15,8 @@ from . import disks, product, readers
 from .disks import CrashFolder, DiskError
 from .kernels import NoKernel, newest
 from .libraries import LibraryError
-from .machine import MachineError, Phase
+from .machine import MachineError
+from .phases import Phase
 from .readers import DrgnFacts, NotThisCrash
 from .scenario import CRASHKERNEL_MIB, Outcome, Scenario, crash, folder_of
 from .tools import MissingTool

@@ -62,8 +62,8 @@ def cache() -> Path:
     return Path(given) if given else Path.home() / ".cache/kdump-initrd"
 
 
-def _source(suite: str) -> str:
-    # The host's own mirror and keyring, with another suite.
+def mirror() -> str:
+    """Return the address of the Debian mirror that the host uses; raises NoKernel."""
     wanted = "$(REPO_URI)|$(COMPONENT)|$(ORIGIN)|$(LABEL)"
     targets = run(
         ["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"], timeout=60
@@ -71,7 +71,7 @@ def _source(suite: str) -> str:
     for line in targets.splitlines():
         uri, component, origin, label = line.split("|")
         if (component, origin, label) == ("main", "Debian", "Debian"):
-            return f"deb {uri} {suite} main\n"
+            return uri
     raise NoKernel("apt names no Debian mirror on this host: run apt-get update")
 
 
@@ -80,7 +80,7 @@ def _apt(home: Path, suite: str) -> list[str]:
     (home / "state/lists/partial").mkdir(parents=True, exist_ok=True)
     (home / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
     (home / "status").touch()
-    (home / "sources.list").write_text(_source(suite))
+    (home / "sources.list").write_text(f"deb {mirror()} {suite} main\n")
     settings = {
         "Dir::State": home / "state",
         "Dir::State::status": home / "status",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One machine in QEMU, driven from boot over the panic to the restart, by deadlines."""
+"""One machine in QEMU, driven from boot over the panic to its end, by deadlines."""
 
 from __future__ import annotations
 
@@ -12,38 +12,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from types import TracebackType
 
+from .phases import CAPTURE, DEADLINES
+from .phases import Phase as Phase
 from .qmp import Qmp
 from .tools import tool
 
 #: Lines of the console that an exception shows.
 _TAIL = 25
 _PANIC = "Kernel panic - not syncing"
-
-
-class Phase(str, Enum):
-    """What is reached, in this order."""
-
-    BOOTED = "booted"
-    LOADED = "loaded"
-    CRASHED = "crashed"
-    CAPTURING = "capturing"
-    SAVED = "saved"
-    REBOOTED = "rebooted"
-
-
-#: Seconds that each phase may take after the one before it, under software emulation.
-DEADLINES: Mapping[Phase, float] = {
-    Phase.BOOTED: 60,
-    Phase.LOADED: 60,
-    Phase.CRASHED: 20,
-    Phase.CAPTURING: 90,
-    Phase.SAVED: 300,
-    Phase.REBOOTED: 60,
-}
 
 
 class MachineError(Exception):
@@ -73,9 +52,9 @@ class MachineConfig:
     """One machine and what it is expected to do.
 
     ``folder`` gets the console log; ``token`` and ``speaker`` are what the first kernel's and
-    the capture image's lines begin with; ``phases`` are the expected ones, REBOOTED standing
-    for the end by QMP's ``final`` reason; ``deadlines`` overrides seconds of DEADLINES; ``more``
-    are further words for QEMU.
+    the capture image's lines begin with; ``phases`` are the expected ones, of which the last one
+    stands for the end by QMP's ``final`` reason if it is REBOOTED or OFF; ``deadlines`` overrides
+    seconds of DEADLINES; ``more`` are further words for QEMU.
     """
 
     folder: Path
@@ -87,18 +66,24 @@ class MachineConfig:
     disks: tuple[Path, ...] = ()
     memory_mib: int = 1024
     cpu: str = "qemu64"
-    phases: tuple[Phase, ...] = tuple(Phase)
+    phases: tuple[Phase, ...] = CAPTURE
     final: str = "guest-reset"
     deadlines: Mapping[Phase, float] = field(default_factory=dict)
     more: tuple[str, ...] = ()
     program: str = "qemu-system-x86_64"
+
+    @property
+    def restarts(self) -> bool:
+        """Whether a reset starts the machine again, in the same QEMU, or ends it."""
+        return Phase.REBOOTED in self.phases[:-1]
 
     def argv(self, monitor: int) -> list[str]:
         """Return QEMU's command line; ``monitor`` is the descriptor of its QMP socket."""
         words = [str(tool("setpriv")), "--pdeathsig", "KILL", str(tool(self.program))]
         words += ["-nodefaults", "-no-user-config", "-display", "none"]
         words += ["-accel", "tcg,thread=multi", "-cpu", self.cpu, "-smp", "1"]
-        words += ["-m", str(self.memory_mib), "-no-reboot", "-no-shutdown"]
+        words += ["-m", str(self.memory_mib), "-no-shutdown"]
+        words += [] if self.restarts else ["-no-reboot"]
         words += ["-chardev", f"stdio,id=console,signal=off,logfile={self.folder / 'console.log'}"]
         words += ["-serial", "chardev:console"]
         words += ["-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "monitor,mode=control"]
@@ -151,13 +136,17 @@ class Machine:
         self._fresh: deque[str] = deque()
         self._partial = b""
         self._reason: str | None = None
+        self._heard = True  # something since the last reset
         self._reached: dict[Phase, float] = {}
         self._markers = {
+            Phase.ARMED: f"{config.speaker}: armed in ",
             Phase.BOOTED: f"{config.token} booted",
             Phase.LOADED: f"{config.token} loaded",
             Phase.CRASHED: _PANIC,
             Phase.CAPTURING: f"{config.speaker}: capturing",
             Phase.SAVED: f"{config.speaker}: saved /",
+            Phase.RESTARTED: f"{config.token} booted",
+            Phase.FOUND: f"{config.token} found /",
         }
 
     def __enter__(self) -> Machine:
@@ -221,7 +210,9 @@ class Machine:
                 if _PANIC in line and Phase.CRASHED in self._reached and not quoted:
                     self._listen(1)
                     text = line.partition(_PANIC)[2].strip(": ")
-                    self._fail(PanicWithoutDump, f"the capture kernel panicked: {text}", phase)
+                    again = Phase.REBOOTED in self._reached
+                    who = "the restarted system" if again else "the capture kernel"
+                    self._fail(PanicWithoutDump, f"{who} panicked: {text}", phase)
             if self._reason is not None:
                 self._ended(phase)
                 return
@@ -237,25 +228,37 @@ class Machine:
         reason = self._reason or ""
         if not reason.startswith("guest-"):
             self._fail(LostMachine, f"QEMU stopped the machine: {reason}", phase)
-        if phase is not Phase.REBOOTED:
+        if phase not in (Phase.REBOOTED, Phase.OFF):
             self._fail(PanicWithoutDump, f"{reason} while waiting for {phase.value}", phase)
-        if reason != self._config.final:
+        last = phase is self._config.phases[-1]
+        expected = self._config.final if last else "guest-reset"
+        if reason != expected:
             kind = LostMachine if Phase.SAVED in self._reached else PanicWithoutDump
-            self._fail(kind, f"ended by {reason}, not by {self._config.final}", phase)
+            self._fail(kind, f"ended by {reason}, not by {expected}", phase)
+        if not last:
+            self._reason = None
 
     def _listen(self, seconds: float) -> None:
         # Wait for the console or the monitor, and take in what they say.
         select.select([self._stdout.fileno(), self._qmp.fileno()], [], [], min(seconds, 1.0))
-        self._partial += self._stdout.read() or b""
-        for shutdown in self._qmp.shutdowns():
-            self._partial += self._stdout.read() or b""
-            self._reason = self._reason or shutdown.reason
+        self._hear()
+        for reason in self._qmp.endings():
+            self._hear()
+            # The firmware resets once more on the way: in silence, that is the same restart.
+            if reason != "guest-reset" or self._heard:
+                self._reason = self._reason or reason
+            self._heard = False
         *lines, self._partial = self._partial.split(b"\n")
         for raw in lines:
             line = raw.decode(errors="replace").rstrip("\r")
             self._lines.append(line)
             self._fresh.append(line)
             self._on_line(line)
+
+    def _hear(self) -> None:
+        fresh = self._stdout.read() or b""
+        self._partial += fresh
+        self._heard = self._heard or fresh != b""
 
     def _fail(self, kind: type[MachineError], what: str, phase: Phase) -> None:
         last = [*self._lines, self._partial.decode(errors="replace")][-_TAIL:]

@@ -12,6 +12,8 @@ from kdump_initrd.run import run
 
 from .kernels import Kernel
 
+#: The command, as an installed one is run.
+ME = (sys.executable, "-m", "kdump_initrd")
 #: Options for an image for QEMU's disks, whatever hardware the host has.
 VIRTIO = ("--hardware", "virtio")
 #: Options for an image without busybox.
@@ -29,17 +31,34 @@ class Product:
     seconds: float
 
 
+def _root(kernel: Kernel) -> list[str]:
+    return [] if kernel.root == Path("/") else ["--root", str(kernel.root)]
+
+
 def build(target: Path, kernel: Kernel, device: str, *options: str) -> Product:
     """Build a capture image that saves to the ext4 on ``device``.
 
     Raises KdumpInitrdError with the product's own words when it fails.
     """
     target.unlink(missing_ok=True)
-    me = [sys.executable, "-m", "kdump_initrd"]
-    root = [] if kernel.root == Path("/") else ["--root", str(kernel.root)]
     start = time.monotonic()
-    argv = [*me, "-c", device, "-f", "ext4", "-o", str(target), *root, *options, kernel.release]
-    run(argv, timeout=120)
+    argv = ["-c", device, "-f", "ext4", "-o", str(target), *_root(kernel), *options]
+    run([*ME, *argv, kernel.release], timeout=120)
     seconds = time.monotonic() - start
-    line = run([*me, "--print-cmdline", target], timeout=60).stdout.decode().strip()
+    line = run([*ME, "--print-cmdline", target], timeout=60).stdout.decode().strip()
+    return Product(target, line, seconds)
+
+
+def build_first(target: Path, capture: Path, kernel: Kernel, *options: str) -> Product:
+    """Build an initrd for ``kernel`` that loads it with the capture initrd.
+
+    The command line is what is built in of the capture kernel's. Raises KdumpInitrdError with
+    the product's own words when it fails.
+    """
+    target.unlink(missing_ok=True)
+    start = time.monotonic()
+    argv = ["-i", str(capture), "-v", kernel.release, "-o", str(target), *_root(kernel), *options]
+    run([*ME, *argv, kernel.release], timeout=120)
+    seconds = time.monotonic() - start
+    line = run([*ME, "--print-cmdline", target], timeout=60).stdout.decode().strip()
     return Product(target, line, seconds)

@@ -5,14 +5,6 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Shutdown:
-    """QEMU's SHUTDOWN event: why the machine stopped, as "guest-reset" or "guest-shutdown"."""
-
-    reason: str
 
 
 class Qmp:
@@ -36,8 +28,12 @@ class Qmp:
         """Ask QEMU to end."""
         self._send("quit")
 
-    def shutdowns(self) -> list[Shutdown]:
-        """Read what QEMU has sent since the last call and return its SHUTDOWN events."""
+    def endings(self) -> list[str]:
+        """Read what QEMU has sent since the last call; return why the machine stopped or reset.
+
+        The reasons are those of its SHUTDOWN and RESET events: "guest-shutdown", "guest-reset",
+        "host-error" and so on.
+        """
         try:
             while chunk := self._sock.recv(65536):
                 self._buffer += chunk
@@ -49,8 +45,8 @@ class Qmp:
         *lines, self._buffer = self._buffer.split(b"\n")
         found = []
         for message in map(json.loads, filter(None, map(bytes.strip, lines))):
-            if message.get("event") == "SHUTDOWN":
-                found.append(Shutdown(str(message["data"].get("reason", "unknown"))))
+            if message.get("event") in ("SHUTDOWN", "RESET"):
+                found.append(str(message["data"].get("reason", "unknown")))
         return found
 
     def close(self) -> None:

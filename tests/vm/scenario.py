@@ -10,14 +10,15 @@ from pathlib import Path
 
 from . import firstkernel
 from .kernels import Kernel
-from .machine import Machine, MachineConfig, Phase, Run
+from .machine import Machine, MachineConfig, Run
+from .phases import CAPTURE, Phase
 
 #: Every run keeps its folder here: console log, QEMU's command line, disks while they are needed.
 BUILD = Path(__file__).parents[2] / "build/vm"
 #: The reservation where a test does not ask for another, in MiB.
 CRASHKERNEL_MIB = 128
 #: Phases of a capture that cannot save a dump.
-WITHOUT_DUMP = tuple(phase for phase in Phase if phase is not Phase.SAVED)
+WITHOUT_DUMP = tuple(phase for phase in CAPTURE if phase is not Phase.SAVED)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Scenario:
     memory_mib: int = 1024
     more: str = ""
     extra: str = ""
-    phases: tuple[Phase, ...] = tuple(Phase)
+    phases: tuple[Phase, ...] = CAPTURE
     final: str = "guest-reset"
     deadlines: Mapping[Phase, float] = field(default_factory=dict)
 

@@ -10,7 +10,8 @@ import pytest
 
 from . import disks, floor, readers
 from .kernels import Kernel
-from .machine import Hang, LostMachine, PanicWithoutDump, Phase
+from .machine import Hang, LostMachine, PanicWithoutDump
+from .phases import CAPTURE, Phase
 from .scenario import Scenario, crash
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(600)]
@@ -30,7 +31,7 @@ def test_a_floor_image_saves_a_dump_of_this_very_crash(
     scenario: Scenario, crash_copy: Path, kernel: Kernel
 ) -> None:
     outcome = crash(scenario)
-    assert list(outcome.run.reached) == list(Phase)
+    assert list(outcome.run.reached) == list(CAPTURE)
     disk = disks.Disk(scenario.disks[0])
     assert disk.fsck() == ""
     disk.copy_out(floor.DUMP, crash_copy / "dump")
@@ -74,3 +75,10 @@ def test_a_deadline_that_passes_is_a_hang(scenario: Scenario) -> None:
 def test_a_qemu_that_cannot_start_is_a_lost_machine(scenario: Scenario, folder: Path) -> None:
     with pytest.raises(LostMachine, match="no-such-disk"):
         crash(replace(scenario, disks=(folder / "no-such-disk",)))
+
+
+def test_a_restarted_machine_is_the_same_machine(scenario: Scenario) -> None:
+    phases = (*CAPTURE, Phase.RESTARTED, Phase.FOUND)
+    with pytest.raises(PanicWithoutDump, match="the restarted system panicked: sysrq") as caught:
+        crash(replace(scenario, phases=phases))
+    assert caught.value.phase is Phase.FOUND

@@ -10,16 +10,22 @@ from kdump_initrd.run import find
 #: Program → Debian package that has it, for the message of a missing one.
 _PACKAGES = {
     "busybox": "busybox-static",
+    "bzip2": "bzip2",
+    "debootstrap": "debootstrap",
     "debugfs": "e2fsprogs",
     "dumpe2fs": "e2fsprogs",
     "e2fsck": "e2fsprogs",
     "kexec": "kexec-tools",
+    "lz4": "lz4",
+    "lzop": "lzop",
     "makedumpfile": "makedumpfile",
     "mkfs.ext4": "e2fsprogs",
     "modprobe": "kmod",
     "qemu-system-x86_64": "qemu-system-x86",
     "setpriv": "util-linux",
     "sfdisk": "fdisk",
+    "unshare": "util-linux",
+    "xz": "xz-utils",
     "zstd": "zstd",
 }
 

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A whole Debian system for the machine: its root folder from debootstrap, and disks with it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdump_initrd.run import Result, run
+
+from .disks import Disk
+from .kernels import Kernel, cache, mirror, newest
+from .tools import tool
+
+#: Of the root file system; none of the dump disk's.
+UUID = "0b5e6f4e-8a53-4c3d-9a57-7d8a3f6c1e02"
+LABEL = "debian-root"
+PARTUUID = "5d0c8f72-16ab-4f0e-8d5b-c2f4a9e7b603"
+PARTLABEL = "debian-root-part"
+
+SUITE = "bookworm"
+_PACKAGES = (
+    "systemd-sysv,udev,kmod,initramfs-tools,dracut-core,busybox,klibc-utils,zstd,e2fsprogs,lvm2,"
+    "mdadm,kexec-tools,dbus,fdisk,python3,liblzo2-2,linux-image-amd64"
+)
+#: What a machine that lives for a minute has no use for, and emulation makes slow.
+_MASKED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+    "logrotate.timer",
+    "man-db.timer",
+    "systemd-timesyncd.service",
+    "systemd-update-utmp.service",
+    "systemd-update-utmp-runlevel.service",
+)
+#: Files for the guest, and the script that enters a root.
+GUEST = Path(__file__).parent / "guest"
+_UNIT = "etc/systemd/system"
+_FILES = {
+    "etc/hostname": "crashbox\n",
+    "etc/hosts": "127.0.0.1 localhost crashbox\n",
+    "etc/fstab": f"UUID={UUID} / ext4 errors=remount-ro 0 1\n",
+    "etc/machine-id": "5d3a1c0ffee04be1a2b3c4d5e6f70819\n",
+    f"{_UNIT}/kdump-test.service": (GUEST / "kdump-test.service").read_text(),
+    "usr/local/sbin/kdump-test": (GUEST / "kdump-test").read_text(),
+}
+_LINKS = {
+    f"{_UNIT}/multi-user.target.wants/kdump-test.service": "../kdump-test.service",
+    **{f"{_UNIT}/{unit}": "/dev/null" for unit in _MASKED},
+}
+_MIB = 1 << 20
+_DISK_MIB = 3072
+
+
+def digest(*recipe: object) -> str:
+    """Return a short name for what is made by a recipe: another recipe is never taken for it."""
+    return hashlib.sha256(repr(recipe).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Root:
+    """The folder of a Debian root, and the cache folder that has everything made with it."""
+
+    path: Path
+    home: Path
+
+    @property
+    def kernel(self) -> Kernel:
+        """The root's own kernel."""
+        return newest(self.path)
+
+    def enter(self, argv: Sequence[str | Path], *, out: Path, timeout: float) -> Result:
+        """Run a program in the root; it has the host's folder ``out`` as /mnt.
+
+        Raises KdumpInitrdError as run does. Nothing stays mounted, and no process is left.
+        """
+        return _enter(self.path, argv, out=out, timeout=timeout)
+
+    def enter_disk(self, argv: Sequence[str | Path], *, out: Path, timeout: float) -> Result:
+        """As enter, in the root's disk image: / is a block device then, and cannot be written."""
+        return _enter(image(self), argv, out=out, timeout=timeout)
+
+
+def _isolated() -> list[str | Path]:
+    # With the process dies everything that it mounted and started.
+    return [tool("unshare"), "--mount", "--pid", "--fork", "--kill-child"]
+
+
+def _enter(root: Path, argv: Sequence[str | Path], *, out: Path, timeout: float) -> Result:
+    return run([*_isolated(), GUEST / "enter", root, out, *argv], timeout=timeout)
+
+
+def _bootstrap(target: Path) -> None:
+    # Made beside its place and renamed: half a root is never used.
+    fresh = target.with_name(f"{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    argv = [*_isolated(), tool("debootstrap"), "--variant=minbase", f"--include={_PACKAGES}"]
+    run([*argv, SUITE, fresh, mirror()], timeout=900)
+    for package in (fresh / "var/cache/apt/archives").glob("*.deb"):
+        package.unlink()
+    fresh.rename(target)
+
+
+def _dress(root: Path) -> None:
+    for name, text in _FILES.items():
+        path = root / name
+        path.write_text(text)
+        path.chmod(0o755 if "/sbin/" in name else 0o644)
+    for name, target in _LINKS.items():
+        path = root / name
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+    shadow = root / "etc/shadow"
+    lines = shadow.read_text().splitlines()
+    shadow.write_text("".join(f"{line.replace('root:*:', 'root::', 1)}\n" for line in lines))
+
+
+def debian() -> Root:
+    """Return the Debian root of the cache, made by debootstrap if it is not there (75 s).
+
+    Raises KdumpInitrdError, MissingTool or NoKernel.
+    """
+    home = cache() / f"debian-{digest(SUITE, _PACKAGES)}"
+    root = Root(home / "root", home)
+    if not root.path.is_dir():
+        home.mkdir(parents=True, exist_ok=True)
+        _bootstrap(root.path)
+    _dress(root.path)
+    return root
+
+
+def image(root: Root) -> Path:
+    """Return the cache's sparse ext4 of UUID and LABEL with the root in it; not to be written."""
+    target = root.home / f"root-{digest(_FILES, _LINKS, UUID, LABEL, _DISK_MIB)}.ext4"
+    if not target.exists():
+        for old in root.home.glob("root-*"):
+            old.unlink()
+        new = target.with_suffix(".new")
+        argv = ["mkfs.ext4", "-q", "-U", UUID, "-L", LABEL, "-d", str(root.path)]
+        run([*argv, new, f"{_DISK_MIB}m"], timeout=300)
+        new.rename(target)
+    return target
+
+
+def disk(root: Root, target: Path, *, partitioned: bool = False) -> Disk:
+    """Copy the root's image to ``target``; with ``partitioned`` as the first of a GPT.
+
+    The partition has PARTUUID and PARTLABEL.
+    """
+    target.unlink(missing_ok=True)
+    source = image(root)
+    if not partitioned:
+        run(["cp", "--sparse=always", "--reflink=auto", source, target], timeout=120)
+        return Disk(target)
+    with target.open("wb") as out:
+        out.truncate(source.stat().st_size + 2 * _MIB)
+    table = (
+        "label: gpt\n"
+        f"start={_MIB // 512}, size={source.stat().st_size // 512}, type=linux, "
+        f"uuid={PARTUUID}, name={PARTLABEL}\n"
+    )
+    run(["sfdisk", "-q", target], timeout=30, stdin=table.encode())
+    argv = ["dd", f"if={source}", f"of={target}", "bs=1M", "seek=1", "conv=sparse,notrunc"]
+    run(argv, timeout=120)
+    return Disk(target, _MIB)
