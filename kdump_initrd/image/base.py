@@ -65,6 +65,7 @@ def read_base(path: Path) -> Base:
     """
     data, segments, extended = _read(path)
     members: dict[PurePosixPath, Member] = {}
+    base = Base(path, data, extended, segments[-1].compression, members)
     for segment in segments:
         for member in segment.entries(contents=True):
             place = PurePosixPath(member.path.lstrip("/"))
@@ -74,8 +75,9 @@ def read_base(path: Path) -> Base:
                     hint="that is no initrd of a distribution: make the base anew",
                 )
             kept = member if member.size <= _KEPT else replace(member, content=b"")
-            members[place] = kept
-    return Base(path, data, extended, segments[-1].compression, members)
+            # The kernel, too, follows the links that are there by then.
+            members[base.resolve(place.parent) / place.name] = kept
+    return base
 
 
 def stripped(path: Path) -> tuple[bytes, bool]:
@@ -118,8 +120,8 @@ def place(entries: Iterable[Entry], base: Base) -> list[Entry]:
     """Return the entries as they have to be appended to ``base``.
 
     Each path is resolved against the base's tree, so that no link is replaced; folders that are
-    there already are left out, so that none changes its mode. Raises KdumpInitrdError for an
-    entry that would change the type of what is there.
+    there already are left out, so that none changes its mode, and those that are missing are
+    added. Raises KdumpInitrdError for an entry that would change the type of what is there.
     """
     placed: dict[PurePosixPath, Entry] = {}
     for entry in entries:
@@ -133,4 +135,7 @@ def place(entries: Iterable[Entry], base: Base) -> list[Entry]:
             )
         if not (present is not None and entry.kind is Kind.DIRECTORY):
             placed[dest] = replace(entry, dest=dest)
-    return list(placed.values())
+    for parent in {parent for dest in placed for parent in dest.parents if parent.parts}:
+        if parent not in placed and parent not in base.members:
+            placed[parent] = Entry(parent, Kind.DIRECTORY, 0o755, "parent directory")
+    return [placed[dest] for dest in sorted(placed)]

@@ -16,7 +16,7 @@ from kdump_initrd.cli import main
 from kdump_initrd.image.segments import read_manifest
 from kdump_initrd.image.stage import SECOND_STAGE
 from kdump_initrd.probe import device, sysfs
-from kdump_initrd.probe.device import DumpDevice
+from kdump_initrd.probe.device import BlockDevice
 from kdump_initrd.probe.sysfs import Hardware
 from kdump_initrd.saver.params import SaverParams
 
@@ -386,7 +386,7 @@ def test_what_cannot_be_assembled_is_refused(
     hardware: str,
 ) -> None:
     monkeypatch.setattr(
-        device, "identify", lambda spec, fs: DumpDevice(spec, fs, Path("/dev/dm-0"))
+        device, "identify", lambda spec, fs: BlockDevice(spec, fs, Path("/dev/dm-0"))
     )
     monkeypatch.setattr(sysfs, "hardware_of", lambda node: Hardware((), ("dm_mod",), ("lvm",)))
     argv = [*CAPTURE, "--hardware", hardware, "-o", str(tmp_path / "x.img"), RELEASE]
@@ -400,7 +400,7 @@ def test_hardware_that_nobody_knows_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        device, "identify", lambda spec, fs: DumpDevice(spec, fs, Path("/dev/ram0"))
+        device, "identify", lambda spec, fs: BlockDevice(spec, fs, Path("/dev/ram0"))
     )
     monkeypatch.setattr(sysfs, "hardware_of", lambda node: Hardware((), (), ()))
     argv = ["-c", "/dev/ram0", "-f", "ext4", "-o", str(tmp_path / "x.img"), RELEASE]
@@ -412,7 +412,9 @@ def test_hardware_that_nobody_knows_is_an_error(
 def test_watchdogs_that_tick_are_told_to_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "identify", lambda spec, fs: DumpDevice(spec, fs, Path("/dev/vda")))
+    monkeypatch.setattr(
+        device, "identify", lambda spec, fs: BlockDevice(spec, fs, Path("/dev/vda"))
+    )
     hardware = Hardware((), ("virtio_blk",), ())
     monkeypatch.setattr(sysfs, "hardware_of", lambda node: hardware)
     monkeypatch.setattr(sysfs, "running_watchdogs", lambda: ("i6300esb",))

@@ -18,6 +18,8 @@ from .test_kmod import RELEASE
 
 UUID = "UUID=4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
 CAPTURE = ["-c", UUID, "-f", "ext4", "--hardware", "virtio"]
+FIRST = ["-i", "x", "-v", "x"]
+WANTED = "one of -c, -i, --list, --strip and --print-cmdline is wanted"
 MAN_PAGE = Path(__file__).parents[2] / "docs/man/mkinitrd-kdump.8"
 
 
@@ -41,11 +43,32 @@ def complain(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "one of -c, --list and --print-cmdline is wanted"),
+        ([], WANTED),
         (["-c", UUID], "-c wants -f: the file system on the device"),
         ([*CAPTURE, "-i", "x"], "-c and -i (-v) exclude each other"),
-        (["-i", "x"], "-i: this version writes capture initrds only"),
-        ([*CAPTURE, "--list", "x"], "one of -c, --list and --print-cmdline is wanted"),
+        ([*CAPTURE, "-v", "x"], "-c and -i (-v) exclude each other"),
+        (["-i", "x"], "-i and -v belong together"),
+        (["-v", "x"], "-i and -v belong together"),
+        ([*CAPTURE, "--list", "x"], WANTED),
+        ([*FIRST, "--list", "x"], WANTED),
+        (["--strip", "x", "--list", "x"], WANTED),
+        ([*CAPTURE, "--strip", "x"], WANTED),
+        ([*CAPTURE, "--base", "x"], "--base: not with -c"),
+        ([*CAPTURE, "--in-place"], "--in-place: not with -c"),
+        ([*CAPTURE, "--append-cmdline", ""], "--append-cmdline: not with -c"),
+        ([*CAPTURE, "--standalone"], "--standalone: not with -c"),
+        ([*CAPTURE, "--root-device", "x"], "--root-device: not with -c"),
+        ([*FIRST, "--path", "x"], "--path: not with -i"),
+        ([*FIRST, "--python", "x"], "--python: not with -i"),
+        ([*FIRST, "--dump-format", "elf"], "--dump-format: not with -i"),
+        ([*FIRST, "--timeout", "0"], "--timeout: not with -i"),
+        (["--strip", "x", "--base", "x"], "--base: not with --strip"),
+        (["--strip", "x", "--timeout", "0"], "--timeout: not with --strip"),
+        ([*FIRST, "--in-place", "-o", "x"], "--in-place and -o exclude each other"),
+        ([*FIRST, "--standalone", "--base", "x"], "--standalone takes no base"),
+        ([*FIRST, "--standalone", "--in-place"], "--standalone takes no base"),
+        ([*FIRST, "--append-cmdline", "a\tb"], "--append-cmdline a\tb: not a value"),
+        ([*FIRST, "--append-cmdline", "caf\udce9"], "'caf\\udce9': not UTF-8"),
         ([*CAPTURE, "--no-such-option"], "unrecognized arguments: --no-such-option"),
         ([*CAPTURE, "--compress", "rar"], "--compress rar: unknown value"),
         ([*CAPTURE, "--dump-format", "raw"], "--dump-format raw: unknown value"),
@@ -136,4 +159,4 @@ def test_nobody_listens_any_more(tmp_path: Path) -> None:
 
 def test_release_without_an_image_to_build(capsys: pytest.CaptureFixture[str]) -> None:
     status, error, _ = complain(capsys, "--list", "/boot/x", "6.1")
-    assert (status, error) == (2, "6.1: only -c takes a KERNEL_VERSION")
+    assert (status, error) == (2, "6.1: only -c and -i take a KERNEL_VERSION")

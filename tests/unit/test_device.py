@@ -13,7 +13,7 @@ import pytest
 
 from kdump_initrd.errors import KdumpInitrdError
 from kdump_initrd.probe import device
-from kdump_initrd.probe.device import DumpDevice
+from kdump_initrd.probe.device import BlockDevice
 from kdump_initrd.run import Result
 
 UUID = "4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
@@ -31,7 +31,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_path_becomes_its_uuid(disk: Path) -> None:
-    assert device.identify(str(disk), "ext4") == DumpDevice(f"UUID={UUID}", "ext4", disk)
+    assert device.identify(str(disk), "ext4") == BlockDevice(f"UUID={UUID}", "ext4", disk)
 
 
 def test_other_file_system_is_refused(disk: Path) -> None:
@@ -83,7 +83,7 @@ def test_no_dump_device(spec: str, message: str) -> None:
 @pytest.mark.parametrize("tag", device.TAGS)
 def test_tag_that_is_not_here_is_kept(tag: str) -> None:
     spec = f"{tag}=of-another-machine"
-    assert device.identify(spec, "xfs") == DumpDevice(spec, "xfs", None)
+    assert device.identify(spec, "xfs") == BlockDevice(spec, "xfs", None)
 
 
 @pytest.mark.parametrize(
@@ -109,17 +109,17 @@ def test_folder_is_the_same_as_on_the_host(
         return Result(0 if mounts else 1, mounts.encode(), "")
 
     monkeypatch.setattr(device, "run", findmnt)
-    there = DumpDevice("UUID=1", fstype, Path("/dev/x"))
+    there = BlockDevice("UUID=1", fstype, Path("/dev/x"))
     assert device.folder_on(there, path) == wanted
 
 
 def test_folder_of_a_device_elsewhere_is_as_given() -> None:
-    assert device.folder_on(DumpDevice("UUID=1", "ext4", None), "/x") == ("/x", "")
+    assert device.folder_on(BlockDevice("UUID=1", "ext4", None), "/x") == ("/x", "")
 
 
 def test_folder_that_is_a_link_is_followed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "srv").mkdir()
     (tmp_path / "crash").symlink_to(tmp_path / "srv")
     monkeypatch.setattr(device, "run", lambda *_, **__: Result(0, f"{tmp_path} /\n".encode(), ""))
-    there = DumpDevice("UUID=1", "ext4", Path("/dev/x"))
+    there = BlockDevice("UUID=1", "ext4", Path("/dev/x"))
     assert device.folder_on(there, str(tmp_path / "crash")) == ("/srv", "")

@@ -11,6 +11,8 @@ from kdump_initrd.errors import KdumpInitrdError
 from kdump_initrd.probe import distro
 from kdump_initrd.resources import search_path
 
+REPO = Path(__file__).parents[2]
+INITRD = "initrd: tables with marks (a list), files and features (tables) are wanted"
 SHIPPED = search_path("distros", root=Path("/nonexistent"))
 
 
@@ -25,17 +27,54 @@ def test_every_shipped_profile_loads(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "image", "dump"),
+    ("name", "initrd", "image", "first", "dump"),
     [
-        ("debian", "boot/initrd.img-{release}-kdump", "dump.%Y%m%d%H%M"),
-        ("fedora", "boot/initramfs-{release}kdump.img", "vmcore"),
-        ("rhel", "boot/initramfs-{release}kdump.img", "vmcore"),
-        ("sles", "boot/initrd-{release}-kdump", "vmcore"),
+        ("debian", "boot/initrd.img-{release}", "boot/initrd.img-{release}-kdump",
+         "initrd.img-kdump-{release}", "dump.%Y%m%d%H%M"),
+        ("fedora", "boot/initramfs-{release}.img", "boot/initramfs-{release}kdump.img",
+         "initramfs-kdump-{release}.img", "vmcore"),
+        ("rhel", "boot/initramfs-{release}.img", "boot/initramfs-{release}kdump.img",
+         "initramfs-kdump-{release}.img", "vmcore"),
+        ("sles", "boot/initrd-{release}", "boot/initrd-{release}-kdump",
+         "initrd-kdump-{release}", "vmcore"),
     ],
-)
-def test_names_are_the_distributions(name: str, image: str, dump: str) -> None:
+)  # fmt: skip
+def test_names_are_the_distributions(
+    name: str, initrd: str, image: str, first: str, dump: str
+) -> None:
     profile = distro.load(name, search_path=SHIPPED)
-    assert (profile.kernel.capture_image, profile.dump.dump) == (image, dump)
+    assert profile.kernel.initrd[0] == initrd
+    assert (profile.kernel.capture_image, profile.kernel.first_image) == (image, first)
+    assert profile.dump.dump == dump
+
+
+@pytest.mark.parametrize("name", distro.known(SHIPPED))
+def test_kinds_of_initrd_and_their_templates(name: str) -> None:
+    """The first whose marks are there wins, so that a whole one of ours has to be the last."""
+    kinds = distro.load(name, search_path=SHIPPED).initrds
+    assert [kind.name for kind in kinds] == [
+        "initramfs-tools", "dracut", "dracut-var", "kdump-initrd"
+    ]  # fmt: skip
+    templates = {name for kind in kinds for name in kind.files.values()}
+    shipped = {f"first/{path.name}" for path in (REPO / "templates/first").glob("*.j2")}
+    assert templates
+    assert templates <= shipped
+    for kind in kinds:
+        assert kind.marks[0] == "init"
+        paths = [*kind.marks, *kind.files, *kind.features.values()]
+        assert not [path for path in paths if path.startswith("/") or ".." in path]
+
+
+def test_a_kind_of_initrd_is_added_and_one_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(
+        'inherits = "linux"\nname = "Mine"\n'
+        "[initrd.dracut]\nmarks = ['x']\nfiles = { 'a' = 'b.j2' }\n"
+        "[initrd.mine]\nmarks = ['y', 'z']\nfiles = {}\nfeatures = { word = 'w' }\n"
+    )
+    kinds = distro.load("mine", search_path=(tmp_path, *SHIPPED)).initrds
+    assert [kind.name for kind in kinds][1:] == ["dracut", "dracut-var", "kdump-initrd", "mine"]
+    assert kinds[1] == distro.InitrdKind("dracut", ("x",), {"a": "b.j2"}, {})
+    assert kinds[-1] == distro.InitrdKind("mine", ("y", "z"), {}, {"word": "w"})
 
 
 @pytest.mark.parametrize(
@@ -71,6 +110,24 @@ def test_unknown_id_lists_the_known() -> None:
         ('inherits = "linux"\n[dump]\npath = 1', "dump.path: a string is wanted", None),
         ('inherits = "linux"\n[tools]\nshell = "sh"', "tools.shell: a list of strings", None),
         ('inherits = "linux"\n[hardware]\nnvme = "nvme"', "hardware: lists of strings", None),
+        ('inherits = "linux"\n[kernel]\nfirst_image = ["x"]', "kernel.first_image: a string", None),
+        ('inherits = "linux"\n[kernel]\nfirst_imag = "x"', "first_imag", "kernel.first_image"),
+        *(
+            (f'inherits = "linux"\n{text}', INITRD, None)
+            for text in (
+                "initrd = 1",
+                "[initrd]\nx = 1",
+                "[initrd.x]\nmarks = []",
+                "[initrd.x]\nfiles = {}",
+                "[initrd.x]\nmarks = 'init'\nfiles = {}",
+                "[initrd.x]\nmarks = [1]\nfiles = {}",
+                "[initrd.x]\nmarks = []\nfiles = []",
+                "[initrd.x]\nmarks = []\nfiles = { a = 1 }",
+                "[initrd.x]\nmarks = []\nfiles = {}\nfeatures = 1",
+                "[initrd.x]\nmarks = []\nfiles = {}\nfeatures = { a = [] }",
+                "[initrd.x]\nmarks = []\nfiles = {}\nfile = {}",
+            )
+        ),
         ("[[", "broken.toml", None),
         ('inherits = "broken"', "inherits from itself", None),
     ],
@@ -100,6 +157,7 @@ def test_administrators_profile_comes_first(tmp_path: Path) -> None:
         ('name = "X"', "cmdline.common are wanted"),
         ('name = "X"\n[cmdline]\ncommon = []', "no kernel.image"),
         ('inherits = "linux"\n[kernel]\ncapture_image = "boot/{foo}"', "kernel.capture_image"),
+        ('inherits = "linux"\n[kernel]\nfirst_image = "x-{releas}"', "kernel.first_image"),
     ],
 )
 def test_profile_that_lacks_something_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image.cpio import Compression, write_image
+from kdump_initrd.image.cpio import Compression, Packing, write_image
 from kdump_initrd.image.listing import list_entries, list_image
 from kdump_initrd.image.manifest import MANIFEST, SEGMENT, Manifest
 from kdump_initrd.image.segments import read_manifest
@@ -37,7 +37,7 @@ def ours(path: Path, manifest: bytes) -> Path:
     tree.add_node("dev/console", (5, 1), why="console", mode=0o600)
     tree.add_content(MANIFEST, manifest, why="what this image is")
     tree.add_content("a\x1b[31m\n", b"", why="odd")
-    write_image(tree, path, compression=Compression.NONE, mtime=0, force=False)
+    write_image(tree, path, Packing(Compression.NONE, 0), force=False)
     return path
 
 
@@ -110,6 +110,9 @@ def test_manifest_there_and_back(tmp_path: Path) -> None:
         ('{"kind": 1, "version": ""}', "m: kind is of the wrong type"),
         ('{"kind": "", "version": "", "modules": "x"}', "m: modules is of the wrong type"),
         ('{"kind": "", "version": "", "entries": {"a": 1}}', "m: entries is of the wrong type"),
+        ('{"kind": "", "version": "", "base_size": "1"}', "m: base_size is of the wrong type"),
+        ('{"kind": "", "version": "", "base_size": -1}', "m: base_size is of the wrong type"),
+        ('{"kind": "", "version": "", "base_sha256": 1}', "m: base_sha256 is of the wrong type"),
     ],
 )
 def test_manifests_that_are_none(text: str, message: str) -> None:
@@ -123,6 +126,6 @@ def test_a_segment_of_ours_behind_a_base_comes_first_in_it(tmp_path: Path) -> No
     tree.add_content("etc/a", b"", why="x")
     tree.add_content(SEGMENT, b"{}", why="what is ours")
     path = tmp_path / "initrd"
-    write_image(tree, path, compression=Compression.NONE, mtime=0, force=False)
+    write_image(tree, path, Packing(Compression.NONE, 0), force=False)
     lines = [line.split()[-1] for line in list_image(path)][1:]
     assert lines == ["kdump-initrd", "kdump-initrd/segment.json", "etc", "etc/a"]

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an image weighs and what has to be reserved for it; windows as the packers tell them."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.image.boundary import Codec, window
+from kdump_initrd.image.reservation import Weight, crashkernel, least, weigh
+from kdump_initrd.image.stage import SECOND_STAGE
+from kdump_initrd.probe import kernelimage
+
+from .initrdwriter import EARLY, PACK, file, newc, pipe, write_base
+from .test_capture import build
+from .test_kmod import RELEASE
+
+MIB = 1 << 20
+#: Text that packs, about 90 kB of it.
+TEXT = b"".join(b"%d %x\n" % (n, random.Random(n).getrandbits(64)) for n in range(4_000))
+
+
+@pytest.mark.parametrize(
+    ("weight", "kernel", "mib"),
+    [
+        # Debian's kernel and an empty image: 63.5 + 8.5, and 63.5 + 8.5 - 8 + 8.
+        (Weight(0, 0, 0, 0), 0, 72),
+        (Weight(0, 0, 0, 0), 100 * MIB, 109),
+        # Unpacking: 72 + 6 + 17 + 1; saving: 72 + 17.
+        (Weight(6 * MIB, 17 * MIB, 0, 1 * MIB), 0, 96),
+        # The second stage: 72 + 3 + 4 and 72 + 4 + 10.
+        (Weight(3 * MIB, 4 * MIB, 10 * MIB, 0), 0, 86),
+        # A byte more is a MiB more.
+        (Weight(3 * MIB, 4 * MIB, 10 * MIB + 1, 0), 0, 87),
+        (Weight(1, 0, 0, 0), 0, 73),
+    ],
+)
+def test_the_least_reservation(weight: Weight, kernel: int, mib: int) -> None:
+    assert least(weight, kernel=kernel) == mib
+
+
+def test_what_to_reserve_has_headroom_and_is_even() -> None:
+    weights = [Weight(stored * MIB // 3, 17 * MIB, 0, 0) for stored in range(60)]
+    for weight in weights:
+        need, said = least(weight, kernel=0), crashkernel(weight, kernel=0)
+        assert said % 8 == 0
+        assert 24 <= said - need < 32
+
+
+def test_what_an_image_weighs(tmp_path: Path) -> None:
+    """Segments add up, the largest window counts, and the second stage is unpacked later."""
+    stage = pipe(PACK[Codec.GZIP], newc([file("a", bytes(30_000)), file("b", bytes(10_000))]))
+    path = write_base(tmp_path / "initrd", [file(str(SECOND_STAGE), stage), file("c", b"123")],
+                      Codec.BZIP2, before=EARLY)  # fmt: skip
+    path.write_bytes(path.read_bytes() + pipe(PACK[Codec.GZIP], newc([file("d", bytes(5000))])))
+    assert weigh(path) == Weight(
+        stored=path.stat().st_size,
+        unpacked=99 + len(stage) + 3 + 5000,
+        later=40_000 - len(stage),
+        window=3_600_000,
+    )
+
+
+def test_a_second_stage_that_is_damaged_weighs_what_it_is(tmp_path: Path) -> None:
+    path = write_base(tmp_path / "initrd", [file(str(SECOND_STAGE), b"nothing")])
+    found = weigh(path)
+    assert (found.unpacked, found.later) == (7, 0)
+
+
+def test_what_is_no_initrd_has_no_weight(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"no initrd")
+    with pytest.raises(KdumpInitrdError) as caught:
+        weigh(tmp_path / "x")
+    assert caught.value.message.endswith("no known magic number, but b'no ini'")
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_weighing_finds_what_the_builder_knew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], codec: str
+) -> None:
+    image = build(tmp_path / "x.img", "--compress", codec)
+    said = re.search(r"reserve +crashkernel=(\d+)M", capsys.readouterr().err)
+    assert said
+    kernel = kernelimage.read(Path(f"/boot/vmlinuz-{RELEASE}"))
+    assert crashkernel(weigh(image), kernel=kernel.unpacked) == int(said[1])
+
+
+def pack(tmp_path: Path, argv: list[str], data: bytes = TEXT) -> Path:
+    """Pack a file: a packer that knows its size may choose another header."""
+    source = tmp_path / "source"
+    source.write_bytes(data)
+    target = tmp_path / "packed"
+    target.write_bytes(pipe([*argv, str(source)], b""))
+    return target
+
+
+def window_of(path: Path, codec: Codec) -> int:
+    # What is in front of a segment must not matter.
+    return window(b"padding" + path.read_bytes(), 7, codec=codec)
+
+
+@pytest.mark.parametrize(
+    ("options", "data"),
+    [
+        ([], TEXT), (["-1"], TEXT), (["-19"], TEXT), (["--zstd=wlog=17"], TEXT),
+        (["--zstd=wlog=10"], TEXT), (["--long=27", "--no-content-size"], TEXT),
+        ([], b"x"), ([], b"x" * 255), ([], b"x" * 256), ([], b"x" * 300), ([], b"x" * 70_000),
+        (["--no-check"], TEXT), (["--ultra", "-22"], TEXT),
+    ],
+)  # fmt: skip
+def test_window_of_zstd_is_what_zstd_lists(tmp_path: Path, options: list[str], data: bytes) -> None:
+    path = pack(tmp_path, ["zstd", "-qc", *options], data)
+    listed = subprocess.run(["zstd", "-lv", path], capture_output=True, text=True, check=True)
+    said = re.search(r"Window Size:.*\((\d+) B\)", listed.stdout + listed.stderr)
+    assert said, listed
+    assert window_of(path, Codec.ZSTD) == int(said[1])
+
+
+@pytest.mark.parametrize("options", [["-0"], ["-6"], ["-9e"], ["--lzma2=dict=128KiB"],
+                                     ["--lzma2=dict=96KiB"], ["--x86", "--lzma2=dict=3MiB"],
+                                     ["-T2", "--lzma2=preset=6,dict=128KiB"]])  # fmt: skip
+def test_window_of_xz_is_what_xz_lists(tmp_path: Path, options: list[str]) -> None:
+    path = pack(tmp_path, ["xz", "--check=crc32", "-c", *options])
+    path = path.rename(path.with_suffix(".xz"))
+    listed = subprocess.run(["xz", "-lvv", path], capture_output=True, text=True, check=True)
+    said = re.search(r"--lzma2=dict=(\d+)(KiB|MiB)", listed.stdout)
+    assert said, listed
+    assert window_of(path, Codec.XZ) == int(said[1]) * {"KiB": 1 << 10, "MiB": MIB}[said[2]]
+
+
+@pytest.mark.parametrize(("option", "size"), [("-0", 256 << 10), ("-6", 8 * MIB), ("-9", 64 * MIB),
+                                              ("--lzma1=dict=1MiB", MIB)])  # fmt: skip
+def test_window_of_lzma_is_that_of_the_preset(tmp_path: Path, option: str, size: int) -> None:
+    path = pack(tmp_path, ["xz", "--format=lzma", "-c", option])
+    assert window_of(path, Codec.LZMA) == size
+
+
+def test_windows_that_the_format_fixes() -> None:
+    assert {codec.value: window(b"", 0, codec=codec) for codec in
+            (Codec.NONE, Codec.GZIP, Codec.BZIP2, Codec.LZO, Codec.LZ4)} == {
+        "none": 0, "gzip": 32 << 10, "bzip2": 3_600_000, "lzo": 512 << 10, "lz4": 16 * MIB,
+    }  # fmt: skip
