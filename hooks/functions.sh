@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What /init and the hooks of a capture image share. The KDUMP_ variables come from /init.
+# What the scripts of our images share. The KDUMP_ variables come from /init.
 # needs: sleep sync timeout
 
 # Say something on the console and in the capture kernel's log, which takes no longer lines.
@@ -42,7 +42,7 @@ end_machine() {
 	if command -v "$KDUMP_FINAL_ACTION" >/dev/null; then
 		# -n: a sync of its own could hang as the one above.
 		"$KDUMP_FINAL_ACTION" -n -f
-	else
+	elif [ -x "$KDUMP_LIB/python" ]; then
 		timeout 20 "$KDUMP_LIB/python" machine "$KDUMP_FINAL_ACTION"
 	fi
 	sleep 5

@@ -3,73 +3,129 @@
 
 from __future__ import annotations
 
-from .config.settings import CaptureSettings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .config.settings import CommonSettings
 from .errors import KdumpInitrdError, UsageError
 from .probe import kmod, sysfs
-from .probe.device import DumpDevice
+from .probe.device import BlockDevice
+from .probe.distro import Distro
+from .probe.kernel import KernelRelease
 from .probe.kmod import KernelModule, Wish
 from .probe.sysfs import Hardware
-from .site import Site
 
 
-def choose(settings: CaptureSettings, site: Site) -> tuple[KernelModule, ...]:
-    """Return the kernel modules that the dump needs, in load order.
+@dataclass(frozen=True)
+class Purpose:
+    """What an image does with its device, and which layers below it can assemble.
 
-    Raises KdumpInitrdError for what is neither a module nor built in, UsageError for an unknown
-    set of hardware.
+    ``name`` is "dump" or "root"; ``hint`` is for a device on a layer that is not in
+    ``assembles``.
     """
-    target, profile = site.target.device, site.profile
-    chosen = _chosen(settings, target)
-    found = _hardware(target) if target.node else None
-    wishes = []
+
+    name: str
+    assembles: tuple[str, ...]
+    hint: str
+
+
+DUMP = Purpose("dump", (), "save to a plain partition or disk")
+ROOT = Purpose("root", ("lvm", "md"), "use a base: leave --standalone out")
+
+
+def choose(
+    settings: CommonSettings,
+    purpose: Purpose,
+    device: BlockDevice,
+    *,
+    kernel: KernelRelease,
+    profile: Distro,
+    root: Path,
+    more: Sequence[Wish] = (),
+) -> tuple[KernelModule, ...]:
+    """Return the kernel modules that the device needs, in load order; ``more`` before its fs.
+
+    Raises KdumpInitrdError for what is neither a module nor built in and for a device that the
+    image cannot assemble, UsageError for an unknown set of hardware.
+    """
+    wishes = [
+        *hardware(settings, purpose, device, profile=profile),
+        *more,
+        *others(settings, purpose, device, profile=profile),
+    ]
+    return kmod.closure(wishes, kernel=kernel, root=root, omit=settings.omit_modules)
+
+
+def hardware(
+    settings: CommonSettings, purpose: Purpose, device: BlockDevice, *, profile: Distro
+) -> list[Wish]:
+    """Return the wishes for the device's hardware: this host's, or a wish for each set.
+
+    Raises as choose() does.
+    """
+    chosen = _chosen(settings, device)
+    found = look(purpose, device)
     if chosen == ("host",):
-        wishes.append(_host_hardware(target, found))
-        wishes.append(Wish(site.watchdogs, "running watchdog"))
-    else:
-        sets = tuple(profile.hardware) if chosen == ("generic",) else chosen
-        for name in sets:
-            if name not in profile.hardware:
-                raise UsageError(
-                    f"--hardware {name}: unknown set",
-                    hint=f"known are host, generic, {', '.join(profile.hardware)}",
-                )
-            wishes.append(Wish(profile.hardware[name], f"hardware set {name}"))
-    fs = target.fstype
-    wishes.append(Wish((f"fs-{fs}",), f"dump file system {fs}", required=True))
-    wishes.append(Wish(profile.filesystems.get(fs, ()), f"dump file system {fs}"))
-    wishes += [Wish((m,), f"--add-module {m}", required=True) for m in settings.add_modules]
-    return kmod.closure(wishes, kernel=site.kernel, root=site.root, omit=settings.omit_modules)
+        return [_host_hardware(purpose, device, found)]
+    wishes = []
+    for name in tuple(profile.hardware) if chosen == ("generic",) else chosen:
+        if name not in profile.hardware:
+            raise UsageError(
+                f"--hardware {name}: unknown set",
+                hint=f"known are host, generic, {', '.join(profile.hardware)}",
+            )
+        wishes.append(Wish(profile.hardware[name], f"hardware set {name}"))
+    return wishes
 
 
-def ticking_watchdogs(settings: CaptureSettings, target: DumpDevice) -> tuple[str, ...]:
-    """Return the drivers of this host's running watchdogs, where the image is for this host."""
-    return sysfs.running_watchdogs() if _chosen(settings, target) == ("host",) else ()
+def others(
+    settings: CommonSettings, purpose: Purpose, device: BlockDevice, *, profile: Distro
+) -> list[Wish]:
+    """Return the wishes for the file system, and the user's."""
+    why = f"{purpose.name} file system {device.fstype}"
+    return [
+        Wish((f"fs-{device.fstype}",), why, required=True),
+        Wish(profile.filesystems.get(device.fstype, ()), why),
+        *(Wish((m,), f"--add-module {m}", required=True) for m in settings.add_modules),
+    ]
 
 
-def _chosen(settings: CaptureSettings, target: DumpDevice) -> tuple[str, ...]:
-    return settings.hardware or (("host",) if target.node else ("generic",))
+def for_this_host(settings: CommonSettings, device: BlockDevice) -> bool:
+    """Tell whether the image is for this host and no other."""
+    return _chosen(settings, device) == ("host",)
 
 
-def _hardware(target: DumpDevice) -> Hardware | None:
-    """Return what the device sits on; None where sysfs does not know it.
+def look(purpose: Purpose, device: BlockDevice) -> Hardware | None:
+    """Return what the device sits on; None where it is not here or sysfs does not know it.
 
     Raises KdumpInitrdError for layers that the image cannot assemble.
     """
-    found = sysfs.hardware_of(target.node) if target.node else None
-    if found is not None and found.layers:
+    found = sysfs.hardware_of(device.node) if device.node else None
+    beyond = [each for each in found.layers if each not in purpose.assembles] if found else []
+    if beyond:
         raise KdumpInitrdError(
-            f"{target.spec}: lies on {', '.join(found.layers)}, which the image cannot assemble",
-            hint="save to a plain partition or disk",
+            f"{device.spec}: lies on {', '.join(beyond)}, which the image cannot assemble",
+            hint=purpose.hint,
         )
     return found
 
 
-def _host_hardware(target: DumpDevice, found: Hardware | None) -> Wish:
+def ticking_watchdogs(settings: CommonSettings, device: BlockDevice) -> tuple[str, ...]:
+    """Return the drivers of this host's running watchdogs, where the image is for this host."""
+    return sysfs.running_watchdogs() if for_this_host(settings, device) else ()
+
+
+def _chosen(settings: CommonSettings, device: BlockDevice) -> tuple[str, ...]:
+    return settings.hardware or (("host",) if device.node else ("generic",))
+
+
+def _host_hardware(purpose: Purpose, device: BlockDevice, found: Hardware | None) -> Wish:
     hint = "say --hardware generic, or the sets that the machine has"
-    if target.node is None:
+    if device.node is None:
         raise KdumpInitrdError(
-            f"{target.spec}: not on this host, so its hardware is unknown", hint=hint
+            f"{device.spec}: not on this host, so its hardware is unknown", hint=hint
         )
     if found is None or not (found.modaliases or found.drivers):
-        raise KdumpInitrdError(f"{target.node}: sysfs does not tell its hardware", hint=hint)
-    return Wish((*found.modaliases, *found.drivers), "hardware of the dump device")
+        raise KdumpInitrdError(f"{device.node}: sysfs does not tell its hardware", hint=hint)
+    return Wish((*found.modaliases, *found.drivers), f"hardware of the {purpose.name} device")

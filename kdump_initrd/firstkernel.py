@@ -78,6 +78,10 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
     if settings.standalone:
         return standalone.plan(order)
     base = appended.find_base(settings.base, root=root, profile=profile, release=release)
+    if base is None and settings.in_place:
+        raise KdumpInitrdError(
+            f"--in-place: {root} has no initrd of {release}", hint="--base FILE names one"
+        )
     if base is None:
         logger.warning("%s: %s has no initrd of it: a whole one is written", release, root)
         return standalone.plan(order)

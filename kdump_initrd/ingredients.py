@@ -7,9 +7,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from .config.settings import ToolSource
 from .errors import KdumpInitrdError
+from .image.hooks import Needs
 from .image.tree import Tree
-from .probe import kmod
+from .probe import kmod, tools
 from .probe.distro import Distro
 from .probe.elf import Closure
 from .probe.kernel import KernelRelease
@@ -31,6 +33,31 @@ def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
     for name in ("dev", "proc", "sys", "run", "tmp", *folders):
         tree.add_directory(name, why="layout")
     tree.add_node("dev/console", (5, 1), why="/init's output before devtmpfs", mode=0o600)
+
+
+def choose_toolbox(
+    source: ToolSource,
+    needs: Sequence[Needs],
+    *,
+    own: tuple[str, ...] = (),
+    root: Path,
+    profile: Distro,
+) -> Toolbox:
+    """Decide where the shell and what scripts call come from; ``own`` is never busybox's.
+
+    Raises KdumpInitrdError where the root has no shell, or no busybox and that is wanted.
+    """
+    busybox = None if source is ToolSource.ROOT else tools.find_busybox(root, profile.tools)
+    if source is ToolSource.BUSYBOX and busybox is None:
+        raise KdumpInitrdError(f"{root}: no busybox", hint="install it, or say --tools root")
+    return tools.pick(
+        tuple(sorted({name for each in needs for name in each.commands})),
+        applets=tuple(sorted({name for each in needs for name in each.applets})),
+        own=own,
+        root=root,
+        tools=profile.tools,
+        busybox=busybox,
+    )
 
 
 def add_toolbox(tree: Tree, toolbox: Toolbox) -> tuple[Path, ...]:
@@ -84,17 +111,32 @@ def add_kernel_modules(
     root: Path,
 ) -> None:
     """Add the modules, unpacked, their firmware, and the list that is loaded in its order."""
-    lines = []
-    for module in modules:
+    add_module_files(tree, modules, kernel=kernel, profile=profile, root=root)
+    tree.add_content(ETC / "modules", module_list(modules), why="kernel modules in load order")
+
+
+def add_module_files(
+    tree: Tree,
+    modules: Sequence[KernelModule],
+    *,
+    kernel: KernelRelease,
+    profile: Distro,
+    root: Path,
+) -> None:
+    """Add the modules, unpacked, and their firmware; those that are there already stay."""
+    fresh = [module for module in modules if module.dest not in tree]
+    for module in fresh:
         tree.add_content(module.dest, module.content(), why=module.why)
-        lines.append(f"/{module.dest} {module.parameters}".rstrip())
-    found = kmod.firmware(
-        modules, root=root, layout=profile.kernel.firmware, release=kernel.release
-    )
+    found = kmod.firmware(fresh, root=root, layout=profile.kernel.firmware, release=kernel.release)
     for dest, source, why in found:
-        tree.add_content(dest, kmod.unpacked(source), why=why)
-    text = "".join(f"{line}\n" for line in lines)
-    tree.add_content(ETC / "modules", text.encode(), why="kernel modules in load order")
+        if dest not in tree:
+            tree.add_content(dest, kmod.unpacked(source), why=why)
+
+
+def module_list(modules: Sequence[KernelModule]) -> bytes:
+    """Return a line for each module: its file and its parameters."""
+    lines = (f"/{module.dest} {module.parameters}".rstrip() for module in modules)
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def time_stamp() -> int:

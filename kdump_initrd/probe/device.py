@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The dump device: its stable name, the file system on it, and where it is mounted here."""
+"""A block device: its stable name, the file system on it, and where it is mounted here."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,8 +22,8 @@ _TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
-class DumpDevice:
-    """What to wait for and mount in the capture kernel.
+class BlockDevice:
+    """What an image waits for and mounts.
 
     ``spec`` is a device path or TAG=value. ``node`` is the block device on this host, None where
     it is not here.
@@ -32,7 +34,7 @@ class DumpDevice:
     node: Path | None
 
 
-def identify(spec: str, fstype: str) -> DumpDevice:
+def identify(spec: str, fstype: str) -> BlockDevice:
     """Look ``spec`` up on this host, and give it the most stable name there is.
 
     A device path whose UUID can be read becomes that UUID; one that cannot be read is kept with
@@ -41,7 +43,7 @@ def identify(spec: str, fstype: str) -> DumpDevice:
     """
     tag, equals, value = spec.partition("=")
     if equals and tag in TAGS and value:
-        return DumpDevice(spec, fstype, _check(_node_of(spec), spec, fstype)[0])
+        return BlockDevice(spec, fstype, _check(node_of(spec), spec, fstype)[0])
     if not spec.startswith("/"):
         raise KdumpInitrdError(
             f"{spec}: not a dump device",
@@ -56,11 +58,11 @@ def identify(spec: str, fstype: str) -> DumpDevice:
     if not uuid:
         logger.warning("%s: its UUID cannot be read: the name may change between boots", spec)
         # The image has no udev: /dev/disk/by-* is not there.
-        return DumpDevice(str(path.resolve()), fstype, node)
-    return DumpDevice(f"UUID={uuid}", fstype, node)
+        return BlockDevice(str(path.resolve()), fstype, node)
+    return BlockDevice(f"UUID={uuid}", fstype, node)
 
 
-def folder_on(device: DumpDevice, path: str) -> tuple[str, str]:
+def folder_on(device: BlockDevice, path: str) -> tuple[str, str]:
     """Return (folder on the dump file system, mount options) for the host's folder ``path``.
 
     Where the device is mounted here and ``path`` lies below the mount point, the folder is what
@@ -74,7 +76,7 @@ def folder_on(device: DumpDevice, path: str) -> tuple[str, str]:
     result = run([*argv, device.node], timeout=_TIMEOUT, check=False)
     best: tuple[PurePosixPath, PurePosixPath] | None = None
     for line in result.stdout.decode(errors="replace").splitlines():
-        target, _, top = (_unescape(word) for word in line.partition(" "))
+        target, _, top = (unescape(word) for word in line.partition(" "))
         mounted = PurePosixPath(target)
         below = mounted == wanted or mounted in wanted.parents
         if below and (best is None or len(mounted.parts) > len(best[0].parts)):
@@ -87,7 +89,7 @@ def folder_on(device: DumpDevice, path: str) -> tuple[str, str]:
     return str(best[1] / relative), ""
 
 
-def _node_of(spec: str) -> Path | None:
+def node_of(spec: str) -> Path | None:
     """Return the block device that carries the tag ``spec`` here, or None."""
     result = run(["findfs", spec], timeout=_TIMEOUT, check=False)
     name = result.stdout.decode(errors="replace").strip()
@@ -118,23 +120,29 @@ def _check(node: Path | None, spec: str, fstype: str) -> tuple[Path | None, str]
 
 def read_superblock(path: Path) -> tuple[str, str]:
     """Return (file system type, UUID) that blkid reads from a device or image file, "" if none."""
-    argv: list[str | Path] = [
-        "blkid",
-        "--probe",
-        "--usages",
-        "filesystem",
-        "--output",
-        "export",
-        path,
-    ]
+    values = _blkid(["--usages", "filesystem"], path)
+    return unescape(values.get("TYPE", "")), unescape(values.get("UUID", ""))
+
+
+def read_signature(path: Path) -> str:
+    """Return blkid's name for whatever is on a device, file system or not, "" if nothing."""
+    return unescape(_blkid([], path).get("TYPE", ""))
+
+
+def _blkid(options: Sequence[str], path: Path) -> dict[str, str]:
+    argv: list[str | Path] = ["blkid", "--probe", *options, "--output", "export", path]
     result = run(argv, timeout=_TIMEOUT, check=False)
-    values = dict(
-        line.partition("=")[::2] for line in result.stdout.decode(errors="replace").splitlines()
-    )
-    return _unescape(values.get("TYPE", "")), _unescape(values.get("UUID", ""))
+    lines = result.stdout.decode(errors="replace").splitlines()
+    return dict(line.partition("=")[::2] for line in lines)
 
 
-def _unescape(text: str) -> str:
-    r"""Undo util-linux's \xNN escapes."""
-    parts = text.split("\\x")
-    return parts[0] + "".join(chr(int(part[:2], 16)) + part[2:] for part in parts[1:])
+def unescape(text: str) -> str:
+    r"""Undo util-linux's and udev's \xNN escapes."""
+    raw = re.sub(rb"\\x([0-9a-fA-F]{2})", lambda m: bytes([int(m[1], 16)]), text.encode())
+    return raw.decode(errors="replace")
+
+
+def unescape_octal(text: str) -> str:
+    r"""Undo the \NNN escapes of fstab and /proc/mounts."""
+    raw = re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8) & 255]), text.encode())
+    return raw.decode(errors="replace")

@@ -7,7 +7,7 @@ import gzip
 import lzma
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -69,20 +69,29 @@ def closure(
     where something wanted depends on it. Raises KdumpInitrdError for a required name that is
     neither a module nor built in.
     """
-    omitted = {canonical(name) for name in omit}
     found: dict[str, KernelModule] = {}
+    for modules in closures(wishes, kernel=kernel, root=root, omit=omit):
+        for module in modules:
+            found.setdefault(module.name, module)
+    return tuple(found.values())
+
+
+def closures(
+    wishes: Iterable[Wish], *, kernel: KernelRelease, root: Path, omit: Iterable[str] = ()
+) -> list[tuple[KernelModule, ...]]:
+    """As closure(), but what meets each wish by itself."""
+    omitted = {canonical(name) for name in omit}
+    found = []
     with tempfile.TemporaryDirectory(prefix="kdump-initrd-") as scratch:
         index = _Index(kernel, root, Path(scratch))
         for wish in wishes:
             names = [name for name in wish.names if canonical(name) not in omitted]
-            if not names:
-                continue
-            for module in index.show_depends(names, wish):
+            modules = index.show_depends(names, wish) if names else []
+            for module in modules:
                 if module.name in omitted:
                     logger.warning("%s is omitted, but needed: %s", module.name, wish.why)
-                    continue
-                found.setdefault(module.name, module)
-    return tuple(found.values())
+            found.append(tuple(each for each in modules if each.name not in omitted))
+    return found
 
 
 class _Index:
@@ -160,18 +169,36 @@ def firmware(
         return ()
     found: dict[PurePosixPath, tuple[PurePosixPath, Path, str]] = {}
     by_source = {str(module.source): module.name for module in modules}
-    result = run(["modinfo", *by_source], timeout=_TIMEOUT, check=False)
-    name = ""
+    for source_name, field, value in _fields(by_source):
+        source = None
+        if field == "firmware":
+            source = _firmware_file(value, root=root, layout=layout, release=release)
+        if source is not None:
+            dest = PurePosixPath("usr/lib/firmware", value)
+            why = f"firmware of {by_source.get(source_name, 'a module')}"
+            found.setdefault(dest, (dest, source, why))
+    return tuple(found.values())
+
+
+def aliases(modules: Iterable[KernelModule]) -> dict[str, tuple[str, ...]]:
+    """Return by name the patterns of the devices (MODALIAS) that each module is a driver of."""
+    by_source = {str(module.source): module.name for module in modules}
+    found: dict[str, dict[str, None]] = {name: {} for name in by_source.values()}
+    for source, field, value in _fields(by_source) if by_source else ():
+        if field == "alias" and ":" in value and source in by_source:
+            found[by_source[source]][value] = None
+    return {name: tuple(patterns) for name, patterns in found.items()}
+
+
+def _fields(sources: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield (file, field, value) of what modinfo tells."""
+    result = run(["modinfo", *sources], timeout=_TIMEOUT, check=False)
+    source = ""
     for line in result.stdout.decode(errors="replace").splitlines():
         field, _, value = (word.strip() for word in line.partition(":"))
         if field == "filename":
-            name = by_source.get(value, "a module")
-        elif field == "firmware":
-            source = _firmware_file(value, root=root, layout=layout, release=release)
-            if source is not None:
-                dest = PurePosixPath("usr/lib/firmware", value)
-                found.setdefault(dest, (dest, source, f"firmware of {name}"))
-    return tuple(found.values())
+            source = value
+        yield source, field, value
 
 
 def _firmware_file(name: str, *, root: Path, layout: Sequence[str], release: str) -> Path | None:

@@ -12,7 +12,9 @@ class Hardware:
     """What is between a block device and the machine, outermost last.
 
     ``modaliases`` and ``drivers`` (module names) name the kernel modules; ``layers`` are the
-    virtual devices on the way: "md", "lvm", "crypt", "mpath", "dm".
+    virtual devices on the way: "md" ("md with external metadata" where its superblock is not
+    Linux's own), "lvm", "crypt", "mpath", "dm"; and networks: "iscsi", "nvme-fabrics", "nbd",
+    "rbd".
     """
 
     modaliases: tuple[str, ...]
@@ -66,6 +68,7 @@ class _Walk:
         self._seen.add(device)
         disk = device.parent if (device / "partition").exists() else device
         self._note_layer(disk)
+        self._note_network(disk)
         for slave in sorted((disk / "slaves").glob("*")):
             self.visit(slave)
         self._climb(disk)
@@ -73,6 +76,7 @@ class _Walk:
         # there (drivers/nvme/host/core.c, nvme_init_subsystem).
         for controller in sorted(disk.parent.glob("nvme[0-9]*")):
             if controller.is_symlink():
+                self._note_network(controller.resolve())
                 self._climb(controller.resolve())
 
     def _climb(self, device: Path) -> None:
@@ -91,7 +95,8 @@ class _Walk:
 
     def _note_layer(self, disk: Path) -> None:
         if (disk / "md").is_dir():
-            self.layers["md"] = None
+            external = _read(disk / "md/metadata_version").startswith("external:")
+            self.layers["md with external metadata" if external else "md"] = None
             level = _read(disk / "md/level")
             self.drivers["md_mod"] = None
             if level.startswith("raid"):
@@ -101,6 +106,17 @@ class _Walk:
             kind = _read(disk / "dm/uuid").partition("-")[0].lower()
             self.layers[kind if kind in ("lvm", "crypt", "mpath") else "dm"] = None
             self.drivers["dm_mod"] = None
+
+    def _note_network(self, device: Path) -> None:
+        parts = device.relative_to(self._sysfs).parts
+        if "nvme-fabrics" in parts:
+            self.layers["nvme-fabrics"] = None
+        # The sessions of an adapter that does it by itself hang on its bus, not on the platform.
+        if parts[1:2] == ("platform",) and parts[3:4] and parts[3].startswith("session"):
+            self.layers["iscsi"] = None
+        kind = device.name.rstrip("0123456789")
+        if kind in ("nbd", "rbd"):
+            self.layers[kind] = None
 
 
 def _read(path: Path) -> str:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The demonstration: crash a kernel in QEMU, and read what the capture image saved of it."""
+"""The demonstration: a Debian system arms itself, crashes, restarts and finds its own dump."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -11,19 +12,34 @@ from pathlib import Path
 
 from kdump_initrd.errors import KdumpInitrdError
 
-from . import disks, product, readers
+from . import bases, loop, product, readers, rootfs
 from .disks import CrashFolder, DiskError
-from .kernels import NoKernel, newest
-from .libraries import LibraryError
+from .kernels import NoKernel
+from .loop import Loop
 from .machine import MachineError
 from .phases import Phase
 from .readers import DrgnFacts, NotThisCrash
-from .scenario import CRASHKERNEL_MIB, Outcome, Scenario, crash, folder_of
+from .scenario import CRASHKERNEL_MIB, Outcome, folder_of
 from .tools import MissingTool
 
 _NAME = "demo"
 #: Console lines worth showing while the machine runs, beside the product's own.
-_HIGHLIGHTS = ("Linux version", "kdump_token=", "Kernel panic", "reboot: ")
+_HIGHLIGHTS = (
+    "Linux version",
+    "Kernel panic",
+    "reboot: ",
+    "Run /init",
+    "Mounting root",
+    "EXT4-fs (vda): mounted",
+    "running in system mode",
+    "Reached target multi-user.target",
+    " login:",
+    "booted:",
+    "found /",
+)
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class _Show:
@@ -39,7 +55,8 @@ class _Show:
         self.say(f"== {phase.value}")
 
     def line(self, line: str) -> None:
-        text = line.partition("] ")[2] if line.startswith("[") else line
+        text = _COLOUR.sub("", line)
+        text = text.partition("] ")[2] if text.startswith("[") else text
         if text.startswith(f"{product.SPEAKER}: "):
             self.say(f"  | {text}")
         elif any(word in text for word in _HIGHLIGHTS) and "Unknown" not in text:
@@ -68,13 +85,16 @@ def _show_facts(facts: DrgnFacts, dump: Path) -> None:
     print(f"symbols        {facts.symbols:,}")
 
 
-def _show_times(outcome: Outcome, image: product.Product, folder: CrashFolder) -> None:
+def _show_times(
+    outcome: Outcome, capture: product.Product, first: product.Product, folder: CrashFolder
+) -> None:
     _heading("Times and sizes")
     for phase in outcome.run.reached:
         print(f"{phase.value:<18} {outcome.run.took(phase):7.1f} s")
     print(f"{'panic to restart':<18} {outcome.run.restart_seconds:7.1f} s")
-    print(f"{'build':<18} {image.seconds:7.1f} s")
-    print(f"{'capture initrd':<18} {image.path.stat().st_size / 1e6:7.1f} MB")
+    print(f"{'builds':<18} {capture.seconds:7.1f} s and {first.seconds:.1f} s")
+    print(f"{'capture initrd':<18} {capture.path.stat().st_size / 1e6:7.1f} MB")
+    print(f"{'first initrd':<18} {first.path.stat().st_size / 1e6:7.1f} MB, with the base in it")
     print(f"{'dump':<18} {folder.file('dump.').size / 1e6:7.1f} MB of a guest of 1074 MB")
     print(f"{'reservation':<18} {CRASHKERNEL_MIB:5d} MiB")
 
@@ -82,37 +102,32 @@ def _show_times(outcome: Outcome, image: product.Product, folder: CrashFolder) -
 def demonstrate() -> None:
     """Do it; raises what the parts raise when a step fails."""
     show = _Show()
-    kernel = newest()
     work = folder_of(_NAME)
-    show.say(f"kernel {kernel.release} ({kernel.image})")
     shutil.rmtree(work / "crash", ignore_errors=True)
-    disk = disks.make(work / "disk.raw")
-    show.say(f"an empty ext4 disk of 2 GiB, UUID={disks.UUID}")
-    device = f"UUID={disks.UUID}"
-    image = product.build(work / "capture.img", kernel, device, *product.VIRTIO)
-    show.say(f"capture initrd of {image.path.stat().st_size / 1e6:.1f} MB: {image.path}")
+    show.say("a Debian system from debootstrap (the first time this takes two minutes)")
+    root = rootfs.debian()
+    kernel = root.kernel
+    base = bases.base(root, bases.Base.MOST)
+    disk = rootfs.disk(root, work / "root.raw")
+    show.say(f"it has kernel {kernel.release} and an initrd of {base.stat().st_size / 1e6:.1f} MB")
+    capture = product.build(work / "capture.img", kernel, f"UUID={rootfs.UUID}", *product.VIRTIO)
+    show.say(f"capture initrd of {capture.path.stat().st_size / 1e6:.1f} MB: {capture.path}")
+    first = product.build_first(work / "first.img", capture.path, kernel, "--base", str(base))
+    show.say(f"the same initrd with a segment more that loads it: {first.path}")
     show.say(f"QEMU starts, without KVM; its console log: {work / 'console.log'}")
-    scenario = Scenario(_NAME, kernel, image.path, image.command_line, disks=(disk.path,))
-    outcome = crash(scenario, on_line=show.line, on_phase=show.phase)
+    run = Loop(_NAME, kernel, first.path, (disk.path,))
+    outcome = loop.go(run, on_line=show.line, on_phase=show.phase)
     show.say("the machine is off; now its disk is read, without mounting it")
-    problems = disk.fsck()
-    if problems:
-        raise DiskError(f"{disk.path}: e2fsck finds errors: {problems.splitlines()[0]}")
-    folders = disk.crash_folders(work / "crash")
-    if not folders:
-        raise DiskError(f"{disk.path}: /var/crash is empty; console log: {outcome.run.log}")
-    folder = folders[-1]
+    saved = loop.read_back(disk, work / "crash", outcome, kernel.release)
+    folder = saved.folder
     dump, dmesg = folder.file("dump."), folder.file("dmesg.")
-    facts = readers.prove(
-        dump=dump.copy, dmesg=dmesg.copy, token=outcome.token, release=kernel.release
-    )
     _show_folder(folder)
     _heading(f"The panic, in {dmesg.name}")
     log = dmesg.copy.read_text(errors="replace")
     print("\n".join(readers.panic_lines(log)))
     print(f"{readers.seconds_up(log):.1f} s after its start")
-    _show_facts(facts, dump.copy)
-    _show_times(outcome, image, folder)
+    _show_facts(saved.facts, dump.copy)
+    _show_times(outcome, capture, first, folder)
     print(f"\nThe dump is of this very crash (token {outcome.token}): {dump.copy}")
 
 
@@ -126,7 +141,7 @@ def main() -> int:
         print("\n".join(["", *tail]), file=sys.stderr)
         print(f"demo: error: {first}; console log: {error.log}", file=sys.stderr)
         return 1
-    except (KdumpInitrdError, NoKernel, MissingTool, LibraryError) as error:
+    except (KdumpInitrdError, NoKernel, MissingTool) as error:
         print(f"demo: error: {error}", file=sys.stderr)
         return 1
     except (DiskError, NotThisCrash, OSError) as error:

@@ -1,0 +1,88 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The kernel's command line, as far as it is for /init: read_cmdline sets the variables below.
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+# The root's name; "" where the command line has none.
+root=
+# Its file systems, with blanks between; "" where they have to be found out.
+root_types=
+root_flags=
+root_mode=ro
+# Seconds to wait before anything is looked for, and the most to wait for the root: 0 is for ever.
+root_delay=0
+root_limit=30
+wanted_init=
+# fsck.mode=: auto, skip or force; and fsck.repair= in the words of fsck(8).
+check_mode=auto
+check_repair=-a
+rescue=
+
+# Tell whether WORD is a whole number.
+is_number() { # WORD
+	case $1 in
+	'' | *[!0-9]*) return 1 ;;
+	esac
+}
+
+# Print TEXT with FROM replaced by TO, wherever it is.
+replace() { # TEXT FROM TO
+	rest=$1
+	while :; do
+		case $rest in
+		*"$2"*) ;;
+		*) break ;;
+		esac
+		printf '%s%s' "${rest%%"$2"*}" "$3"
+		rest=${rest#*"$2"}
+	done
+	printf '%s' "$rest"
+}
+
+take_word() { # WORD
+	case $1 in
+	root=*) root=${1#root=} ;;
+	rootfstype=auto) root_types= ;;
+	rootfstype=*) root_types=$(replace "${1#rootfstype=}" , ' ') ;;
+	rootflags=*) root_flags=${1#rootflags=} ;;
+	rootdelay=*) ! is_number "${1#rootdelay=}" || root_delay=${1#rootdelay=} ;;
+	rootwait) root_limit=0 ;;
+	rootwait=*) ! is_number "${1#rootwait=}" || root_limit=${1#rootwait=} ;;
+	ro | rw) root_mode=$1 ;;
+	init=*) wanted_init=${1#init=} ;;
+	fsck.mode=auto | fsck.mode=skip | fsck.mode=force) check_mode=${1#fsck.mode=} ;;
+	fastboot) check_mode=skip ;;
+	forcefsck) check_mode=force ;;
+	fsck.repair=preen) check_repair=-a ;;
+	fsck.repair=yes | fsckfix) check_repair=-y ;;
+	fsck.repair=no) check_repair=-n ;;
+	kdump_initrd.shell | kdump_initrd.shell=1) rescue=yes ;;
+	esac
+}
+
+read_cmdline() {
+	line=
+	read -r line </proc/cmdline
+	pending=
+	set -f
+	for word in $line; do
+		pending=${pending:+$pending }$word
+		# A value in double quotes may hold blanks.
+		rest=$pending
+		while :; do
+			case $rest in
+			*\"*\"*) rest=${rest#*\"*\"} ;;
+			*) break ;;
+			esac
+		done
+		case $rest in
+		*\"*) continue ;;
+		esac
+		word=$(replace "$pending" '"' '')
+		[ "$word" != -- ] || break # what follows is for init
+		take_word "$word"
+		pending=
+	done
+	set +f
+	[ "$root_limit" -eq 0 ] || [ "$root_delay" -le "$root_limit" ] || root_limit=$root_delay
+}

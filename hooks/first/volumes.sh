@@ -1,0 +1,101 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the root may lie on: MD RAID and LVM, assembled by the root's own tools without udev.
+# needs: env ln mkdir rm sleep timeout
+# shellcheck disable=SC2034,SC2154 # the parts share their variables
+
+# What a tool has said last.
+said=
+
+# Run a tool of volumes and keep its last words.
+tell() { # COMMAND...
+	timeout 60 env MDADM_NO_UDEV=1 DM_DISABLE_UDEV=1 "$@" </dev/null >/tmp/said 2>&1
+	status=$?
+	while read -r words || [ -n "$words" ]; do
+		[ -z "$words" ] || said=${words%.}
+	done </tmp/said
+	return "$status"
+}
+
+# Tell whether it is time to do without the disks that are missing: two thirds have passed.
+is_late() {
+	limit=$root_limit
+	[ "$limit" -gt 0 ] || limit=30
+	[ "$waited" -ge $((limit * 2 / 3)) ]
+}
+
+# Start the arrays whose disks are all there; when it is late those that can run without.
+start_arrays() {
+	/usr/sbin/modprobe md_mod
+	how=--no-degraded
+	! is_late || how=--run
+	for table in /etc/mdadm.conf partitions; do
+		[ "$table" = partitions ] || [ -e "$table" ] || continue
+		tell mdadm --assemble --scan "$how" "--config=$table" '--homehost=<ignore>'
+		find_node && return 0
+	done
+	return 1
+}
+
+run_lvm() { # COMMAND ARGUMENT...
+	mode=complete
+	! is_late || mode=degraded
+	thin=
+	[ -e /usr/sbin/thin_check ] || thin='thin_check_executable="" cache_check_executable=""'
+	# Half a mirror must not be taken for a disk of its own, and nothing is to be left behind.
+	tell lvm "$@" --config "devices { use_devicesfile=0 md_component_checks=\"full\" hints=\"none\"
+		obtain_device_list_from_udev=0 external_device_info_source=\"none\" }
+		global { locking_dir=\"/tmp\" event_activation=0 use_lvmlockd=0 use_lvmpolld=0 $thin }
+		activation { udev_sync=0 udev_rules=0 monitoring=0 activation_mode=\"$mode\" }
+		backup { backup=0 archive=0 }"
+}
+
+# Activate the root's volume, and no other: udev of the root wants to see the others come.
+activate_volume() {
+	/usr/sbin/modprobe dm_mod
+	run_lvm lvs --noheadings --separator '|' --options lv_full_name,lv_path,lv_dm_path || return 1
+	while IFS='|' read -r name path mapper; do
+		name=${name##* }
+		case $root in
+		"$path" | "$mapper") ;;
+		/dev/*) continue ;;
+		esac
+		[ -n "$path" ] || continue
+		printf '%s\n' "$name"
+	done </tmp/said >/tmp/volumes
+	said=
+	while read -r name; do
+		run_lvm lvchange --sysinit --activate y "$name" || continue
+		find_node && return 0
+		run_lvm lvchange --sysinit --activate n "$name"
+	done </tmp/volumes
+	return 1
+}
+
+# Try to make the root's device of what is there.
+assemble() {
+	if [ -x /usr/sbin/mdadm ]; then
+		start_arrays && return 0
+	fi
+	[ -x /usr/sbin/lvm ] && activate_volume
+}
+
+# Leave the devices that were assembled here as udev would have: it takes what it meets at its
+# start only by its own records (10-dm.rules, 69-lvm.rules).
+hand_over() {
+	for block in /sys/class/block/dm-* /sys/class/block/md*; do
+		[ -r "$block/dev" ] || continue
+		read -r number <"$block/dev"
+		case ${block##*/} in
+		dm-*)
+			record=DM_UDEV_PRIMARY_SOURCE_FLAG=1
+			read -r name <"$block/dm/name"
+			rm -f "/dev/mapper/$name"
+			ln -s "../${block##*/}" "/dev/mapper/$name"
+			;;
+		*) record=LVM_MD_PV_ACTIVATED=1 ;;
+		esac
+		mkdir -p /run/udev/data
+		printf 'E:%s\n' "$record" >"/run/udev/data/b$number"
+	done
+}
