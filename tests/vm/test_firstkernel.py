@@ -107,6 +107,26 @@ def test_the_complete_loop(
     check_loop(system, outcome, crash_copy)
 
 
+@pytest.mark.parametrize(
+    ("name_of_root", "partitioned"),
+    [
+        pytest.param(f"UUID={rootfs.UUID}", False, id="uuid"),
+        pytest.param("/dev/vda", False, id="path", marks=FULL),
+        pytest.param(f"LABEL={rootfs.LABEL}", False, id="label", marks=FULL),
+        pytest.param(f"PARTUUID={rootfs.PARTUUID}", True, id="partuuid", marks=FULL),
+        pytest.param(f"PARTLABEL={rootfs.PARTLABEL}", True, id="partlabel", marks=FULL),
+    ],
+)
+def test_the_complete_loop_of_a_whole_initrd(
+    system: System, crash_copy: Path, name_of_root: str, partitioned: bool
+) -> None:
+    if partitioned:
+        system = replace(system, disk=rootfs.disk(system.root, system.disk.path, partitioned=True))
+    system.build(None, "--standalone", "--root-device", f"UUID={rootfs.UUID}")
+    outcome = loop.go(replace(system.loop, root=name_of_root))
+    check_loop(system, outcome, crash_copy)
+
+
 @FULL
 @pytest.mark.parametrize("packing", [each for each in Packing if each is not Packing.MICROCODE])
 def test_a_base_of_every_packing_arms(system: System, packing: Packing) -> None:
