@@ -110,7 +110,7 @@ class Disk:
         """Copy every folder below ``below`` into ``into``, sparse, and return them by name."""
         found = []
         for folder in sorted(self._list(below), key=lambda entry: entry.name):
-            if not stat.S_ISDIR(folder.mode):
+            if not stat.S_ISDIR(folder.mode) or folder.name == "lost+found":
                 continue
             path = PurePosixPath(below) / folder.name
             target = into / folder.name

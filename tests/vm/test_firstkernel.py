@@ -17,7 +17,7 @@ import pytest
 
 from kdump_initrd.run import run
 
-from . import bases, disks, loop, product, rootfs
+from . import bases, disks, loop, product, rootfs, volumes
 from .bases import Base, Packing
 from .loop import EARLY, LOGIN, ONCE, Loop
 from .machine import Phase
@@ -54,11 +54,13 @@ class System:
     disk: disks.Disk
     loop: Loop
 
-    def build(self, base: Path | None, *options: str, uuid: str = rootfs.UUID) -> None:
-        """Make its initrd, whose capture image saves to the file system ``uuid``."""
+    def build(
+        self, base: Path | None, *options: str, uuid: str = rootfs.UUID, path: str = "/var/crash"
+    ) -> None:
+        """Make its initrd, whose capture image saves to ``path`` on the file system ``uuid``."""
         kernel = self.root.kernel
         capture = self.folder / "capture.img"
-        product.build(capture, kernel, f"UUID={uuid}", *product.VIRTIO)
+        product.build(capture, kernel, f"UUID={uuid}", *product.VIRTIO, "--path", path)
         options = options if base is None else ("--base", str(base), *options)
         product.build_first(self.loop.initrd, capture, kernel, *options)
 
@@ -125,6 +127,34 @@ def test_the_complete_loop_of_a_whole_initrd(
     system.build(None, "--standalone", "--root-device", f"UUID={rootfs.UUID}")
     outcome = loop.go(replace(system.loop, root=name_of_root))
     check_loop(system, outcome, crash_copy)
+
+
+@FULL
+@pytest.mark.parametrize(
+    "name_of_root",
+    [f"/dev/mapper/{volumes.GROUP}-{volumes.VOLUME}", f"/dev/{volumes.GROUP}/{volumes.VOLUME}",
+     f"UUID={rootfs.UUID}", "mirror", "half a mirror"],
+    ids=["mapper", "lvm", "lvm-uuid", "mirror", "half-mirror"],
+)  # fmt: skip
+def test_the_complete_loop_of_a_root_on_volumes(
+    system: System, crash_copy: Path, folder: Path, name_of_root: str
+) -> None:
+    dump = disks.make(folder / "dump.raw")
+    more: tuple[Path, ...] = ()
+    if "mirror" in name_of_root:
+        disk = volumes.mirrored(system.root, folder / "root.raw", folder / "other.raw")
+        more = () if "half" in name_of_root else (folder / "other.raw",)
+        name_of_root = f"UUID={rootfs.UUID}"
+    else:
+        disk = volumes.logical(system.root, folder / "root.raw")
+    whole = ("--standalone", "--root-device", name_of_root, "-f", "ext4")
+    system.build(None, *whole, uuid=disks.UUID, path="/")
+    run_ = replace(system.loop, root=name_of_root, disks=(disk.path, *more, dump.path))
+    outcome = loop.go(run_)
+    saved = loop.read_back(dump, crash_copy, outcome, system.root.kernel.release, below="/")
+    (found,) = loop.said(outcome, "found ")
+    assert found == f"/var/crash{saved.folder.path}/{saved.folder.file('dump.').name}"
+    assert disk.fsck() == ""
 
 
 @FULL
