@@ -85,6 +85,7 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
     if base is None:
         logger.warning("%s: %s has no initrd of it: a whole one is written", release, root)
         return standalone.plan(order)
+    _check_appended(settings)
     return appended.plan(order, base)
 
 
@@ -95,6 +96,23 @@ def _check_usage(settings: FirstKernelSettings) -> None:
         raise UsageError(
             "--standalone takes no base", hint="leave --base and --in-place out, or --standalone"
         )
+
+
+def _check_appended(settings: FirstKernelSettings) -> None:
+    """Refuse what would have no effect on a segment."""
+    said = {
+        "-f": settings.fstype,
+        "--hardware": settings.hardware,
+        "--add-module": settings.add_modules,
+        "--omit-module": settings.omit_modules,
+        "--compress": settings.compress,
+        "--root-device": settings.root_device,
+    }
+    for flag, value in said.items():
+        if value:
+            raise UsageError(
+                f"{flag}: only with --standalone", hint="a segment takes after its base"
+            )
 
 
 def _capture_pair(settings: FirstKernelSettings, root: Path, profile: Distro) -> CapturePair:

@@ -14,8 +14,9 @@ from kdump_initrd.run import find
 REPO = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(
     str(path.relative_to(REPO))
-    for path in (REPO / "hooks").rglob("*")
-    if path.is_file()
+    for folder in ("hooks", "tests/vm/guest")
+    for path in (REPO / folder).rglob("*")
+    if path.is_file() and path.suffix != ".service"
 )  # fmt: skip
 #: What an installed copy needs at the top, and what may stand beside it.
 TOP_LEVEL = {

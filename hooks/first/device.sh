@@ -85,6 +85,7 @@ plug() {
 
 # Find the root's device, and assemble it if it does not come by itself; `why` says why not.
 find_root() {
+	is_mounted && return 0 # from the rescue shell
 	if ! is_name; then
 		why="root=$root: not the name of a block device"
 		return 1

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The root: check and mount it, find its init, and leave for it. What fails says why in `why`.
-# needs: insmod mkdir mount readlink sleep switch_root timeout umount
-# applets: cat dmesg ls lsmod ps reboot setsid vi
+# needs: cat insmod mkdir mount readlink sleep switch_root timeout umount
+# applets: dmesg ls lsmod ps reboot setsid vi
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
 load_modules() {
@@ -116,19 +116,23 @@ find_init() {
 	return 1
 }
 
+# Print the value of a number in /proc/sys/kernel: `read` would get its first digit only, since a
+# shell reads byte by byte, and there is nothing behind the first read.
+sysctl_of() { # NAME DEFAULT
+	cat "/proc/sys/kernel/$1" 2>/dev/null || echo "$2"
+}
+
 # Say why the root cannot be used; come back after a shell, if one is wanted.
 give_up() {
 	warn "$why"
 	# With `quiet` and the like the kernel does not show that.
-	level=7
-	[ ! -r /proc/sys/kernel/printk ] || read -r level _ </proc/sys/kernel/printk
-	[ "$level" -gt 3 ] || printf 'kdump-initrd: %s\n' "$why" >/dev/console
+	level=$(sysctl_of printk 7)
+	[ "${level%%[!0-9]*}" -gt 3 ] || printf 'kdump-initrd: %s\n' "$why" >/dev/console
 	if [ -n "$rescue" ]; then
 		open_shell
 		return
 	fi
-	delay=0
-	[ ! -r /proc/sys/kernel/panic ] || read -r delay </proc/sys/kernel/panic
+	delay=$(sysctl_of panic 0)
 	if [ "$delay" -eq 0 ]; then
 		say "waiting for ever: panic=SECONDS restarts instead, kdump_initrd.shell opens a shell"
 		while :; do sleep 3600; done

@@ -28,7 +28,16 @@ is_late() {
 start_arrays() {
 	/usr/sbin/modprobe md_mod
 	how=--no-degraded
-	! is_late || how=--run
+	if is_late; then
+		how=--run
+		# These have been put together, and wait for the others.
+		for array in /sys/block/md*; do
+			state=
+			[ ! -r "$array/md/array_state" ] || read -r state <"$array/md/array_state"
+			[ "$state" != inactive ] || tell mdadm --run "/dev/${array##*/}"
+		done
+		find_node && return 0
+	fi
 	for table in /etc/mdadm.conf partitions; do
 		[ "$table" = partitions ] || [ -e "$table" ] || continue
 		tell mdadm --assemble --scan "$how" "--config=$table" '--homehost=<ignore>'

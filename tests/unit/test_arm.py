@@ -51,6 +51,14 @@ def test_the_time_that_it_took(boot: Boot, before: str, after: str, taken: int) 
     check(boot.run(), f"<5>kdump-initrd: armed in {taken} ms")
 
 
+def test_the_kernel_is_asked_and_not_kexec(boot: Boot) -> None:
+    (boot.top / "loadss").unlink()
+    boot.write("lies", "")
+    outcome = boot.run()
+    check(outcome, "<4>kdump-initrd: not armed: load refused: status 0")
+    assert len(outcome.calls) == 2
+
+
 @pytest.mark.parametrize("said", [UNAVAILABLE, UNKNOWN_CALL, "", "anything\n"])
 def test_the_old_call_where_the_new_one_does_not_load(boot: Boot, said: str) -> None:
     (boot.top / "loadss").unlink()

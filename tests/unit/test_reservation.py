@@ -145,3 +145,15 @@ def test_windows_that_the_format_fixes() -> None:
             (Codec.NONE, Codec.GZIP, Codec.BZIP2, Codec.LZO, Codec.LZ4)} == {
         "none": 0, "gzip": 32 << 10, "bzip2": 3_600_000, "lzo": 512 << 10, "lz4": 16 * MIB,
     }  # fmt: skip
+
+
+def test_windows_between_the_powers_of_two() -> None:
+    """RFC 8878, section 3.1.1.1.2: exponent 7 and mantissa 3 are 128 KiB and three eighths."""
+    header = b"\x28\xb5\x2f\xfd" + bytes([0, 7 << 3 | 3])
+    assert window(header, 0, codec=Codec.ZSTD) == (128 + 48) << 10
+
+
+def test_sizes_in_a_header_of_xz_are_no_filter() -> None:
+    """The compressed size, 0x21, and the unpacked size, 1, stand before LZMA2 and its 128 KiB."""
+    block = bytes([2, 0xC0, 0x21, 0x01, 0x21, 0x01, 10, 0])
+    assert window(bytes(12) + block + bytes(4), 0, codec=Codec.XZ) == 128 << 10
