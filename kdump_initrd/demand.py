@@ -41,10 +41,12 @@ def add(
     tree.add_directory(_TABLE, why="kernel modules that may be asked for")
     for name, modules in zip(single, found):
         if modules:
-            named[modules[-1].name] = modules[-1]
+            # What a soft dependency loads behind it comes last; an alias is the last one's.
+            own = {module.name: module for module in modules}.get(kmod.canonical(name), modules[-1])
+            named[own.name] = own
             text = module_list(modules)
             tree.add_content(_TABLE / name, text, why="kernel modules that may be asked for")
-            tree.add_content(_TABLE / modules[-1].name, text, why="kernel modules by their name")
+            tree.add_content(_TABLE / own.name, text, why="kernel modules by their name")
     return tuple(named.values())
 
 

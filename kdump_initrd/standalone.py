@@ -72,7 +72,7 @@ def plan(order: Order) -> FirstImage:
         order.manifest,
         target=device.spec,
         fstype=device.fstype,
-        modules=tuple(module.name for module in modules),
+        modules=tuple(dict.fromkeys(module.name for module in modules)),
         entries={str(entry.dest): entry.why for entry in tree},
     )
     tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
@@ -206,7 +206,7 @@ def _add_scripts(tree: Tree, order: Order, site: RootSite) -> None:
         **order.values,
         "lib": f"/{LIB}",
         "etc": f"/{ETC}",
-        "parts": (*_PARTS, "plug.sh"),
+        "parts": _PARTS,
         "device": site.device,
         "expected": site.certain,
         "mount": _MOUNT,

@@ -92,12 +92,15 @@ find_root() {
 	fi
 	plug
 	find_node && return 0
+	# A volume's name tells that it has to be assembled; where nothing tells, drivers get time.
+	case $root in
+	/dev/mapper/* | /dev/md* | /dev/*/*) expected=${expected:-volumes} ;;
+	esac
 	uptime
 	started=$seconds
 	waited=0
 	tried=-1
 	while :; do
-		# What is known to be on volumes is assembled at once, for others the drivers get time.
 		if [ "$waited" -gt "$tried" ] && { [ -n "$expected" ] || [ "$waited" -ge 2 ]; }; then
 			tried=$waited
 			assemble && return 0

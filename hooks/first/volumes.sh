@@ -64,13 +64,16 @@ activate_volume() {
 	/usr/sbin/modprobe dm_mod
 	run_lvm lvs --noheadings --separator '|' --options lv_full_name,lv_path,lv_dm_path || return 1
 	while IFS='|' read -r name path mapper; do
-		name=${name##* }
+		# Warnings are no volumes, and a pool has no path.
+		case $path in
+		/dev/*) ;;
+		*) continue ;;
+		esac
 		case $root in
 		"$path" | "$mapper") ;;
 		/dev/*) continue ;;
 		esac
-		[ -n "$path" ] || continue
-		printf '%s\n' "$name"
+		printf '%s\n' "${name##* }"
 	done </tmp/said >/tmp/volumes
 	said=
 	while read -r name; do

@@ -72,7 +72,9 @@ def _introduce(manifest: Manifest) -> Iterator[str]:
         "distribution": manifest.distro,
         "kernel": manifest.kernel,
         "capture kernel": manifest.capture,
-        "dump target": " ".join(filter(None, (manifest.target, manifest.fstype))),
+        "dump target" if manifest.kind == "capture" else "root": " ".join(
+            filter(None, (manifest.target, manifest.fstype))
+        ),
         "command line": manifest.cmdline,
         "kernel modules": " ".join(manifest.modules),
         "base": manifest.base_size

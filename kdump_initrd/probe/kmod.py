@@ -90,7 +90,10 @@ def closures(
             for module in modules:
                 if module.name in omitted:
                     logger.warning("%s is omitted, but needed: %s", module.name, wish.why)
-            found.append(tuple(each for each in modules if each.name not in omitted))
+            # modprobe names a module again for each that needs it.
+            once = {each.name: each for each in reversed(modules) if each.name not in omitted}
+            order = dict.fromkeys(each.name for each in modules if each.name in once)
+            found.append(tuple(once[name] for name in order))
     return found
 
 

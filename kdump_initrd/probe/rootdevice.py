@@ -93,7 +93,11 @@ def translate(spec: str) -> str:
     if spec.startswith("/dev/disk/") and folder in _LINKS and name:
         return f"{_LINKS[folder]}={device.unescape(name)}"
     tag, equals, value = spec.partition("=")
-    return f"{tag}={value.strip(chr(34))}" if equals and tag in device.TAGS else spec
+    if not equals or tag not in device.TAGS:
+        return spec
+    value = value.strip('"')
+    # The kernel takes it in capitals too, findfs does not.
+    return f"{tag}={value.lower() if tag == 'PARTUUID' else value}"
 
 
 def check_name(name: RootName, *, root: Path, cmdline: Sequence[str]) -> None:
@@ -151,6 +155,8 @@ def identify(name: RootName, node: Path | None, *, fstype: str | None) -> BlockD
     Raises KdumpInitrdError for what cannot be mounted, or where nobody tells the file system.
     """
     found, uuid = _read(name, node) if node else ("", "")
+    if name.spec.startswith("/dev/disk/") and not uuid:
+        _refuse(f"{name.spec}: a link of udev, which the image does not have")
     if fstype and found and found != fstype:
         raise KdumpInitrdError(f"{name.spec}: holds {found}, not {fstype}", hint=f"say -f {found}")
     known = fstype or found or name.fstype

@@ -130,3 +130,27 @@ def test_only_ticking_watchdogs(fake: FakeSysfs) -> None:
         fake.link(f"devices/platform/{name}/watchdog/{name}/device", f"devices/platform/{name}")
         fake.link(f"class/watchdog/{name}", f"devices/platform/{name}/watchdog/{name}")
     assert sysfs_probe.running_watchdogs(sysfs=fake.top) == ("iTCO_wdt",)
+
+
+@pytest.mark.parametrize(
+    ("path", "layers"),
+    [
+        ("devices/platform/host2/session1/target2:0:0/2:0:0:1/block/sdb", ("iscsi",)),
+        # An adapter that does it by itself is hardware.
+        ("devices/pci0000:00/0000:00:1d.0/host2/session1/target2:0:0/2:0:0:1/block/sdb", ()),
+        ("devices/virtual/block/nbd0", ("nbd",)),
+        ("devices/virtual/nvme-fabrics/ctl/nvme1/nvme1n1", ("nvme-fabrics",)),
+        ("devices/virtual/block/rbd12", ("rbd",)),
+        ("devices/virtual/block/ram0", ()),
+    ],
+)
+def test_networks_are_named(fake: FakeSysfs, path: str, layers: tuple[str, ...]) -> None:
+    fake.disk(path)
+    assert hardware_of(Path("/dev", Path(path).name), sysfs=fake.top).layers == layers
+
+
+def test_array_with_a_firmwares_metadata(fake: FakeSysfs) -> None:
+    fake.disk("devices/virtual/block/md126")
+    fake.write("devices/virtual/block/md126/md/metadata_version", "external:/md127/0")
+    found = hardware_of(Path("/dev/md126"), sysfs=fake.top)
+    assert found.layers == ("md with external metadata",)
