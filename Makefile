@@ -13,7 +13,7 @@ help:
 	@echo 'make demo       crash a kernel in QEMU and read its dump back (about two minutes)'
 	@echo 'make test       all tests but the slow rows, QEMU ones included (at most 20 minutes)'
 	@echo 'make test-full  every test'
-	@echo 'make check      lint, types, unit tests (under a minute)'
+	@echo 'make check      lint, types, unit tests (a minute and a half)'
 	@echo 'make bench      the figures of docs/architecture.md, measured here and now'
 
 setup: packages $(VENV)/ready

@@ -18,11 +18,13 @@ check_mode=auto
 check_repair=-a
 rescue=
 
-# Tell whether WORD is a whole number.
+# Set `number` to WORD if it is a whole number that every shell can reckon with.
 is_number() { # WORD
 	case $1 in
-	'' | *[!0-9]*) return 1 ;;
+	'' | *[!0-9]* | ??????????*) return 1 ;;
 	esac
+	number=${1#"${1%%[!0]*}"} # 08 would be octal
+	number=${number:-0}
 }
 
 # Print TEXT with FROM replaced by TO, wherever it is.
@@ -45,9 +47,9 @@ take_word() { # WORD
 	rootfstype=auto) root_types= ;;
 	rootfstype=*) root_types=$(replace "${1#rootfstype=}" , ' ') ;;
 	rootflags=*) root_flags=${1#rootflags=} ;;
-	rootdelay=*) ! is_number "${1#rootdelay=}" || root_delay=${1#rootdelay=} ;;
+	rootdelay=*) ! is_number "${1#rootdelay=}" || root_delay=$number ;;
 	rootwait) root_limit=0 ;;
-	rootwait=*) ! is_number "${1#rootwait=}" || root_limit=${1#rootwait=} ;;
+	rootwait=*) ! is_number "${1#rootwait=}" || root_limit=$number ;;
 	ro | rw) root_mode=$1 ;;
 	init=*) wanted_init=${1#init=} ;;
 	fsck.mode=auto | fsck.mode=skip | fsck.mode=force) check_mode=${1#fsck.mode=} ;;

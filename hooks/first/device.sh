@@ -12,8 +12,9 @@ unescape() { # TEXT
 		*\\x[0-9a-fA-F][0-9a-fA-F]*) ;;
 		*) break ;;
 		esac
-		printf '%s' "${rest%%\\x[0-9a-fA-F][0-9a-fA-F]*}"
-		rest=${rest#*\\x}
+		before=${rest%%\\x[0-9a-fA-F][0-9a-fA-F]*}
+		printf '%s' "$before"
+		rest=${rest#"$before"\\x}
 		code=${rest%"${rest#??}"}
 		rest=${rest#??}
 		# shellcheck disable=SC2059 # the format is the character
