@@ -94,10 +94,9 @@ def strip(image: Path, out: str | None, *, force: bool) -> None:
             return
     target = path if out is None else Path(out)
     mode = stat.S_IMODE(path.stat().st_mode)
-    with new_file(target, force=force or out is None, mode=mode) as new:
-        view = memoryview(data)
-        with open(new.descriptor, "wb", closefd=False) as file:
-            file.write(view)
+    written = new_file(target, force=force or out is None, mode=mode)
+    with written as new, open(new.descriptor, "wb", closefd=False) as file:
+        file.write(data)
     logger.info("%s: %s bytes, as before", target, len(data))
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from .rooted import first_file
 
 #: Where all of it lies in the image: a folder that no initrd has, and that goes when it is done.
 HOME = PurePosixPath("kdump-initrd")
+_LIB = HOME / "lib"
 _ARM = "first/arm.j2"
 
 
@@ -62,29 +63,25 @@ def add_programs(tree: Tree, *, root: Path, profile: Distro, source: ToolSource)
             hint="install busybox there",
         )
     files = {"kexec": kexec, "sh": toolbox.shell, **dict(toolbox.programs)}
-    loader = _add_libraries(tree, files, root)
+    images = {name: elf.read_elf(path) for name, path in files.items()}
+    _add_libraries(tree, files.values(), root)
+    interpreter = next((each.interpreter for each in images.values() if each.interpreter), "")
+    loader = (f"/{_LIB}/{PurePosixPath(interpreter).name}", "--library-path", f"/{_LIB}")
     words = {}
     for name, path in files.items():
         dest = HOME / "bin" / ("busybox" if path == busybox else name)
         tree.add_file(dest, path, why="tool of the hook", mode=0o755)
-        run = loader if elf.read_elf(path).interpreter else ()
+        run = loader if images[name].interpreter else ()
         words[name] = (*run, f"/{dest}", *(["sh"] if path == busybox else []))
     for name in toolbox.applets:
         words[name] = (*words["sh"][:-1], name)
-    return Runner(elf.read_elf(kexec).architecture.name, words)
+    return Runner(images["kexec"].architecture.name, words)
 
 
-def _add_libraries(tree: Tree, files: Mapping[str, Path], root: Path) -> tuple[str, ...]:
-    """Add what the programs need, in one folder; return the words that run a dynamic one."""
-    loader = ""
-    for library in elf.closure(files.values(), root=root).libraries:
-        dest = HOME / "lib" / library.dest.name
+def _add_libraries(tree: Tree, files: Iterable[Path], root: Path) -> None:
+    for library in elf.closure(files, root=root).libraries:
+        dest = _LIB / library.dest.name
         tree.add_file(dest, library.source, why=library.why, mode=0o755)
-    for path in files.values():
-        interpreter = elf.read_elf(path).interpreter
-        loader = loader or (PurePosixPath(interpreter).name if interpreter else "")
-    folder = f"/{HOME}/lib"
-    return (f"{folder}/{loader}", "--library-path", folder) if loader else ()
 
 
 @dataclass(frozen=True)

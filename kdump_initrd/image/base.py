@@ -98,7 +98,12 @@ def _read(path: Path) -> tuple[bytes, Sequence[Segment], bool]:
         if manifest is None or not manifest.base_size:
             continue
         base = data[: manifest.base_size]
-        _check(path, segment, last=segment is segments[-1])
+        if segment is not segments[-1]:
+            raise KdumpInitrdError(
+                f"{path}: another segment lies behind that of kdump-initrd "
+                f"(segment {segment.number})",
+                hint="have the distribution make that initrd anew",
+            )
         if hashlib.sha256(base).hexdigest() != manifest.base_sha256:
             raise KdumpInitrdError(
                 f"{path}: not what the segment was appended to: its SHA-256 differs",
@@ -106,14 +111,6 @@ def _read(path: Path) -> tuple[bytes, Sequence[Segment], bool]:
             )
         return base, segments[:index], True
     return data, segments, False
-
-
-def _check(path: Path, segment: Segment, *, last: bool) -> None:
-    if not last:
-        raise KdumpInitrdError(
-            f"{path}: another segment lies behind that of kdump-initrd (segment {segment.number})",
-            hint="have the distribution make that initrd anew",
-        )
 
 
 def place(entries: Iterable[Entry], base: Base) -> list[Entry]:

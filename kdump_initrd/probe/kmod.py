@@ -86,14 +86,14 @@ def closures(
         index = _Index(kernel, root, Path(scratch))
         for wish in wishes:
             names = [name for name in wish.names if canonical(name) not in omitted]
-            modules = index.show_depends(names, wish) if names else []
-            for module in modules:
+            # modprobe names a module again for each that needs it.
+            once: dict[str, KernelModule] = {}
+            for module in index.show_depends(names, wish) if names else ():
                 if module.name in omitted:
                     logger.warning("%s is omitted, but needed: %s", module.name, wish.why)
-            # modprobe names a module again for each that needs it.
-            once = {each.name: each for each in reversed(modules) if each.name not in omitted}
-            order = dict.fromkeys(each.name for each in modules if each.name in once)
-            found.append(tuple(once[name] for name in order))
+                    continue
+                once.setdefault(module.name, module)
+            found.append(tuple(once.values()))
     return found
 
 
