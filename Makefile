@@ -5,7 +5,7 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := busybox-static bzip2 cpio debootstrap e2fsprogs fdisk git initramfs-tools-core kexec-tools kmod \
-	libarchive13 liblzo2-2 libzstd1 linux-image-amd64 lz4 lzop makedumpfile man-db python3 \
+	libarchive13 libdeflate0 liblzo2-2 libsnappy1v5 libzstd1 linux-image-amd64 lz4 lzop makedumpfile man-db python3 \
 	python3-venv qemu-system-x86 shellcheck util-linux xz-utils zlib1g zstd
 
 .PHONY: help demo test test-full check bench setup packages clean

@@ -32,8 +32,13 @@ logger = get_logger(__name__)
 
 _MOUNT = "/kdump"
 _RUN = "/run/kdump-initrd"
-#: The libraries of the saver's codecs, in the order of --dump-compress auto.
-_CODECS = {"lzo": "liblzo2.so.2", "zstd": "libzstd.so.1", "zlib": "libz.so.1"}
+#: The libraries of the saver's codecs, the better one first: one of them is needed.
+_CODECS = {
+    "lzo": ("liblzo2.so.2",),
+    "snappy": ("libsnappy.so.1",),
+    "zstd": ("libzstd.so.1",),
+    "zlib": ("libdeflate.so.0", "libz.so.1"),
+}
 #: The scripts beside the hooks that say in their header what they need.
 _SCRIPTS = (("hooks", "functions.sh"), ("templates", "init.j2"), ("templates", "python.j2"))
 
@@ -182,25 +187,32 @@ def _add_programs(
     folders = ingredients.add_libraries(tree, elf.closure(programs, root=site.root))
     wanted = Path(settings.python) if settings.python else None
     runtime = python.find_python(site.root, python=wanted)
-    dump_codec, codec_library = _dump_codec(settings.dump_compress, runtime, site.root)
+    dump_codec, codec_library = _dump_codec(settings.dump_compress, runtime, site)
     ingredients.add_python(python_tree, runtime)
     folders += ingredients.add_libraries(python_tree, runtime.libraries)
     folders += ingredients.add_libraries(python_tree, codec_library)
     return runtime, dump_codec, folders
 
 
-def _dump_codec(wanted: str, runtime: PythonRuntime, root: Path) -> tuple[str, elf.Closure]:
+def _dump_codec(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, elf.Closure]:
     """Decide the codec of the dump; return it and the library that the saver opens."""
+    readable = site.profile.dump.codecs
     if wanted == "none":
         return wanted, elf.Closure((), ())
-    candidates = tuple(_CODECS) if wanted == "auto" else (wanted,)
-    for name in candidates:
-        found = elf.opened(_CODECS[name], by=runtime.interpreter.source, root=root)
+    if wanted not in ("auto", *readable):
+        logger.warning(
+            "--dump-compress %s: not every reader of dumps of %s opens that: %s are safe",
+            *(wanted, site.profile.name, ", ".join(readable)),
+        )
+    candidates = readable if wanted == "auto" else (wanted,)
+    libraries = [(name, library) for name in candidates for library in _CODECS[name]]
+    for name, library in libraries:
+        found = elf.opened(library, by=runtime.interpreter.source, root=site.root)
         if found is not None:
             return name, found
-    libraries = " or ".join(_CODECS[name] for name in candidates)
+    missing = " or ".join(library for _, library in libraries)
     raise KdumpInitrdError(
-        f"--dump-compress {wanted}: {libraries} not found in {root}",
+        f"--dump-compress {wanted}: {missing} not found in {site.root}",
         hint="install one, or say --dump-compress none",
     )
 
@@ -246,6 +258,9 @@ def _add_params(tree: Tree, settings: CaptureSettings, site: Site, dump_codec: s
         dump_format=settings.dump_format,
         dump_compress=dump_codec,
         dump_level=settings.dump_level,
+        jobs=settings.jobs,
+        keep_free=settings.keep_free,
+        verify=settings.verify,
         progress=f"{_RUN}/progress",
         console="/dev/kmsg",
         state=f"{_RUN}/folder",

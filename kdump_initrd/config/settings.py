@@ -65,7 +65,10 @@ class CaptureSettings(CommonSettings):
     python: str | None = None
     dump_format: str = "kdump"
     dump_compress: str = "auto"
-    dump_level: int = 1
+    dump_level: int = 31
+    jobs: int = 0
+    keep_free: int = 5
+    verify: str = "sample"
     final_action: FinalAction = FinalAction.REBOOT
     setup_timeout: int = 120
     stall_timeout: int = 180
@@ -123,8 +126,20 @@ def _dump_level(word: str) -> int:
     value = int(word) if word.isdigit() else -1
     if not 0 <= value <= 31:
         raise ValueError("a dump level from 0 to 31 is wanted")
-    if value > 1:
-        raise ValueError("levels above 1 need the page filter, which this version does not have")
+    return value
+
+
+def _jobs(word: str) -> int:
+    value = int(word) if word.isdigit() else -1
+    if not 0 <= value <= 4096:
+        raise ValueError("a number of workers is wanted, 0 for one a processor")
+    return value
+
+
+def _per_cent(word: str) -> int:
+    value = int(word.removesuffix("%")) if word.removesuffix("%").isdigit() else -1
+    if not 0 <= value <= 99:
+        raise ValueError("a percentage from 0 to 99 is wanted")
     return value
 
 
@@ -152,9 +167,12 @@ CAPTURE: Sequence[Setting] = (
     Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL="),
     Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)"),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
-    Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed) or elf (sparse)", choices=("kdump", "elf")),
-    Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: LZO, else zstd, else zlib", choices=("auto", "zstd", "lzo", "zlib", "none")),
-    Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d: 0 none, 1 zero pages", _dump_level),
+    Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams)", choices=("kdump", "elf", "flat")),
+    Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest that the root holds and the distribution's readers of dumps open", choices=("auto", "lzo", "snappy", "zstd", "zlib", "none")),
+    Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", _dump_level),
+    Setting("jobs", ("--jobs",), "N", "workers that save at a time; 0: one a processor", _jobs),
+    Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", _per_cent),
+    Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=("none", "sample", "full")),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", FinalAction, _values(FinalAction)),
     Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up when the dump file system is not mounted by then; 0: never", _seconds),
     Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after so long without progress; 0: never", _seconds),

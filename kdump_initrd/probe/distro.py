@@ -21,6 +21,8 @@ else:
 
 #: The profile of a distribution that nobody knows.
 FALLBACK = "linux"
+#: The compressions of pages that the format of dumps knows and that we write.
+CODECS = ("lzo", "snappy", "zstd", "zlib")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Kernel:
 class Dump:
     """Where dumps go and what they are called: strftime patterns of the crash time in UTC.
 
-    ``readme`` is a text for people beside the dump, "" for none.
+    ``readme`` is a text for people beside the dump, "" for none. ``codecs`` are the compressions
+    of pages that the distribution's readers of dumps open, the fastest first.
     """
 
     path: str
@@ -53,6 +56,7 @@ class Dump:
     dmesg: str
     capture_log: str
     readme: str
+    codecs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,12 @@ def _check_schema(file: Path, table: Mapping[str, Any]) -> None:
             if not (_is_list_of_words(value) if is_list else isinstance(value, str)):
                 wanted = "a list of strings" if is_list else "a string"
                 raise KdumpInitrdError(f"{file}: {name}.{key}: {wanted} is wanted")
+    codecs = table.get("dump", {}).get("codecs", CODECS)
+    if not codecs or not set(codecs) <= set(CODECS):
+        raise KdumpInitrdError(
+            f"{file}: dump.codecs: {', '.join(codecs) or 'none'}",
+            hint=f"one or more of {', '.join(CODECS)} are wanted",
+        )
     for name in lists:
         section = table.get(name, {})
         if not isinstance(section, dict) or not all(map(_is_list_of_words, section.values())):

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
-from ..saver.stdlib import MODULES
+from ..saver.stdlib import MODULES, SHA256
 from .bytecode import Unit, translate
 from .elf import Closure, Library, closure
 from .interpreter import Interpreter, find_interpreter
@@ -83,6 +83,8 @@ def find_python(root: Path, *, python: Path | None = None) -> PythonRuntime:
         scan.add(name, needer="the saver")
     for path in sorted((_PACKAGE / "saver").rglob("*.py")):
         scan.add(_saver_module(path), needer="the saver")
+    for name in SHA256:
+        scan.add_extension(name, needer="the saver", if_there=True)
     if interpreter.version >= _STUBS_SINCE:
         for name, text in _STUBS.items():
             scan.add_text(name, text)
@@ -140,7 +142,9 @@ class _Scan:
         if found is not None:
             self._add_source(name, *found)
         elif "." not in name and name not in _PACKAGES:
-            self._add_extension(name, needer, optional)
+            # An accelerator that its module can do without is not worth its memory.
+            if not optional:
+                self.add_extension(name, needer=needer)
         elif not optional:
             raise self._missing(name, needer)
 
@@ -161,15 +165,14 @@ class _Scan:
         for each in unit.imports:
             self.add(each.name, needer=name, optional=each.optional)
 
-    def _add_extension(self, name: str, needer: str, optional: bool) -> None:
+    def add_extension(self, name: str, *, needer: str, if_there: bool = False) -> None:
+        """Add an extension module; one without a file is built in or, if_there, missing."""
         source = self._python.extension(name)
-        if source is None:
-            if not optional:
-                self.built_in.setdefault(name, needer)
-        elif not optional:
-            # An accelerator that its module can do without is not worth its memory.
+        if source is not None:
             dest = PurePosixPath(source.relative_to(self._python.root).as_posix())
             self.extensions[name] = Library(dest, source, f"Python module {name}, for {needer}")
+        elif not if_there:
+            self.built_in.setdefault(name, needer)
 
     def _file_of(self, name: str) -> tuple[Path, bool] | None:
         top = _PACKAGE.parent if name.startswith(_PACKAGE.name) else self._python.stdlib

@@ -7,19 +7,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .extents import Extent
-
 _PIECE = 64 << 10
 
 
-def pieces(runs: Iterable[Extent]) -> Iterator[tuple[int, bytes]]:
+def pieces(runs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
     """Yield (byte offset, bytes) of a bitmap with the pages of runs set, in ascending order.
 
-    Runs ascend and do not overlap. Bytes that are not yielded are zero; a piece has 64 KiB at
-    most.
+    Runs are (first frame, count), ascend and do not overlap. Bytes that are not yielded are zero;
+    a piece has 64 KiB at most.
     """
     held, edge = -1, 0  # a byte that the next run may share
-    for pfn, count, _ in runs:
+    for pfn, count in runs:
         first, last = pfn >> 3, (pfn + count - 1) >> 3
         head = 0xFF << (pfn & 7) & 0xFF
         tail = 0xFF >> (7 - (pfn + count - 1 & 7))

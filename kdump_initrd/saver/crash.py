@@ -7,56 +7,63 @@ import os
 import time
 
 from .abi import EM_AARCH64, EM_RISCV, EM_X86_64
+from .dumpfile import pages_of
 from .elfcore import ElfCore
-from .extents import Extents
 from .kdumpformat import Facts
 from .translate import X86_64_KERNEL
 from .vmcoreinfo import VmcoreInfo, utsname
-from .window import Window
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .memory import Memory
+    from .source import PageSource
 
 #: NUMBER() of the physical address of memory's start, for each machine that needs it in a dump.
 _PHYS_BASE = {EM_X86_64: "phys_base", EM_AARCH64: "PHYS_OFFSET", EM_RISCV: "phys_ram_base"}
 
 
 class Crash:
-    """A vmcore and its VMCOREINFO.
+    """A vmcore, or an older dump of one, and its VMCOREINFO.
 
     uts        the crashed kernel's utsname, by the names of UTS_FIELDS
     page_size  in bytes; this machine's own where VMCOREINFO does not tell
     time       of the panic in seconds since 1970; now, where VMCOREINFO does not tell
     """
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, memory: Memory) -> None:
         """Read headers and notes; raises SaverError, OSError."""
-        self.core = ElfCore(window)
-        self.info = VmcoreInfo(self.core.notes.vmcoreinfo)
-        self.uts = utsname(self.core, self.info)
-        self.page_size = self.info.page_size() or os.sysconf("SC_PAGE_SIZE")
+        self.memory = memory
+        self.info = VmcoreInfo(memory.notes.vmcoreinfo)
+        self.uts = utsname(memory, self.info)
+        self.page_size = memory.page_size or self.info.page_size() or os.sysconf("SC_PAGE_SIZE")
         self.time = self.info.crash_time() or int(time.time())
 
-    def extents(self) -> Extents:
+    def source(self) -> PageSource:
         """Return the pages of memory that the vmcore holds."""
-        return Extents(self.core, self.page_size)
+        return pages_of(self.memory, self.page_size)
 
     def facts(self, level: int) -> Facts:
-        """Return what the headers of a kdump-compressed dump say; level is the dump level."""
-        notes = self.core.notes
+        """Return what the headers of a kdump-compressed dump say; level is the dump level.
+
+        What was left out of an older dump stays left out.
+        """
+        notes = self.memory.notes
         return Facts(
             uts=self.uts,
             time=self.time,
             cpus=notes.cpus,
             phys_base=self._phys_base(),
-            level=level,
+            level=level | self.memory.level,
             vmcoreinfo=(notes.vmcoreinfo_at, notes.vmcoreinfo_size),
         )
 
     def _phys_base(self) -> int:
-        machine = self.core.abi.machine
+        machine = self.memory.abi.machine
         value = self.info.number(_PHYS_BASE.get(machine, ""))
         if value is not None:
             return value
-        if machine == EM_X86_64:
-            for part in self.core.loads:
+        if machine == EM_X86_64 and isinstance(self.memory, ElfCore):
+            for part in self.memory.loads:
                 if part.vaddr >= X86_64_KERNEL:
                     return part.paddr - (part.vaddr - X86_64_KERNEL)
         return 0

@@ -1,24 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Opening a dump of any kind: a vmcore, an ELF dump, a kdump-compressed dump."""
+"""Opening a dump of any kind: a vmcore, an ELF dump, a kdump-compressed one, flattened or not."""
 
 from __future__ import annotations
 
 from .elfcore import ElfCore
 from .failure import SaverError
 from .kdumpformat import SIGNATURE
+from .output import FLAT_SIGNATURE
 from .window import Window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .memory import Memory
+    from .source import PageSource
 
 
 def open_dump(path: str) -> Memory:
     """Return the memory in a dump file; raises SaverError for another file, OSError."""
     window = Window(path)
     try:
-        start = window.read(0, len(SIGNATURE))
-        if start == SIGNATURE:
+        start = window.read(0, len(FLAT_SIGNATURE))
+        if start == FLAT_SIGNATURE:
+            from .flatwindow import FlatWindow
+
+            window.close()
+            window = FlatWindow(path)
+            start = window.read(0, len(SIGNATURE))
+        if start.startswith(SIGNATURE):
             from .kdumpread import KdumpDump
 
             return KdumpDump(window)
@@ -28,3 +36,16 @@ def open_dump(path: str) -> Memory:
     except BaseException:
         window.close()
         raise
+
+
+def pages_of(memory: Memory, page_size: int) -> PageSource:
+    """Return the pages of an opened dump."""
+    if isinstance(memory, ElfCore):
+        from .source import ElfPages
+
+        return ElfPages(memory, page_size)
+    from .kdumppages import KdumpPages
+    from .kdumpread import KdumpDump
+
+    assert isinstance(memory, KdumpDump)
+    return KdumpPages(memory)

@@ -40,22 +40,21 @@ class Segment:
             self.kind, self.offset, self.vaddr, self.paddr, self.filesz = raw[:5]
             self.memsz, self.flags, self.align = raw[5:]
 
-    def pack(self, abi: Abi, offset: int) -> bytes:
-        """Return the program header of the same memory at another file offset."""
+    def pack(self, abi: Abi, offset: int, *, start: int, filesz: int, memsz: int) -> bytes:
+        """Return the header for a part of its memory, from physical address start."""
+        vaddr = self.vaddr + start - self.paddr & abi.mask
         if abi.word == 8:
-            start = (self.kind, self.flags, offset, self.vaddr, self.paddr)
-            end = (self.filesz, self.memsz, self.align)
+            values = (self.kind, self.flags, offset, vaddr, start, filesz, memsz, self.align)
         else:
-            start = (self.kind, offset, self.vaddr, self.paddr, self.filesz)
-            end = (self.memsz, self.flags, self.align)
-        return struct.pack(abi.order + PHDR[abi.word], *start, *end)
+            values = (self.kind, offset, vaddr, start, filesz, memsz, self.flags, self.align)
+        return struct.pack(abi.order + PHDR[abi.word], *values)
 
 
 class ElfCore(Memory):
     """The headers of an ELF core in a window.
 
-    ident is e_ident, flags e_flags; loads are the PT_LOADs with file contents, in their order,
-    without those whose physical address cannot be.
+    ident is e_ident, flags e_flags; loads are the PT_LOADs in their order, without empty ones and
+    those whose physical address cannot be.
     """
 
     def __init__(self, window: Window) -> None:
@@ -102,7 +101,11 @@ class ElfCore(Memory):
         return [Segment(raw, abi.word) for raw in layout.iter_unpack(table)]
 
     def _is_sane(self, part: Segment) -> bool:
-        return 0 < part.filesz <= MAX_PHYSICAL and part.paddr + part.filesz <= MAX_PHYSICAL
+        size = max(part.filesz, part.memsz if part.filesz == 0 else 0)
+        return 0 < size <= MAX_PHYSICAL and part.paddr + size <= MAX_PHYSICAL
+
+    def __str__(self) -> str:
+        return f"{len(self.loads)} ranges of memory"
 
     def close(self) -> None:
         """Close the window."""
@@ -111,6 +114,12 @@ class ElfCore(Memory):
     def read_physical(self, address: int, length: int) -> bytes:
         """Return length bytes of physical memory; raises SaverError if not all are there."""
         return self._read(address, length, "physical", "paddr")
+
+    def view_physical(self, address: int, length: int, unit: int) -> tuple[int, int]:
+        """See Memory."""
+        part, skip = self._find(address, "physical", "paddr")
+        where, seen = self.window.view(part.offset + skip, min(length, part.filesz - skip), unit)
+        return where, seen - seen % unit
 
     def read_virtual(self, address: int, length: int) -> bytes:
         """Return length bytes of the kernel's memory by the PT_LOADs' virtual addresses.
@@ -123,14 +132,7 @@ class ElfCore(Memory):
     def _read(self, address: int, length: int, kind: str, key: str) -> bytes:
         parts = []
         while length > 0:
-            # The range of the last call is the likely one.
-            for part in (self._last, *self.loads):
-                skip = address - getattr(part, key)
-                if 0 <= skip < part.filesz:
-                    break
-            else:
-                raise absent(kind, address)
-            self._last = part
+            part, skip = self._find(address, kind, key)
             piece = self.window.read(part.offset + skip, min(length, part.filesz - skip))
             if not piece:
                 raise absent(kind, address)
@@ -138,3 +140,12 @@ class ElfCore(Memory):
             address += len(piece)
             length -= len(piece)
         return b"".join(parts)
+
+    def _find(self, address: int, kind: str, key: str) -> tuple[Segment, int]:
+        # The range of the last call is the likely one.
+        for part in (self._last, *self.loads):
+            skip = address - getattr(part, key)
+            if 0 <= skip < part.filesz:
+                self._last = part
+                return part, skip
+        raise absent(kind, address)

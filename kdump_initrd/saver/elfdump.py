@@ -1,95 +1,156 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The writer of sparse ELF dumps: the core's own headers, zero pages as holes."""
+"""The writer of sparse ELF dumps: the core's own headers, split where pages are left out."""
 
 from __future__ import annotations
 
-import errno
-import os
 import struct
 
-from .elfcore import EHDR, ET_CORE, INCOMPLETE, PHDR, PN_XNUM, PT_NOTE, SH_INFO
-from .writer import DumpWriter
+from .elfcore import EHDR, ET_CORE, INCOMPLETE, PHDR, PN_XNUM, PT_NOTE, SH_INFO, ElfCore
+from .failure import SaverError
+from .output import failure
+from .writer import DumpWriter, Sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .abi import Abi
-    from .elfcore import ElfCore
-    from .extents import Extents
+    from .board import Board
+    from .elfcore import Segment
+    from .memory import Memory
+    from .output import Output
+    from .selection import Selection
+    from .source import PageSource
 
 _SHDR_SIZE = {4: 40, 8: 64}
+#: Fewer pages than this that are left out stay a hole in a PT_LOAD; more of them end it.
+BRIDGE = 256
+_OFFSET = struct.Struct("Q")
 
 
 class ElfWriter(DumpWriter):
-    """Memory that two PT_LOADs hold lies in the file once: both point to it."""
+    """Pages that are left out are in memory, but not in the file (p_memsz beyond p_filesz).
 
-    def __init__(self, path: str, core: ElfCore, *, page_size: int, extents: Extents) -> None:
-        """Create the file; raises OSError."""
-        super().__init__(path, page_size)
-        self._core = core
-        self._extents = extents
-        abi = core.abi
-        self._headers = len(core.loads) + (1 if core.notes.size else 0)
-        self._phoff = 16 + struct.calcsize(abi.order + EHDR[abi.word])
-        self._shoff = self._phoff + self._headers * struct.calcsize(abi.order + PHDR[abi.word])
+    Memory that two PT_LOADs hold lies in the file once: both point to it. Zero pages are holes.
+    """
+
+    def __init__(self, output: Output, source: PageSource, *, memory: Memory, scratch: int) -> None:
+        """Scratch is an open file for the selection's bitmap; raises SaverError."""
+        self.output = output
+        self.bitmap = (scratch, 0)
+        self.page_size = source.page_size
+        if not isinstance(memory, ElfCore):
+            raise SaverError("an ELF dump can only be made of an ELF core: its addresses are there")
+        self._core = core = memory
+        self._selection: Selection
+        self._phoff = 16 + struct.calcsize(core.abi.order + EHDR[core.abi.word])
+        self._headers = 0
+        self._size = 0
+        self._data = 0
+        #: File offset of the first page of each range, without that of all data.
+        self._table = bytearray()
+
+    def fixed_size(self, pages: int) -> int:
+        """See DumpWriter: pages of headers and notes; the number of PT_LOADs is a guess."""
+        entry = struct.calcsize(self._core.abi.order + PHDR[self._core.abi.word])
+        count = len(self._core.loads) + 1 + pages // BRIDGE
+        return self._phoff + count * entry + self._core.notes.size + self.page_size
+
+    def begin(self, selection: Selection, level: int) -> int:
+        """Write headers (marked incomplete until the end) and notes."""
+        self._selection = selection
+        core, abi = self._core, self._core.abi
+        self._headers = sum([1 for part in core.loads for _ in self._parts(part)])
+        self._headers += 1 if core.notes.size else 0
+        shoff = self._phoff + self._headers * struct.calcsize(abi.order + PHDR[abi.word])
         extended = self._headers >= PN_XNUM
-        self._notes = self._shoff + (_SHDR_SIZE[abi.word] if extended else 0)
-        self._runs, self._end = self._place(_round(self._notes + core.notes.size, page_size))
-        self._position = 0
+        notes = shoff + (_SHDR_SIZE[abi.word] if extended else 0)
+        self._data = -(-(notes + core.notes.size) // self.page_size) * self.page_size
+        self._size = self._data + self._place()
+        self._write_header(complete=False)
+        self._write_program_headers(notes)
+        if extended:
+            section = bytearray(_SHDR_SIZE[abi.word])
+            struct.pack_into(abi.order + "I", section, SH_INFO[abi.word], self._headers)
+            self.output.write(section, shoff)
+        for chunk in core.notes.chunks():
+            self.output.write(chunk, notes)
+            notes += len(chunk)
+        return self._data
 
-    def _place(self, offset: int) -> tuple[list[tuple[int, int, int]], int]:
-        # Physically contiguous runs of pages (first frame, end, file offset), and the file's end.
-        runs: list[tuple[int, int, int]] = []
-        page = self.page_size
-        for part in sorted(self._core.loads, key=lambda part: part.paddr):
-            first, end = part.paddr // page, -(-(part.paddr + part.filesz) // page)
-            if runs and first <= runs[-1][1]:
-                before, stop, at = runs[-1]
-                runs[-1] = (before, max(stop, end), at)
-                continue
-            if runs:
-                offset += (runs[-1][1] - runs[-1][0]) * page
-            runs.append((first, end, offset))
-        return runs, offset + (runs[-1][1] - runs[-1][0]) * page
+    def _place(self) -> int:
+        # Fill the table; return the bytes of all data.
+        offset, last = 0, -1
+        for number in range(self._selection.ranges):
+            pfn, end, _ = self._selection.range(number)
+            first = True
+            for start, count in self._selection.runs(pfn, end):
+                if last >= 0 and start - last < BRIDGE:
+                    offset += (start - last) * self.page_size
+                if first:
+                    self._table += _OFFSET.pack(offset)
+                    first = False
+                offset += count * self.page_size
+                last = start + count
+            if first:
+                self._table += _OFFSET.pack(offset)
+        return offset
+
+    def offset(self, number: int) -> int:
+        """Return the file offset of the first page of a range."""
+        return self._data + int(_OFFSET.unpack_from(self._table, number * _OFFSET.size)[0])
 
     def _locate(self, pfn: int) -> int:
-        # File offset of a page frame, by halving.
-        low, high = 0, len(self._runs)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if pfn < self._runs[middle][0]:
-                high = middle
-            else:
-                low = middle
-        first, _, offset = self._runs[low]
-        return offset + (pfn - first) * self.page_size
+        # File offset of a page of the selection.
+        number = self._selection.range_of(pfn)
+        first, _, _ = self._selection.range(number)
+        at, last = self.offset(number), -1
+        for start, count in self._selection.runs(first, pfn + 1):
+            if last >= 0 and start - last < BRIDGE:
+                at += (start - last) * self.page_size
+            at += count * self.page_size
+            last = start + count
+        return at - self.page_size
 
-    def begin(self) -> None:
-        """Write headers (marked incomplete until the end) and notes."""
-        self._write_header(complete=False)
-        core, at = self._core, self._phoff
+    def _parts(self, part: Segment) -> Iterator[tuple[int, int, int]]:
+        # (address, end in the file, end in memory) of a PT_LOAD's parts; without a part in the
+        # file the first two are equal.
         page = self.page_size
-        headers = []
+        end = part.paddr + part.filesz
+        low, high = part.paddr, part.paddr
+        for pfn, count in self._selection.runs(part.paddr // page, -(-end // page)):
+            start, stop = max(part.paddr, pfn * page), min(end, (pfn + count) * page)
+            if start - high >= BRIDGE * page or (high == low and start > low):
+                yield low, high, start
+                low = start
+            high = stop
+        yield low, high, max(end, part.paddr + part.memsz)
+
+    def _write_program_headers(self, notes: int) -> None:
+        core, at, page = self._core, self._phoff, self.page_size
+        block = b""
         if core.notes.size:
-            headers.append(_note_header(core.abi, self._notes, core.notes.size))
+            block = _note_header(core.abi, notes, core.notes.size)
         for part in core.loads:
-            offset = self._locate(part.paddr // page) + part.paddr % page
-            headers.append(part.pack(core.abi, offset))
-        for start in range(0, len(headers), 1024):
-            block = b"".join(headers[start : start + 1024])
-            self.write(block, at)
-            at += len(block)
-        if self._headers >= PN_XNUM:
-            section = bytearray(_SHDR_SIZE[core.abi.word])
-            struct.pack_into(core.abi.order + "I", section, SH_INFO[core.abi.word], self._headers)
-            self.write(section, at)
-        at = self._notes
-        for chunk in core.notes.chunks():
-            self.write(chunk, at)
-            at += len(chunk)
+            offset = -1
+            for start, stop, end in self._parts(part):
+                if stop > start and offset < 0:
+                    offset = self._locate(start // page) + start % page
+                block += part.pack(
+                    core.abi, max(offset, 0), start=start, filesz=stop - start, memsz=end - start
+                )
+                if stop > start:
+                    offset += -(-stop // page) * page - start
+                if len(block) > 64 << 10:
+                    self.output.write(block, at)
+                    at += len(block)
+                    block = b""
+        self.output.write(block, at)
 
     def _write_header(self, *, complete: bool) -> None:
         abi = self._core.abi
         extended = self._headers >= PN_XNUM
+        entry = struct.calcsize(abi.order + PHDR[abi.word])
         flags = self._core.flags & ~INCOMPLETE | (0 if complete else INCOMPLETE)
         header = struct.pack(
             abi.order + EHDR[abi.word],
@@ -98,56 +159,71 @@ class ElfWriter(DumpWriter):
             1,
             0,
             self._phoff,
-            self._shoff if extended else 0,
+            self._phoff + self._headers * entry if extended else 0,
             flags,
             self._phoff,
-            struct.calcsize(abi.order + PHDR[abi.word]),
+            entry,
             PN_XNUM if extended else self._headers,
             _SHDR_SIZE[abi.word] if extended else 0,
             1 if extended else 0,
             0,
         )
-        self.write(self._core.ident + header, 0)
+        self.output.write(self._core.ident + header, 0)
+
+    def sink(self, board: Board, slot: int) -> ElfSink:
+        """See DumpWriter."""
+        return ElfSink(self, board, slot)
+
+    def finish(self, board: Board, *, complete: bool) -> int:
+        """See DumpWriter."""
+        try:
+            self._write_header(complete=complete)
+        finally:
+            self.output.end(self._size)
+        return self._size
+
+
+class ElfSink(Sink):
+    """Writes pages from where they are to where they belong."""
+
+    def __init__(self, writer: ElfWriter, board: Board, slot: int) -> None:
+        self._writer = writer
+        self._board = board
+        self._slot = slot
+        self._position = self._pfn = 0
+
+    def start(self, number: int) -> None:
+        """See Sink."""
+        self._position, self._pfn = self._writer.offset(number), -1
 
     def seek(self, pfn: int) -> None:
-        """Go on at another page frame."""
-        self._position = self._locate(pfn)
+        """See Sink."""
+        if self._pfn >= 0 and pfn - self._pfn < BRIDGE:
+            self._position += (pfn - self._pfn) * self._writer.page_size
+        self._pfn = pfn
 
-    def zero(self, length: int) -> None:
-        """Take length bytes of zero pages: a hole."""
-        self.tally.pages += length // self.page_size
-        self.tally.zero += length // self.page_size
-        self._position += length
+    def _advance(self, count: int) -> None:
+        self._position += count * self._writer.page_size
+        self._pfn += count
 
-    def lost(self, length: int) -> None:
-        """Take length bytes of unreadable pages: a hole as well, and the mark at the end."""
-        self.tally.pages += length // self.page_size
-        self.tally.lost += length // self.page_size
-        self._position += length
+    def zero(self, count: int) -> None:
+        """A hole."""
+        self._board.add(self._slot, good=count, zero=count)
+        self._advance(count)
 
-    def data(self, address: int, length: int) -> None:
-        """Take length bytes of pages: written from where they are."""
-        done, code = self.write_from(address, length, self._position)
-        count = done // self.page_size
-        self.tally.pages += count
-        self.tally.raw += count
+    def lost(self, count: int) -> None:
+        """A hole as well; the header says at the end that something is lost."""
+        self._advance(count)
+
+    def data(self, address: int, count: int) -> None:
+        """Written from where they are; raises SpaceError."""
+        page = self._writer.page_size
+        self._board.allocate(count * page)
+        done, code = self._writer.output.write_from(address, count * page, self._position)
+        self._board.add(self._slot, good=done // page, raw=done // page)
         if code:
-            raise self.failure(code)
-        self._position += length
-
-    def finish(self, *, complete: bool) -> int:
-        """Set the final size and mark, fsync; pages never handed over count as lost."""
-        self.tally.lost += self._extents.pages - self.tally.pages
-        self.tally.pages = self._extents.pages
-        try:
-            os.ftruncate(self.fd, self._end)
-        except OSError as error:
-            complete = False
-            if error.errno != errno.EFBIG:
-                raise
-        self._write_header(complete=complete and not self.tally.lost)
-        os.fsync(self.fd)
-        return self._end
+            raise failure(code)
+        self._advance(count)
 
 
 def _note_header(abi: Abi, offset: int, size: int) -> bytes:
@@ -156,7 +232,3 @@ def _note_header(abi: Abi, offset: int, size: int) -> bytes:
     else:
         values = (PT_NOTE, offset, 0, 0, size, size, 0, 0)
     return struct.pack(abi.order + PHDR[abi.word], *values)
-
-
-def _round(size: int, unit: int) -> int:
-    return -(-size // unit) * unit

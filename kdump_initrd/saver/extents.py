@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     Extent = tuple[int, int, int]
 
 PIECES = -1
+#: Bytes of memory beyond which p_memsz is taken for damage.
+_MAX_MEMORY = 1 << 44
 
 
 class Extents:
     """The pages of a core in ascending order, each once.
 
     runs     list of Extent, not overlapping
+    ram      (first frame, pages) of all memory that the headers tell of, the same with the pages
+             that a filter has left out of the core before (p_memsz beyond p_filesz)
     pages    pages in all runs
     end      the highest page frame + 1
     pieces   the PT_LOADs that share a page in PIECES, by its frame
@@ -46,8 +50,20 @@ class Extents:
             if skip < count:
                 self._add(pfn + skip, count - skip, offset, skip * page_size, page_size)
                 end = pfn + count
-        self.end = end
         self.pages = sum([count for _, count, _ in self.runs])
+        self.ram = _union(core, page_size)
+        self.end = max(end, sum(self.ram[-1]) if self.ram else 0)
+
+    def find(self, pfn: int) -> Extent:
+        """Return the run that a page is in; it must be in one."""
+        low, high = 0, len(self.runs)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if pfn < self.runs[middle][0]:
+                high = middle
+            else:
+                low = middle
+        return self.runs[low]
 
     def _add(self, pfn: int, count: int, offset: int, skip: int, page_size: int) -> None:
         if offset != PIECES:
@@ -59,6 +75,27 @@ class Extents:
                     self.runs[-1] = (before, pages + count, place)
                     return
         self.runs.append((pfn, count, offset))
+
+
+def _union(core: ElfCore, page_size: int) -> list[tuple[int, int]]:
+    # A filtered core, ours or makedumpfile's, has less in the file than in memory.
+    total = sum([max(part.filesz, part.memsz) for part in core.loads])
+    spans = []
+    for part in core.loads:
+        size = min(part.filesz, max(0, core.window.size - part.offset))
+        if part.memsz > part.filesz and total <= _MAX_MEMORY:
+            size = part.memsz
+        if size:
+            spans.append((part.paddr // page_size, part.paddr + size))
+    found: list[tuple[int, int]] = []
+    for first, stop in sorted(spans):
+        end = -(-stop // page_size)
+        if found and first <= sum(found[-1]):
+            before, count = found[-1]
+            found[-1] = (before, max(count, end - before))
+        else:
+            found.append((first, end - first))
+    return found
 
 
 def _pages(address: int, size: int, offset: int, page_size: int) -> list[Extent]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class SaverError(Exception):
     """A step cannot be done; the text is one line that says what and why."""
@@ -10,6 +12,11 @@ class SaverError(Exception):
 
 class SpaceError(SaverError):
     """The dump cannot be continued (file system full, file too large); what is there is sound."""
+
+    def __init__(self, text: str, code: int = errno.ENOSPC) -> None:
+        """Take the line, and the errno of the write that failed."""
+        super().__init__(text)
+        self.code = code
 
 
 def describe(error: BaseException) -> str:

@@ -123,7 +123,7 @@ def pack_sub(abi: Abi, geometry: Geometry, *, facts: Facts) -> bytes:
 class Header:
     """The headers of a dump as they are read: abi, geometry, status, and (offset, size) of notes.
 
-    phys_base is signed.
+    phys_base is signed; level is the dump level.
     """
 
     def __init__(self, raw: bytes, read_sub: ReadSub) -> None:
@@ -154,6 +154,7 @@ class Header:
         sub = layout.unpack(sub_raw)
         self.abi = abi
         self.status = fields[5]
+        self.level = sub[1] & 31
         self.phys_base = sub[0] - (abi.mask + 1 if sub[0] >> (8 * word - 1) else 0)
         self.notes = (sub[7], sub[8])
         self.geometry = Geometry(abi, block=block, end=sub[13], notes_size=sub[8])

@@ -12,29 +12,32 @@ from .failure import SaverError
 from .kdumpformat import DESCRIPTOR, DESCRIPTOR_SIZE, Header
 from .memory import Memory, absent
 from .notes import Notes
-from .translate import translator
+from .translate import AddressSpace
 from .vmcoreinfo import VmcoreInfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .codec.library import Codec
-    from .translate import Translate
     from .window import Window
 
 #: Bytes of bitmap between two known counts of set bits.
 _STEP = 4096
 #: Decompressed pages that are kept.
 _PAGES = 32
+#: Bytes of physical memory that are shown at once.
+_VIEW = 256 << 10
 
 
 class KdumpDump(Memory):
-    """A dump of header version 6 or newer; header is what its headers say."""
+    """A dump of header version 6 or newer, in a window; header is what its headers say."""
 
     def __init__(self, window: Window) -> None:
         """Read the headers; raises SaverError when they make no sense, OSError."""
-        self._window = window
+        self.window = window
         self.header = Header(window.read(0, 4096), window.read)
         self.abi = self.header.abi
+        self.page_size = self.header.geometry.block
+        self.level = self.header.level
         self._geometry = self.header.geometry
         offset, size = self.header.notes
         size = max(0, min(size, window.size - offset))
@@ -42,12 +45,13 @@ class KdumpDump(Memory):
         self._counts = [0]
         self._codecs: dict[int, Codec] = {}
         self._pages: dict[int, bytes] = {}
-        self._translate: Translate | None = None
+        self._view: ctypes.Array[ctypes.c_char] | None = None
+        self._space: AddressSpace | None = None
         self._layout = struct.Struct(self.abi.order + DESCRIPTOR)
 
     def close(self) -> None:
         """Close the file."""
-        self._window.close()
+        self.window.close()
 
     def read_physical(self, address: int, length: int) -> bytes:
         """Return length bytes of physical memory; raises SaverError if not all are there."""
@@ -63,40 +67,62 @@ class KdumpDump(Memory):
 
     def read_virtual(self, address: int, length: int) -> bytes:
         """Return length bytes of the kernel's memory; raises SaverError if not all are there."""
-        if self._translate is None:
-            info = VmcoreInfo(self.notes.vmcoreinfo)
-            self._translate = translator(self.abi, info, self.read_physical)
+        if self._space is None:
+            self._space = AddressSpace(self, VmcoreInfo(self.notes.vmcoreinfo))
+        return self._space.read(address, length)
+
+    def __str__(self) -> str:
+        return f"a dump of level {self.level}"
+
+    def view_physical(self, address: int, length: int, unit: int) -> tuple[int, int]:
+        """See Memory."""
         page = self._geometry.block
-        parts = []
-        while length > 0:
-            piece = min(length, page - address % page)
-            parts.append(self.read_physical(self._translate(address), piece))
-            address += piece
-            length -= piece
-        return b"".join(parts)
+        if self._view is None:
+            self._view = ctypes.create_string_buffer(_VIEW)
+        length = min(length, _VIEW)
+        seen = 0
+        while seen < length:
+            try:
+                piece = min(length - seen, page - (address + seen) % page)
+                data = self.read_physical(address + seen, piece)
+            except SaverError:
+                break
+            ctypes.memmove(ctypes.addressof(self._view) + seen, data, piece)
+            seen += piece
+        return ctypes.addressof(self._view), seen - seen % unit
+
+    def page(self, pfn: int) -> bytes | None:
+        """Return a page's contents; None when it was lost as the dump was written.
+
+        Raises SaverError when it is not in the dump, or damaged.
+        """
+        return self._load(pfn)
 
     def _page(self, pfn: int) -> bytes:
         found = self._pages.pop(pfn, None)
         if found is None:
             found = self._load(pfn)
+            if found is None:
+                place = f"page at {pfn * self._geometry.block:#x}"
+                raise SaverError(f"{place} was lost when the dump was written")
             if len(self._pages) >= _PAGES:
                 del self._pages[next(iter(self._pages))]
         self._pages[pfn] = found
         return found
 
-    def _load(self, pfn: int) -> bytes:
+    def _load(self, pfn: int) -> bytes | None:
         geometry = self._geometry
         index = self._index(pfn)
-        raw = self._window.read(geometry.descriptors + index * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE)
+        raw = self.window.read(geometry.descriptors + index * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE)
         if len(raw) < DESCRIPTOR_SIZE:
             raise SaverError("truncated: the dump's page descriptors are not complete")
         offset, size, flags, _ = self._layout.unpack(raw)
         place = f"page at {pfn * geometry.block:#x}"
         if offset == 0:
-            raise SaverError(f"{place} was lost when the dump was written")
+            return None
         if size > geometry.block:
             raise SaverError(f"{place}: damaged descriptor ({size} bytes)")
-        data = self._window.read(offset, size)
+        data = self.window.read(offset, size)
         if len(data) < size:
             raise SaverError(f"truncated: {place} is behind the end of the dump")
         if flags:
@@ -124,9 +150,9 @@ class KdumpDump(Memory):
         step = byte // _STEP
         while len(self._counts) <= step:
             at = geometry.bitmap2 + (len(self._counts) - 1) * _STEP
-            self._counts.append(self._counts[-1] + count_ones(self._window.read(at, _STEP)))
+            self._counts.append(self._counts[-1] + count_ones(self.window.read(at, _STEP)))
         start = step * _STEP
-        data = self._window.read(geometry.bitmap2 + start, byte - start + 1)
+        data = self.window.read(geometry.bitmap2 + start, byte - start + 1)
         if len(data) < byte - start + 1:
             raise SaverError("truncated: the dump's bitmaps are not complete")
         if not data[-1] >> (pfn & 7) & 1:

@@ -11,8 +11,8 @@ import os
 _quick = ctypes.PyDLL(None)
 _checked = ctypes.CDLL(None, use_errno=True)
 
-PROT_READ = 1
-MAP_PRIVATE = 2
+PROT_READ, PROT_WRITE = 1, 2
+MAP_SHARED, MAP_PRIVATE = 1, 2
 MAP_ANONYMOUS = 0x20
 MADV_POPULATE_READ = 22  # Linux 5.14, include/uapi/asm-generic/mman-common.h
 _EHWPOISON = 133
@@ -55,10 +55,24 @@ def map_file(fd: int, offset: int, length: int) -> int:
 
 def map_zeros(length: int) -> int:
     """Return the address of length readable zero bytes that cost no memory of their own."""
-    address = _mmap(None, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    return _map_anonymous(length, PROT_READ, MAP_PRIVATE)
+
+
+def map_shared(length: int) -> int:
+    """Return the address of length zero bytes that this process and its children share."""
+    return _map_anonymous(length, PROT_READ | PROT_WRITE, MAP_SHARED)
+
+
+def _map_anonymous(length: int, protection: int, sharing: int) -> int:
+    address = _mmap(None, length, protection, sharing | MAP_ANONYMOUS, -1, 0)
     if address in (None, ctypes.c_void_p(-1).value):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return int(address)
+
+
+def die_with_parent() -> None:
+    """End this process when its parent ends (prctl(2), PR_SET_PDEATHSIG with SIGKILL)."""
+    _checked.prctl(1, ctypes.c_ulong(9), 0, 0, 0)
 
 
 def unmap(address: int, length: int) -> None:

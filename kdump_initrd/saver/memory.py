@@ -14,14 +14,25 @@ if TYPE_CHECKING:
 class Memory:
     """What the readers of cores and of finished dumps have in common.
 
-    abi is the dumped machine's, notes its ELF notes.
+    abi is the dumped machine's, notes its ELF notes; page_size and level (the dump level) are
+    what the file's own header says, 0 if it does not.
     """
 
     abi: Abi
     notes: Notes
+    page_size = 0
+    level = 0
 
     def read_physical(self, address: int, length: int) -> bytes:
         """Return length bytes of physical memory; raises SaverError if not all are there."""
+        raise NotImplementedError
+
+    def view_physical(self, address: int, length: int, unit: int) -> tuple[int, int]:
+        """Return where physical memory can be seen in ours, and how many bytes of it.
+
+        They are at most length, a multiple of unit, and valid until the next call; none means
+        that the first unit cannot be seen as a whole. Raises SaverError, OSError.
+        """
         raise NotImplementedError
 
     def read_virtual(self, address: int, length: int) -> bytes:

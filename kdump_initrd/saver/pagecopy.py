@@ -1,82 +1,68 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The page loop: every page of a core, in order, to a writer."""
+"""The page loop: the pages of a range, from their source to a sink."""
 
 from __future__ import annotations
 
-import ctypes
-
-from .extents import PIECES, assemble
 from .kdumpformat import LEVEL_ZERO
 from .zeros import ZeroScan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .elfcore import ElfCore
-    from .extents import Extents
-    from .progress import Progress
-    from .writer import DumpWriter
+    from collections.abc import Callable
+
+    from .selection import Selection
+    from .source import PageSource
+    from .writer import Sink
 
 
-def copy_pages(
-    core: ElfCore, extents: Extents, writer: DumpWriter, *, level: int, progress: Progress
-) -> None:
-    """Hand every page to the writer; what cannot be read is handed over as lost.
+class PageCopier:
+    """Copies ranges of a selection in one worker; what cannot be read is handed over as lost."""
 
-    level is SaverParams.dump_level. Raises SpaceError of the writer.
-    """
-    copier = _Copier(core, extents, writer, level, progress)
-    progress.start(extents.pages * writer.page_size)
-    for pfn, count, offset in extents.runs:
-        writer.seek(pfn)
-        if offset == PIECES:
-            copier.copy_piece(pfn)
-        else:
-            copier.copy_run(offset, count * writer.page_size)
-
-
-class _Copier:
     def __init__(
-        self, core: ElfCore, extents: Extents, writer: DumpWriter, level: int, progress: Progress
+        self,
+        source: PageSource,
+        selection: Selection,
+        sink: Sink,
+        *,
+        level: int,
+        advance: Callable[[int], None],
     ) -> None:
-        self.core = core
-        self.extents = extents
-        self.writer = writer
-        self.progress = progress
-        self.scan = ZeroScan(writer.page_size) if level & LEVEL_ZERO else None
+        """Zero pages are looked for if level has that bit; advance gets a range's pages."""
+        self._source = source
+        self._selection = selection
+        self._sink = sink
+        self._advance = advance
+        self._scan = ZeroScan(source.page_size) if level & LEVEL_ZERO else None
 
-    def copy_run(self, offset: int, length: int) -> None:
-        page = self.writer.page_size
-        view = self.core.window.view
-        while length:
-            address, count = view(offset, length, page)
-            count -= count % page
-            if count:
-                self.hand_over(address, count)
-            else:
-                count = page
-                self.writer.lost(page)
-            offset += count
-            length -= count
-            self.progress.advance(count)
+    def copy(self, number: int) -> None:
+        """Copy a range; raises SpaceError of the sink."""
+        sink, view, hand_over = self._sink, self._source.view, self._hand_over
+        pfn, end, _ = self._selection.range(number)
+        sink.start(number)
+        done = 0
+        for first, count in self._selection.runs(pfn, end):
+            sink.seek(first)
+            while count:
+                address, seen = view(first, count)
+                if seen:
+                    hand_over(address, seen)
+                else:
+                    seen = 1
+                    sink.lost(1)
+                first += seen
+                count -= seen
+                done += seen
+        sink.flush()
+        self._advance(done)
 
-    def hand_over(self, address: int, length: int) -> None:
-        if self.scan is None:
-            self.writer.data(address, length)
+    def _hand_over(self, address: int, count: int) -> None:
+        sink = self._sink
+        if self._scan is None:
+            sink.data(address, count)
             return
-        zero, data = self.writer.zero, self.writer.data
-        for start, size, is_zero in self.scan.runs(address, length):
+        page = self._source.page_size
+        for start, size, is_zero in self._scan.runs(address, count * page):
             if is_zero:
-                zero(size)
+                sink.zero(size // page)
             else:
-                data(start, size)
-
-    def copy_piece(self, pfn: int) -> None:
-        page = self.writer.page_size
-        try:
-            data = assemble(self.core, self.extents, pfn=pfn, page_size=page)
-        except OSError:
-            self.writer.lost(page)
-        else:
-            content = ctypes.create_string_buffer(data, page)
-            self.hand_over(ctypes.addressof(content), page)
-        self.progress.advance(page)
+                sink.data(start, size // page)

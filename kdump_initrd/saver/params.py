@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     Value = Union[bool, int, str]
 
-FORMATS = ("kdump", "elf")
-CODECS = ("auto", "lzo", "zstd", "zlib", "none")
-#: The highest dump level that this saver can filter.
-MAX_LEVEL = 1
+FORMATS = ("kdump", "elf", "flat")
+VERIFY = ("none", "sample", "full")
+CODECS = ("auto", "lzo", "snappy", "zstd", "zlib", "none")
+MAX_LEVEL = 31
+#: More workers than this are a slip of the finger.
+MAX_JOBS = 4096
 #: A time at which no two numbers of a name are the same: 2001-02-03 16:05:06 UTC.
 _EXAMPLE = 981216306
 
@@ -34,10 +36,15 @@ class SaverParams:
     dump_name      name of the dump in it, likewise
     dmesg_name     name of the kernel log in it, likewise
     readme_name    name of a text file for people in it (SUSE's README.txt), likewise; "" for none
-    dump_format    "kdump" (kdump-compressed) or "elf" (sparse)
-    dump_compress  codec of the pages: "lzo", "zstd", "zlib", "none"; "auto" takes the first
-                   that can be loaded here
-    dump_level     makedumpfile's -d: 0 every page, 1 without zero pages
+    dump_format    "kdump" (kdump-compressed), "elf" (sparse) or "flat" (kdump-compressed, flattened
+                   for streams)
+    dump_compress  codec of the pages: "lzo", "snappy", "zstd", "zlib", "none"; "auto" takes the
+                   first that can be loaded here
+    dump_level     makedumpfile's -d, the sum of what is left out: 1 zero pages, 2 page cache,
+                   4 page cache with private data, 8 user data, 16 free pages
+    jobs           workers; 0 for one a processor
+    keep_free      per cent of the file system that the dump leaves free
+    verify         what of the finished dump is compared with memory: "none", "sample" or "full"
     progress       a file that gets a new number with every bit of progress (it feeds the stall
                    timer), "" for none
     console        a file for messages, as /dev/kmsg; "" for stderr
@@ -53,7 +60,10 @@ class SaverParams:
     readme_name: str = ""
     dump_format: str = "kdump"
     dump_compress: str = "auto"
-    dump_level: int = 1
+    dump_level: int = 31
+    jobs: int = 0
+    keep_free: int = 5
+    verify: str = "sample"
     progress: str = ""
     console: str = ""
     state: str = ""
@@ -97,11 +107,12 @@ class SaverParams:
             raise ParamsError(f"dump_format: {self.dump_format!r} is not one of {FORMATS}")
         if self.dump_compress not in CODECS:
             raise ParamsError(f"dump_compress: {self.dump_compress!r} is not one of {CODECS}")
-        if not 0 <= self.dump_level <= MAX_LEVEL:
-            raise ParamsError(
-                f"dump_level: {self.dump_level} is out of range (0 to {MAX_LEVEL}): "
-                "the page filter of higher levels is not there yet"
-            )
+        if self.verify not in VERIFY:
+            raise ParamsError(f"verify: {self.verify!r} is not one of {VERIFY}")
+        for name, most in (("dump_level", MAX_LEVEL), ("jobs", MAX_JOBS), ("keep_free", 99)):
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise ParamsError(f"{name}: {value} is out of range (0 to {most})")
         self._check_names()
 
     def _check_names(self) -> None:

@@ -16,14 +16,16 @@ _MEMORY = "/proc/self/status"
 class Progress:
     """Counts bytes of memory against a total, and watches the saver's own memory.
 
-    peak is the largest anonymous memory seen, in KiB; 0 where the kernel does not tell.
+    peak is the largest anonymous memory seen, in KiB; 0 where the kernel does not tell. others
+    is that of other processes.
     """
 
     def __init__(self, console: Console, path: str) -> None:
         """Open the progress file, "" for none; without one the work goes on, with a warning."""
         self._console = console
         self._fd = -1
-        self.peak = 0
+        self.peak = self.others = 0
+        self._what = ""
         self._number = 0
         self._total = self._done = 0
         self._start = self._fed = time.monotonic()
@@ -36,21 +38,31 @@ class Progress:
                 console.warning(f"{path}: {error.strerror}")
         self.feed()
 
-    def start(self, total: int) -> None:
-        """Begin to count towards a total of bytes."""
+    def start(self, what: str, total: int) -> None:
+        """Begin to count towards a total of bytes; what is done is said with the numbers."""
+        self._what = f"{what}: " if what else ""
         self._total, self._done = total, 0
         self._start = time.monotonic()
         self._spoken = self._start + _FIRST - _EVERY
 
-    def advance(self, length: int) -> None:
-        """Count length bytes; cheap enough for every window."""
-        self._done += length
+    def update(self, done: int) -> None:
+        """Take the bytes done so far; cheap enough for every window.
+
+        Only work that goes on is a sign of life.
+        """
+        if done == self._done:
+            return
+        self._done = done
         now = time.monotonic()
         if now - self._fed >= _FEED:
             self.feed()
         if now - self._spoken >= _EVERY:
             self._spoken = now
             self._say(now - self._start)
+
+    def advance(self, length: int) -> None:
+        """Take length more bytes done."""
+        self.update(self._done + length)
 
     def feed(self) -> None:
         """Show a sign of life to the stall timer, and take a look at the memory."""
@@ -74,7 +86,7 @@ class Progress:
         rate = self._done / seconds if seconds > 0 else 0.0
         percent = 100 * self._done // self._total if self._total else 100
         left = (self._total - self._done) / rate if rate else 0.0
-        self._console.info(f"{percent} %, {rate / 1e6:.1f} MB/s, {left:.0f} s left")
+        self._console.info(f"{self._what}{percent} %, {rate / 1e6:.1f} MB/s, {left:.0f} s left")
 
 
 def anonymous_kib() -> int:

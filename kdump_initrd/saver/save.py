@@ -8,22 +8,20 @@ import time
 
 from .crash import Crash
 from .dmesg import log_lines
+from .dumpfile import open_dump
 from .failure import describe
 from .folder import UNFINISHED, create, expand, make_folder, sync_folder, write_all
 from .panic import LogFacts
 from .progress import Progress
 from .report import FAILED, INCOMPLETE, SAVED, Report
-from .window import Window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .console import Console
-    from .extents import Extents
     from .params import SaverParams
     from .readme import Readme
-    from .writer import DumpWriter
 
 _LOG_BUFFER = 32 << 10
 #: How it is said that not all was saved; the place follows.
@@ -70,7 +68,7 @@ class Save:
         fields["result"] = self.result
         fields["seconds"] = round(time.monotonic() - self._start, 3)
         self._progress.feed()
-        fields["rss_anon_kib"] = self._progress.peak
+        fields["rss_anon_kib"] = self._progress.peak + self._progress.others
         if self._readme:
             self._step("readme", self._readme.end)
         self._step("report", lambda: self.report.write(last=True))
@@ -84,7 +82,7 @@ class Save:
         """Close what is open."""
         self._progress.close()
         if self._crash:
-            self._crash.core.close()
+            self._crash.memory.close()
 
     def _step(self, name: str, work: Callable[[], object]) -> bool:
         # The steps that write about the others are in the report only if they fail.
@@ -105,7 +103,7 @@ class Save:
         return result != FAILED
 
     def _open(self) -> str:
-        self._crash = crash = Crash(Window(self.params.vmcore))
+        self._crash = crash = Crash(open_dump(self.params.vmcore))
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(crash.time))
         self.report.fields.update(
             kernel_release=crash.uts["release"],
@@ -114,7 +112,7 @@ class Save:
         )
         if crash.info.page_size() is None:
             self.console.warning(f"no page size in VMCOREINFO: {crash.page_size} bytes are assumed")
-        return f"{crash.core.abi.uname()}, {len(crash.core.loads)} ranges of memory"
+        return f"{crash.memory.abi.uname()}, {crash.memory}"
 
     def _name(self, pattern: str) -> str:
         return expand(pattern, self._crash.time if self._crash else int(time.time()))
@@ -146,7 +144,7 @@ class Save:
             path = os.path.join(self._folder, self._name(self.params.dmesg_name))
             fd = create(path)
         try:
-            for line in log_lines(self._crash.core, self._crash.info):
+            for line in log_lines(self._crash.memory, self._crash.info):
                 self._log.see(line)
                 held.append(line)
                 count += 1
@@ -163,89 +161,25 @@ class Save:
             self.console.info(f"the crashed kernel said: {self._log.panic}")
         return f"{count} lines"
 
-    def _writer(self, path: str, crash: Crash, extents: Extents) -> tuple[DumpWriter, str]:
-        params = self.params
-        if params.dump_format == "elf":
-            from .elfdump import ElfWriter
-
-            return ElfWriter(path, crash.core, page_size=crash.page_size, extents=extents), "none"
-        from .codec import open_codec
-        from .kdumpfile import KdumpWriter
-
-        codec = open_codec(params.dump_compress, crash.page_size)
-        writer = KdumpWriter(
-            path,
-            crash.core.abi,
-            page_size=crash.page_size,
-            extents=extents,
-            notes=crash.core.notes,
-            facts=crash.facts(params.dump_level),
-            codec=codec,
-        )
-        return writer, codec.name if codec else "none"
-
     def _save_dump(self) -> str:
-        crash = self._crash
-        assert crash is not None
-        params = self.params
-        extents = crash.extents()
-        name = self._name(params.dump_name)
+        assert self._crash is not None
+        from .dumping import Dumping
+
+        name = self._name(self.params.dump_name)
         path = os.path.join(self._folder, name)
-        writer, codec = self._writer(path + UNFINISHED, crash, extents)
-        problem, size = self._write(writer, crash, extents)
-        tally = writer.tally
-        dump: dict[str, object] = {
-            "name": name + UNFINISHED,
-            "format": params.dump_format,
-            "codec": codec,
-            "level": params.dump_level,
-            "bytes": size,
-            "pages": tally.pages,
-            "zero_pages": tally.zero,
-            "raw_pages": tally.raw,
-            "lost_pages": tally.lost + extents.missing,
-        }
-        self.report.fields["dump"] = dump
-        if extents.missing and not problem:
-            problem = f"the vmcore is truncated: {extents.missing} pages are missing"
-        if tally.lost and not problem:
-            problem = f"{tally.lost} pages could not be read"
-        if problem:
-            self.console.error(f"dump: {problem}; {tally.lost} of {tally.pages} pages are lost")
-            return problem
-        os.rename(writer.path, path)
-        dump["name"] = name
-        sync_folder(self._folder)
-        self.result = SAVED
-        return ""
-
-    def _write(self, writer: DumpWriter, crash: Crash, extents: Extents) -> tuple[str, int]:
-        # What went wrong ("" for nothing), and the bytes of the file.
-        from .pagecopy import copy_pages
-
+        dumping = Dumping(self._crash, self.params, console=self.console, progress=self._progress)
         try:
-            writer.begin()
-        except BaseException:
-            writer.close()
-            os.unlink(writer.path)
-            raise
-        self.result = INCOMPLETE  # whatever comes now: a dump is there
-        problem, size = "", 0
-        level = self.params.dump_level
-        try:
-            copy_pages(crash.core, extents, writer, level=level, progress=self._progress)
-        except BaseException as error:
-            problem = describe(error)
-        self._progress.feed()
-        try:
-            try:
-                size = writer.finish(complete=not problem and not extents.missing)
-            finally:
-                size = size or os.fstat(writer.fd).st_size
-                writer.close()
-        except BaseException as error:
-            problem = problem or describe(error)
-        return problem, size
+            problem = dumping.run(path + UNFINISHED)
+        finally:
+            if dumping.exists:
+                self.result = INCOMPLETE
+                self.report.fields["dump"] = {"name": name + UNFINISHED, **dumping.fields}
+        if not problem:
+            os.rename(path + UNFINISHED, path)
+            self.report.fields["dump"] = {"name": name, **dumping.fields}
+            sync_folder(self._folder)
+            self.result = SAVED
+        return problem
 
 
 def _write_lines(fd: int, held: list[bytes]) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kernel addresses to physical ones, for dumps that have no virtual addresses in their headers."""
+"""The kernel's virtual addresses: where they are in physical memory, and what is there."""
 
 from __future__ import annotations
 
-from .abi import EM_386, EM_AARCH64, EM_PPC64, EM_RISCV, EM_X86_64, Abi
+from .abi import EM_386, EM_AARCH64, EM_PPC64, EM_RISCV, EM_X86_64
 from .failure import SaverError
 from .memory import absent
 from .vmcoreinfo import VmcoreInfo
@@ -12,32 +12,54 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .memory import Memory
+
     ReadPhysical = Callable[[int, int], bytes]
-    Translate = Callable[[int], int]
+    #: From a kernel address to a physical one, and the bytes that follow there without a break.
+    Translate = Callable[[int], "tuple[int, int]"]
 
 #: __START_KERNEL_map (arch/x86/include/asm/page_64_types.h)
 X86_64_KERNEL = 0xFFFFFFFF80000000
 _X86_64_FRAME = 0x000FFFFFFFFFF000
 _PRESENT, _LARGE = 1, 0x80
+#: More than any memory: addresses that only need something added.
+_ALL = 1 << 64
 
 
-def translator(abi: Abi, info: VmcoreInfo, read: ReadPhysical) -> Translate:
-    """Return the function from a kernel address to a physical one.
+class AddressSpace:
+    """The kernel's own address space in a dump."""
 
-    It raises SaverError for an address that is not mapped; so does this function for a machine
-    that it does not know, or without the VMCOREINFO that the machine needs.
-    """
-    if abi.machine == EM_X86_64:
-        return _x86_64(info, read)
-    if abi.machine == EM_AARCH64:
+    def __init__(self, memory: Memory, info: VmcoreInfo) -> None:
+        """Raises SaverError for a machine that is not known, or without what it needs."""
+        self.memory = memory
+        self.locate = _translator(memory, info)
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return length bytes; raises SaverError if not all are there, OSError."""
+        parts = []
+        while length > 0:
+            physical, span = self.locate(address)
+            piece = min(length, span)
+            parts.append(self.memory.read_physical(physical, piece))
+            address += piece
+            length -= piece
+        return b"".join(parts)
+
+
+def _translator(memory: Memory, info: VmcoreInfo) -> Translate:
+    machine = memory.abi.machine
+    if machine == EM_X86_64:
+        return _x86_64(info, memory.read_physical)
+    if machine == EM_AARCH64:
         return _aarch64(info)
-    if abi.machine == EM_RISCV:
+    if machine == EM_RISCV:
         return _riscv(info)
-    if abi.machine == EM_PPC64:
-        return lambda address: address & (1 << 60) - 1  # the direct map at 0xc000000000000000
-    if abi.machine == EM_386:
-        return lambda address: address - 0xC0000000  # lowmem, with the usual 3:1 split
-    raise SaverError(f"kernel addresses of machine {abi.uname() or abi.machine} are not known")
+    if machine == EM_PPC64:  # the direct map at 0xc000000000000000
+        return lambda address: (address & (1 << 60) - 1, _ALL)
+    if machine == EM_386:  # lowmem, with the usual 3:1 split
+        return lambda address: (address - 0xC0000000, _ALL)
+    name = memory.abi.uname() or machine
+    raise SaverError(f"kernel addresses of machine {name} are not known")
 
 
 def _number(info: VmcoreInfo, name: str) -> int:
@@ -55,9 +77,10 @@ def _x86_64(info: VmcoreInfo, read: ReadPhysical) -> Translate:
     frame = _X86_64_FRAME & ~(info.number("sme_mask") or 0)
     size = info.number("KERNEL_IMAGE_SIZE") or 1 << 30
 
-    def translate(address: int) -> int:
-        if 0 <= address - X86_64_KERNEL < size:
-            return address - X86_64_KERNEL + phys_base
+    def translate(address: int) -> tuple[int, int]:
+        inside = address - X86_64_KERNEL
+        if 0 <= inside < size:
+            return inside + phys_base, size - inside
         base = root
         for level in range(levels - 1, -1, -1):
             shift = 12 + 9 * level
@@ -66,7 +89,8 @@ def _x86_64(info: VmcoreInfo, read: ReadPhysical) -> Translate:
                 raise absent("virtual", address)
             if level == 0 or (entry & _LARGE and level < 3):
                 offset = (1 << shift) - 1
-                return (entry & frame & ~offset) + (address & offset)
+                skip = address & offset
+                return (entry & frame & ~offset) + skip, offset + 1 - skip
             base = entry & frame
         raise absent("virtual", address)
 
@@ -84,11 +108,11 @@ def _aarch64(info: VmcoreInfo) -> Translate:
     flipped = stext > page_end
     page_offset = (1 << 64) - (1 << (actual if flipped else actual - 1))
 
-    def translate(address: int) -> int:
+    def translate(address: int) -> tuple[int, int]:
         upper = bool(address >> (actual - 1) & 1)
         if upper is not flipped:
-            return address - page_offset + physical
-        return address - voffset & (1 << 64) - 1
+            return address - page_offset + physical, _ALL
+        return address - voffset & (1 << 64) - 1, _ALL
 
     return translate
 
@@ -99,9 +123,9 @@ def _riscv(info: VmcoreInfo) -> Translate:
     link = _number(info, "KERNEL_LINK_ADDR") & (1 << 64) - 1
     offset = _number(info, "va_kernel_pa_offset")
 
-    def translate(address: int) -> int:
+    def translate(address: int) -> tuple[int, int]:
         if address >= link:
-            return address - offset & (1 << 64) - 1
-        return address - page_offset + base
+            return address - offset & (1 << 64) - 1, _ALL
+        return address - page_offset + base, _ALL
 
     return translate

@@ -29,6 +29,7 @@ class Window:
         self.size = os.fstat(self.fd).st_size or os.lseek(self.fd, 0, os.SEEK_END)
         self._granule = os.sysconf("SC_PAGE_SIZE")
         self._mapped = (0, 0)
+        self._here = (0, 0, 0)  # file offsets that can be seen now, and the address of the first
         self._buffer: ctypes.Array[ctypes.c_char] | None = None
         self._no_map = (0, 0)  # file offsets between which mapping is not tried again
         self._bad = (0, 0)  # likewise, where reading goes unit by unit
@@ -57,17 +58,21 @@ class Window:
         They are at most length and stay valid until the next call. None at all means that the
         first unit bytes cannot be read.
         """
+        start, end, address = self._here
+        if start <= offset and offset + unit <= end:
+            return address + offset - start, min(length, end - offset)
         self._unmap()
-        length = min(length, SPAN, self.size - offset)
-        if length <= 0:
+        span = min(SPAN, self.size - offset)
+        if span <= 0 or length <= 0:
             return 0, 0
         if not self._no_map[0] <= offset < self._no_map[1]:
             skip = offset % self._granule
-            address = self._map(offset - skip, length + skip)
+            address = self._map(offset - skip, span + skip)
             if address:
-                self._mapped = (address, length + skip)
-                return address + skip, length
-            self._no_map = (offset, offset + length)
+                self._mapped = (address, span + skip)
+                self._here = (offset, offset + span, address + skip)
+                return address + skip, min(length, span)
+            self._no_map = (offset, offset + span)
         return self._view_copy(offset, min(length, self._no_map[1] - offset), unit)
 
     def _view_copy(self, offset: int, length: int, unit: int) -> tuple[int, int]:
@@ -84,7 +89,9 @@ class Window:
                 return 0, 0
             self._bad = (offset, offset + length)
             return self._view_copy(offset, unit, unit)
-        return ctypes.addressof(self._buffer), count
+        address = ctypes.addressof(self._buffer)
+        self._here = (offset, offset + count, address)
+        return address, count
 
     def _map(self, offset: int, length: int) -> int:
         # The address of a mapping that can be touched without harm, or 0.
@@ -105,6 +112,7 @@ class Window:
         return done
 
     def _unmap(self) -> None:
+        self._here = (0, 0, 0)
         address, length = self._mapped
         if address:
             libc.unmap(address, length)

@@ -1,87 +1,68 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the writers of dumps have in common: the file they write, and its tally."""
+"""What the formats of dumps have in common: a writer of one file, and a sink in each worker."""
 
 from __future__ import annotations
 
-import errno
-import os
-
-from . import libc
-from .failure import SpaceError
-
-#: Errors that mean "no more", not "something is broken".
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .board import Board
+    from .output import Output
+    from .selection import Selection
 
 
-class Tally:
-    """Pages so far: all that were handed over, and of them zero, stored raw, and lost."""
+class Sink:
+    """Takes the pages of ranges in one worker, in ascending order within a range."""
 
-    def __init__(self) -> None:
-        self.pages = 0
-        self.zero = 0
-        self.raw = 0
-        self.lost = 0
-
-
-class DumpWriter:
-    """One dump file. Pages are handed over in ascending order, in runs of whole pages.
-
-    The methods raise SpaceError when the file cannot grow; finish can and must be called then.
-    """
-
-    def __init__(self, path: str, page_size: int) -> None:
-        """Create the file, which must not exist; raises OSError."""
-        self.path = path
-        self.page_size = page_size
-        self.tally = Tally()
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-
-    def begin(self) -> None:
-        """Write what precedes the pages; raises SpaceError, OSError."""
+    def start(self, number: int) -> None:
+        """Begin a range."""
         raise NotImplementedError
 
     def seek(self, pfn: int) -> None:
-        """Go on at another page frame."""
+        """Go on at a page frame of the range."""
 
-    def zero(self, length: int) -> None:
-        """Take length bytes of zero pages."""
+    def zero(self, count: int) -> None:
+        """Take count zero pages; raises SpaceError, as the following do."""
         raise NotImplementedError
 
-    def data(self, address: int, length: int) -> None:
-        """Take length bytes of pages at a memory address."""
+    def data(self, address: int, count: int) -> None:
+        """Take count pages at a memory address."""
         raise NotImplementedError
 
-    def lost(self, length: int) -> None:
-        """Take length bytes of pages that cannot be read."""
+    def lost(self, count: int) -> None:
+        """Take count pages that cannot be read."""
         raise NotImplementedError
 
-    def finish(self, *, complete: bool) -> int:
-        """Write what is held, the final mark, and all to the disk; return the file's bytes.
+    def flush(self) -> None:
+        """End the range: all of it is in the file."""
 
-        A file that is not complete has the format's mark for that. Raises SpaceError, OSError.
+
+class DumpWriter:
+    """One dump file. The methods raise SpaceError when it cannot grow.
+
+    bitmap is the place of the selection's bitmap: an open file, and an offset in it.
+    """
+
+    output: Output
+    bitmap: tuple[int, int]
+
+    def fixed_size(self, pages: int) -> int:
+        """Return the bytes of a dump of so many pages without their contents."""
+        raise NotImplementedError
+
+    def begin(self, selection: Selection, level: int) -> int:
+        """Write what precedes the pages' contents; return the offset at which they begin.
+
+        level is the dump level that the selection was made by.
         """
         raise NotImplementedError
 
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self.fd)
+    def sink(self, board: Board, slot: int) -> Sink:
+        """Return the sink of one worker."""
+        raise NotImplementedError
 
-    def write(self, data: bytes | bytearray, offset: int) -> None:
-        """Write data at a file offset; raises SpaceError, OSError."""
-        view = memoryview(data)
-        done = 0
-        while done < len(view):
-            try:
-                done += os.pwrite(self.fd, view[done:], offset + done)
-            except OSError as error:
-                raise self.failure(error.errno or errno.EIO) from None
+    def finish(self, board: Board, *, complete: bool) -> int:
+        """Write the final mark, and all to the disk; return the file's bytes.
 
-    def write_from(self, address: int, length: int, offset: int) -> tuple[int, int]:
-        """Write memory at a file offset; return the bytes written, and 0 or an errno."""
-        return libc.write_at(self.fd, address, length, offset)
-
-    def failure(self, code: int) -> SpaceError:
-        """Return the error for an errno of a write."""
-        text = os.strerror(code)
-        prefix = "no room for the dump" if code in _FULL else "the dump cannot be written"
-        return SpaceError(f"{prefix}: {text}")
+        A file that is not complete has the format's mark for that. Raises OSError, too.
+        """
+        raise NotImplementedError

@@ -6,14 +6,13 @@ from __future__ import annotations
 import ctypes
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .vmcore import Machine
 
 
-@dataclass(frozen=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """A page descriptor's fields."""
 
     offset: int
@@ -61,10 +60,10 @@ class MiniReader:
         half = self.bitmap_blocks // 2 * self.block
         self.first, self.second = _bits(raw[start:][:half]), _bits(raw[start + half :][:half])
         self.table = start + 2 * half
-        self.pages = {
-            pfn: Descriptor(*struct.unpack_from(order + "QIIQ", raw, self.table + 24 * index))
-            for index, pfn in enumerate(self.second)
-        }
+        table = raw[self.table : self.table + 24 * len(self.second)]
+        fields = struct.iter_unpack(order + "QIIQ", table)
+        self.pages = dict(zip(self.second, map(Descriptor._make, fields)))
+        assert len(self.pages) == len(self.second)
 
     def page(self, pfn: int) -> bytes:
         """The contents of a page frame."""
@@ -76,6 +75,8 @@ class MiniReader:
             data = zlib.decompress(data)
         elif desc.flags == 2:
             data = _lzo(data, self.block)
+        elif desc.flags == 4:
+            data = _snappy(data, self.block)
         elif desc.flags == 0x20:
             data = _zstd(data, self.block)
         else:
@@ -96,6 +97,14 @@ def _lzo(data: bytes, size: int) -> bytes:
         data, ctypes.c_size_t(len(data)), target, ctypes.byref(length), None
     )
     assert status == 0
+    return target.raw[: length.value]
+
+
+def _snappy(data: bytes, size: int) -> bytes:
+    target = ctypes.create_string_buffer(size)
+    length = ctypes.c_size_t(size)
+    function = ctypes.CDLL("libsnappy.so.1").snappy_uncompress
+    assert function(data, ctypes.c_size_t(len(data)), target, ctypes.byref(length)) == 0
     return target.raw[: length.value]
 
 

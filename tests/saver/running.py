@@ -16,6 +16,8 @@ from kdump_initrd.saver.__main__ import main
 from .vmcore import Core
 
 ROOT = Path(__file__).resolve().parents[2]
+#: One worker: the same bytes each time, and nothing is forked from a test's process.
+DEFAULTS: dict[str, object] = {"directory": "crash", "dump_name": "vmcore", "jobs": 1}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Outcome:
 
 def arguments(vmcore: Path, output: Path, **options: object) -> list[str]:
     words = ["--vmcore", str(vmcore), "--output", str(output)]
-    for name, value in {"directory": "crash", "dump_name": "vmcore", **options}.items():
+    for name, value in {**DEFAULTS, **options}.items():
         words += ["--" + name.replace("_", "-"), str(value)]
     return words
 

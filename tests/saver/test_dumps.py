@@ -31,7 +31,8 @@ from .vmcore import (
     zero,
 )
 
-FLAGS = {"lzo": 2, "zstd": 0x20, "zlib": 1, "none": 0}
+FLAGS = {"lzo": 2, "snappy": 4, "zstd": 0x20, "zlib": 1, "none": 0}
+LIBRARIES = {"lzo": "liblzo2", "snappy": "libsnappy", "zstd": "libzstd", "zlib": "libdeflate"}
 MACHINES = {"x86_64": X86_64, "i686": I386, "armv7l": ARM, "ppc64": PPC64, "s390x": S390X}
 
 
@@ -78,6 +79,7 @@ def test_kdump_format(tmp_path: Path, name: str, codec: str, level: int) -> None
         else:
             assert desc.size < PAGE and desc.flags == FLAGS[codec]
     dump_facts = done.report["dump"]
+    assert (dump_facts["codec"], dump_facts["library"]) == (codec, LIBRARIES.get(codec, ""))
     zeros = 310 if level else 0
     raw = len(pages) - zeros if codec == "none" else 11
     assert (dump_facts["pages"], dump_facts["zero_pages"], dump_facts["raw_pages"]) == (
@@ -114,6 +116,7 @@ def test_elf_format(tmp_path: Path, name: str, level: int) -> None:
     [
         {"dump_format": "elf"},
         {"dump_compress": "lzo"},
+        {"dump_compress": "snappy"},
         {"dump_compress": "zstd"},
         {"dump_compress": "zlib"},
         {"dump_compress": "none"},

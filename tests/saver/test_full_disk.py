@@ -26,8 +26,13 @@ Disk = Callable[[int], Path]
 
 @pytest.mark.parametrize("options", [{"dump_compress": "none"}, {}, {"dump_format": "elf"}])
 def test_full_disk(
-    tmp_path: Path, small_disk: Disk, options: dict[str, object], capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    small_disk: Disk,
+    options: dict[str, object],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("kdump_initrd.saver.budget.room", lambda *_: 1 << 62)  # nobody counts
     core = logged(Core().load(0x100000, text(100) + zero(500) + noise(700) + text(50) + zero(9)))
     disk = small_disk(2048)
     done = save(tmp_path, core, output=disk / "crash", **options)
@@ -62,7 +67,10 @@ def test_full_disk(
     own.close()
 
 
-def test_disk_without_room_for_the_descriptors(tmp_path: Path, small_disk: Disk) -> None:
+def test_disk_without_room_for_the_descriptors(
+    tmp_path: Path, small_disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdump_initrd.saver.budget.room", lambda *_: 1 << 62)
     core = logged(Core().load(0x100000, zero(8000)))
     disk = small_disk(128)
     done = save(tmp_path, core, output=disk / "crash")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.stdlib import MODULES
+from kdump_initrd.saver.stdlib import MODULES, SHA256
 
 from .running import ROOT, arguments
 from .test_dumps import sample
@@ -59,7 +60,14 @@ def test_the_list_is_used() -> None:
     assert used == set(MODULES)
 
 
-@pytest.mark.parametrize("format_and_codec", ["kdump lzo", "kdump zstd", "kdump zlib", "elf none"])
+def test_this_python_has_one_module_for_sha256() -> None:
+    assert sum(importlib.util.find_spec(name) is not None for name in SHA256) == 1
+
+
+@pytest.mark.parametrize(
+    "format_and_codec",
+    ["kdump lzo", "kdump snappy", "kdump zstd", "kdump zlib", "elf none"],
+)
 def test_a_run_loads_nothing_else(tmp_path: Path, format_and_codec: str) -> None:
     """What is loaded is what the listed modules load by themselves."""
     kind, codec = format_and_codec.split()

@@ -28,7 +28,7 @@ PYENV = Path("~/.pyenv/versions").expanduser()
         (["vmcore"], "vmcore: no such option"),
         (["--vmcore"], "--vmcore: a value is wanted"),
         (["--dump-level", "one"], "--dump-level: 'one' is not a whole number"),
-        (["--dump-level=31"], "dump_level: 31 is out of range (0 to 1)"),
+        (["--dump-level=32"], "dump_level: 32 is out of range (0 to 31)"),
         (["--dump-format=tar"], "dump_format: 'tar' is not one of"),
         (["--directory=a/b"], "directory: 'a/b' does not give the name of one file: 'a/b'"),
         (["--params", "/nonexistent"], "/nonexistent: No such file or directory"),
@@ -86,7 +86,7 @@ def test_progress_is_said_now_and_then(
     clock = [0.0]
     monkeypatch.setattr("kdump_initrd.saver.progress.time.monotonic", lambda: clock[0])
     meter = Progress(Console(""), str(tmp_path / "progress"))
-    meter.start(100 << 20)
+    meter.start("", 100 << 20)
     for _ in range(32):
         clock[0] += 0.125
         meter.advance(1 << 20)

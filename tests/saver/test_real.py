@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_log_is_makedumpfile_s(
 
 
 def test_dump_is_makedumpfile_s(tmp_path: Path, vmcore: Path) -> None:
-    done = save(tmp_path, vmcore)
+    done = save(tmp_path, vmcore, dump_level=1)
     makedumpfile("-l", "-d", "1", vmcore, tmp_path / "rival")
     ours, rival = MiniReader(done.dump, X86_64), MiniReader(tmp_path / "rival", X86_64)
     assert ours.table == rival.table
@@ -71,9 +72,23 @@ def test_dump_is_makedumpfile_s(tmp_path: Path, vmcore: Path) -> None:
         assert ours.page(pfn) == rival.page(pfn)
 
 
+@pytest.mark.parametrize("codec", ["lzo", "snappy", "zstd", "zlib"])
+def test_makedumpfile_reads_the_codecs_that_it_knows(
+    tmp_path: Path, vmcore: Path, codec: str
+) -> None:
+    words = ["makedumpfile", "--help"]
+    known = subprocess.run(words, capture_output=True, text=True, timeout=50, check=True).stdout
+    if codec != "zlib" and not re.search(rf"{codec} support:\s+enabled", known, re.IGNORECASE):
+        pytest.skip(f"this makedumpfile is built without {codec}")
+    done = save(tmp_path, vmcore, dump_compress=codec, dmesg_name="dmesg")
+    assert done.status == 0
+    makedumpfile("--dump-dmesg", done.dump, tmp_path / "log")
+    assert (tmp_path / "log").read_bytes() == (done.folder / "dmesg").read_bytes()
+
+
 @pytest.mark.parametrize("kind", ["kdump", "elf"])
 def test_drgn_reads_the_vmcore_s_bytes(tmp_path: Path, vmcore: Path, kind: str) -> None:
-    done = save(tmp_path, vmcore, dump_format=kind)
+    done = save(tmp_path, vmcore, dump_format=kind, dump_level=1)
     original, copy = drgn.Program(), drgn.Program()
     original.set_core_dump(str(vmcore))
     copy.set_core_dump(str(done.dump))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.saver import dumpfile
 from kdump_initrd.saver import save as save_module
 from kdump_initrd.saver.dumpfile import open_dump
 from kdump_initrd.saver.folder import sync_folder
@@ -166,8 +167,9 @@ def test_bad_memory_loses_its_pages_only(
     # Frames 0x104.. come from the second PT_LOAD; behind headers, notes and kernel text.
     bad = (1 + 1 + 6 + 3, 1 + 1 + 6 + 50)
     for options in ({}, {"dump_format": "elf"}):
-        monkeypatch.setattr(save_module, "Window", lambda path: FaultyWindow(path, bad_pages=bad))
-        done = save(tmp_path, path, directory=f"d{len(options)}", **options)
+        with monkeypatch.context() as patch:
+            patch.setattr(dumpfile, "Window", lambda path: FaultyWindow(path, bad_pages=bad))
+            done = save(tmp_path, path, directory=f"d{len(options)}", **options)
         assert done.status == 1
         assert done.report["result"] == "incomplete"
         assert done.dump.name == "vmcore-incomplete"
@@ -221,12 +223,10 @@ def test_output_that_is_no_folder(tmp_path: Path, capfd: pytest.CaptureFixture[s
 def test_a_bug_is_one_line_with_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from kdump_initrd.saver import pagecopy
-
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(pagecopy, "copy_pages", fail)
+    monkeypatch.setattr("kdump_initrd.saver.pagecopy.PageCopier.copy", fail)
     done = save(tmp_path, sample()[0])
     assert (done.status, done.report["result"]) == (1, "incomplete")
     assert done.step("dump")["detail"].startswith("out of memory (test_save.py:")
@@ -240,7 +240,9 @@ def test_not_a_vmcore(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None
     path.write_bytes(b"not a vmcore")
     done = save(tmp_path, path)
     assert (done.status, done.report["result"]) == (3, "failed")
-    assert done.step("vmcore")["detail"] == f"{path}: not an ELF core"
+    assert (
+        done.step("vmcore")["detail"] == f"{path}: neither an ELF core nor a kdump-compressed dump"
+    )
     assert done.report["dump"] is None
     assert [path.name for path in done.folder.iterdir()] == ["report.json"]
     done = save(tmp_path, tmp_path / "missing")
@@ -262,7 +264,7 @@ def test_a_kill_leaves_a_readable_dump_behind(tmp_path: Path) -> None:
     path = core.write(tmp_path / "in")
     code = (
         "import os, sys; from kdump_initrd.saver import pagecopy;"
-        "pagecopy.copy_pages = lambda *_, **__: os.kill(os.getpid(), 9);"
+        "pagecopy.PageCopier.copy = lambda *_, **__: os.kill(os.getpid(), 9);"
         "from kdump_initrd.saver.__main__ import main; main(sys.argv[1:])"
     )
     done = subprocess.run(
@@ -288,6 +290,7 @@ def test_anonymous_memory_is_bounded(tmp_path: Path) -> None:
         {"dump_compress": "zstd"},
         {"dump_compress": "zlib"},
         {"dump_format": "elf"},
+        {"dump_format": "flat", "verify": "full"},
     ):
         words = arguments(path, tmp_path / "out", directory="x", **options)
         done = child(*words)

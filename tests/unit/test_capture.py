@@ -77,7 +77,9 @@ def test_mode_and_manifest(image: Path) -> None:
 def test_no_libcrypto_and_one_codec(tree: Path) -> None:
     names = {path.name for path in tree.rglob("*.so*")}
     assert not [name for name in names if "crypto" in name or "ssl" in name]
-    assert [name for name in names if re.match(r"lib(lzo2|zstd)\.", name)] == ["liblzo2.so.2"]
+    assert [name for name in names if re.match(r"lib(lzo2|snappy|zstd|deflate)\.", name)] == [
+        "liblzo2.so.2"
+    ]
 
 
 def test_params_are_the_contract(tree: Path) -> None:
@@ -307,6 +309,37 @@ def test_auto_takes_the_codec_that_is_there(tmp_path: Path) -> None:
     tree = unpack(build(tmp_path / "x.img", "--root", str(root)), tmp_path / "tree")
     params = SaverParams.from_json((tree / "etc/kdump-initrd/params.json").read_text())
     assert params.dump_compress == "zlib"
+    assert not list(tree.rglob("libdeflate*"))
+    name = "lib/x86_64-linux-gnu/libdeflate.so.0"
+    shutil.copy(Path("/", name).resolve(), root / name)
+    tree = unpack(build(tmp_path / "y.img", "--root", str(root)), tmp_path / "better")
+    params = SaverParams.from_json((tree / "etc/kdump-initrd/params.json").read_text())
+    assert params.dump_compress == "zlib"
+    assert (tree / name).is_file()
+
+
+def test_a_codec_that_readers_do_not_open_is_taken_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = unpack(build(tmp_path / "x.img", "--dump-compress", "snappy"), tmp_path / "tree")
+    assert [line for line in capsys.readouterr().err.splitlines() if "--dump-compress" in line] == [
+        "kdump-initrd: warning: --dump-compress snappy: not every reader of dumps of Debian opens "
+        "that: lzo, zlib are safe"
+    ]
+    params = SaverParams.from_json((tree / "etc/kdump-initrd/params.json").read_text())
+    assert params.dump_compress == "snappy"
+    for name in ("libsnappy.so.1", "libstdc++.so.6"):
+        assert list(tree.rglob(name)), name
+    code = "from kdump_initrd.saver.codec import open_codec as o; print(o('snappy', 4096).library)"
+    done = subprocess.run(
+        ["chroot", tree, "/usr/bin/python3", "-S", "-s", "-B", "-c", code],
+        env={**os.environ, "PYTHONHOME": "/usr", "PYTHONPATH": "/usr/lib/kdump-initrd/python.zip"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("libsnappy\n", 0), done.stderr
 
 
 def test_kernel_that_cannot_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from kdump_initrd.errors import KdumpInitrdError
 from kdump_initrd.probe import distro
 from kdump_initrd.resources import search_path
+from kdump_initrd.saver.codec import AUTO
 
 REPO = Path(__file__).parents[2]
 INITRD = "initrd: tables with marks (a list), files and features (tables) are wanted"
@@ -46,6 +47,27 @@ def test_names_are_the_distributions(
     assert profile.kernel.initrd[0] == initrd
     assert (profile.kernel.capture_image, profile.kernel.first_image) == (image, first)
     assert profile.dump.dump == dump
+
+
+@pytest.mark.parametrize("name", distro.known(SHIPPED))
+def test_codecs_are_in_the_order_of_speed(name: str) -> None:
+    codecs = distro.load(name, search_path=SHIPPED).dump.codecs
+    assert list(codecs) == [codec for codec in AUTO if codec in codecs]
+    assert {"lzo", "zlib"} <= set(codecs)
+    assert distro.CODECS == AUTO
+
+
+def test_codecs_are_the_distributions() -> None:
+    found = {
+        name: distro.load(name, search_path=SHIPPED).dump.codecs
+        for name in ("debian", "fedora", "rhel", "sles")
+    }
+    assert found == {
+        "debian": ("lzo", "zlib"),
+        "fedora": ("lzo", "snappy", "zstd", "zlib"),
+        "rhel": ("lzo", "snappy", "zlib"),
+        "sles": ("lzo", "snappy", "zlib"),
+    }
 
 
 @pytest.mark.parametrize("name", distro.known(SHIPPED))
@@ -108,6 +130,9 @@ def test_unknown_id_lists_the_known() -> None:
         ('inherits = "linux"\nnmae = "X"', "nmae: unknown key", "did you mean name?"),
         ('inherits = "linux"\n[dump]\ndirectry = "x"', "dump.directry", "dump.directory"),
         ('inherits = "linux"\n[dump]\npath = 1', "dump.path: a string is wanted", None),
+        ('inherits = "linux"\n[dump]\ncodecs = "lzo"', "dump.codecs: a list of strings", None),
+        ('inherits = "linux"\n[dump]\ncodecs = []', "dump.codecs: none", "lzo, snappy, zstd, zlib"),
+        ('inherits = "linux"\n[dump]\ncodecs = ["lzo", "lz4"]', "dump.codecs: lzo, lz4", "one or"),
         ('inherits = "linux"\n[tools]\nshell = "sh"', "tools.shell: a list of strings", None),
         ('inherits = "linux"\n[hardware]\nnvme = "nvme"', "hardware: lists of strings", None),
         ('inherits = "linux"\n[kernel]\nfirst_image = ["x"]', "kernel.first_image: a string", None),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import logging
 import os
@@ -19,7 +20,7 @@ from kdump_initrd.probe.bytecode import translate
 from kdump_initrd.probe.imports import imports_of
 from kdump_initrd.probe.interpreter import find_interpreter
 from kdump_initrd.probe.python import PythonRuntime, find_python, stdlib_zip
-from kdump_initrd.saver.stdlib import MODULES
+from kdump_initrd.saver.stdlib import MODULES, SHA256
 
 from .elfwriter import write_elf
 
@@ -178,6 +179,33 @@ def test_extension_modules_keep_their_place(tmp_path: Path) -> None:
     assert runtime.extensions[0].why == "Python module _ctypes, for ctypes"
     assert str(runtime.extension_dir) == f"/usr/lib/python3.{HERE[1]}/lib-dynload"
     assert [str(each.dest) for each in runtime.libraries.libraries] == ["usr/lib/libffi.so.8"]
+
+
+@pytest.mark.parametrize("name", SHA256)
+def test_sha256_comes_along_where_it_is_a_file(tmp_path: Path, name: str) -> None:
+    root = make_root(tmp_path)
+    folder = root / f"usr/lib/python3.{HERE[1]}/lib-dynload"
+    assert find_python(root).extensions == (), "a Python built without it"
+    write_elf(folder / f"{name}.cpython-3{HERE[1]}-x86_64-linux-gnu.so")
+    (found,) = find_python(root).extensions
+    assert found.why == f"Python module {name}, for the saver"
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(path).replace("/", "_"))
+def test_sha256_in_the_image(python: Path, tmp_path: Path) -> None:
+    runtime = find_python(ROOT, python=python)
+    archive = tmp_path / "python.zip"
+    archive.write_bytes(stdlib_zip(runtime))
+    text = tmp_path / "text"
+    text.write_bytes(b"abc")
+    code = (
+        "import os, sys\n"
+        "from kdump_initrd.saver import sha256\n"
+        "sha256._LIBRARIES = ()\n"
+        "def feed(count): pass\n"
+        f"print(sha256.file_sha256(os.open({str(text)!r}, os.O_RDONLY), feed))\n"
+    )
+    assert run(runtime, archive, code).strip() == hashlib.sha256(b"abc").hexdigest()
 
 
 def test_no_python(tmp_path: Path) -> None:

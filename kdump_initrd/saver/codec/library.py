@@ -7,23 +7,29 @@ import ctypes
 
 from ..failure import SaverError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Compress = Callable[[int, int, int, int], int]
+
 
 class Codec:
     """Compresses from memory into memory, by address: no byte is copied on the way."""
 
     #: As in SaverParams.dump_compress.
     name: str
+    #: The library that does the work, as "libdeflate".
+    library: str
+    #: compress(source, length, dest, capacity): compress length bytes at address source to dest;
+    #: return the size. A size that is not below length means "not compressible"; dest is then
+    #: undefined. Raises SaverError when the library fails. A function, not a method, since it is
+    #: called for every page: with its arguments in words() a call costs 0.34 us instead of 0.43
+    #: (of 3 us for a page of LZO).
+    compress: Compress
 
     def room(self, length: int) -> int:
         """Return the bytes of capacity that compress needs for length bytes."""
-        raise NotImplementedError
-
-    def compress(self, source: int, length: int, dest: int, capacity: int) -> int:
-        """Compress length bytes at address source to dest; return the size.
-
-        A size that is not below length means "not compressible"; dest is then undefined.
-        Raises SaverError when the library fails.
-        """
         raise NotImplementedError
 
     def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
@@ -40,3 +46,20 @@ def load(file: str) -> ctypes.PyDLL:
         return ctypes.PyDLL(file)
     except OSError as error:
         raise SaverError(f"{file}: the library cannot be loaded ({error})") from None
+
+
+def words(count: int) -> tuple[memoryview, list[ctypes.c_size_t]]:
+    """Return a view of count machine words, and each as an argument of a function in C.
+
+    The arguments have the values that are written to the view. A function without argtypes takes
+    them as they are: ctypes then has nothing to check or to convert, which is what a call costs.
+    """
+    memory = (ctypes.c_size_t * count)()
+    size = ctypes.sizeof(ctypes.c_size_t)
+    arguments = [ctypes.c_size_t.from_buffer(memory, size * index) for index in range(count)]
+    return memoryview(memory).cast("B").cast("P"), arguments
+
+
+def address(word: ctypes.c_size_t) -> ctypes.c_void_p:
+    """Return the address of a word of words() as an argument, for what is returned there."""
+    return ctypes.c_void_p(ctypes.addressof(word))

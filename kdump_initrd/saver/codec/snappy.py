@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The fence around libsnappy: raw blocks, without the framing of its files."""
+
+from __future__ import annotations
+
+import ctypes
+
+from ..failure import SaverError
+from .library import Codec, address, load, words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .library import Compress
+
+_LIBRARY = "libsnappy.so.1"
+
+
+class Snappy(Codec):
+    """Snappy by its interface for C (snappy-c.h): 3.5 us a page of 4 KiB, to 62.0 %."""
+
+    name = "snappy"
+    library = "libsnappy"
+
+    def __init__(self) -> None:
+        """Load the library; raises SaverError."""
+        library = load(_LIBRARY)
+        pointer, size = ctypes.c_void_p, ctypes.c_size_t
+        self._room = library["snappy_max_compressed_length"]
+        self._room.argtypes = (size,)
+        self._room.restype = size
+        self._uncompress = library["snappy_uncompress"]
+        self._uncompress.argtypes = (pointer, size, pointer, pointer)
+        self._size = size()
+        self.compress = _compressor(library)
+
+    def room(self, length: int) -> int:
+        """Return the worst case: the library refuses less, whatever the data."""
+        size: int = self._room(length)
+        return size
+
+    def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
+        """See Codec."""
+        self._size.value = capacity
+        status = self._uncompress(source, length, dest, ctypes.byref(self._size))
+        if status != 0:
+            raise SaverError(f"{_LIBRARY}: damaged data (error {status})")
+        return self._size.value
+
+
+def _compressor(library: ctypes.PyDLL) -> Compress:
+    # The function is Codec.compress; capacity must be room(length) at least.
+    function = library["snappy_compress"]
+    view, (source_word, length_word, dest_word, size_word) = words(4)
+    size_at = address(size_word)
+
+    def compress(source: int, length: int, dest: int, capacity: int) -> int:
+        view[0] = source
+        view[1] = length
+        view[2] = dest
+        view[3] = capacity
+        status = function(source_word, length_word, dest_word, size_at)
+        if status:
+            raise SaverError(f"{_LIBRARY}: compression failed (error {status})")
+        return view[3]
+
+    return compress

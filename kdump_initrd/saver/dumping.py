@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The recipe of one dump: filter, forecast, copy, verify."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from . import budget
+from .board import Board, Lock
+from .failure import SaverError, SpaceError, describe
+from .filter.rules import KINDS
+from .filter.walk import PageFilter
+from .output import FlatOutput, Output
+from .pagecopy import PageCopier
+from .selection import Selection
+from .workers import run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .codec.library import Codec
+    from .console import Console
+    from .crash import Crash
+    from .params import SaverParams
+    from .progress import Progress
+    from .writer import DumpWriter
+
+#: Bits of a level that are added when there is no room: first what no analysis misses.
+_STRONGER = (0x11, 0x1F)
+_NO_LIMIT = 1 << 62
+
+
+class Dumping:
+    """A dump in the making.
+
+    fields   what the report says of it, as far as it has come
+    exists   whether there is a file, complete or not
+    """
+
+    def __init__(
+        self, crash: Crash, params: SaverParams, *, console: Console, progress: Progress
+    ) -> None:
+        """Nothing is written yet; raises SaverError when the codec cannot be loaded."""
+        self._crash = crash
+        self._params = params
+        self._console = console
+        self._progress = progress
+        self._source = crash.source()
+        self._codec: Codec | None = None
+        if params.dump_format != "elf":
+            from .codec import open_codec
+
+            self._codec = open_codec(params.dump_compress, crash.page_size)
+        self._scratch = -1
+        self._limit = _NO_LIMIT
+        self._start = time.monotonic()
+        self.exists = False
+        self.fields: dict[str, object] = {
+            "format": params.dump_format,
+            "codec": self._codec.name if self._codec else "none",
+            "library": self._codec.library if self._codec else "",
+            "level": params.dump_level,
+            "wanted_level": params.dump_level,
+            "level_note": "",
+            "bytes": 0,
+            "pages": 0,
+            "zero_pages": 0,
+            "raw_pages": 0,
+            "lost_pages": self._source.missing,
+            "left_out": {},
+            "jobs": 1,
+            "verified": "none",
+            "verified_pages": 0,
+            "sha256": "",
+            "seconds": {},
+        }
+
+    def run(self, path: str) -> str:
+        """Write the file, which must not exist; return what went wrong, "" for nothing.
+
+        A file that cannot be begun is removed again; then SpaceError, SaverError or OSError is
+        raised.
+        """
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            self._limit = budget.room(os.path.dirname(path) or ".", self._params.keep_free)
+            if self._params.dump_format != "kdump":
+                self._scratch = _scratch(path)
+            problem, selection = self._write(fd)
+            return problem or self._verify(fd, path, selection)
+        except BaseException:
+            if not self.exists:
+                os.unlink(path)
+            raise
+        finally:
+            os.close(fd)
+            if self._scratch >= 0:
+                os.close(self._scratch)
+
+    def stream(self, fd: int) -> str:
+        """Write a flattened dump to a pipe; see run."""
+        self._scratch = os.memfd_create("pages", os.MFD_CLOEXEC)
+        try:
+            return self._write(fd)[0]
+        finally:
+            os.close(self._scratch)
+
+    def _write(self, fd: int) -> tuple[str, Selection]:
+        lock, jobs = self._choose_jobs(fd if self._scratch < 0 else self._scratch)
+        writer = self._writer(fd, lock)
+        selection, level = self._choose_pages(writer)
+        position = writer.begin(selection, level)
+        self.exists = True
+        board = Board(lock, workers=jobs, position=position, limit=self._limit)
+        try:
+            problem = self._copy(writer, selection, board, level)
+            return self._finish(writer, selection, board, problem), selection
+        finally:
+            board.close()
+
+    def _choose_jobs(self, fd: int) -> tuple[Lock, int]:
+        # fd is a regular file, for locks.
+        jobs = self._params.jobs or len(os.sched_getaffinity(0))
+        lock = Lock(fd)
+        if jobs > 1 and not lock.works():
+            self._console.warning("the file system has no locks: one worker")
+            jobs = 1
+        self.fields["jobs"] = jobs
+        return (lock if jobs > 1 else Lock(-1)), jobs
+
+    def _writer(self, fd: int, lock: Lock) -> DumpWriter:
+        crash, source, kind = self._crash, self._source, self._params.dump_format
+        if kind == "elf":
+            from .elfdump import ElfWriter
+
+            return ElfWriter(Output(fd), source, memory=crash.memory, scratch=self._scratch)
+        from .kdumpfile import KdumpWriter
+
+        return KdumpWriter(
+            FlatOutput(fd, lock) if kind == "flat" else Output(fd),
+            source,
+            crash,
+            codec=self._codec,
+            scratch=self._scratch,
+        )
+
+    def _choose_pages(self, writer: DumpWriter) -> tuple[Selection, int]:
+        # Filter, and filter more if that does not fit.
+        wanted = self._params.dump_level
+        levels = [wanted, *[wanted | more for more in _STRONGER if wanted | more != wanted]]
+        for index, level in enumerate(levels):
+            selection, level = self._filter(writer, level)
+            forecast = budget.Forecast(
+                self._source, selection, self._codec, zero_free=bool(level & 1)
+            )
+            fixed = writer.fixed_size(selection.pages)
+            self.fields["predicted_bytes"] = fixed + (forecast.least + forecast.most) // 2
+            if fixed + forecast.least <= self._limit:
+                return selection, level
+            said = f"{(fixed + forecast.least) / 1e6:.0f} MB or more at dump level {level}"
+            room = f"{self._limit / 1e6:.0f} MB may be taken"
+            self._console.warning(f"the dump would take {said}, and {room}")
+            if index + 1 < len(levels):
+                os.ftruncate(writer.bitmap[0], 0)
+        raise SpaceError(f"no room for the dump: {said}, and {room}")
+
+    def _filter(self, writer: DumpWriter, wanted: int) -> tuple[Selection, int]:
+        start = time.monotonic()
+        crash, source = self._crash, self._source
+        selection = Selection(*writer.bitmap)
+        chosen = PageFilter(crash.memory, crash.info, source, level=wanted)
+        level = chosen.level
+        if level != wanted:
+            self._console.warning(f"dump level {wanted} is lowered to {level}: {chosen.note}")
+        page, progress = source.page_size, self._progress
+        progress.start("filtering", source.pages * page)
+        chosen.run(source.runs(), selection, lambda count: progress.advance(count * page))
+        selection.finish()
+        if chosen.odd_blocks:
+            self._console.warning(f"{chosen.odd_blocks} free blocks of impossible size are kept")
+        if chosen.unknown:
+            self._console.warning(f"{chosen.unknown} pages without a struct page are kept")
+        left_out = {kind: count for kind, count in zip(KINDS, chosen.left_out) if kind and count}
+        self.fields.update(
+            level=level | crash.memory.level,
+            level_note=chosen.note,
+            left_out=left_out,
+            pages=selection.pages,
+        )
+        self._took("filter", start)
+        return selection, level
+
+    def _copy(self, writer: DumpWriter, selection: Selection, board: Board, level: int) -> str:
+        start = time.monotonic()
+        page, progress, source = self._source.page_size, self._progress, self._source
+        progress.start("", selection.pages * page)
+
+        def begin(slot: int) -> Callable[[int], None]:
+            copier = PageCopier(
+                source,
+                selection,
+                writer.sink(board, slot),
+                level=level,
+                advance=lambda count: board.add(slot, done=count),
+            )
+            return copier.copy
+
+        try:
+            problem = run(
+                board, selection.ranges, begin, lambda: progress.update(board.done * page)
+            )
+        except BaseException as error:
+            problem = describe(error)
+        progress.others = board.peak if board.workers > 1 else 0
+        self._took("copy", start)
+        return problem
+
+    def _finish(self, writer: DumpWriter, selection: Selection, board: Board, problem: str) -> str:
+        start = time.monotonic()
+        lost = selection.pages - board.good
+        missing = self._source.missing
+        size = 0
+        try:
+            size = writer.finish(board, complete=not (problem or lost or missing))
+        except BaseException as error:
+            problem = problem or describe(error)
+            size = os.fstat(writer.output.fd).st_size
+        if missing and not problem:
+            problem = f"the vmcore is truncated: {missing} pages are missing"
+        if lost and not problem:
+            problem = f"{lost} pages could not be read"
+        self._took("finish", start)
+        self.fields.update(
+            bytes=size,
+            zero_pages=board.zero,
+            raw_pages=board.raw,
+            lost_pages=lost + missing,
+        )
+        if problem:
+            self._console.error(
+                f"dump: {problem}; {lost + missing} of {selection.pages} pages are lost"
+            )
+        return problem
+
+    def _verify(self, fd: int, path: str, selection: Selection) -> str:
+        mode = self._params.verify
+        if mode == "none":
+            return ""
+        from .sha256 import file_sha256
+        from .verify import Verification
+
+        start = time.monotonic()
+        page = self._source.page_size
+        self._progress.start("verifying", selection.pages * page)
+        check = None
+        try:
+            check = Verification(path, self._source, selection)
+            check.structure(0)
+            if mode == "full":
+                lock, jobs = self._choose_jobs(fd)
+                check.compare_all(
+                    lock, jobs=jobs, tell=lambda done: self._progress.update(done * page)
+                )
+            else:
+                check.compare_sample()
+            self._progress.start("hashing", int(str(self.fields["bytes"])))
+            self.fields["sha256"] = file_sha256(fd, self._progress.advance)
+            self.fields["verified"] = mode
+        except (SaverError, OSError) as error:
+            problem = f"verification failed: {describe(error)}"
+            self._console.error(f"dump: {problem}")
+            return problem
+        finally:
+            if check:
+                self.fields["verified_pages"] = check.checked
+                check.close()
+            self._took("verify", start)
+        return ""
+
+    def _took(self, what: str, start: float) -> None:
+        seconds = self.fields["seconds"]
+        assert isinstance(seconds, dict)
+        seconds[what] = round(seconds.get(what, 0) + time.monotonic() - start, 3)
+
+
+def _scratch(path: str) -> int:
+    # A file beside the dump that has no name.
+    name = f"{path}.pages"
+    fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.unlink(name)
+    return fd

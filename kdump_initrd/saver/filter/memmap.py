@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a page frame to its struct page: the sections of Linux's sparse memory model."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+
+from ..failure import SaverError
+from ..translate import AddressSpace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..memory import Memory
+    from ..vmcoreinfo import VmcoreInfo
+
+_PRESENT = 1  # SECTION_MARKED_PRESENT, include/linux/mmzone.h
+#: The flags below a section's address: five bits, six since Linux 6.15. The address itself is
+#: a multiple of more than that.
+_FLAGS = 0xFFF
+_SECTION_BITS = range(20, 40)
+#: Roots times sections of one that are looked at: 2^52 bytes of memory in sections of 128 MiB.
+_MAX_ROOTS = 1 << 20
+
+
+class MemoryMap:
+    """Reads struct pages of size bytes."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        info: VmcoreInfo,
+        *,
+        size: int,
+        page_size: int,
+        frames: list[int],
+    ) -> None:
+        """Find the sections; raises SaverError when VMCOREINFO or memory do not tell.
+
+        frames are some of memory, whose sections must be there.
+        """
+        self._memory = memory
+        self._size = size
+        self._space = AddressSpace(memory, info)
+        bits = info.number("SECTION_SIZE_BITS")
+        shift = page_size.bit_length() - 1
+        if bits not in _SECTION_BITS or bits is None:
+            raise SaverError("VMCOREINFO has no NUMBER(SECTION_SIZE_BITS)")
+        self.section_pages = 1 << bits - shift
+        self._entry = info.need("size", "mem_section")
+        self._member = info.need("offset", "mem_section.section_mem_map")
+        word = memory.abi.word
+        if not word <= self._entry <= 1024 or not 0 <= self._member <= self._entry - word:
+            raise SaverError(f"VMCOREINFO: a mem_section of {self._entry} bytes")
+        self._per_root = max(1, page_size // self._entry)
+        self._bases: dict[int, int] = {}
+        # The struct pages that can be seen: first frame, end, address of the first.
+        self._here = (0, 0, 0)
+        self._root: list[int] = []
+        self._find_root(info, frames)
+
+    def _find_root(self, info: VmcoreInfo, frames: list[int]) -> None:
+        # The symbol is the table of roots, or a pointer to it (VMCOREINFO_SYMBOL of an array or
+        # of a pointer): the right one leads to the struct pages of more of the frames.
+        address = info.need("symbol", "mem_section")
+        count = info.length("mem_section") or 1
+        if not 0 < count <= _MAX_ROOTS:
+            raise SaverError(f"VMCOREINFO: LENGTH(mem_section) is {count}")
+        best, found = 0, self._root
+        for table in self._tables(address, count):
+            self._root = table
+            good = sum([bool(self.read(pfn, 1)) for pfn in frames])
+            if good > best:
+                best, found = good, table
+            self._bases.clear()
+            self._here = (0, 0, 0)
+        self._root = found
+        if not best:
+            raise SaverError("no section of memory is where SYMBOL(mem_section) says")
+
+    def _tables(self, address: int, count: int) -> Iterator[list[int]]:
+        for _ in range(2):
+            try:
+                yield self._longs(address, count)
+                address = self._longs(address, 1)[0]
+            except (SaverError, OSError):
+                return
+
+    def _longs(self, address: int, count: int) -> list[int]:
+        abi = self._memory.abi
+        raw = self._space.read(address, count * abi.word)
+        return list(struct.unpack(f"{abi.order}{count}{'Q' if abi.word == 8 else 'I'}", raw))
+
+    def _base(self, section: int) -> int:
+        # Address of the struct page of frame 0, as if all frames were in this section; 0 without.
+        found = self._bases.get(section)
+        if found is None:
+            self._bases.clear()
+            found = self._bases[section] = self._load_base(section)
+        return found
+
+    def _load_base(self, section: int) -> int:
+        index = section // self._per_root
+        root = self._root[index] if index < len(self._root) else 0
+        if not root:
+            return 0
+        place = root + section % self._per_root * self._entry + self._member
+        try:
+            encoded = self._longs(place, 1)[0]
+        except (SaverError, OSError):
+            return 0
+        return encoded & ~_FLAGS if encoded & _PRESENT else 0
+
+    def read(self, pfn: int, count: int) -> bytes:
+        """Return the struct pages of count frames at most, at least one; b"" for none there."""
+        start, end, address = self._here
+        if not start <= pfn < end:
+            start, end, address = self._here = self._look(pfn)
+            if pfn >= end:
+                return self._read_one(pfn)
+        count = min(count, end - pfn)
+        return ctypes.string_at(address + (pfn - start) * self._size, count * self._size)
+
+    def _look(self, pfn: int) -> tuple[int, int, int]:
+        section = pfn // self.section_pages
+        base = self._base(section)
+        nothing = (pfn, pfn, 0)
+        if not base:
+            return nothing
+        rest = (section + 1) * self.section_pages - pfn
+        try:
+            physical, span = self._space.locate(base + pfn * self._size & self._memory.abi.mask)
+            length = min(span // self._size, rest) * self._size
+            address, seen = self._memory.view_physical(physical, length, self._size)
+        except (SaverError, OSError):
+            return nothing
+        return pfn, pfn + seen // self._size, address
+
+    def _read_one(self, pfn: int) -> bytes:
+        # Across the border of two pages, or not at all.
+        base = self._base(pfn // self.section_pages)
+        try:
+            return self._space.read(base + pfn * self._size, self._size) if base else b""
+        except (SaverError, OSError):
+            return b""

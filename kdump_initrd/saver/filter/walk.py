@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The walk over all struct pages: from the pages that a core holds to those that are kept."""
+
+from __future__ import annotations
+
+from ..failure import SaverError
+from .memmap import MemoryMap
+from .rules import KEEP, KINDS, SINGLE, Rules
+from .structpage import ZERO, StructPage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..memory import Memory
+    from ..selection import Selection
+    from ..source import PageSource
+    from ..vmcoreinfo import VmcoreInfo
+
+#: Struct pages that are judged at once, and the least that memory hotplug adds or takes away.
+_BATCH, _SUBSECTION = 2048, 512
+#: Runs of memory that prove where the struct pages are.
+_TRIED = 64
+#: Frames between two signs of life.
+_STEP = 1 << 20
+#: Kept pages as the digits of a binary number.
+_DIGITS = bytes([ord("0" if code else "1") for code in range(256)])
+
+
+class PageFilter:
+    """What can be filtered of one crashed kernel's memory.
+
+    level is the part of the wanted dump level that can be filtered safely; note says what is
+    missing for the rest, "" if nothing is.
+    """
+
+    def __init__(self, memory: Memory, info: VmcoreInfo, source: PageSource, *, level: int) -> None:
+        """Look at VMCOREINFO; raises nothing: what cannot be done lowers the level."""
+        self.level = level
+        self.note = ""
+        #: Pages left out, for each kind of rules.KINDS.
+        self.left_out = [0] * len(KINDS)
+        #: Free blocks whose size makes no sense: they are kept.
+        self.odd_blocks = 0
+        #: Frames whose struct page cannot be read: they are kept.
+        self.unknown = 0
+        self._rules: Rules | None = None
+        page = StructPage(info, memory.abi)
+        try:
+            if not page.can_walk():
+                raise SaverError("")
+            frames = _first_frames(source)
+            self._map = MemoryMap(
+                memory, info, size=page.size, page_size=source.page_size, frames=frames
+            )
+        except (SaverError, OSError) as error:
+            self._give_up(level, page, str(error))
+            return
+        self.level, missing = page.lower(level)
+        if missing:
+            self.note = f"VMCOREINFO has no {', '.join(missing)}"
+        self._rules = Rules(page, memory.abi, self.level)
+
+    def _give_up(self, level: int, page: StructPage, reason: str) -> None:
+        self.level = level & ZERO
+        if level != self.level:
+            _, missing = page.lower(level)
+            self.note = f"VMCOREINFO has no {', '.join(missing)}" if missing else reason
+
+    @property
+    def active(self) -> bool:
+        """Whether struct pages can be judged: only then a walk leaves anything out."""
+        return self._rules is not None
+
+    def run(
+        self, runs: Iterable[tuple[int, int]], keep: Selection, step: Callable[[int], None]
+    ) -> None:
+        """Hand the kept ones of some frames to a selection.
+
+        runs are (first frame, count), ascending; step is called with frames done now and then.
+        """
+        if self._rules is None:
+            for pfn, count in runs:
+                keep.add_run(pfn, count)
+            return
+        walk = _Walk(self, self._map, self._rules, keep)
+        for pfn, count in runs:
+            end = pfn + count
+            while pfn < end:
+                stop = min(end, (pfn | _STEP - 1) + 1)
+                walk.over(pfn, stop)
+                step(stop - pfn)
+                pfn = stop
+
+
+class _Walk:
+    def __init__(self, tally: PageFilter, memmap: MemoryMap, rules: Rules, keep: Selection) -> None:
+        self.tally = tally
+        self.map = memmap
+        self.rules = rules
+        self.keep = keep
+        # A block that has been left out reaches to this frame.
+        self.out_until = 0
+        self.out_kind = 0
+
+    def over(self, pfn: int, end: int) -> None:
+        """Judge the frames from pfn to end."""
+        size = self.rules.page.size
+        while pfn < end:
+            if pfn < self.out_until:
+                stop = min(end, self.out_until)
+                self.tally.left_out[self.out_kind] += stop - pfn
+                pfn = stop
+                continue
+            stop = min(end, (pfn | _BATCH - 1) + 1)
+            if not pfn & _SUBSECTION - 1 and stop - pfn >= _SUBSECTION and self._jump(pfn):
+                continue
+            data = self.map.read(pfn, stop - pfn)
+            if data:
+                count = len(data) // size
+                self._batch(pfn, data, count)
+            else:  # never a wrong page left out
+                count = min(stop, (pfn | _SUBSECTION - 1) + 1) - pfn
+                self.tally.unknown += count
+                self.keep.add_run(pfn, count)
+            pfn += count
+
+    def _jump(self, pfn: int) -> bool:
+        # Whether a large block begins here: most of its struct pages are never looked at.
+        data = self.map.read(pfn, 2)
+        if not data:
+            return False
+        kind, count = self.rules.single(data, 0, pfn)
+        if kind == KEEP or count < _SUBSECTION:
+            return False
+        self.out_until, self.out_kind = pfn + count, kind
+        return True
+
+    def _batch(self, pfn: int, data: bytes, count: int) -> None:
+        codes = self.rules.codes(data, count)
+        self._resolve(pfn, data, codes)
+        kept = codes.count(KEEP)
+        if kept == count:
+            self.keep.add_run(pfn, count)
+            return
+        left, tally = count - kept, self.tally.left_out
+        for kind in self.rules.kinds:
+            found = codes.count(kind)
+            tally[kind] += found
+            left -= found
+            if not left:
+                break
+        if kept:
+            bits = int(codes.translate(_DIGITS)[::-1], 2)
+            self.keep.add_bits(pfn, count, bits, kept)
+
+    def _resolve(self, pfn: int, data: bytes, codes: bytearray) -> None:
+        # Look at the pages that want it one by one, each with its block.
+        count, size = len(codes), self.rules.page.size
+        at = codes.find(SINGLE)
+        while at >= 0:
+            kind, pages = self.rules.single(data, at * size, pfn + at)
+            end = min(at + pages, count)
+            if kind == KEEP:
+                end = at + 1
+                codes[at] = KEEP
+            else:
+                codes[at:end] = bytes((kind,)) * (end - at)
+                if at + pages > count:
+                    self.out_until, self.out_kind = pfn + at + pages, kind
+            at = codes.find(SINGLE, end)
+
+
+def _first_frames(source: PageSource) -> list[int]:
+    frames: list[int] = []
+    for pfn, _ in source.runs():
+        frames.append(pfn)
+        if len(frames) == _TRIED:
+            break
+    return frames

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The pages of a kdump-compressed dump, to be filtered, packed or checked anew."""
+
+from __future__ import annotations
+
+import ctypes
+
+from .failure import SaverError
+from .kdumpread import KdumpDump
+from .selection import bitmap_runs
+from .source import PageSource
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Pages that are decompressed at once.
+_BATCH = 16
+
+
+class KdumpPages(PageSource):
+    """What an older dump left out is not there; pages that it has lost cannot be read."""
+
+    def __init__(self, dump: KdumpDump) -> None:
+        """Count the pages; raises OSError."""
+        self._dump = dump
+        geometry = dump.header.geometry
+        self.page_size = page = geometry.block
+        self.end = geometry.end
+        self.missing = 0
+        self._buffer = ctypes.create_string_buffer(_BATCH * page)
+        self._here = (0, 0)
+        self.pages = sum([count for _, count in self.runs()])
+
+    def ram(self) -> Iterable[tuple[int, int]]:
+        """See PageSource."""
+        return self._bits(self._dump.header.geometry.bitmap1)
+
+    def runs(self) -> Iterable[tuple[int, int]]:
+        """See PageSource."""
+        return self._bits(self._dump.header.geometry.bitmap2)
+
+    def _bits(self, offset: int) -> Iterable[tuple[int, int]]:
+        return bitmap_runs(self._dump.window.read, offset, 0, self.end)
+
+    def view(self, pfn: int, count: int) -> tuple[int, int]:
+        """See PageSource."""
+        page, start = self.page_size, ctypes.addressof(self._buffer)
+        first, end = self._here
+        if first <= pfn < end:
+            return start + (pfn - first) * page, min(count, end - pfn)
+        good = 0
+        for good in range(min(count, _BATCH)):
+            try:
+                data = self._dump.page(pfn + good)
+            except (SaverError, OSError):
+                data = None
+            if data is None:
+                break
+            ctypes.memmove(start + good * page, data, page)
+        else:
+            good = min(count, _BATCH)
+        self._here = (pfn, pfn + good)
+        return (start, good) if good else (0, 0)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where a dump is written to: a file by offsets, or a stream of records for a file to be."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+
+from . import libc
+from .failure import SpaceError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .board import Lock
+
+#: Errors that mean "no more", not "something is broken".
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ZEROS = 64 << 10
+
+
+class Output:
+    """A dump file; offsets and lengths in bytes. The methods raise SpaceError if it cannot grow."""
+
+    def __init__(self, fd: int) -> None:
+        """Write to an open file, which is empty."""
+        self.fd = fd
+
+    def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
+        """Write data at an offset."""
+        view = memoryview(data)
+        done = 0
+        while done < len(view):
+            try:
+                done += os.pwrite(self.fd, view[done:], offset + done)
+            except OSError as error:
+                raise failure(error.errno) from None
+
+    def write_from(self, address: int, length: int, offset: int) -> tuple[int, int]:
+        """Write memory at an offset; return the bytes written, and 0 or an errno."""
+        return libc.write_at(self.fd, address, length, offset)
+
+    def allocate(self, offset: int, length: int) -> None:
+        """Make room that reads as zeros, so that a full disk cannot refuse it later."""
+        if not length:
+            return
+        try:
+            os.posix_fallocate(self.fd, offset, length)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise failure(error.errno) from None
+            # A file system without allocation, and a C library that does not make up for it.
+            zeros = bytes(_ZEROS)
+            for at in range(0, length, len(zeros)):
+                self.write(zeros[: length - at], offset + at)
+
+    def end(self, size: int) -> None:
+        """Set the final size, and write all to the disk; raises OSError."""
+        try:
+            os.ftruncate(self.fd, size)
+        finally:
+            os.fsync(self.fd)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.fd)
+
+
+#: makedumpfile's flattened format: a header of 4096 bytes (signature, type, version), then
+#: records of offset, size and data; -1, -1 is the end. Numbers are big-endian.
+FLAT_SIGNATURE = b"makedumpfile"
+FLAT_HEADER = 4096
+FLAT_RECORD = struct.Struct(">qq")
+FLAT_TYPE = 1, 1
+
+
+class FlatOutput(Output):
+    """The flattened format: nothing is written twice, so a pipe will do."""
+
+    def __init__(self, fd: int, lock: Lock) -> None:
+        """Write the header; records of several processes follow each other under the lock."""
+        super().__init__(fd)
+        self._lock = lock
+        header = FLAT_SIGNATURE.ljust(16, b"\0") + FLAT_RECORD.pack(*FLAT_TYPE)
+        self._append(memoryview(header.ljust(FLAT_HEADER, b"\0")))
+
+    def _append(self, view: memoryview) -> None:
+        while view:
+            try:
+                view = view[os.write(self.fd, view) :]
+            except OSError as error:
+                raise failure(error.errno) from None
+
+    def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
+        """See Output."""
+        if data:
+            with self._lock:
+                self._append(memoryview(FLAT_RECORD.pack(offset, len(data))))
+                self._append(memoryview(data))
+
+    def write_from(self, address: int, length: int, offset: int) -> tuple[int, int]:
+        """See Output."""
+        memory = (ctypes.c_char * length).from_address(address)
+        try:
+            self.write(memoryview(memory).cast("B"), offset)
+        except SpaceError as error:
+            return 0, error.code
+        return length, 0
+
+    def allocate(self, offset: int, length: int) -> None:
+        """Do nothing: what is not written reads as zeros."""
+
+    def end(self, size: int) -> None:
+        """Write the end of the records; raises SpaceError, OSError."""
+        self._append(memoryview(FLAT_RECORD.pack(-1, -1)))
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EROFS):  # a pipe
+                raise
+
+
+def failure(code: int | None) -> SpaceError:
+    """Return the error for an errno of a write."""
+    code = code or errno.EIO
+    prefix = "no room for the dump" if code in _FULL else "the dump cannot be written"
+    return SpaceError(f"{prefix}: {os.strerror(code)}", code)

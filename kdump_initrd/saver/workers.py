@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Processes that share the ranges of pages among them; one of them can die without the others."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .failure import SpaceError, describe
+from .libc import die_with_parent
+from .progress import anonymous_kib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .board import Board
+
+    #: Gets a worker's slot, and returns what does one range.
+    Start = Callable[[int], Callable[[int], None]]
+
+#: Seconds between two looks at the workers: short at first, so that a small dump waits for none.
+_LOOKS = (0.002, 0.01, 0.05)
+_KILL = 9
+#: Workers that are replaced: bad memory kills one each time.
+_DEATHS = 64
+
+
+def run(board: Board, ranges: int, start: Start, tell: Callable[[], None]) -> str:
+    """Have all ranges done; return what went wrong, "" for nothing.
+
+    With one worker that happens in this process; tell is called now and then. start is called in
+    each worker, and what it returns does a range by its number. An error costs its range, the
+    death of a worker the range that it was in (another one takes its place), and SpaceError ends
+    all.
+    """
+    if board.workers == 1:
+        return _work(board, 0, ranges, start, tell)
+    children: dict[int, int] = {}
+    problems: list[str] = []
+    deaths = 0
+    try:
+        for slot in range(board.workers):
+            children[_fork(board, slot, ranges, start)] = slot
+        while children:
+            pid, status = _wait(children, tell)
+            slot = children.pop(pid)
+            if status:
+                problems.append(_why(board, slot, status))
+            if os.WIFSIGNALED(status) and deaths < _DEATHS:
+                deaths += 1
+                children[_fork(board, slot, ranges, start)] = slot
+    except BaseException:
+        board.stop()
+        for pid in children:
+            os.kill(pid, _KILL)
+            os.waitpid(pid, 0)
+        raise
+    # Workers that a full disk has stopped say the same.
+    return "; ".join(dict.fromkeys(problems))
+
+
+def _fork(board: Board, slot: int, ranges: int, start: Start) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    # What the parent still has to do is none of a worker's business.
+    status = 1
+    try:
+        die_with_parent()
+        status = 1 if _work(board, slot, ranges, start, lambda: None) else 0
+    finally:
+        os._exit(status)
+
+
+def _work(board: Board, slot: int, ranges: int, start: Start, tell: Callable[[], None]) -> str:
+    try:
+        do = start(slot)
+        number = board.take(slot, ranges)
+        while number >= 0:
+            try:
+                do(number)
+            except Exception as error:
+                if isinstance(error, SpaceError):
+                    raise
+                board.complain(slot, describe(error))
+            board.set_peak(slot, anonymous_kib())
+            tell()
+            number = board.take(slot, ranges)
+    except BaseException as error:
+        board.stop()
+        board.complain(slot, describe(error))
+    return board.complaint(slot)
+
+
+def _wait(children: dict[int, int], tell: Callable[[], None]) -> tuple[int, int]:
+    # The first child that has ended, and its status.
+    looks = 0
+    while True:
+        for pid in children:
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                return pid, status
+        tell()
+        time.sleep(_LOOKS[min(looks // 10, len(_LOOKS) - 1)])
+        looks += 1
+
+
+def _why(board: Board, slot: int, status: int) -> str:
+    text = board.complaint(slot)
+    if text:
+        return text
+    end = f"signal {status & 127}" if status & 127 else f"status {status >> 8}"
+    return f"worker {slot} died ({end}) in range {board.range_of(slot)}"
