@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,20 @@ class Kernel:
         """The folder of the kernel's modules, with the root in front."""
         usr = self.root / "usr/lib/modules" / self.release
         return usr if usr.is_dir() else self.root / "lib/modules" / self.release
+
+    def load_order(self, *names: str) -> dict[str, bytes]:
+        """Return modules and those they need, in the order to load them: NAME.ko → contents."""
+        found: dict[str, bytes] = {}
+        for name in names:
+            argv = ["modprobe", "-D", "-S", self.release, "-d", str(self.modules.parents[2]), name]
+            for line in run(argv, timeout=30).stdout.decode().splitlines():
+                verb, _, rest = line.strip().partition(" ")
+                if verb == "insmod":
+                    path = Path(rest.split()[0])
+                    data = path.read_bytes()
+                    plain = lzma.decompress(data) if path.suffix == ".xz" else data
+                    found.setdefault(path.name.partition(".")[0] + ".ko", plain)
+        return found
 
 
 def _version_key(release: str) -> list[tuple[int, str]]:
@@ -105,26 +121,51 @@ def fetched(suite: str, pattern: str) -> Kernel:
     root = cache() / suite
     if root.is_dir():
         return newest(root)
-    home = cache() / f"{suite}.apt"
-    options = _apt(home, suite)
-    run(["apt-get", *options, "update"], timeout=300)
+    options = _update(suite)
     names = run(["apt-cache", *options, "pkgnames", "linux-"], timeout=60).stdout.decode().split()
     names = [name for name in names if re.fullmatch(pattern, name)]
     if not names:
         raise NoKernel(f"Debian {suite} has no package {pattern}")
-    wanted = [max(names, key=_version_key), *_USERLAND]
-    run(["apt-get", *options, "-y", "--download-only", "install", *wanted], timeout=900)
-    fresh = cache() / f"{suite}.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    packages = list((home / "cache/archives").glob("*.deb"))
-    # base-files has the links from /lib to /usr/lib and the like: it goes first.
-    for package in sorted(packages, key=lambda path: (path.name[:11] != "base-files_", path)):
-        run(["dpkg-deb", "-x", package, fresh], timeout=300)
-        package.unlink()
+    fresh = _unpack(suite, root.name, [max(names, key=_version_key), *_USERLAND])
     kernel = newest(fresh)
     run(["depmod", "-b", kernel.modules.parents[2], kernel.release], timeout=120)
     fresh.rename(root)
     return newest(root)
+
+
+def packages(suite: str, *wanted: str) -> Path:
+    """Return a root of a Debian suite with these packages and what they depend on.
+
+    It is below cache(), named after the first package, and fetched if it is not there yet.
+    Nothing is configured. Raises NoKernel without a mirror, or KdumpInitrdError.
+    """
+    root = cache() / f"{suite}-{wanted[0]}"
+    if not root.is_dir():
+        _update(suite)
+        _unpack(suite, root.name, wanted).rename(root)
+    return root
+
+
+def _update(suite: str) -> list[str]:
+    # apt's options for the suite, after it has read what there is.
+    options = _apt(cache() / f"{suite}.apt", suite)
+    run(["apt-get", *options, "update"], timeout=300)
+    return options
+
+
+def _unpack(suite: str, name: str, wanted: Sequence[str]) -> Path:
+    # The new root has another name, so that half a root is never used.
+    home = cache() / f"{suite}.apt"
+    options = _apt(home, suite)
+    run(["apt-get", *options, "-y", "--download-only", "install", *wanted], timeout=900)
+    fresh = cache() / f"{name}.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    archives = list((home / "cache/archives").glob("*.deb"))
+    # base-files has the links from /lib to /usr/lib and the like: it goes first.
+    for package in sorted(archives, key=lambda path: (path.name[:11] != "base-files_", path)):
+        run(["dpkg-deb", "-x", package, fresh], timeout=300)
+        package.unlink()
+    return fresh
 
 
 #: What a capture image takes from its root, beside the kernel.

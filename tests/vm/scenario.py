@@ -25,7 +25,9 @@ WITHOUT_DUMP = tuple(phase for phase in CAPTURE if phase is not Phase.SAVED)
 class Scenario:
     """One crash; ``command_line`` is the capture kernel's, ``more`` is added to the regular one's.
 
-    ``extra`` are shell lines that the first kernel runs before it loads the capture kernel.
+    ``extra`` are shell lines that the first kernel runs before it loads the capture kernel;
+    ``beside`` is a plain cpio archive of further files for its root; ``devices`` are further
+    words for QEMU.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Scenario:
     memory_mib: int = 1024
     more: str = ""
     extra: str = ""
+    beside: Path | None = None
+    devices: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = CAPTURE
     final: str = "guest-reset"
     deadlines: Mapping[Phase, float] = field(default_factory=dict)
@@ -72,6 +76,9 @@ def crash(
         token, scenario.kernel.image, scenario.image, scenario.command_line, scenario.extra
     )
     firstkernel.write(initrd, first)
+    if scenario.beside is not None:
+        with initrd.open("ab") as out:
+            out.write(scenario.beside.read_bytes())
     config = MachineConfig(
         folder=folder,
         kernel=scenario.kernel.image,
@@ -86,6 +93,7 @@ def crash(
         phases=scenario.phases,
         final=scenario.final,
         deadlines=scenario.deadlines,
+        more=scenario.devices,
     )
     with Machine(config, on_line=on_line, on_phase=on_phase) as machine:
         run = machine.run()
