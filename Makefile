@@ -44,7 +44,7 @@ check: setup
 	$(BIN)/pytest -m 'not qemu and not full' -q
 
 bench: setup
-	@missed=0; for script in size build restart reservation arming; do \
+	@missed=0; for script in size build saver restart reservation arming; do \
 		$(BIN)/python -m tests.bench.$$script || missed=1; done; exit $$missed
 
 clean:

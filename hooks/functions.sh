@@ -35,9 +35,11 @@ end_machine() {
 	sync &
 	pid=$!
 	tries=0
-	while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 100 ]; do
+	pause=0.01 # mostly there is nothing left to be written
+	while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 110 ]; do
 		tries=$((tries + 1))
-		sleep 0.1
+		[ "$tries" -le 10 ] || pause=0.1
+		sleep "$pause"
 	done
 	if command -v "$KDUMP_FINAL_ACTION" >/dev/null; then
 		# -n: a sync of its own could hang as the one above.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from . import __version__, codec, drivers, ingredients
+from . import __version__, codec, collector, demand, drivers, ingredients
 from .config.settings import CaptureSettings
 from .errors import KdumpInitrdError
 from .image import hooks, listing, reservation, stage
@@ -40,7 +40,10 @@ _CODECS = {
     "zlib": ("libdeflate.so.0", "libz.so.1"),
 }
 #: The scripts beside the hooks that say in their header what they need.
-_SCRIPTS = (("hooks", "functions.sh"), ("templates", "init.j2"), ("templates", "python.j2"))
+_SCRIPTS = (
+    *(("hooks", "functions.sh"), ("hooks", "modules.sh")),
+    *(("templates", "init.j2"), ("templates", "python.j2")),
+)
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,11 @@ def plan(settings: CaptureSettings) -> Capture:
     tree, later = Tree(), Tree()
     for each in (tree, later):
         ingredients.lay_out(each, folders=(_MOUNT, _RUN))
+    scripts = hooks.discover(search_path("hooks", root=site.root))
+    toolbox = _toolbox(settings, site, scripts)
     with step("Resolving kernel modules"):
-        modules = _modules(settings, site)
-        ingredients.add_kernel_modules(
-            tree, modules, kernel=site.kernel, profile=site.profile, root=site.root
-        )
+        modules = _add_modules(tree, settings, site, toolbox)
     with step("Resolving Python, tools and libraries"):
-        scripts = hooks.discover(search_path("hooks", root=site.root))
-        toolbox = _toolbox(settings, site, scripts)
         two_stages = set(stage.COMMANDS) <= set(toolbox.applets)
         runtime, dump_codec, folders = _add_programs(
             settings, site, toolbox, tree, later if two_stages else tree
@@ -146,18 +146,32 @@ def _look(settings: CaptureSettings) -> Site:
     if dump_device.node is None and root == Path("/"):
         logger.warning("%s: not on this host: nothing about it could be checked", dump_device.spec)
     watchdogs = drivers.ticking_watchdogs(settings, dump_device)
-    return Site(root, profile, release, Target(dump_device, folder, options), watchdogs)
+    target = Target(dump_device, folder, options)
+    makedumpfile = collector.find(settings, root=root, profile=profile)
+    return Site(root, profile, release, target, watchdogs, makedumpfile)
 
 
-def _modules(settings: CaptureSettings, site: Site) -> tuple[KernelModule, ...]:
-    return drivers.choose(
-        settings,
-        drivers.DUMP,
-        site.target.device,
+def _add_modules(
+    tree: Tree, settings: CaptureSettings, site: Site, toolbox: Toolbox
+) -> tuple[KernelModule, ...]:
+    """Add the modules, and return them.
+
+    Drivers of sets are loaded when their device is there. Without busybox all are loaded: one
+    start of Python takes longer than most of them.
+    """
+    device = site.target.device
+    wishes = drivers.hardware(settings, drivers.DUMP, device, profile=site.profile)
+    others = drivers.others(settings, drivers.DUMP, device, profile=site.profile)
+    others = [Wish(site.watchdogs, "running watchdog"), *others]
+    wait = "insmod" in toolbox.applets and not drivers.for_this_host(settings, device)
+    return demand.add_modules(
+        tree,
+        certain=others if wait else [*wishes, *others],
+        plugged=wishes if wait else [],
         kernel=site.kernel,
         profile=site.profile,
         root=site.root,
-        more=(Wish(site.watchdogs, "running watchdog"),),
+        omit=settings.omit_modules,
     )
 
 
@@ -191,6 +205,7 @@ def _add_programs(
     ingredients.add_python(python_tree, runtime)
     folders += ingredients.add_libraries(python_tree, runtime.libraries)
     folders += ingredients.add_libraries(python_tree, codec_library)
+    folders += collector.add(python_tree, site.makedumpfile, root=site.root)
     return runtime, dump_codec, folders
 
 
@@ -205,7 +220,13 @@ def _dump_codec(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, e
             *(wanted, site.profile.name, ", ".join(readable)),
         )
     candidates = readable if wanted == "auto" else (wanted,)
-    libraries = [(name, library) for name in candidates for library in _CODECS[name]]
+    known = [name for name in candidates if collector.knows(site.makedumpfile, name)]
+    if not known:
+        raise KdumpInitrdError(
+            f"--dump-compress {wanted}: {site.makedumpfile} was built without that",
+            hint="say --dump-compress zlib",
+        )
+    libraries = [(name, library) for name in known for library in _CODECS[name]]
     for name, library in libraries:
         found = elf.opened(library, by=runtime.interpreter.source, root=site.root)
         if found is not None:
@@ -240,8 +261,9 @@ def _add_scripts(
     tree.add_content("init", text.encode(), why="the first process", mode=0o755)
     text = render("python.j2", values, search_path=templates)
     tree.add_content(LIB / "python", text.encode(), why="starts the saver", mode=0o755)
-    functions = find_data("hooks", "functions.sh", root=site.root)
-    tree.add_file(LIB / "functions.sh", functions, why="what the hooks share", mode=0o644)
+    for name in ("functions.sh", "modules.sh"):
+        source = find_data("hooks", name, root=site.root)
+        tree.add_file(LIB / name, source, why="what the hooks share", mode=0o644)
     for hook in scripts:
         tree.add_file(LIB / "hooks" / hook.path, hook.source, why=f"hook of stage {hook.stage}")
 
@@ -250,6 +272,7 @@ def _add_params(tree: Tree, settings: CaptureSettings, site: Site, dump_codec: s
     """Add the contract with the saver."""
     dump = site.profile.dump
     params = SaverParams(
+        collector=collector.path(site.makedumpfile),
         output=f"{_MOUNT}{site.target.folder}",
         directory=dump.directory,
         dump_name=dump.dump,

@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Protocol
 
 from . import __version__, log
 from .config.settings import (
@@ -21,9 +21,9 @@ from .config.settings import (
     CommonSettings,
     FirstKernelSettings,
     Setting,
-    parse,
 )
 from .errors import KdumpInitrdError, UsageError
+from .options import Parser, add_settings, values
 
 _USAGE = """\
 mkinitrd-kdump -c DEV -f FS [-o OUT] [OPTION]... [KERNEL_VERSION]
@@ -82,29 +82,17 @@ def _check_text(words: Sequence[str]) -> None:
             raise UsageError(f"{word!a}: not UTF-8", hint="use a name that is") from None
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse that raises instead of leaving."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint="mkinitrd-kdump --help lists the options")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="mkinitrd-kdump",
         usage=_USAGE,
-        epilog=_EPILOG,
         description="Write an initrd that saves a crashed kernel's memory.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
+        epilog=_EPILOG,
     )
     parser.add_argument("release", nargs="?", metavar="KERNEL_VERSION", help=argparse.SUPPRESS)
     groups = {"capture initrd": CAPTURE, "first kernel's initrd": FIRST_KERNEL, "both": COMMON}
     for title, settings in groups.items():
-        group = parser.add_argument_group(title)
-        for setting in settings:
-            group.add_argument(*setting.flags, dest=setting.name, **_shape(setting))
+        add_settings(parser.add_argument_group(title), settings)
     other = parser.add_argument_group("other verbs")
     other.add_argument("--list", metavar="IMAGE", help="print what any initrd holds")
     other.add_argument(
@@ -124,24 +112,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--help", action="help", help="print this text")
     parser.add_argument("--version", action="version", version=f"kdump-initrd {__version__}")
     return parser
-
-
-def _shape(setting: Setting) -> dict[str, Any]:
-    """Return argparse's words for a row of the table; values are parsed later, by the table."""
-    if not setting.metavar:
-        return {"action": "store_true", "help": setting.help}
-    return {
-        "action": "append" if setting.many else "store",
-        "metavar": setting.metavar,
-        "help": setting.help + _default_text(setting),
-    }
-
-
-def _default_text(setting: Setting) -> str:
-    default = setting.default
-    if isinstance(default, (str, int)) and "default" not in setting.help:
-        return f" (default: {getattr(default, 'value', default)})"
-    return ""
 
 
 def _level(arguments: argparse.Namespace) -> int:
@@ -192,7 +162,8 @@ def _capture(arguments: argparse.Namespace) -> None:
     _refuse(arguments, FIRST_KERNEL, "-c")
     from . import capture
 
-    settings = CaptureSettings(**_values(arguments, (*CAPTURE, *COMMON)))
+    given = values(arguments, (*CAPTURE, *COMMON))
+    settings = CaptureSettings(release=arguments.release, **given)
     _build(capture.plan(settings), settings)
 
 
@@ -204,7 +175,8 @@ def _first_kernel(arguments: argparse.Namespace) -> None:
     _refuse(arguments, CAPTURE, "-i")
     from . import firstkernel
 
-    settings = FirstKernelSettings(**_values(arguments, (*FIRST_KERNEL, *COMMON)))
+    given = values(arguments, (*FIRST_KERNEL, *COMMON))
+    settings = FirstKernelSettings(release=arguments.release, **given)
     _build(firstkernel.plan(settings), settings)
 
 
@@ -212,21 +184,6 @@ def _refuse(arguments: argparse.Namespace, settings: Sequence[Setting], verb: st
     for setting in settings:
         if getattr(arguments, setting.name) not in (None, False):
             raise UsageError(f"{setting.flags[0]}: not with {verb}", hint="leave it out")
-
-
-def _values(arguments: argparse.Namespace, settings: Sequence[Setting]) -> dict[str, Any]:
-    values: dict[str, Any] = {"release": arguments.release}
-    for setting in settings:
-        said = getattr(arguments, setting.name)
-        if said is None or said is False:
-            continue
-        if said is True:
-            values[setting.name] = True
-        elif setting.many:
-            values[setting.name] = tuple(parse(setting, word) for word in said)
-        else:
-            values[setting.name] = parse(setting, said)
-    return values
 
 
 class _Plan(Protocol):

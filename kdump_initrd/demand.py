@@ -1,23 +1,65 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Kernel modules that the image loads when something asks for them: a device, the kernel, a tool.
 
-A first kernel is not left with the drivers of hardware that it does not have.
+A first kernel is not left with the drivers of hardware that it does not have, and a capture
+kernel has no time for them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from .image.render import render
 from .image.tree import Tree
-from .ingredients import ETC, add_module_files, module_list
+from .ingredients import ETC, LIB, add_kernel_modules, add_module_files, module_list
 from .probe import kmod
 from .probe.distro import Distro
 from .probe.kernel import KernelRelease
 from .probe.kmod import KernelModule, Wish
+from .resources import find_data, search_path
 
 #: A file for each name that may be asked for, with its modules in the order of loading.
 _TABLE = ETC / "on-demand"
+#: The bus and the first number, which is the vendor's mostly; the bus of "acpi*:VMBUS:*" is acpi.
+_START = re.compile(r"(?P<bus>[\w-]*)\*?:(?P<number>(?:[a-z]+[0-9A-F]+)?)")
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """What may be asked for: ``named`` are those that the names stand for, ``every`` with needs."""
+
+    named: tuple[KernelModule, ...]
+    every: tuple[KernelModule, ...]
+
+
+def add_modules(
+    tree: Tree,
+    *,
+    certain: Sequence[Wish],
+    plugged: Sequence[Wish],
+    kernel: KernelRelease,
+    profile: Distro,
+    root: Path,
+    omit: Sequence[str],
+) -> tuple[KernelModule, ...]:
+    """Add what is loaded in any case, and drivers that are loaded when their device is there.
+
+    Returns the modules of both, those for devices first.
+    """
+    asked = OnDemand((), ())
+    if plugged:
+        asked = add(tree, plugged, kernel=kernel, profile=profile, root=root, omit=omit)
+    modules = kmod.closure(certain, kernel=kernel, root=root, omit=omit)
+    add_kernel_modules(tree, modules, kernel=kernel, profile=profile, root=root)
+    source = find_data("hooks", "plug.sh", root=root)
+    tree.add_file(LIB / "plug.sh", source, why="finds drivers for devices", mode=0o644)
+    values = {"drivers": [module.name for module in asked.named], "starts": by_start(asked.named)}
+    text = render("drivers.j2", values, search_path=search_path("templates", root=root))
+    tree.add_content(LIB / "drivers.sh", text.encode(), why="which driver is for which device")
+    return tuple({module.name: module for module in (*asked.every, *modules)}.values())
 
 
 def add(
@@ -28,11 +70,8 @@ def add(
     profile: Distro,
     root: Path,
     omit: Sequence[str],
-) -> tuple[KernelModule, ...]:
-    """Add what each name of ``wishes`` needs, and its entry in the table.
-
-    Returns the modules that the names themselves stand for.
-    """
+) -> OnDemand:
+    """Add what each name of ``wishes`` needs, and its entry in the table; return the modules."""
     single = {name: Wish((name,), wish.why) for wish in wishes for name in wish.names}
     found = kmod.closures(single.values(), kernel=kernel, root=root, omit=omit)
     every = {module.name: module for modules in found for module in modules}
@@ -47,16 +86,21 @@ def add(
             text = module_list(modules)
             tree.add_content(_TABLE / name, text, why="kernel modules that may be asked for")
             tree.add_content(_TABLE / own.name, text, why="kernel modules by their name")
-    return tuple(named.values())
+    return OnDemand(tuple(named.values()), tuple(every.values()))
 
 
-def by_bus(modules: Iterable[KernelModule]) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    """Return by bus ("pci") and module the patterns of the devices that the module drives."""
+def by_start(modules: Iterable[KernelModule]) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Return by start ("pci:v00001AF4") and module the patterns of what the module drives.
+
+    A device need be held against the patterns of its own start only: there are thousands.
+    """
     found: dict[str, dict[str, list[str]]] = {}
     for name, patterns in kmod.aliases(modules).items():
         for pattern in patterns:
-            bus = pattern.partition(":")[0]
-            found.setdefault(bus, {}).setdefault(name, []).append(pattern)
+            start = _START.match(pattern)
+            assert start, pattern
+            key = f"{start['bus']}:{start['number']}"
+            found.setdefault(key, {}).setdefault(name, []).append(pattern)
     return {
-        bus: {name: tuple(each) for name, each in names.items()} for bus, names in found.items()
+        start: {name: tuple(each) for name, each in names.items()} for start, names in found.items()
     }

@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from .config.settings import CommonSettings
 from .errors import KdumpInitrdError, UsageError
-from .probe import kmod, sysfs
+from .probe import sysfs
 from .probe.device import BlockDevice
 from .probe.distro import Distro
-from .probe.kernel import KernelRelease
-from .probe.kmod import KernelModule, Wish
+from .probe.kmod import Wish
 from .probe.sysfs import Hardware
 
 
@@ -34,35 +31,13 @@ DUMP = Purpose("dump", (), "save to a plain partition or disk")
 ROOT = Purpose("root", ("lvm", "md"), "use a base: leave --standalone out")
 
 
-def choose(
-    settings: CommonSettings,
-    purpose: Purpose,
-    device: BlockDevice,
-    *,
-    kernel: KernelRelease,
-    profile: Distro,
-    root: Path,
-    more: Sequence[Wish] = (),
-) -> tuple[KernelModule, ...]:
-    """Return the kernel modules that the device needs, in load order; ``more`` before its fs.
-
-    Raises KdumpInitrdError for what is neither a module nor built in and for a device that the
-    image cannot assemble, UsageError for an unknown set of hardware.
-    """
-    wishes = [
-        *hardware(settings, purpose, device, profile=profile),
-        *more,
-        *others(settings, purpose, device, profile=profile),
-    ]
-    return kmod.closure(wishes, kernel=kernel, root=root, omit=settings.omit_modules)
-
-
 def hardware(
     settings: CommonSettings, purpose: Purpose, device: BlockDevice, *, profile: Distro
 ) -> list[Wish]:
     """Return the wishes for the device's hardware: this host's, or a wish for each set.
 
-    Raises as choose() does.
+    Raises KdumpInitrdError for a device that the image cannot assemble or that nobody knows,
+    UsageError for an unknown set.
     """
     chosen = _chosen(settings, device)
     found = look(purpose, device)

@@ -28,7 +28,8 @@ class Target:
 class Site:
     """What was found: the root, its distribution, the capture kernel, the place of the dump.
 
-    ``watchdogs`` are the drivers of the hardware watchdogs that tick on this host.
+    ``watchdogs`` are the drivers of the hardware watchdogs that tick on this host;
+    ``makedumpfile`` is the root's, where the dump is to be written by that.
     """
 
     root: Path
@@ -36,6 +37,7 @@ class Site:
     kernel: KernelRelease
     target: Target
     watchdogs: tuple[str, ...]
+    makedumpfile: Path | None = None
 
 
 def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Path, Distro]:

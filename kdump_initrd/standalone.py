@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +18,7 @@ from .image.render import render
 from .image.tree import Tree
 from .ingredients import ETC, LIB
 from .log import get_logger, step
-from .probe import elf, kernel, kmod, rootdevice, tools
+from .probe import elf, kernel, rootdevice, tools
 from .probe.device import BlockDevice
 from .probe.kernel import KernelRelease
 from .probe.kmod import KernelModule
@@ -122,21 +122,16 @@ def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule
     settings, profile, root = order.settings, order.profile, order.root
     wishes = drivers.hardware(settings, drivers.ROOT, site.device, profile=profile)
     others = drivers.others(settings, drivers.ROOT, site.device, profile=profile)
-    plugged: Sequence[KernelModule] = ()
-    if not drivers.for_this_host(settings, site.device):
-        plugged = demand.add(
-            tree,
-            wishes,
-            kernel=site.kernel,
-            profile=profile,
-            root=root,
-            omit=settings.omit_modules,
-        )
-        wishes = []
-    modules = kmod.closure(
-        [*wishes, *others], kernel=site.kernel, root=root, omit=settings.omit_modules
+    here = drivers.for_this_host(settings, site.device)
+    modules = demand.add_modules(
+        tree,
+        certain=[*wishes, *others] if here else others,
+        plugged=[] if here else wishes,
+        kernel=site.kernel,
+        profile=profile,
+        root=root,
+        omit=settings.omit_modules,
     )
-    ingredients.add_kernel_modules(tree, modules, kernel=site.kernel, profile=profile, root=root)
     demand.add(
         tree,
         assembly.module_wishes(site.layers),
@@ -145,8 +140,7 @@ def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule
         root=root,
         omit=settings.omit_modules,
     )
-    _render(tree, order, "plug.j2", LIB / "plug.sh", {"buses": demand.by_bus(plugged)})
-    return (*modules, *plugged)
+    return modules
 
 
 def _add_programs(tree: Tree, order: Order, site: RootSite) -> None:

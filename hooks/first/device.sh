@@ -63,25 +63,8 @@ find_node() {
 	[ -b "$node" ]
 }
 
-# Load the drivers of devices that have come up; each is looked at once.
-plugged=
-plug() {
-	again=yes
-	while [ -n "$again" ]; do
-		again=
-		for file in /sys/bus/*/devices/*/modalias; do
-			case $plugged in
-			*" $file "*) continue ;;
-			esac
-			plugged="$plugged $file "
-			alias=
-			[ ! -r "$file" ] || read -r alias <"$file"
-			[ -n "$alias" ] || continue
-			# A driver brings devices of its own.
-			load_drivers "$alias"
-			again=yes
-		done
-	done
+load_module() { # NAME
+	/usr/sbin/modprobe "$1"
 }
 
 # Find the root's device, and assemble it if it does not come by itself; `why` says why not.

@@ -63,6 +63,7 @@ class CaptureSettings(CommonSettings):
     device: str = ""
     path: str | None = None
     python: str | None = None
+    collector: str = "saver"
     dump_format: str = "kdump"
     dump_compress: str = "auto"
     dump_level: int = 31
@@ -167,8 +168,9 @@ CAPTURE: Sequence[Setting] = (
     Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL="),
     Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)"),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
+    Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile, which the saver starts and stands in for when it fails", choices=("saver", "makedumpfile")),
     Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams)", choices=("kdump", "elf", "flat")),
-    Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest that the root holds and the distribution's readers of dumps open", choices=("auto", "lzo", "snappy", "zstd", "zlib", "none")),
+    Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest whose library is there and that the distribution's readers of dumps open", choices=("auto", "lzo", "snappy", "zstd", "zlib", "none")),
     Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", _dump_level),
     Setting("jobs", ("--jobs",), "N", "workers that save at a time; 0: one a processor", _jobs),
     Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", _per_cent),

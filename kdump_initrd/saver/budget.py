@@ -6,9 +6,6 @@ from __future__ import annotations
 import ctypes
 import os
 
-from .libc import memcmp
-from .zeros import zeros
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .codec.library import Codec
@@ -17,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Pages that are compressed to learn how large all will be.
 _SAMPLE = 128
+#: The golden ratio times 65536: its multiples, modulo that, are all over a range.
+_GOLDEN = 40503
 
 
 def room(path: str, keep_free: int) -> int:
@@ -26,7 +25,7 @@ def room(path: str, keep_free: int) -> int:
     """
     info = os.statvfs(path)
     size = info.f_frsize or info.f_bsize
-    return max(0, info.f_bavail * size - info.f_blocks * size * keep_free // 100)
+    return max(0, info.f_bavail - -(-info.f_blocks * keep_free // 100)) * size
 
 
 class Forecast:
@@ -47,15 +46,20 @@ class Forecast:
 
 
 def sample(selection: Selection, count: int) -> list[int]:
-    """Return frames of a selection, some from each part of it, ascending: count or fewer."""
+    """Return frames of a selection, some from each part of it, ascending: count or fewer.
+
+    They have no step in common with what memory is used for.
+    """
     ranges = selection.ranges
-    each = -(-count // ranges) if ranges else 0
+    each = max(1, count // ranges) if ranges else 0
     found: list[int] = []
     for number in range(0, ranges, max(1, -(-ranges // count))):
         pfn, end, _ = selection.range(number)
         runs = list(selection.runs(pfn, end))
         pages = sum([length for _, length in runs])
-        wanted = [pages * step // each for step in range(min(each, pages))]
+        parts = min(each, pages)
+        shift = number * _GOLDEN & 0xFFFF
+        wanted = [pages * ((step << 16) + shift) // (parts << 16) for step in range(parts)]
         before = 0
         for first, length in runs:
             while wanted and wanted[0] < before + length:
@@ -65,14 +69,13 @@ def sample(selection: Selection, count: int) -> list[int]:
 
 
 def _stored(source: PageSource, pfn: int, codec: Codec | None, zero_free: bool) -> int:
-    page = source.page_size
-    address, seen = source.view(pfn, 1)
-    if not seen:
+    data = source.page(pfn)
+    if data is None or (zero_free and not data.strip(b"\0")):
         return 0
-    if zero_free and not memcmp(address, zeros(page), page):
-        return 0
+    size = len(data)
     if codec is None:
-        return page
-    buffer = ctypes.create_string_buffer(max(codec.room(page), page))
-    size = codec.compress(address, page, ctypes.addressof(buffer), len(buffer))
-    return min(size, page)
+        return size
+    here = ctypes.create_string_buffer(data, size)
+    there = ctypes.create_string_buffer(max(codec.room(size), size))
+    packed = codec.compress(ctypes.addressof(here), size, ctypes.addressof(there), len(there))
+    return min(packed, size)

@@ -9,7 +9,7 @@ _PREFIX = "kdump-initrd: "
 #: A record of /dev/kmsg holds about 1000 bytes with its prefix (Linux, kernel/printk/printk.c).
 _MAX_LINE = 900
 #: Priorities of the kernel log (include/linux/kern_levels.h).
-_ERROR, _WARNING, _INFO = 3, 4, 6
+ERROR, WARNING, INFO = 3, 4, 6
 
 
 class Console:
@@ -29,21 +29,22 @@ class Console:
 
     def info(self, text: str) -> None:
         """Say what is being done."""
-        self._line(_INFO, text)
+        self.say(INFO, text)
 
     def warning(self, text: str) -> None:
         """Say what is wrong, but does not stop the work."""
-        self._line(_WARNING, "warning: " + text)
+        self.say(WARNING, "warning: " + text)
 
     def error(self, text: str) -> None:
         """Say what could not be done."""
-        self._line(_ERROR, "error: " + text)
+        self.say(ERROR, "error: " + text)
 
     def hint(self, text: str) -> None:
         """Say how to mend an error."""
-        self._line(_ERROR, "hint: " + text)
+        self.say(ERROR, "hint: " + text)
 
-    def _line(self, priority: int, text: str) -> None:
+    def say(self, priority: int, text: str) -> None:
+        """Write a line with a priority of the kernel log."""
         start = f"<{priority}>{_PREFIX}" if self._leveled else _PREFIX
         line = (start + " ".join(text.splitlines())).encode("utf-8", "replace")
         if len(line) >= _MAX_LINE:

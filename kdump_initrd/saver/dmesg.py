@@ -51,12 +51,11 @@ class Ring:
         lpos = need("offset", "prb_desc.text_blk_lpos")
         self.begin = lpos + need("offset", "prb_data_blk_lpos.begin")
         self.next = lpos + need("offset", "prb_data_blk_lpos.next")
+        _check(self.desc_size, word, self.state, self.begin, self.next)
         self.info_size = need("size", "printk_info")
         self.time = need("offset", "printk_info.ts_nsec")
         self.length = need("offset", "printk_info.text_len")
-        for size in (self.desc_size, self.info_size):
-            if not 0 < size <= 4096:
-                raise SaverError(f"VMCOREINFO: a record of the kernel log of {size} bytes")
+        _check(self.info_size, 2, self.time, self.length)
         # Arrays that do not lie in memory are found here, not after a walk of all memory.
         memory.read_virtual(self.descs + (self.count - 1) * self.desc_size, self.desc_size)
         memory.read_virtual(self.infos + (self.count - 1) * self.info_size, self.info_size)
@@ -88,11 +87,16 @@ class Ring:
             start, stop = 0, end % size
         if stop - start < word:
             return None
-        read = self.memory.read_virtual
-        if abi.long(read(self.data + start, word)) != ident:
-            return None
-        start += word
-        return read(self.data + start, min(length, stop - start)) if length else b""
+        # The record's number and its text in one go: a read costs more than its bytes.
+        length = min(length, stop - start - word)
+        raw = self.memory.read_virtual(self.data + start, word + length)
+        return raw[word:] if abi.long(raw) == ident else None
+
+
+def _check(size: int, width: int, *offsets: int) -> None:
+    # The members of a record must be in it, and take some room: else the walk has no end.
+    if min(offsets) < 0 or not max(offsets) + width <= size <= 4096:
+        raise SaverError(f"VMCOREINFO: a record of the kernel log of {size} bytes")
 
 
 def _power(memory: Memory, address: int, limit: int) -> int:

@@ -17,15 +17,9 @@ if TYPE_CHECKING:
 
 def open_dump(path: str) -> Memory:
     """Return the memory in a dump file; raises SaverError for another file, OSError."""
-    window = Window(path)
+    window = _open_window(path)
     try:
-        start = window.read(0, len(FLAT_SIGNATURE))
-        if start == FLAT_SIGNATURE:
-            from .flatwindow import FlatWindow
-
-            window.close()
-            window = FlatWindow(path)
-            start = window.read(0, len(SIGNATURE))
+        start = window.read(0, len(SIGNATURE))
         if start.startswith(SIGNATURE):
             from .kdumpread import KdumpDump
 
@@ -36,6 +30,21 @@ def open_dump(path: str) -> Memory:
     except BaseException:
         window.close()
         raise
+
+
+def _open_window(path: str) -> Window:
+    window = Window(path)
+    try:
+        flat = window.read(0, len(FLAT_SIGNATURE)) == FLAT_SIGNATURE
+    except OSError:
+        window.close()
+        raise
+    if not flat:
+        return window
+    from .flatwindow import FlatWindow
+
+    window.close()
+    return FlatWindow(path)
 
 
 def pages_of(memory: Memory, page_size: int) -> PageSource:

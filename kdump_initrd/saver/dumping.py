@@ -58,6 +58,7 @@ class Dumping:
         self._start = time.monotonic()
         self.exists = False
         self.fields: dict[str, object] = {
+            "collector": "saver",
             "format": params.dump_format,
             "codec": self._codec.name if self._codec else "none",
             "library": self._codec.library if self._codec else "",
@@ -87,7 +88,7 @@ class Dumping:
         try:
             self._limit = budget.room(os.path.dirname(path) or ".", self._params.keep_free)
             if self._params.dump_format != "kdump":
-                self._scratch = _scratch(path)
+                self._scratch = scratch(path)
             problem, selection = self._write(fd)
             return problem or self._verify(fd, path, selection)
         except BaseException:
@@ -115,7 +116,7 @@ class Dumping:
         self.exists = True
         board = Board(lock, workers=jobs, position=position, limit=self._limit)
         try:
-            problem = self._copy(writer, selection, board, level)
+            problem = self._copy(writer, selection, board)
             return self._finish(writer, selection, board, problem), selection
         finally:
             board.close()
@@ -134,8 +135,10 @@ class Dumping:
         crash, source, kind = self._crash, self._source, self._params.dump_format
         if kind == "elf":
             from .elfdump import ElfWriter
+            from .elfheaders import headers_of
 
-            return ElfWriter(Output(fd), source, memory=crash.memory, scratch=self._scratch)
+            core = headers_of(crash, source)
+            return ElfWriter(Output(fd), source, core=core, scratch=self._scratch)
         from .kdumpfile import KdumpWriter
 
         return KdumpWriter(
@@ -171,9 +174,11 @@ class Dumping:
         crash, source = self._crash, self._source
         selection = Selection(*writer.bitmap)
         chosen = PageFilter(crash.memory, crash.info, source, level=wanted)
-        level = chosen.level
-        if level != wanted:
-            self._console.warning(f"dump level {wanted} is lowered to {level}: {chosen.note}")
+        if chosen.level != wanted:
+            lower = f"dump level {wanted} is lowered to {chosen.level}"
+            self._console.warning(f"{lower}: {chosen.note}")
+        # What an older dump left out stays left out.
+        level = chosen.level | crash.memory.level
         page, progress = source.page_size, self._progress
         progress.start("filtering", source.pages * page)
         chosen.run(source.runs(), selection, lambda count: progress.advance(count * page))
@@ -184,7 +189,7 @@ class Dumping:
             self._console.warning(f"{chosen.unknown} pages without a struct page are kept")
         left_out = {kind: count for kind, count in zip(KINDS, chosen.left_out) if kind and count}
         self.fields.update(
-            level=level | crash.memory.level,
+            level=level,
             level_note=chosen.note,
             left_out=left_out,
             pages=selection.pages,
@@ -192,7 +197,7 @@ class Dumping:
         self._took("filter", start)
         return selection, level
 
-    def _copy(self, writer: DumpWriter, selection: Selection, board: Board, level: int) -> str:
+    def _copy(self, writer: DumpWriter, selection: Selection, board: Board) -> str:
         start = time.monotonic()
         page, progress, source = self._source.page_size, self._progress, self._source
         progress.start("", selection.pages * page)
@@ -202,7 +207,6 @@ class Dumping:
                 source,
                 selection,
                 writer.sink(board, slot),
-                level=level,
                 advance=lambda count: board.add(slot, done=count),
             )
             return copier.copy
@@ -285,8 +289,8 @@ class Dumping:
         seconds[what] = round(seconds.get(what, 0) + time.monotonic() - start, 3)
 
 
-def _scratch(path: str) -> int:
-    # A file beside the dump that has no name.
+def scratch(path: str) -> int:
+    """Return a new file beside the dump that has no name; raises OSError."""
     name = f"{path}.pages"
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.unlink(name)

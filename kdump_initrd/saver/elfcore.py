@@ -7,6 +7,7 @@ import struct
 
 from .abi import Abi
 from .failure import SaverError
+from .intervals import Intervals
 from .memory import Memory, absent
 from .notes import Notes
 from .window import Window
@@ -17,7 +18,7 @@ ET_CORE = 4
 PN_XNUM = 0xFFFF  # the count is in section header 0's sh_info (elf(5))
 #: e_flags of a dump that is not complete (makedumpfile's convention for ELF dumps).
 INCOMPLETE = 1
-_MAX_HEADERS = 1 << 17
+MAX_HEADERS = 1 << 17
 #: Physical addresses have 52 bits at most (x86_64, arm64); more is damage, or "no address".
 MAX_PHYSICAL = 1 << 52
 
@@ -79,6 +80,8 @@ class ElfCore(Memory):
         if not self.loads:
             raise SaverError(f"{window.path}: no memory in it (no PT_LOAD)")
         self._last = self.loads[0]
+        #: The PT_LOADs by "paddr" or "vaddr".
+        self._sorted: dict[str, tuple[list[Segment], Intervals]] = {}
         parts = []
         for part in segments:
             size = min(part.filesz, window.size - part.offset)
@@ -93,7 +96,7 @@ class ElfCore(Memory):
         if count == PN_XNUM:
             raw = self.window.read(header[5] + SH_INFO[abi.word], 4)
             count = abi.number(raw, 0, 4)
-        if entry != layout.size or count > _MAX_HEADERS:
+        if entry != layout.size or count > MAX_HEADERS:
             raise SaverError(f"{path}: corrupt: {count} program headers of {entry} bytes")
         table = self.window.read(offset, count * entry)
         if len(table) < count * entry:
@@ -143,9 +146,17 @@ class ElfCore(Memory):
 
     def _find(self, address: int, kind: str, key: str) -> tuple[Segment, int]:
         # The range of the last call is the likely one.
-        for part in (self._last, *self.loads):
-            skip = address - getattr(part, key)
-            if 0 <= skip < part.filesz:
-                self._last = part
-                return part, skip
+        part = self._last
+        skip = address - getattr(part, key)
+        if 0 <= skip < part.filesz:
+            return part, skip
+        if key not in self._sorted:
+            parts = sorted(self.loads, key=lambda part: int(getattr(part, key)))
+            starts = [int(getattr(part, key)) for part in parts]
+            ends = [start + part.filesz for start, part in zip(starts, parts)]
+            self._sorted[key] = parts, Intervals(list(zip(starts, ends)))
+        parts, places = self._sorted[key]
+        for place in places.touching(address, address + 1):
+            self._last = part = parts[place]
+            return part, address - getattr(part, key)
         raise absent(kind, address)

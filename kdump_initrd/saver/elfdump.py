@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import struct
 
-from .elfcore import EHDR, ET_CORE, INCOMPLETE, PHDR, PN_XNUM, PT_NOTE, SH_INFO, ElfCore
-from .failure import SaverError
+from .elfcore import EHDR, ET_CORE, INCOMPLETE, PHDR, PN_XNUM, PT_NOTE, SH_INFO
+from .kdumpformat import LEVEL_ZERO
 from .output import failure
 from .writer import DumpWriter, Sink
+from .zeros import ZeroScan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
     from .abi import Abi
     from .board import Board
-    from .elfcore import Segment
-    from .memory import Memory
+    from .elfcore import ElfCore, Segment
+    from .elfheaders import ElfHeaders
     from .output import Output
     from .selection import Selection
     from .source import PageSource
@@ -34,17 +35,18 @@ class ElfWriter(DumpWriter):
     Memory that two PT_LOADs hold lies in the file once: both point to it. Zero pages are holes.
     """
 
-    def __init__(self, output: Output, source: PageSource, *, memory: Memory, scratch: int) -> None:
-        """Scratch is an open file for the selection's bitmap; raises SaverError."""
+    def __init__(
+        self, output: Output, source: PageSource, *, core: ElfCore | ElfHeaders, scratch: int
+    ) -> None:
+        """Take over the core's headers; scratch is an open file for the selection's bitmap."""
         self.output = output
         self.bitmap = (scratch, 0)
         self.page_size = source.page_size
-        if not isinstance(memory, ElfCore):
-            raise SaverError("an ELF dump can only be made of an ELF core: its addresses are there")
-        self._core = core = memory
+        self._core = core
         self._selection: Selection
         self._phoff = 16 + struct.calcsize(core.abi.order + EHDR[core.abi.word])
         self._headers = 0
+        self.level = 0
         self._size = 0
         self._data = 0
         #: File offset of the first page of each range, without that of all data.
@@ -59,6 +61,7 @@ class ElfWriter(DumpWriter):
     def begin(self, selection: Selection, level: int) -> int:
         """Write headers (marked incomplete until the end) and notes."""
         self._selection = selection
+        self.level = level
         core, abi = self._core, self._core.abi
         self._headers = sum([1 for part in core.loads for _ in self._parts(part)])
         self._headers += 1 if core.notes.size else 0
@@ -191,6 +194,8 @@ class ElfSink(Sink):
         self._board = board
         self._slot = slot
         self._position = self._pfn = 0
+        zeros = writer.level & LEVEL_ZERO
+        self._scan = ZeroScan(writer.page_size) if zeros else None
 
     def start(self, number: int) -> None:
         """See Sink."""
@@ -206,17 +211,24 @@ class ElfSink(Sink):
         self._position += count * self._writer.page_size
         self._pfn += count
 
-    def zero(self, count: int) -> None:
-        """A hole."""
-        self._board.add(self._slot, good=count, zero=count)
-        self._advance(count)
-
     def lost(self, count: int) -> None:
         """A hole as well; the header says at the end that something is lost."""
         self._advance(count)
 
     def data(self, address: int, count: int) -> None:
-        """Written from where they are; raises SpaceError."""
+        """Written from where they are; zero pages are holes."""
+        page = self._writer.page_size
+        if self._scan is None:
+            self._write(address, count)
+            return
+        for start, size, is_zero in self._scan.runs(address, count * page):
+            if is_zero:
+                self._board.add(self._slot, good=size // page, zero=size // page)
+                self._advance(size // page)
+            else:
+                self._write(start, size // page)
+
+    def _write(self, address: int, count: int) -> None:
         page = self._writer.page_size
         self._board.allocate(count * page)
         done, code = self._writer.output.write_from(address, count * page, self._position)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 PIECES = -1
 #: Bytes of memory beyond which p_memsz is taken for damage.
 _MAX_MEMORY = 1 << 44
+#: Page frames that a dump can have: its bitmaps have a hole of 8 GiB where there is no memory.
+#: Pages of 4 KiB beyond 256 TiB are those of a damaged header.
+_MAX_FRAMES = 1 << 36
+#: So is less than a section of memory behind so large a hole; bytes of both.
+_FAR, _SECTION = 1 << 44, 128 << 20
 
 
 class Extents:
@@ -27,17 +32,19 @@ class Extents:
     pages    pages in all runs
     end      the highest page frame + 1
     pieces   the PT_LOADs that share a page in PIECES, by its frame
-    missing  pages that the headers promise beyond the end of the file; they are in no run
+    missing  pages that the headers promise beyond the end of the file, or where no memory can be;
+             they are in no run
     """
 
     def __init__(self, core: ElfCore, page_size: int) -> None:
-        self.missing = 0
         self.runs: list[Extent] = []
         self.pieces: dict[int, list[Segment]] = {}
         wanted: list[Extent] = []
-        for part in core.loads:
+        loads = _sane_loads(core, page_size)
+        self.missing = sum([-(-part.filesz // page_size) for part in core.loads])
+        for part in loads:
             size = min(part.filesz, max(0, core.window.size - part.offset))
-            self.missing += -(-part.filesz // page_size) - -(-size // page_size)
+            self.missing -= -(-size // page_size)
             for run in _pages(part.paddr, size, part.offset, page_size) if size else ():
                 wanted.append(run)
                 if run[2] == PIECES:
@@ -51,7 +58,7 @@ class Extents:
                 self._add(pfn + skip, count - skip, offset, skip * page_size, page_size)
                 end = pfn + count
         self.pages = sum([count for _, count, _ in self.runs])
-        self.ram = _union(core, page_size)
+        self.ram = _union(loads, core.window.size, page_size)
         self.end = max(end, sum(self.ram[-1]) if self.ram else 0)
 
     def find(self, pfn: int) -> Extent:
@@ -77,15 +84,35 @@ class Extents:
         self.runs.append((pfn, count, offset))
 
 
-def _union(core: ElfCore, page_size: int) -> list[tuple[int, int]]:
+def _sane_loads(core: ElfCore, page_size: int) -> list[Segment]:
+    # Without those whose address cannot be: the bitmaps of a dump reach to the last one.
+    groups: list[list[Segment]] = [[]]
+    end = 0
+    for part in sorted(core.loads, key=lambda part: part.paddr):
+        if part.paddr + part.filesz > _MAX_FRAMES * page_size:
+            continue
+        if part.paddr - end > _FAR and groups[0]:
+            groups.append([])
+        groups[-1].append(part)
+        end = max(end, part.paddr + part.filesz)
+    while len(groups) > 1 and sum([_size(part) for part in groups[-1]]) < _SECTION:
+        del groups[-1]
+    return [part for group in groups for part in group]
+
+
+def _size(part: Segment) -> int:
+    return max(part.filesz, part.memsz)
+
+
+def _union(loads: list[Segment], file_size: int, page_size: int) -> list[tuple[int, int]]:
     # A filtered core, ours or makedumpfile's, has less in the file than in memory.
-    total = sum([max(part.filesz, part.memsz) for part in core.loads])
+    total = sum([_size(part) for part in loads])
     spans = []
-    for part in core.loads:
-        size = min(part.filesz, max(0, core.window.size - part.offset))
+    for part in loads:
+        size = min(part.filesz, max(0, file_size - part.offset))
         if part.memsz > part.filesz and total <= _MAX_MEMORY:
             size = part.memsz
-        if size:
+        if size and part.paddr + size <= _MAX_FRAMES * page_size:
             spans.append((part.paddr // page_size, part.paddr + size))
     found: list[tuple[int, int]] = []
     for first, stop in sorted(spans):

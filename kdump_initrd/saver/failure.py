@@ -26,6 +26,8 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         name = f"{error.filename!s}: " if error.filename else ""
         return f"{name}{error.strerror}"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     if isinstance(error, MemoryError):
         return "out of memory" + _place(error)
     text = " ".join(str(error).split())

@@ -6,8 +6,12 @@ from __future__ import annotations
 import os
 
 from .failure import SaverError
+from .intervals import Intervals
 from .output import FLAT_HEADER, FLAT_RECORD
 from .window import Window
+
+#: No dump is as large as this: 64 PiB.
+_MAX_OFFSET = 1 << 56
 
 
 class FlatWindow(Window):
@@ -18,52 +22,39 @@ class FlatWindow(Window):
         super().__init__(path)
         #: Offset in the dump, end there, offset in the file, of each record.
         self._records: list[tuple[int, int, int]] = []
-        end, at = 0, FLAT_HEADER
+        try:
+            self._look_through()
+        except BaseException:
+            self.close()
+            raise
+        self._records.sort(key=lambda record: record[0])
+        self._places = Intervals([record[:2] for record in self._records])
+        self.size = self._places.end
+
+    def _look_through(self) -> None:
+        at = FLAT_HEADER
         while True:
             raw = os.pread(self.fd, FLAT_RECORD.size, at)
             if len(raw) < FLAT_RECORD.size:
-                raise SaverError(f"{path}: truncated: the flattened dump has no end")
+                raise SaverError(f"{self.path}: truncated: the flattened dump has no end")
             offset, length = FLAT_RECORD.unpack(raw)
             at += FLAT_RECORD.size
             if offset == -1:
-                break
-            if offset < 0 or length <= 0 or at + length > self.size:
-                raise SaverError(f"{path}: a record of the flattened dump is damaged at {at}")
+                return
+            if not 0 <= offset < _MAX_OFFSET or length <= 0 or at + length > self.size:
+                raise SaverError(f"{self.path}: a record of the flattened dump is damaged at {at}")
             self._records.append((offset, offset + length, at))
-            end = max(end, offset + length)
             at += length
-        self._records.sort(key=lambda record: record[0])
-        self.size = end
 
     def read(self, offset: int, length: int) -> bytes:
         """See Window."""
         length = max(0, min(length, self.size - offset))
         found = bytearray(length)
-        # From the last record that begins before the end, back to the first that can reach here.
-        index = self._before(offset + length)
-        parts = []
-        while index > 0:
-            index -= 1
-            start, end, at = self._records[index]
-            if end > offset:
-                parts.append((start, end, at))
-            elif start < offset:
-                break
+        parts = [self._records[place] for place in self._places.touching(offset, offset + length)]
         for start, end, at in sorted(parts, key=lambda part: part[2]):
             low, high = max(start, offset), min(end, offset + length)
             found[low - offset : high - offset] = os.pread(self.fd, high - low, at + low - start)
         return bytes(found)
-
-    def _before(self, offset: int) -> int:
-        # The count of records that begin before an offset.
-        low, high = 0, len(self._records)
-        while low < high:
-            middle = (low + high) // 2
-            if self._records[middle][0] < offset:
-                low = middle + 1
-            else:
-                high = middle
-        return low
 
     def _map(self, offset: int, length: int) -> int:
         return 0

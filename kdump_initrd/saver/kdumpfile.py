@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import struct
 
 from . import bitmap
 from .codec import FLAGS
+from .codec.library import words
 from .kdumpformat import (
     DESCRIPTOR_SIZE,
     INCOMPLETE,
@@ -17,9 +19,10 @@ from .kdumpformat import (
     pack_main,
     pack_sub,
 )
-from .libc import memmove
+from .libc import memcmp, memmove
 from .output import FlatOutput, failure
 from .writer import DumpWriter, Sink
+from .zeros import first_words, zeros
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +33,11 @@ if TYPE_CHECKING:
     from .selection import Selection
     from .source import PageSource
 
-#: Bytes of compressed pages that are written at once, and pages that are held at most.
-_BUFFER, _HELD = 1 << 20, 4096
-_LOST = bytes(DESCRIPTOR_SIZE)
+#: Bytes of compressed pages that are written at once, about, pages that are held at most, and
+#: pages that are packed between two looks at that.
+_BUFFER, _HELD, _CHUNK = 256 << 10, 4096, 64
+#: Instead of the size of a page; a lost one has one more than that of a page.
+_ZERO = 0
 _COPY = 64 << 10
 
 
@@ -113,7 +118,7 @@ class KdumpWriter(DumpWriter):
 
     def sink(self, board: Board, slot: int) -> KdumpSink:
         """See DumpWriter."""
-        return KdumpSink(self, board, slot)
+        return KdumpSink(self, board, slot, self._facts.level)
 
     def finish(self, board: Board, *, complete: bool) -> int:
         """See DumpWriter."""
@@ -127,7 +132,7 @@ class KdumpWriter(DumpWriter):
 class KdumpSink(Sink):
     """Writes data first and the descriptors that point to it after: none points to nothing."""
 
-    def __init__(self, writer: KdumpWriter, board: Board, slot: int) -> None:
+    def __init__(self, writer: KdumpWriter, board: Board, slot: int, level: int) -> None:
         self._board = board
         self._slot = slot
         self._output = writer.output
@@ -135,122 +140,131 @@ class KdumpSink(Sink):
         self._table = writer.geometry.descriptors
         self._page = page = writer.page_size
         codec = writer.codec
-        self._compress = codec.compress if codec else _store
-        self._room = max(codec.room(page) if codec else 0, page)
-        self._size = max(_BUFFER, 2 * self._room)
-        self._buffer = ctypes.create_string_buffer(self._size)
+        room = max(codec.room(page) if codec else 0, page)
+        self._bare = codec.bare(page) if codec else (_store, (), words(3)[0])
+        self._chunk = max(1, min(_CHUNK, _BUFFER // page))
+        self._find_zeros = bool(level & LEVEL_ZERO)
+        self._zeros = zeros(self._chunk * page)
+        self._buffer = ctypes.create_string_buffer(_BUFFER + self._chunk * room)
         self._start = ctypes.addressof(self._buffer)
-        self._order = writer.abi.order
-        # The second word of a descriptor: size and flags, of four bytes each.
-        shift = 32 if writer.abi.order == ">" else 0
-        self._shift, self._flag = shift, writer.flag << 32 - shift
-        self._raw = page << shift
-        self._zero = struct.pack(self._order + "QQQ", writer.zero_page, self._raw, 0)
-        self._zeros = 0
+        self._layout = writer.abi.order
+        self._lost = page + 1
+        self._words = _second_words(page, writer.flag, big=writer.abi.big)
+        self._zero_page = writer.zero_page
         self._next = 0  # offset of the next descriptor
         self._fill = 0
-        #: Descriptors that are ready, or the sizes of pages in the buffer.
-        self._held: list[bytes | list[int]] = []
-        self._pages = 0
+        #: The size of each page in the buffer, _ZERO or _LOST for one without data.
+        self._sizes: list[int] = []
 
     def start(self, number: int) -> None:
         """See Sink."""
-        index = self._selection.range(number)[2]
-        self._next = self._table + DESCRIPTOR_SIZE * index
-        self._forget()
-
-    def _forget(self) -> None:
-        self._fill = self._pages = self._zeros = 0
-        self._held = []
-
-    def zero(self, count: int) -> None:
-        """One descriptor each, and no data."""
-        self._zeros += count
-        self._hold(self._zero * count, count)
+        self._next = self._table + DESCRIPTOR_SIZE * self._selection.range(number)[2]
+        self._fill = 0
+        self._sizes = []
 
     def lost(self, count: int) -> None:
         """A descriptor of zeros means "lost"."""
-        self._hold(_LOST * count, count)
-
-    def _hold(self, descriptors: bytes, count: int) -> None:
-        self._held.append(descriptors)
-        self._pages += count
-        if self._pages >= _HELD:
-            self.flush()
+        self._sizes += [self._lost] * count
 
     def data(self, address: int, count: int) -> None:
-        """Each page is compressed straight into the output buffer."""
-        page, room, compress = self._page, self._room, self._compress
-        limit = self._start + self._size - room
-        dest = self._start + self._fill
-        sizes: list[int] = []
-        add = sizes.append
-        for source in range(address, address + count * page, page):
-            if dest > limit:
-                self._end_data(sizes, dest)
+        """Each page is compressed straight into the output buffer; zero pages have no data."""
+        page = self._page
+        while count:
+            part = min(count, self._chunk)
+            self._pack(address, part)
+            if self._fill >= _BUFFER or len(self._sizes) >= _HELD:
                 self.flush()
-                dest = self._start
-                sizes = []
-                add = sizes.append
-            size = compress(source, page, dest, room)
-            if size >= page:
-                memmove(dest, source, page)
-                size = page
-            add(size)
-            dest += size
-        self._end_data(sizes, dest)
-        if self._pages >= _HELD:
-            self.flush()
+            address += part * page
+            count -= part
 
-    def _end_data(self, sizes: list[int], dest: int) -> None:
-        self._held.append(sizes)
-        self._pages += len(sizes)
+    def _pack(self, address: int, count: int) -> None:
+        page, zero = self._page, self._zeros
+        sizes = self._sizes
+        if self._find_zeros:
+            firsts = first_words(address, count, page)
+            if (
+                not firsts[0]
+                and firsts.count(0) == count
+                and not memcmp(address, zero, count * page)
+            ):
+                sizes += [_ZERO] * count
+                return
+        else:
+            firsts = [1] * count
+        function, arguments, slots = self._bare
+        add = sizes.append
+        dest = self._start + self._fill
+        for source, first in zip(range(address, address + count * page, page), firsts):
+            if first or memcmp(source, zero, page):
+                slots[0] = source
+                slots[1] = dest
+                size = function(*arguments) or slots[2]
+                if not 0 < size < page:
+                    memmove(dest, source, page)
+                    size = page
+                add(size)
+                dest += size
+            else:
+                add(_ZERO)
         self._fill = dest - self._start
 
     def flush(self) -> None:
         """Write what is held. After a failure, what did not get out is "lost"."""
-        if not self._pages:
+        sizes, length = self._sizes, self._fill
+        if not sizes:
             return
-        length, pages = self._fill, self._pages
         base = self._board.allocate(length) if length else 0
         done, code = self._output.write_from(self._start, length, base)
-        descriptors, raw, lost = self._descriptors(base, base + done)
-        zeros = self._zeros
-        self._forget()
-        self._output.write(descriptors, self._next)
-        self._next += len(descriptors)
-        self._board.add(self._slot, good=pages - lost, zero=zeros, raw=raw)
+        if code:
+            sizes = self._those_written(sizes, done)
+        self._sizes, self._fill = [], 0
+        self._output.write(self._descriptors(sizes, base), self._next)
+        self._next += len(sizes) * DESCRIPTOR_SIZE
+        self._board.add(
+            self._slot,
+            good=len(sizes) - sizes.count(self._lost),
+            zero=sizes.count(_ZERO),
+            raw=sizes.count(self._page),
+        )
         if code:
             raise failure(code)
 
-    def _descriptors(self, base: int, end: int) -> tuple[bytes, int, int]:
-        # Those of all that is held, the count of raw pages, and that of lost ones.
-        page, shift, flag, whole = self._page, self._shift, self._flag, self._raw
-        parts: list[bytes] = []
-        raw = lost = 0
-        for held in self._held:
-            if isinstance(held, bytes):
-                parts.append(held)
-                if not held[0] and held[:DESCRIPTOR_SIZE] == _LOST:
-                    lost += len(held) // DESCRIPTOR_SIZE
-                continue
-            offsets = []
-            for size in held:
-                offsets.append(base)
-                base += size
-            numbers = [0] * (3 * len(held))
-            numbers[::3] = offsets
-            numbers[1::3] = [size << shift | flag if size < page else whole for size in held]
-            raw += held.count(page)
-            packed = struct.pack(f"{self._order}{len(numbers)}Q", *numbers)
-            if base > end:
-                good = sum([offset + size <= end for offset, size in zip(offsets, held)])
-                lost += len(held) - good
-                packed = packed[: good * DESCRIPTOR_SIZE] + _LOST * (len(held) - good)
-            parts.append(packed)
-        return b"".join(parts), raw, lost
+    def _descriptors(self, sizes: list[int], base: int) -> bytearray:
+        lost, zero_page = self._lost, self._zero_page
+        steps = sizes
+        if lost in sizes:
+            steps = [0 if size == lost else size for size in sizes]
+        offsets = list(itertools.accumulate(steps, initial=base))
+        del offsets[-1]
+        if _ZERO in sizes:
+            offsets = [at if size else zero_page for at, size in zip(offsets, sizes)]
+        if steps is not sizes:
+            offsets = [0 if size == lost else at for at, size in zip(offsets, sizes)]
+        # The words of each kind go to every third place: struct knows the byte order.
+        pack = struct.Struct(f"{self._layout}{len(sizes)}Q").pack
+        table = bytearray(len(sizes) * DESCRIPTOR_SIZE)
+        words = memoryview(table).cast("Q")
+        words[::3] = memoryview(pack(*offsets)).cast("Q")
+        words[1::3] = memoryview(pack(*map(self._words.__getitem__, sizes))).cast("Q")
+        return table
+
+    def _those_written(self, sizes: list[int], room: int) -> list[int]:
+        # Pages whose data did not fit into room bytes are lost.
+        found = []
+        for size in sizes:
+            here = size != self._lost
+            room -= size if here else 0
+            found.append(size if here and (size == _ZERO or room >= 0) else self._lost)
+        return found
 
 
-def _store(source: int, length: int, dest: int, capacity: int) -> int:
+def _second_words(page: int, flag: int, *, big: bool) -> list[int]:
+    # The second word of a descriptor (size and flags, of four bytes each) by the size of a page.
+    shift, flag = (32, flag) if big else (0, flag << 32)
+    raw = page << shift
+    return [raw, *[size << shift | flag for size in range(1, page)], raw, 0]
+
+
+def _store() -> int:
     # The codec "none": never smaller.
-    return length
+    return 0

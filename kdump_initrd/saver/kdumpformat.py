@@ -152,6 +152,10 @@ class Header:
         if len(sub_raw) < layout.size:
             raise SaverError("truncated: the dump's sub header is not complete")
         sub = layout.unpack(sub_raw)
+        if sub[2]:
+            raise SaverError("a part of a dump that was split: its other pages are elsewhere")
+        if sub[13] > bitmap_blocks // 2 * block * 8:
+            raise SaverError("the dump's header is damaged: its bitmaps are smaller than memory")
         self.abi = abi
         self.status = fields[5]
         self.level = sub[1] & 31

@@ -6,13 +6,14 @@ from __future__ import annotations
 import ctypes
 
 from .failure import SaverError
+from .kdumpformat import DESCRIPTOR_SIZE
 from .kdumpread import KdumpDump
 from .selection import bitmap_runs
 from .source import PageSource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 #: Pages that are decompressed at once.
 _BATCH = 16
@@ -22,25 +23,39 @@ class KdumpPages(PageSource):
     """What an older dump left out is not there; pages that it has lost cannot be read."""
 
     def __init__(self, dump: KdumpDump) -> None:
-        """Count the pages; raises OSError."""
+        """Count the pages; raises SaverError when there is no memory, OSError.
+
+        Pages without a descriptor in the file are missing.
+        """
         self._dump = dump
         geometry = dump.header.geometry
         self.page_size = page = geometry.block
         self.end = geometry.end
-        self.missing = 0
+        if not self.end:
+            raise SaverError("no memory in the dump")
         self._buffer = ctypes.create_string_buffer(_BATCH * page)
         self._here = (0, 0)
-        self.pages = sum([count for _, count in self.runs()])
+        promised = sum([count for _, count in self._bits(geometry.bitmap2)])
+        there = (dump.window.size - geometry.descriptors) // DESCRIPTOR_SIZE
+        self.pages = min(promised, there)
+        self.missing = promised - self.pages
 
     def ram(self) -> Iterable[tuple[int, int]]:
         """See PageSource."""
         return self._bits(self._dump.header.geometry.bitmap1)
 
-    def runs(self) -> Iterable[tuple[int, int]]:
+    def runs(self) -> Iterator[tuple[int, int]]:
         """See PageSource."""
-        return self._bits(self._dump.header.geometry.bitmap2)
+        left = self.pages
+        for pfn, count in self._bits(self._dump.header.geometry.bitmap2):
+            if count >= left:
+                if left:
+                    yield pfn, left
+                return
+            yield pfn, count
+            left -= count
 
-    def _bits(self, offset: int) -> Iterable[tuple[int, int]]:
+    def _bits(self, offset: int) -> Iterator[tuple[int, int]]:
         return bitmap_runs(self._dump.window.read, offset, 0, self.end)
 
     def view(self, pfn: int, count: int) -> tuple[int, int]:
@@ -51,10 +66,7 @@ class KdumpPages(PageSource):
             return start + (pfn - first) * page, min(count, end - pfn)
         good = 0
         for good in range(min(count, _BATCH)):
-            try:
-                data = self._dump.page(pfn + good)
-            except (SaverError, OSError):
-                data = None
+            data = self.page(pfn + good)
             if data is None:
                 break
             ctypes.memmove(start + good * page, data, page)
@@ -62,3 +74,10 @@ class KdumpPages(PageSource):
             good = min(count, _BATCH)
         self._here = (pfn, pfn + good)
         return (start, good) if good else (0, 0)
+
+    def page(self, pfn: int) -> bytes | None:
+        """See PageSource."""
+        try:
+            return self._dump.page(pfn)
+        except (SaverError, OSError):
+            return None

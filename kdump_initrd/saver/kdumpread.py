@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .codec.library import Codec
     from .window import Window
 
-#: Bytes of bitmap between two known counts of set bits.
-_STEP = 4096
+#: Bytes of bitmap between two known counts of set bits, and that are counted at once.
+_STEP, _LOOK = 4096, 64 << 10
 #: Decompressed pages that are kept.
 _PAGES = 32
 #: Bytes of physical memory that are shown at once.
@@ -39,8 +39,10 @@ class KdumpDump(Memory):
         self.page_size = self.header.geometry.block
         self.level = self.header.level
         self._geometry = self.header.geometry
+        if self._geometry.end and self._geometry.descriptors > window.size:
+            raise SaverError("truncated: the dump's bitmaps are not complete")
         offset, size = self.header.notes
-        size = max(0, min(size, window.size - offset))
+        size = max(0, min(size, window.size - offset)) if offset > 0 else 0
         self.notes = Notes(window.read, [(offset, size)], abi=self.abi)
         self._counts = [0]
         self._codecs: dict[int, Codec] = {}
@@ -145,12 +147,11 @@ class KdumpDump(Memory):
         # The descriptor of a frame: the set bits of the second bitmap below it.
         geometry = self._geometry
         byte = pfn >> 3
-        if not 0 <= byte < geometry.bitmap_size:
+        if not 0 <= pfn < geometry.end:
             raise absent("physical", pfn * geometry.block)
         step = byte // _STEP
         while len(self._counts) <= step:
-            at = geometry.bitmap2 + (len(self._counts) - 1) * _STEP
-            self._counts.append(self._counts[-1] + count_ones(self.window.read(at, _STEP)))
+            self._count()
         start = step * _STEP
         data = self.window.read(geometry.bitmap2 + start, byte - start + 1)
         if len(data) < byte - start + 1:
@@ -159,3 +160,15 @@ class KdumpDump(Memory):
             raise absent("physical", pfn * geometry.block)
         below = bytes((data[-1] & (1 << (pfn & 7)) - 1,))
         return self._counts[step] + count_ones(data[:-1] + below)
+
+    def _count(self) -> None:
+        # Count the bits of some more steps.
+        counts = self._counts
+        before = counts[-1]
+        data = self.window.read(self._geometry.bitmap2 + (len(counts) - 1) * _STEP, _LOOK)
+        if not data.strip(b"\0"):  # where there is no memory
+            counts += [before] * (_LOOK // _STEP)
+            return
+        for at in range(0, _LOOK, _STEP):
+            before += count_ones(data[at : at + _STEP])
+            counts.append(before)

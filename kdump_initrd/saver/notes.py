@@ -17,6 +17,8 @@ NT_PRSTATUS = 1
 #: More notes than this are damage: Linux counts to 8192 CPUs.
 _MAX_NOTES = 1 << 16
 _MAX_NAME = 256
+#: Bytes of notes up to which what is not understood is kept too, and of all notes.
+_MAX_SIZE, _MOST = 16 << 20, 1 << 30
 #: VMCOREINFO is one page today; larger ones have been announced.
 _MAX_VMCOREINFO = 1 << 20
 _COPY = 64 << 10
@@ -25,7 +27,7 @@ _COPY = 64 << 10
 class Notes:
     """The notes in some parts of a file, as they lie behind each other.
 
-    parts        (file offset, bytes) of each PT_NOTE
+    parts        (file offset, bytes) of each PT_NOTE; of large ones, only what are notes
     size         bytes of all parts together
     cpus         count of NT_PRSTATUS notes
     vmcoreinfo   text of VMCOREINFO, b"" without one
@@ -33,34 +35,40 @@ class Notes:
     """
 
     def __init__(self, read: Read, parts: list[tuple[int, int]], *, abi: Abi) -> None:
-        """Walk the notes; damage ends the walk of its part."""
+        """Walk the notes; damage ends the walk of its part, too many notes end it for all."""
         self._source = read
-        self.parts = parts
-        self.size = sum([size for _, size in parts])
+        self.parts: list[tuple[int, int]] = []
         self.cpus = 0
         self.vmcoreinfo = b""
         self.vmcoreinfo_at = 0
         self.vmcoreinfo_size = 0
-        base = 0
+        self._left = _MAX_NOTES
+        self.size = 0
         for offset, size in parts:
-            self._walk(offset, size, base, abi)
-            base += size
+            end = self._walk(offset, size, self.size, abi)
+            if self.size + size > _MAX_SIZE:  # damage, or there are so many notes
+                size = min(size, end)
+            if self.size + size <= _MOST:
+                self.parts.append((offset, size))
+                self.size += size
 
-    def _walk(self, start: int, size: int, base: int, abi: Abi) -> None:
+    def _walk(self, start: int, size: int, base: int, abi: Abi) -> int:
+        # Returns where the notes end.
         header = struct.Struct(abi.order + "III")
         at = 0
-        for _ in range(_MAX_NOTES):
+        while self._left > 0:
+            self._left -= 1
             raw = self._read(start + at, min(header.size + _MAX_NAME, size - at))
             if len(raw) < header.size:
-                return
+                break
             name_size, length, kind = header.unpack_from(raw)
             # n_namesz 0 ends the list: Linux, fs/proc/vmcore.c
             if name_size == 0 or name_size > _MAX_NAME:
-                return
+                break
             name = raw[header.size : header.size + name_size].rstrip(b"\0")
             body = at + header.size + _align(name_size)
             if body + length > size:
-                return
+                break
             if name == b"CORE" and kind == NT_PRSTATUS:
                 self.cpus += 1
             if name == b"VMCOREINFO":
@@ -69,6 +77,7 @@ class Notes:
                 text = self._read(start + body, min(length, _MAX_VMCOREINFO))
                 self.vmcoreinfo = text.rstrip(b"\0")
             at = body + _align(length)
+        return at
 
     def _read(self, offset: int, length: int) -> bytes:
         try:

@@ -73,10 +73,17 @@ FLAT_SIGNATURE = b"makedumpfile"
 FLAT_HEADER = 4096
 FLAT_RECORD = struct.Struct(">qq")
 FLAT_TYPE = 1, 1
+#: Bytes that are kept for the records that come last: the main header, of a page, and the end.
+_SPARE = 68 << 10
+#: st_mode of a file (inode(7)).
+_TYPE_MASK, _REGULAR = 0o170000, 0o100000
 
 
 class FlatOutput(Output):
-    """The flattened format: nothing is written twice, so a pipe will do."""
+    """The flattened format: nothing is written twice, so a pipe will do.
+
+    In a file, a record is there as a whole or not at all, and room is kept for the last ones.
+    """
 
     def __init__(self, fd: int, lock: Lock) -> None:
         """Write the header; records of several processes follow each other under the lock."""
@@ -84,6 +91,18 @@ class FlatOutput(Output):
         self._lock = lock
         header = FLAT_SIGNATURE.ljust(16, b"\0") + FLAT_RECORD.pack(*FLAT_TYPE)
         self._append(memoryview(header.ljust(FLAT_HEADER, b"\0")))
+        self._by_place = self._has_places()
+
+    def _has_places(self) -> bool:
+        # Whether it is a file, and what is written somewhere goes there, not to its end (O_APPEND).
+        if os.fstat(self.fd).st_mode & _TYPE_MASK != _REGULAR:
+            return False
+        end = os.lseek(self.fd, 0, os.SEEK_CUR)
+        os.pwrite(self.fd, FLAT_SIGNATURE[:1], end - FLAT_HEADER)
+        size = os.fstat(self.fd).st_size
+        if size == end + 1:
+            os.ftruncate(self.fd, end)
+        return size == end
 
     def _append(self, view: memoryview) -> None:
         while view:
@@ -93,11 +112,30 @@ class FlatOutput(Output):
                 raise failure(error.errno) from None
 
     def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
-        """See Output."""
+        """See Output. What is written to offset 0 comes last."""
         if data:
             with self._lock:
-                self._append(memoryview(FLAT_RECORD.pack(offset, len(data))))
-                self._append(memoryview(data))
+                self._record(offset, len(data), data, spare=_SPARE if offset else 0)
+
+    def _record(
+        self, offset: int, length: int, data: bytes | bytearray | memoryview, *, spare: int
+    ) -> None:
+        head = FLAT_RECORD.pack(offset, length)
+        if not self._by_place:
+            self._append(memoryview(head))
+            self._append(memoryview(data))
+            return
+        # All processes share the position. Until it is set, the next record takes the same place.
+        at = os.lseek(self.fd, 0, os.SEEK_CUR)
+        end = at + len(head) + len(data)
+        try:
+            os.posix_fallocate(self.fd, at, end + spare - at)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise failure(error.errno) from None
+        super().write(head, at)
+        super().write(data, at + len(head))
+        os.lseek(self.fd, end, os.SEEK_SET)
 
     def write_from(self, address: int, length: int, offset: int) -> tuple[int, int]:
         """See Output."""
@@ -113,7 +151,11 @@ class FlatOutput(Output):
 
     def end(self, size: int) -> None:
         """Write the end of the records; raises SpaceError, OSError."""
-        self._append(memoryview(FLAT_RECORD.pack(-1, -1)))
+        try:
+            self._record(-1, -1, b"", spare=0)
+        finally:
+            if self._by_place:
+                os.ftruncate(self.fd, os.lseek(self.fd, 0, os.SEEK_CUR))
         try:
             os.fsync(self.fd)
         except OSError as error:

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-from .kdumpformat import LEVEL_ZERO
-from .zeros import ZeroScan
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,19 +21,17 @@ class PageCopier:
         selection: Selection,
         sink: Sink,
         *,
-        level: int,
         advance: Callable[[int], None],
     ) -> None:
-        """Zero pages are looked for if level has that bit; advance gets a range's pages."""
+        """Tell advance a range's pages when they are done."""
         self._source = source
         self._selection = selection
         self._sink = sink
         self._advance = advance
-        self._scan = ZeroScan(source.page_size) if level & LEVEL_ZERO else None
 
     def copy(self, number: int) -> None:
         """Copy a range; raises SpaceError of the sink."""
-        sink, view, hand_over = self._sink, self._source.view, self._hand_over
+        sink, view = self._sink, self._source.view
         pfn, end, _ = self._selection.range(number)
         sink.start(number)
         done = 0
@@ -45,7 +40,7 @@ class PageCopier:
             while count:
                 address, seen = view(first, count)
                 if seen:
-                    hand_over(address, seen)
+                    sink.data(address, seen)
                 else:
                     seen = 1
                     sink.lost(1)
@@ -54,15 +49,3 @@ class PageCopier:
                 done += seen
         sink.flush()
         self._advance(done)
-
-    def _hand_over(self, address: int, count: int) -> None:
-        sink = self._sink
-        if self._scan is None:
-            sink.data(address, count)
-            return
-        page = self._source.page_size
-        for start, size, is_zero in self._scan.runs(address, count * page):
-            if is_zero:
-                sink.zero(size // page)
-            else:
-                sink.data(start, size // page)

@@ -31,6 +31,8 @@ class SaverParams:
     """What the saver is to do. Every field has its default here, and nowhere else.
 
     vmcore         the ELF core to save: /proc/vmcore, or a file on a host
+    collector      the program that writes the dump: the path of a makedumpfile, "" for the saver
+                   itself, which also does it when that program fails
     output         the folder that gets one folder a crash, on the mounted dump file system
     directory      name of the crash's folder, a strftime pattern of the crash time in UTC
     dump_name      name of the dump in it, likewise
@@ -53,6 +55,7 @@ class SaverParams:
     """
 
     vmcore: str = "/proc/vmcore"
+    collector: str = ""
     output: str = "/var/crash"
     directory: str = "%Y%m%d%H%M"
     dump_name: str = "dump.%Y%m%d%H%M"
@@ -105,6 +108,8 @@ class SaverParams:
     def _check(self) -> None:
         if self.dump_format not in FORMATS:
             raise ParamsError(f"dump_format: {self.dump_format!r} is not one of {FORMATS}")
+        if self.collector and self.dump_format == "flat":
+            raise ParamsError("collector: makedumpfile writes no dump_format 'flat' here")
         if self.dump_compress not in CODECS:
             raise ParamsError(f"dump_compress: {self.dump_compress!r} is not one of {CODECS}")
         if self.verify not in VERIFY:

@@ -8,17 +8,18 @@ import time
 
 from .console import Console
 
-#: Seconds before the first line, between lines, and between two numbers in the file.
-_FIRST, _EVERY, _FEED = 1.0, 2.0, 1.0
-_MEMORY = "/proc/self/status"
+#: Seconds between two numbers in the file.
+_FEED = 1.0
 
 
 class Progress:
     """Counts bytes of memory against a total, and watches the saver's own memory.
 
     peak is the largest anonymous memory seen, in KiB; 0 where the kernel does not tell. others
-    is that of other processes.
+    is that of other processes. first and every are the seconds before and between lines.
     """
+
+    first, every = 1.0, 2.0
 
     def __init__(self, console: Console, path: str) -> None:
         """Open the progress file, "" for none; without one the work goes on, with a warning."""
@@ -29,7 +30,7 @@ class Progress:
         self._number = 0
         self._total = self._done = 0
         self._start = self._fed = time.monotonic()
-        self._spoken = self._start + _FIRST - _EVERY
+        self._spoken = self._start + self.first - self.every
         if path:
             try:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
@@ -43,7 +44,7 @@ class Progress:
         self._what = f"{what}: " if what else ""
         self._total, self._done = total, 0
         self._start = time.monotonic()
-        self._spoken = self._start + _FIRST - _EVERY
+        self._spoken = self._start + self.first - self.every
 
     def update(self, done: int) -> None:
         """Take the bytes done so far; cheap enough for every window.
@@ -56,9 +57,9 @@ class Progress:
         now = time.monotonic()
         if now - self._fed >= _FEED:
             self.feed()
-        if now - self._spoken >= _EVERY:
+        if now - self._spoken >= self.every:
             self._spoken = now
-            self._say(now - self._start)
+            self.say(now - self._start)
 
     def advance(self, length: int) -> None:
         """Take length more bytes done."""
@@ -82,17 +83,18 @@ class Progress:
             os.close(self._fd)
             self._fd = -1
 
-    def _say(self, seconds: float) -> None:
+    def say(self, seconds: float) -> None:
+        """Show how far it is after so many seconds."""
         rate = self._done / seconds if seconds > 0 else 0.0
         percent = 100 * self._done // self._total if self._total else 100
         left = (self._total - self._done) / rate if rate else 0.0
         self._console.info(f"{self._what}{percent} %, {rate / 1e6:.1f} MB/s, {left:.0f} s left")
 
 
-def anonymous_kib() -> int:
-    """Return RssAnon of this process in KiB (Linux 4.5); 0 when it cannot be read."""
+def anonymous_kib(process: str = "self") -> int:
+    """Return RssAnon of a process in KiB (Linux 4.5); 0 when it cannot be read."""
     try:
-        fd = os.open(_MEMORY, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(f"/proc/{process}/status", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return 0
     try:

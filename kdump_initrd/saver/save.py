@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .console import Console
+    from .dumping import Dumping
     from .params import SaverParams
     from .readme import Readme
 
@@ -162,12 +163,21 @@ class Save:
         return f"{count} lines"
 
     def _save_dump(self) -> str:
-        assert self._crash is not None
         from .dumping import Dumping
 
+        if self.params.collector:
+            from .collector import Collected
+
+            if self._step("collector", lambda: self._write_dump(Collected)):
+                return ""
+            self.console.warning("the saver writes the dump itself")
+        return self._write_dump(Dumping)
+
+    def _write_dump(self, kind: type[Dumping]) -> str:
+        assert self._crash is not None
         name = self._name(self.params.dump_name)
         path = os.path.join(self._folder, name)
-        dumping = Dumping(self._crash, self.params, console=self.console, progress=self._progress)
+        dumping = kind(self._crash, self.params, console=self.console, progress=self._progress)
         try:
             problem = dumping.run(path + UNFINISHED)
         finally:

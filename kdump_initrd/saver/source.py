@@ -44,6 +44,10 @@ class PageSource:
         """
         raise NotImplementedError
 
+    def page(self, pfn: int) -> bytes | None:
+        """Return a page's contents; None when it cannot be read. For a few pages here and there."""
+        raise NotImplementedError
+
 
 class ElfPages(PageSource):
     """The pages of an ELF core."""
@@ -53,6 +57,7 @@ class ElfPages(PageSource):
         self.page_size = page_size
         self._extents = extents = Extents(core, page_size)
         self.end, self.pages, self.missing = extents.end, extents.pages, extents.missing
+        self._view = core.window.view
         self._run = (0, 0, 0)
         self._piece = ctypes.create_string_buffer(0)
 
@@ -74,14 +79,24 @@ class ElfPages(PageSource):
             return self._assembled(pfn)
         skip = pfn - first
         count = min(count, pages - skip)
-        address, seen = self._core.window.view(offset + skip * page, count * page, page)
+        address, seen = self._view(offset + skip * page, count * page, page)
         return address, seen // page
 
-    def _assembled(self, pfn: int) -> tuple[int, int]:
+    def page(self, pfn: int) -> bytes | None:
+        """See PageSource."""
+        first, _, offset = self._extents.find(pfn)
         page = self.page_size
         try:
-            data = assemble(self._core, self._extents, pfn=pfn, page_size=page)
+            if offset == PIECES:
+                return assemble(self._core, self._extents, pfn=pfn, page_size=page)
+            data = self._core.window.read(offset + (pfn - first) * page, page)
         except OSError:
+            return None
+        return data if len(data) == page else None
+
+    def _assembled(self, pfn: int) -> tuple[int, int]:
+        data = self.page(pfn)
+        if data is None:
             return 0, 0
-        self._piece = ctypes.create_string_buffer(data, page)
+        self._piece = ctypes.create_string_buffer(data, self.page_size)
         return ctypes.addressof(self._piece), 1

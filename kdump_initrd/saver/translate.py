@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 #: __START_KERNEL_map (arch/x86/include/asm/page_64_types.h)
 X86_64_KERNEL = 0xFFFFFFFF80000000
+#: KERNEL_IMAGE_SIZE, where VMCOREINFO does not tell.
+X86_64_SIZE = 1 << 30
 _X86_64_FRAME = 0x000FFFFFFFFFF000
 _PRESENT, _LARGE = 1, 0x80
+_TABLE = 4096  # bytes of a page table
 #: More than any memory: addresses that only need something added.
 _ALL = 1 << 64
 
@@ -71,22 +74,44 @@ def _number(info: VmcoreInfo, name: str) -> int:
 
 def _x86_64(info: VmcoreInfo, read: ReadPhysical) -> Translate:
     phys_base = _number(info, "phys_base")
-    table = info.symbol("init_top_pgt") or info.need("symbol", "swapper_pg_dir")
-    root = table - X86_64_KERNEL + phys_base
-    levels = 5 if info.number("pgtable_l5_enabled") else 4
-    frame = _X86_64_FRAME & ~(info.number("sme_mask") or 0)
-    size = info.number("KERNEL_IMAGE_SIZE") or 1 << 30
+    walk = x86_64_walk(info, read)
+    size = info.number("KERNEL_IMAGE_SIZE") or X86_64_SIZE
 
     def translate(address: int) -> tuple[int, int]:
         inside = address - X86_64_KERNEL
         if 0 <= inside < size:
             return inside + phys_base, size - inside
+        return walk(address)
+
+    return translate
+
+
+def x86_64_walk(info: VmcoreInfo, read: ReadPhysical) -> Translate:
+    """Return the function that follows the page tables for every address.
+
+    Raises SaverError without what VMCOREINFO tells of them.
+    """
+    table = info.symbol("init_top_pgt") or info.need("symbol", "swapper_pg_dir")
+    root = table - X86_64_KERNEL + _number(info, "phys_base")
+    levels = 5 if info.number("pgtable_l5_enabled") else 4
+    frame = _X86_64_FRAME & ~(info.number("sme_mask") or 0)
+    tables: dict[int, tuple[int, bytes]] = {}
+
+    def entry_of(level: int, base: int, index: int) -> int:
+        # The last table of each level is the likely one.
+        place, entries = tables.get(level, (-1, b""))
+        if place != base:
+            entries = read(base, _TABLE)
+            tables[level] = base, entries
+        return int.from_bytes(entries[index * 8 : index * 8 + 8], "little")
+
+    def walk(address: int) -> tuple[int, int]:
         base = root
         for level in range(levels - 1, -1, -1):
             shift = 12 + 9 * level
-            entry = int.from_bytes(read(base + (address >> shift & 511) * 8, 8), "little")
+            entry = entry_of(level, base, address >> shift & 511)
             if not entry & _PRESENT:
-                raise absent("virtual", address)
+                break
             if level == 0 or (entry & _LARGE and level < 3):
                 offset = (1 << shift) - 1
                 skip = address & offset
@@ -94,7 +119,7 @@ def _x86_64(info: VmcoreInfo, read: ReadPhysical) -> Translate:
             base = entry & frame
         raise absent("virtual", address)
 
-    return translate
+    return walk
 
 
 def _aarch64(info: VmcoreInfo) -> Translate:

@@ -4,31 +4,32 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 
 from . import bitmap
 from .bitmap import count_ones
 from .board import Board, Lock
 from .budget import sample
 from .dumpfile import open_dump
+from .elfcore import ElfCore
+from .extents import PIECES, Extents, assemble
 from .failure import SaverError
 from .kdumpformat import DESCRIPTOR_SIZE
 from .kdumpread import KdumpDump
 from .libc import memcmp
+from .memory import absent
 from .workers import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .memory import Memory
     from .selection import Selection
     from .source import PageSource
 
 #: Pages that are compared by --verify sample.
 _SAMPLE = 256
 _LOOK = 64 << 10
-#: Differing pages after which no more are looked for.
-_ENOUGH = 16
 
 
 class Verification:
@@ -39,6 +40,9 @@ class Verification:
         self._dump = open_dump(path)
         self._source = source
         self._selection = selection
+        self._extents: Extents | None = None
+        if isinstance(self._dump, ElfCore):
+            self._extents = Extents(self._dump, source.page_size)
         self.checked = 0
 
     def close(self) -> None:
@@ -50,11 +54,18 @@ class Verification:
         if isinstance(self._dump, KdumpDump):
             _check_bitmaps(self._dump, self._source, self._selection)
             _check_descriptors(self._dump, self._selection.pages, lost)
+        elif isinstance(self._dump, ElfCore):
+            _check_segments(self._dump)
 
     def compare_sample(self) -> None:
         """Compare some pages from all over memory; raises SaverError for one that differs."""
+        size = self._source.page_size
         for pfn in sample(self._selection, _SAMPLE):
-            self._compare(pfn)
+            found, wanted = self._page(pfn, size), self._source.page(pfn)
+            if found is not None and wanted is not None:
+                if found != wanted:
+                    raise _differs(pfn * size)
+                self.checked += 1
 
     def compare_all(self, lock: Lock, *, jobs: int, tell: Callable[[int], None]) -> None:
         """Compare every page, by so many workers; tell gets pages done. Raises SaverError."""
@@ -65,58 +76,78 @@ class Verification:
             def compare(number: int) -> None:
                 pfn, end, _ = selection.range(number)
                 for first, count in selection.runs(pfn, end):
-                    for page in range(first, first + count):
-                        self._compare(page)
-                    board.add(slot, done=count)
+                    same = sum([self._compare(page) for page in range(first, first + count)])
+                    board.add(slot, done=count, good=same)
 
             return compare
 
         try:
             problem = run(board, selection.ranges, start, lambda: tell(board.done))
-            self.checked = board.done
+            self.checked = board.good
         finally:
             board.close()
         if problem:
             raise SaverError(problem)
 
-    def _compare(self, pfn: int) -> None:
+    def _compare(self, pfn: int) -> bool:
+        # Whether the page could be compared; raises SaverError when it differs.
         size = self._source.page_size
         address, seen = self._source.view(pfn, 1)
-        if not seen:
-            return
-        place = f"the page at {pfn * size:#x}"
-        found = self._page(pfn, size, place)
+        found = self._page(pfn, size) if seen else None
         if found is None:
-            return
+            return False
         here = ctypes.create_string_buffer(found, size)
         if memcmp(ctypes.addressof(here), address, size):
-            raise SaverError(f"{place} is not what is in memory")
-        self.checked += 1
+            raise _differs(pfn * size)
+        return True
 
-    def _page(self, pfn: int, size: int, place: str) -> bytes | None:
+    def _page(self, pfn: int, size: int) -> bytes | None:
         # None for a page that was lost: that is known already.
-        dump: Memory = self._dump
+        dump, extents = self._dump, self._extents
         if isinstance(dump, KdumpDump):
             return dump.page(pfn)
-        return dump.read_physical(pfn * size, size)
+        assert isinstance(dump, ElfCore) and extents is not None
+        first, count, offset = extents.find(pfn) if extents.runs else (0, 0, 0)
+        if not first <= pfn < first + count:
+            raise absent("physical", pfn * size)
+        if offset == PIECES:  # as memory's own ends may be
+            return assemble(dump, extents, pfn=pfn, page_size=size)
+        return dump.window.read(offset + (pfn - first) * size, size).ljust(size, b"\0")
+
+
+def _differs(address: int) -> SaverError:
+    return SaverError(f"the page at {address:#x} is not what is in memory")
 
 
 def _check_bitmaps(dump: KdumpDump, source: PageSource, selection: Selection) -> None:
     geometry, read = dump.header.geometry, dump.window.read
     if geometry.end != source.end or geometry.block != source.page_size:
         raise SaverError("the dump's header has another size of memory")
-    ones = 0
-    for at in range(0, geometry.bitmap_size, _LOOK):
-        length = min(_LOOK, geometry.bitmap_size - at)
-        data = read(geometry.bitmap2 + at, length)
-        if len(data) < length:
-            raise SaverError("the dump's bitmaps are not complete")
-        ones += count_ones(data)
+    ones = _ones(dump, geometry.bitmap2)
     if ones != selection.pages:
         raise SaverError(f"the dump's bitmap has {ones} pages instead of {selection.pages}")
     for offset, wanted in bitmap.pieces(source.ram()):
         if read(geometry.bitmap1 + offset, len(wanted)) != wanted:
             raise SaverError("the dump's first bitmap is not that of memory")
+    if _ones(dump, geometry.bitmap1) != sum([count for _, count in source.ram()]):
+        raise SaverError("the dump's first bitmap has more pages than memory")
+
+
+def _ones(dump: KdumpDump, bitmap_at: int) -> int:
+    size, nothing = dump.header.geometry.bitmap_size, bytes(_LOOK)
+    ones = 0
+    for at in range(0, size, _LOOK):
+        length = min(_LOOK, size - at)
+        data = dump.window.read(bitmap_at + at, length)
+        if data != nothing[:length]:  # most of a large machine's
+            ones += count_ones(data)
+    return ones
+
+
+def _check_segments(core: ElfCore) -> None:
+    for part in core.loads:
+        if part.filesz and part.offset + part.filesz > core.window.size:
+            raise SaverError(f"the dump ends before its memory at {part.paddr:#x}")
 
 
 def _check_descriptors(dump: KdumpDump, pages: int, lost: int) -> None:
@@ -128,11 +159,11 @@ def _check_descriptors(dump: KdumpDump, pages: int, lost: int) -> None:
     step = _LOOK // DESCRIPTOR_SIZE * DESCRIPTOR_SIZE
     zero = 0
     for at in range(geometry.descriptors, data_at, step):
-        raw = window.read(at, min(step, data_at - at))
-        if dump.abi.big:
-            words = [int.from_bytes(raw[i : i + 8], "big") for i in range(0, len(raw), 8)]
-        else:
-            words = memoryview(raw).cast("Q").tolist()
+        length = min(step, data_at - at)
+        raw = window.read(at, length)
+        if len(raw) < length:
+            raise SaverError("the dump's page descriptors are not complete")
+        words = struct.unpack(f"{dump.abi.order}{length // 8}Q", raw)
         offsets, sizes = words[::3], [word >> shift & low for word in words[1::3]]
         here = offsets.count(0)
         zero += here

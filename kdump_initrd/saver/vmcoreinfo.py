@@ -80,9 +80,10 @@ class VmcoreInfo:
         if text is None or len(text) > 32:
             return None
         try:
-            return int(text, base)
+            value = int(text, base)
         except ValueError:
             return None
+        return value if -(1 << 63) <= value < 1 << 64 else None
 
 
 def utsname(memory: Memory, info: VmcoreInfo) -> dict[str, str]:

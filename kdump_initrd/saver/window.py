@@ -18,8 +18,8 @@ class Window:
     """Read-only access to a file, by copies (read) or in place (view).
 
     Mapping is fast, but bad memory or a bad disk then ends the process by SIGBUS, while read says
-    EIO. So a window is mapped only if the kernel can fault all of it in (libc.is_readable), and
-    is read in pieces otherwise. Tests inject faults by overriding _map and _fill.
+    EIO. So a mapping is used only where the kernel can fault it in (libc.is_readable), and bytes
+    are read in pieces otherwise. Tests inject faults by overriding _is_readable and _fill.
     """
 
     def __init__(self, path: str) -> None:
@@ -28,8 +28,8 @@ class Window:
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.size = os.fstat(self.fd).st_size or os.lseek(self.fd, 0, os.SEEK_END)
         self._granule = os.sysconf("SC_PAGE_SIZE")
-        self._mapped = (0, 0)
-        self._here = (0, 0, 0)  # file offsets that can be seen now, and the address of the first
+        # File offsets that are mapped, those that can be seen now, and the address of the first.
+        self._mapped = self._here = (0, 0, 0)
         self._buffer: ctypes.Array[ctypes.c_char] | None = None
         self._no_map = (0, 0)  # file offsets between which mapping is not tried again
         self._bad = (0, 0)  # likewise, where reading goes unit by unit
@@ -61,19 +61,35 @@ class Window:
         start, end, address = self._here
         if start <= offset and offset + unit <= end:
             return address + offset - start, min(length, end - offset)
-        self._unmap()
-        span = min(SPAN, self.size - offset)
-        if span <= 0 or length <= 0:
+        length = min(length, SPAN, self.size - offset)
+        if length <= 0:
             return 0, 0
         if not self._no_map[0] <= offset < self._no_map[1]:
-            skip = offset % self._granule
-            address = self._map(offset - skip, span + skip)
+            address = self._touch(offset, length, unit)
             if address:
-                self._mapped = (address, span + skip)
-                self._here = (offset, offset + span, address + skip)
-                return address + skip, min(length, span)
-            self._no_map = (offset, offset + span)
+                end = min(offset + length, self._mapped[1])
+                self._here = (offset, end, address)
+                return address, end - offset
+            self._no_map = (offset, offset + length)
         return self._view_copy(offset, min(length, self._no_map[1] - offset), unit)
+
+    def _touch(self, offset: int, length: int, unit: int) -> int:
+        # The address of bytes that can be touched without harm, one unit at least; 0 for none.
+        start, end, address = self._mapped
+        if not (start <= offset and offset + unit <= end):
+            self._unmap()
+            start = offset - offset % self._granule
+            end = min(offset + SPAN, self.size)
+            address = self._map(start, end - start)
+            if not address:
+                return 0
+            self._mapped = (start, end, address)
+        skip = offset - start
+        skip -= skip % self._granule
+        length = min(offset + length, end) - start - skip
+        if not self._is_readable(start + skip, address + skip, length):
+            return 0
+        return address + offset - start
 
     def _view_copy(self, offset: int, length: int, unit: int) -> tuple[int, int]:
         size = max(READ_SPAN, unit)
@@ -94,12 +110,12 @@ class Window:
         return address, count
 
     def _map(self, offset: int, length: int) -> int:
-        # The address of a mapping that can be touched without harm, or 0.
-        address = libc.map_file(self.fd, offset, length)
-        if address and not libc.is_readable(address, length):
-            libc.unmap(address, length)
-            return 0
-        return address
+        # The address of a mapping, or 0.
+        return libc.map_file(self.fd, offset, length)
+
+    def _is_readable(self, offset: int, address: int, length: int) -> bool:
+        # Whether a part of the mapping, at an offset of the file, can be touched without harm.
+        return libc.is_readable(address, length)
 
     def _fill(self, buffer: memoryview, offset: int) -> int:
         # Read the file into all of buffer; fewer bytes at the end of the file. Raises OSError.
@@ -113,7 +129,7 @@ class Window:
 
     def _unmap(self) -> None:
         self._here = (0, 0, 0)
-        address, length = self._mapped
+        start, end, address = self._mapped
         if address:
-            libc.unmap(address, length)
-            self._mapped = (0, 0)
+            libc.unmap(address, end - start)
+            self._mapped = (0, 0, 0)

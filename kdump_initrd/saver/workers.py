@@ -32,7 +32,7 @@ def run(board: Board, ranges: int, start: Start, tell: Callable[[], None]) -> st
     With one worker that happens in this process; tell is called now and then. start is called in
     each worker, and what it returns does a range by its number. An error costs its range, the
     death of a worker the range that it was in (another one takes its place), and SpaceError ends
-    all.
+    all. Workers that cannot be started are done without.
     """
     if board.workers == 1:
         return _work(board, 0, ranges, start, tell)
@@ -41,36 +41,52 @@ def run(board: Board, ranges: int, start: Start, tell: Callable[[], None]) -> st
     deaths = 0
     try:
         for slot in range(board.workers):
-            children[_fork(board, slot, ranges, start)] = slot
+            _add(children, board, slot, ranges, start)
+        if not children:
+            return _work(board, 0, ranges, start, tell)
         while children:
             pid, status = _wait(children, tell)
             slot = children.pop(pid)
-            if status:
-                problems.append(_why(board, slot, status))
+            problems += _why(board, slot, status)
             if os.WIFSIGNALED(status) and deaths < _DEATHS:
                 deaths += 1
-                children[_fork(board, slot, ranges, start)] = slot
+                _add(children, board, slot, ranges, start)
     except BaseException:
         board.stop()
         for pid in children:
-            os.kill(pid, _KILL)
-            os.waitpid(pid, 0)
+            _kill(pid)
         raise
     # Workers that a full disk has stopped say the same.
     return "; ".join(dict.fromkeys(problems))
 
 
-def _fork(board: Board, slot: int, ranges: int, start: Start) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    # What the parent still has to do is none of a worker's business.
-    status = 1
+def _add(children: dict[int, int], board: Board, slot: int, ranges: int, start: Start) -> None:
     try:
-        die_with_parent()
-        status = 1 if _work(board, slot, ranges, start, lambda: None) else 0
+        children[_fork(board, slot, ranges, start)] = slot
+    except OSError:  # no memory for one more, or too many processes
+        return
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, _KILL)
+        os.waitpid(pid, 0)
+    except OSError:  # it is gone
+        return
+
+
+def _fork(board: Board, slot: int, ranges: int, start: Start) -> int:
+    parent, status = os.getpid(), 1
+    try:
+        pid = os.fork()
+        if not pid:
+            die_with_parent()
+            status = 1 if _work(board, slot, ranges, start, lambda: None) else 0
     finally:
-        os._exit(status)
+        # What the parent still has to do is none of a worker's business, whenever Ctrl-C comes.
+        if os.getpid() != parent:
+            os._exit(status)
+    return pid
 
 
 def _work(board: Board, slot: int, ranges: int, start: Start, tell: Callable[[], None]) -> str:
@@ -88,7 +104,8 @@ def _work(board: Board, slot: int, ranges: int, start: Start, tell: Callable[[],
             tell()
             number = board.take(slot, ranges)
     except BaseException as error:
-        board.stop()
+        if isinstance(error, SpaceError):
+            board.stop()
         board.complain(slot, describe(error))
     return board.complaint(slot)
 
@@ -98,7 +115,10 @@ def _wait(children: dict[int, int], tell: Callable[[], None]) -> tuple[int, int]
     looks = 0
     while True:
         for pid in children:
-            found, status = os.waitpid(pid, os.WNOHANG)
+            try:
+                found, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # SIGCHLD is ignored: how it ended, nobody knows
+                return pid, 0
             if found:
                 return pid, status
         tell()
@@ -106,9 +126,11 @@ def _wait(children: dict[int, int], tell: Callable[[], None]) -> tuple[int, int]
         looks += 1
 
 
-def _why(board: Board, slot: int, status: int) -> str:
-    text = board.complaint(slot)
-    if text:
-        return text
+def _why(board: Board, slot: int, status: int) -> list[str]:
+    found = []
+    if board.complaint(slot):
+        found.append(board.complaint(slot))
     end = f"signal {status & 127}" if status & 127 else f"status {status >> 8}"
-    return f"worker {slot} died ({end}) in range {board.range_of(slot)}"
+    if status & 127 or (status and not found):
+        found.append(f"worker {slot} died ({end}) in range {board.range_of(slot)}")
+    return found

@@ -14,18 +14,14 @@ class Sink:
     """Takes the pages of ranges in one worker, in ascending order within a range."""
 
     def start(self, number: int) -> None:
-        """Begin a range."""
+        """Begin a range; what is left of another one is forgotten."""
         raise NotImplementedError
 
     def seek(self, pfn: int) -> None:
         """Go on at a page frame of the range."""
 
-    def zero(self, count: int) -> None:
-        """Take count zero pages; raises SpaceError, as the following do."""
-        raise NotImplementedError
-
     def data(self, address: int, count: int) -> None:
-        """Take count pages at a memory address."""
+        """Take count pages at a memory address; raises SpaceError."""
         raise NotImplementedError
 
     def lost(self, count: int) -> None:

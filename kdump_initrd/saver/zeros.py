@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 from .libc import map_zeros, memcmp
 
 TYPE_CHECKING = False
@@ -61,3 +63,13 @@ def _split(address: int, length: int, step: int) -> Iterator[tuple[int, int]]:
     end = address + length
     for start in range(address, end, step):
         yield start, min(step, end - start)
+
+
+def first_words(address: int, count: int, page_size: int) -> list[int]:
+    """Return the first 8 bytes of count pages as a number each: most pages show there that they
+    are not zero.
+    """
+    step = page_size // 8
+    words = (ctypes.c_uint64 * (count * step)).from_address(address)
+    found: list[int] = memoryview(words).cast("B").cast("Q")[::step].tolist()
+    return found

@@ -11,8 +11,9 @@ from tests.vm import disks, floor, product
 from tests.vm.kernels import Kernel, newest
 from tests.vm.scenario import Scenario, folder_of
 
-#: Both sides leave out zero pages only and compress with LZO.
-_LIKE_THE_FLOOR = ("--dump-level", "1", "--dump-compress", "lzo")
+#: Both sides leave out the same pages, those of the default level, and compress with LZO.
+LEVEL = 31
+_LIKE_THE_FLOOR = ("--dump-level", str(LEVEL), "--dump-compress", "lzo")
 
 
 def chosen_kernel(description: str) -> Kernel:
@@ -37,7 +38,7 @@ def floored(name: str, kernel: Kernel) -> Scenario:
     """Return a crash with the floor image and a fresh disk."""
     folder = folder_of(name)
     disk = disks.make(folder / "disk.raw")
-    image = floor.build(folder / "floor.zst", kernel)
+    image = floor.build(folder / "floor.zst", kernel, collect=floor.collector(LEVEL))
     return Scenario(
         name, kernel, image.path, floor.COMMAND_LINE, disks=(disk.path,), speaker=floor.SPEAKER
     )

@@ -9,18 +9,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """A measured value with its unit; ``limit`` is the most that is allowed, None for no demand."""
+    """A measured value with its unit.
+
+    ``limit`` is the most that is allowed, or with ``at_least`` the least; None for no demand.
+    """
 
     what: str
     value: float | None
     unit: str
     limit: float | None = None
     note: str = ""
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
         """Whether the value is within its limit; no value meets no limit."""
-        return self.limit is None or (self.value is not None and self.value <= self.limit)
+        if self.limit is None or self.value is None:
+            return self.limit is None
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
 def report(title: str, rows: Sequence[Row]) -> int:
@@ -30,7 +36,8 @@ def report(title: str, rows: Sequence[Row]) -> int:
     print(f"{'':<{width}}  {'measured':>14}  {'demanded':>14}")
     for row in rows:
         value = f"{row.value:.2f} {row.unit}" if row.value is not None else "fails"
-        limit = f"<= {row.limit:g} {row.unit}" if row.limit is not None else ""
+        sign = ">=" if row.at_least else "<="
+        limit = f"{sign} {row.limit:g} {row.unit}" if row.limit is not None else ""
         verdict = "" if row.limit is None else "ok" if row.met else "MISSED"
         line = f"{row.what:<{width}}  {value:>14}  {limit:>14}  {verdict:<6}  {row.note}"
         print(line.rstrip())

@@ -72,10 +72,15 @@ def test_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None
                 cwd=tmp_path, path=site)  # fmt: skip
     assert where.startswith(str(site))
     dry_run(sys.executable, "-m", "kdump_initrd", cwd=tmp_path, path=site)
+    assert (site / "share/man/man8/vmcore-save.8").exists()
+    said = run(sys.executable, "-m", "kdump_initrd.vmcoresave", "--help", cwd=tmp_path, path=site)
+    assert "--dump-level N" in said
 
 
-def test_editable_install_has_the_command(tmp_path: Path) -> None:
-    dry_run(Path(sys.executable).parent / "mkinitrd-kdump", cwd=tmp_path)
+def test_editable_install_has_the_commands(tmp_path: Path) -> None:
+    programs = Path(sys.executable).parent
+    dry_run(programs / "mkinitrd-kdump", cwd=tmp_path)
+    assert run(programs / "vmcore-save", "--version", cwd=tmp_path).startswith("vmcore-save (")
 
 
 def test_bare_checkout_works(tmp_path: Path) -> None:

@@ -27,9 +27,10 @@ class FaultyWindow(Window):
         )
 
     def _map(self, offset: int, length: int) -> int:
-        if self._map_fails or self._hurts(offset, length):
-            return 0
-        return super()._map(offset, length)
+        return 0 if self._map_fails else super()._map(offset, length)
+
+    def _is_readable(self, offset: int, address: int, length: int) -> bool:
+        return not self._hurts(offset, length) and super()._is_readable(offset, address, length)
 
     def _fill(self, buffer: memoryview, offset: int) -> int:
         if self._hurts(offset, len(buffer)):

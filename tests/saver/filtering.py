@@ -76,6 +76,7 @@ def check(tmp_path: Path, text: str | Layout, level: int, **options: object) -> 
     report = saved.report
     assert (report["level"], report["wanted_level"], report["level_note"]) == (level, level, "")
     assert saved.dump.level == level
+    assert sum(report["left_out"].values()) == len(wanted)
     contents(saved)
     return saved
 

@@ -91,7 +91,7 @@ class Layout:
     @property
     def size(self) -> int:
         """Bytes of memory that text, tables and struct pages take."""
-        return self.tables + (len(self.own) + len(self.repeats)) * LARGE
+        return self.tables + (len(self.own) + bool(self.absent) + len(self.repeats)) * LARGE
 
     @cached_property
     def base(self) -> int:

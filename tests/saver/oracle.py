@@ -87,8 +87,9 @@ class Rules:
 
     def is_cache(self, page: StructPage) -> bool:
         """Tell whether the page is in the page cache or the swap cache."""
-        swapbacked = self.number("PG_swapbacked") is None or self.flag(page, "swapbacked")
-        return self.flag(page, "lru") or (self.flag(page, "swapcache") and swapbacked)
+        # makedumpfile takes an unknown PG_swapbacked for a set one, and then loses pages of others.
+        swapped = self.flag(page, "swapcache") and self.flag(page, "swapbacked")
+        return self.flag(page, "lru") or swapped
 
     def count(self, pfn: int, page: StructPage, level: int) -> int:
         """Return how many pages from this one on are left out; 0 keeps it. First match wins."""

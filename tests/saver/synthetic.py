@@ -12,8 +12,8 @@ from .pagetables import LARGE, Arena, Image, PageTables, Range, write_core
 from .structpages import Block, pack
 from .vmcore import PAGE, Core
 
-#: What lies where the vmemmap optimisation gave memory back: struct pages of free pages, so that
-#: who reads them does not go unnoticed.
+#: What lies where the vmemmap optimisation gave memory back, and for sections that are absent:
+#: struct pages of free pages, so that who reads them does not go unnoticed.
 _TRAP = Block("free")
 
 
@@ -99,6 +99,10 @@ def _struct_pages(layout: Layout, image: Image, arena: Arena) -> dict[int, int]:
             image.write(frames[number], b"".join(reversed(pages)))
         else:
             image.write(frames[number], bytes(buffer))
+    if layout.absent:
+        frame = arena.take(LARGE, LARGE)
+        image.write(frame, trap * per_section)
+        frames.update(dict.fromkeys(layout.absent, frame))
     for first, last, block in layout.repeats:
         frame = arena.take(LARGE, LARGE)
         packed = b"".join(pack(page, dialect) for page in block.pages(dialect, layout.vmemmap))

@@ -49,6 +49,13 @@ def test_every_machine(tmp_path: Path, machine: str) -> None:
     check(tmp_path, f"kernel {kernel}\n{machine}\n{EVERY_KIND}", 31)
 
 
+@pytest.mark.parametrize("codec", ["zstd", "zlib", "none"])
+def test_several_workers(tmp_path: Path, codec: str) -> None:
+    text = f"{EVERY_KIND}\n0x1700+200 wild seed=1"
+    saved = check(tmp_path, text, 30, jobs=3, dump_compress=codec)
+    assert saved.report["jobs"] == 3
+
+
 def test_six_flags_without_the_symbol_of_vmemmap(tmp_path: Path) -> None:
     # makedumpfile 1.7.2 finds no struct pages here.
     text = f"kernel 6.15\nsection-flags 6\ndrop SYMBOL(vmemmap)\n{EVERY_KIND}"
@@ -284,7 +291,7 @@ def test_any_layout(tmp_path: Path, text: str, level: int) -> None:
 @pytest.mark.timeout(1200)
 @given(descriptions(), st.integers(0, 31))
 @settings(
-    max_examples=1500,
+    max_examples=600,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -104,12 +104,17 @@ def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
         assert setting.flags[0] in text
 
 
+def option_paragraph(page: str, flag: str) -> str:
+    """Return what a man page, its hyphens plain, says of an option; it must say something."""
+    start = re.search(rf"^\.TP\n\.B[IR]? {flag}(?![\w-])", page, re.MULTILINE)
+    assert start, f"{flag} is not in the man page"
+    return page[start.start() :].split("\n.TP", 1)[0].split("\n.S", 1)[0]
+
+
 def test_man_page_has_every_setting_and_default() -> None:
     text = MAN_PAGE.read_text(encoding="utf-8").replace("\\-", "-")
     for setting in SETTINGS:
-        start = re.search(rf"^\.BI? {setting.flags[0]}\b", text, re.MULTILINE)
-        assert start, f"{setting.flags[0]} is not in the man page"
-        paragraph = text[start.start() :].split("\n.TP", 1)[0].split("\n.S", 1)[0]
+        paragraph = option_paragraph(text, setting.flags[0])
         default = getattr(setting.default, "value", setting.default)
         if isinstance(default, (str, int)) and not isinstance(default, bool):
             assert str(default) in paragraph, f"{setting.flags[0]}: default {default}"

@@ -28,13 +28,20 @@ LZO, SNAPPY, ZSTD, DEFLATE, ZLIB = (
 ALL = (LZO, SNAPPY, ZSTD, DEFLATE, ZLIB)
 
 
-def choose(root: Path, wanted: str, *libraries: str, profile: str = "fedora") -> tuple[str, str]:
+def choose(
+    root: Path,
+    wanted: str,
+    *libraries: str,
+    profile: str = "fedora",
+    makedumpfile: Path | None = None,
+) -> tuple[str, str]:
     """Return the codec and its library in a root that holds these libraries."""
     python = write_elf(root / "usr/bin/python3.11")
     for name in libraries:
         write_elf(root / "usr/lib" / name)
     runtime = SimpleNamespace(interpreter=SimpleNamespace(source=python))
-    site = SimpleNamespace(root=root, profile=distro.load(profile, search_path=SHIPPED))
+    facts = distro.load(profile, search_path=SHIPPED)
+    site = SimpleNamespace(root=root, profile=facts, makedumpfile=makedumpfile)
     name, found = capture._dump_codec(wanted, cast(PythonRuntime, runtime), cast(Site, site))
     return name, " ".join(library.dest.name for library in found.libraries)
 

@@ -101,7 +101,7 @@ def test_this_hosts_layers_and_drivers(
     listed = [Path(line).name for line in
               (tree / "etc/kdump-initrd/modules").read_text().splitlines()]  # fmt: skip
     assert {"virtio_blk.ko", "raid1.ko", "ext4.ko"} <= set(listed)
-    assert 'load_if "$1"' not in (tree / "usr/lib/kdump-initrd/plug.sh").read_text()
+    assert 'load_if "$1"' not in (tree / "usr/lib/kdump-initrd/drivers.sh").read_text()
 
 
 @pytest.mark.parametrize("layer", ["crypt", "mpath", "dm", "iscsi", "md with external metadata"])

@@ -109,6 +109,7 @@ def test_device_that_comes_late(boot: RootBoot, limit: int, tries: int, found: b
 
 def test_drivers_are_loaded_for_what_comes_up(boot: RootBoot) -> None:
     boot.write("sys/bus/pci/devices/0/modalias", "pci:v1\n")
+    boot.write("sys/bus/mmc/devices/mmc0/uevent", "MMC_TYPE=SD\nMODALIAS=mmc:block\n")
     virtio = f"{boot.top}/sys/bus/virtio/devices/0"
     script = f"""
         load_drivers() {{
@@ -118,7 +119,7 @@ def test_drivers_are_loaded_for_what_comes_up(boot: RootBoot) -> None:
         plug
         plug
     """
-    assert boot.run(script).printed == "pci:v1\nvirtio:d2\n"
+    assert boot.run(script).printed == "pci:v1\nmmc:block\nvirtio:d2\n"
 
 
 LVS = """\

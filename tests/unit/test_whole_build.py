@@ -29,7 +29,10 @@ from .test_sysfs import NVME, FakeSysfs
 USE_A_BASE = "use a base: leave --standalone out"
 VIRTIO = ("virtio_pci", "virtio_blk", "virtio_scsi")
 ROOT = ["--root-device", UUID, "-f", "ext4", "--hardware", "virtio"]
-PARTS = ("cmdline.sh", "device.sh", "volumes.sh", "root.sh", "plug.sh", "functions.sh")
+PARTS = (
+    *("cmdline.sh", "device.sh", "volumes.sh", "root.sh"),
+    *("plug.sh", "drivers.sh", "functions.sh"),
+)
 NEW_NAMES = {
     "debian": f"initrd.img-kdump-{RELEASE}",
     "linux": f"initrd.img-kdump-{RELEASE}",

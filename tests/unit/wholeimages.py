@@ -134,11 +134,11 @@ class RootBoot:
             f"mount={self.top}/sysroot KDUMP_ETC={self.top}/etc/kdump-initrd expected=",
             "built_root=UUID=built built_type=ext4 node= seconds=0 why= KDUMP_LIB=/none",
         ]
-        for name in ("functions.sh", *(f"first/{part}" for part in PARTS)):
+        for name in ("functions.sh", *(f"first/{part}" for part in PARTS), "plug.sh"):
             lines.append(self.moved(find_data("hooks", name, root=Path("/")).read_text()))
         said = f">>{self.top}/calls"
         lines += [
-            "load_drivers() { /bin/false; }",
+            "drivers=x; load_drivers() { /bin/false; }",
             'uptime() { seconds=$((seconds + 1)); }; sleep() { [ "$1" = 0.1 ] || '
             f'echo "sleep $*" {said}; }}',
             f'end_machine() {{ echo restart {said}; exit 99; }}',

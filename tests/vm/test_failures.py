@@ -54,6 +54,18 @@ def test_without_python_the_shell_copies_what_there_is(
     assert outcome.token in log.read_text(errors="replace")
 
 
+def test_a_driver_that_its_device_does_not_name_is_loaded_in_the_end(
+    scenario: Scenario, folder: Path
+) -> None:
+    disk = disks.make(folder / "disk.raw")
+    scenario = built(scenario, f"UUID={disks.UUID}")
+    tables = b"drivers='virtio_pci virtio_blk'\nload_drivers() { :; }\n"
+    sabotage(scenario.image, **{"/usr/lib/kdump-initrd/drivers.sh": tables})
+    outcome = crash(replace(scenario, disks=(disk.path,)))
+    assert f"UUID={disks.UUID} is not there yet: all drivers" in "\n".join(said(outcome.run))
+    assert disk.fsck() == ""
+
+
 @pytest.mark.full
 def test_without_busybox_and_python_it_still_restarts(scenario: Scenario, folder: Path) -> None:
     disk = disks.make(folder / "disk.raw")

@@ -10,7 +10,9 @@ from .library import Codec, load, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .library import Compress
+    from collections.abc import Callable
+
+    from .library import Bare, Compress
 
 _LIBRARY = "libdeflate.so.0"  # from its first release to 1.25
 #: A page of 4 KiB takes 17.5 us and gets 55.7 % of its size; at level 2 24.4 us and 54.8 %, and
@@ -28,12 +30,11 @@ class LibDeflate(Codec):
         """Load the library; raises SaverError."""
         library = load(_LIBRARY)
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
-        self.compress = _compressor(library)
-        allocate = library["libdeflate_alloc_decompressor"]
-        allocate.restype = pointer
-        self._decompressor = pointer(allocate())
-        if not self._decompressor:
-            raise SaverError(f"{_LIBRARY}: out of memory")
+        self._compressor = _allocate(library, "libdeflate_alloc_compressor", _LEVEL)
+        self._function = library["libdeflate_zlib_compress"]
+        self._function.restype = size
+        self.compress = _compress(self._function, self._compressor)
+        self._decompressor = _allocate(library, "libdeflate_alloc_decompressor")
         self._decompress = library["libdeflate_zlib_decompress"]
         self._decompress.argtypes = (pointer, pointer, size, pointer, size, pointer)
         self._size = size()
@@ -41,6 +42,12 @@ class LibDeflate(Codec):
     def room(self, length: int) -> int:
         """Return length: more is not wanted."""
         return length
+
+    def bare(self, length: int) -> Bare:
+        """See Codec; the function returns 0 when the room does not suffice."""
+        slots, (source, dest, size, _) = words(4)
+        slots[2] = length
+        return self._function, (self._compressor, source, size, dest, size), slots
 
     def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
         """See Codec."""
@@ -51,15 +58,17 @@ class LibDeflate(Codec):
         return self._size.value
 
 
-def _compressor(library: ctypes.PyDLL) -> Compress:
-    # The function is Codec.compress.
-    allocate = library["libdeflate_alloc_compressor"]
-    allocate.restype = ctypes.c_void_p
-    compressor = ctypes.c_void_p(allocate(_LEVEL))
-    if not compressor:
+def _allocate(library: ctypes.PyDLL, name: str, *arguments: int) -> ctypes.c_void_p:
+    function = library[name]
+    function.restype = ctypes.c_void_p
+    found = ctypes.c_void_p(function(*arguments))
+    if not found:
         raise SaverError(f"{_LIBRARY}: out of memory")
-    function = library["libdeflate_zlib_compress"]
-    function.restype = ctypes.c_size_t
+    return found
+
+
+def _compress(function: Callable[..., int], compressor: ctypes.c_void_p) -> Compress:
+    # The function is Codec.compress.
     view, (source_word, length_word, dest_word, capacity_word) = words(4)
 
     def compress(source: int, length: int, dest: int, capacity: int) -> int:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Compress = Callable[[int, int, int, int], int]
+    Bare = tuple[Callable[..., int], tuple[object, ...], memoryview]
 
 
 class Codec:
@@ -31,6 +32,17 @@ class Codec:
     def room(self, length: int) -> int:
         """Return the bytes of capacity that compress needs for length bytes."""
         raise NotImplementedError
+
+    def bare(self, length: int) -> Bare:
+        """Return compress for pages of length bytes, in parts, for a loop that calls it itself.
+
+        (function, arguments, slots): write the source's address into slots[0] and dest's into
+        slots[1]; the size is then ``function(*arguments) or slots[2]``, and one that is not from
+        1 to length - 1 means "not compressible". That saves a call of a Python function a page.
+        """
+        slots, _ = words(3)
+        compress, room = self.compress, self.room(length)
+        return (lambda: compress(slots[0], length, slots[1], room)), (), slots
 
     def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
         """Decompress length bytes at address source to dest; return the size.

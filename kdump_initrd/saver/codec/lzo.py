@@ -10,7 +10,9 @@ from .library import Codec, address, load, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .library import Compress
+    from collections.abc import Callable
+
+    from .library import Bare, Compress
 
 _LIBRARY = "liblzo2.so.2"
 _VERSION = 0x2000  # the oldest with this interface
@@ -34,10 +36,12 @@ class Lzo(Codec):
         # The sizes of C types, -1: do not compare.
         if library["__lzo_init_v2"](_VERSION, *[-1] * 9) != 0:
             raise SaverError(f"{_LIBRARY}: lzo_init failed")
-        if page_size <= _SMALL_PAGE:
-            self.compress = _compressor(library, _SMALL, _SMALL_WORK)
-        else:
-            self.compress = _compressor(library, _LARGE, _LARGE_WORK)
+        small = page_size <= _SMALL_PAGE
+        name, work_size = (_SMALL, _SMALL_WORK) if small else (_LARGE, _LARGE_WORK)
+        self._function = library[name]
+        # What cast() returns keeps the memory.
+        self._work = ctypes.cast(ctypes.create_string_buffer(work_size), ctypes.c_void_p)
+        self.compress = _compressor(self._function, self._work)
         self._decompress = library["lzo1x_decompress_safe"]
         pointer = ctypes.c_void_p
         self._decompress.argtypes = (pointer, ctypes.c_size_t, pointer, pointer, pointer)
@@ -46,6 +50,12 @@ class Lzo(Codec):
     def room(self, length: int) -> int:
         """Return the worst case: LZO does not check the capacity (LZO FAQ: n + n/16 + 67)."""
         return length + length // 16 + 67
+
+    def bare(self, length: int) -> Bare:
+        """See Codec; the function returns 0 when all is well."""
+        slots, (source, dest, size, length_word) = words(4)
+        slots[3] = length
+        return self._function, (source, length_word, dest, address(size), self._work), slots
 
     def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
         """See Codec."""
@@ -56,11 +66,8 @@ class Lzo(Codec):
         return self._size.value
 
 
-def _compressor(library: ctypes.PyDLL, name: str, work_size: int) -> Compress:
+def _compressor(function: Callable[..., int], work: ctypes.c_void_p) -> Compress:
     # The function is Codec.compress; capacity must be room(length) at least.
-    function = library[name]
-    # What cast() returns keeps the memory.
-    work = ctypes.cast(ctypes.create_string_buffer(work_size), ctypes.c_void_p)
     view, (source_word, length_word, dest_word, size_word) = words(4)
     size_at = address(size_word)
 

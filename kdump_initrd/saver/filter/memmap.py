@@ -23,6 +23,8 @@ _FLAGS = 0xFFF
 _SECTION_BITS = range(20, 40)
 #: Roots times sections of one that are looked at: 2^52 bytes of memory in sections of 128 MiB.
 _MAX_ROOTS = 1 << 20
+#: Bytes of struct pages that are read, not mapped: the vmemmap of huge pages is in pieces.
+_SMALL = 64 << 10
 
 
 class MemoryMap:
@@ -43,6 +45,7 @@ class MemoryMap:
         """
         self._memory = memory
         self._size = size
+        self._page_size = page_size
         self._space = AddressSpace(memory, info)
         bits = info.number("SECTION_SIZE_BITS")
         shift = page_size.bit_length() - 1
@@ -56,8 +59,8 @@ class MemoryMap:
             raise SaverError(f"VMCOREINFO: a mem_section of {self._entry} bytes")
         self._per_root = max(1, page_size // self._entry)
         self._bases: dict[int, int] = {}
-        # The struct pages that can be seen: first frame, end, address of the first.
-        self._here = (0, 0, 0)
+        # The struct pages that can be seen: first frame, end, and where or what they are.
+        self._here: tuple[int, int, int | bytes] = (0, 0, 0)
         self._root: list[int] = []
         self._find_root(info, frames)
 
@@ -82,16 +85,26 @@ class MemoryMap:
 
     def _tables(self, address: int, count: int) -> Iterator[list[int]]:
         for _ in range(2):
+            yield self._longs(address, count)
             try:
-                yield self._longs(address, count)
-                address = self._longs(address, 1)[0]
+                address = self._memory.abi.long(self._space.read(address, self._memory.abi.word))
             except (SaverError, OSError):
                 return
 
     def _longs(self, address: int, count: int) -> list[int]:
-        abi = self._memory.abi
-        raw = self._space.read(address, count * abi.word)
-        return list(struct.unpack(f"{abi.order}{count}{'Q' if abi.word == 8 else 'I'}", raw))
+        # A page that is not there counts as zeros: ELF dumps leave out zero pages.
+        abi, page = self._memory.abi, self._page_size
+        end = address + count * abi.word
+        parts = []
+        while address < end:
+            length = min(end - address, page - address % page)
+            try:
+                parts.append(self._space.read(address, length))
+            except (SaverError, OSError):
+                parts.append(bytes(length))
+            address += length
+        layout = f"{abi.order}{count}{'Q' if abi.word == 8 else 'I'}"
+        return list(struct.unpack(layout, b"".join(parts)))
 
     def _base(self, section: int) -> int:
         # Address of the struct page of frame 0, as if all frames were in this section; 0 without.
@@ -107,36 +120,39 @@ class MemoryMap:
         if not root:
             return 0
         place = root + section % self._per_root * self._entry + self._member
-        try:
-            encoded = self._longs(place, 1)[0]
-        except (SaverError, OSError):
-            return 0
+        encoded = self._longs(place, 1)[0]
         return encoded & ~_FLAGS if encoded & _PRESENT else 0
 
     def read(self, pfn: int, count: int) -> bytes:
         """Return the struct pages of count frames at most, at least one; b"" for none there."""
-        start, end, address = self._here
+        start, end, place = self._here
         if not start <= pfn < end:
-            start, end, address = self._here = self._look(pfn)
+            start, end, place = self._here = self._look(pfn)
             if pfn >= end:
                 return self._read_one(pfn)
-        count = min(count, end - pfn)
-        return ctypes.string_at(address + (pfn - start) * self._size, count * self._size)
+        at, size = (pfn - start) * self._size, min(count, end - pfn) * self._size
+        if isinstance(place, int):
+            return ctypes.string_at(place + at, size)
+        return place[at : at + size]
 
-    def _look(self, pfn: int) -> tuple[int, int, int]:
+    def _look(self, pfn: int) -> tuple[int, int, int | bytes]:
         section = pfn // self.section_pages
         base = self._base(section)
         nothing = (pfn, pfn, 0)
         if not base:
             return nothing
+        size = self._size
         rest = (section + 1) * self.section_pages - pfn
         try:
-            physical, span = self._space.locate(base + pfn * self._size & self._memory.abi.mask)
-            length = min(span // self._size, rest) * self._size
-            address, seen = self._memory.view_physical(physical, length, self._size)
+            physical, span = self._space.locate(base + pfn * size & self._memory.abi.mask)
+            length = min(span // size, rest) * size
+            if length <= _SMALL:
+                data = self._memory.read_physical(physical, length)
+                return pfn, pfn + length // size, data
+            address, seen = self._memory.view_physical(physical, length, size)
         except (SaverError, OSError):
             return nothing
-        return pfn, pfn + seen // self._size, address
+        return pfn, pfn + seen // size, address
 
     def _read_one(self, pfn: int) -> bytes:
         # Across the border of two pages, or not at all.

@@ -42,7 +42,6 @@ class Rules:
         self.page = page
         self.level = level
         self._abi = abi
-        self._swapbacked_known = bool(page.swapbacked)
         self.kinds = self._possible()
         self._flag_tables = self._make_flag_tables()
         self._type_tables, types = self._make_type_tables()
@@ -52,8 +51,9 @@ class Rules:
         self._extra = bytes(
             [SINGLE if kind & types and not kind & _TAIL else 0 for kind in range(256)]
         )
+        self._lanes = (b"", b"")
+        self._decided: dict[int, int] = {}
         self._long = struct.Struct(abi.order + ("Q" if abi.word == 8 else "I"))
-        self._int = struct.Struct(abi.order + "I")
 
     def _possible(self) -> tuple[int, ...]:
         # The kinds that can be met, the likely ones first.
@@ -119,7 +119,8 @@ class Rules:
         level = self.level
         slab = bool(flags & _SLAB_BIT or kind & _SLAB)
         anon = bool(flags & _ANON) and not slab
-        swapped = flags & _SWAPCACHE and (flags & _SWAPBACKED or not self._swapbacked_known)
+        # Without PG_swapbacked the other bit may be PG_owner_priv_1, which shares its number.
+        swapped = flags & _SWAPCACHE and flags & _SWAPBACKED
         cache = bool(flags & _LRU or swapped) and not anon
         private = bool(flags & _PRIVATE_BIT)
         if level & structpage.FREE and (kind & _UNACCEPTED or (kind & _BUDDY and not slab)):
@@ -168,25 +169,45 @@ class Rules:
                 types &= number(data[at::size].translate(table), "little")
         at, table = self._tail
         types |= number(data[at::size].translate(table), "little")
-        codes = flags.to_bytes(count, "little").translate(self._codes)
+        lanes = flags.to_bytes(count, "little")
+        kinds = types.to_bytes(count, "little")
+        self._lanes = lanes, kinds
+        codes = lanes.translate(self._codes)
         if types:
-            kinds = types.to_bytes(count, "little")
             joined = number(codes, "little") & number(kinds.translate(self._masks), "little")
             joined |= number(kinds.translate(self._extra), "little")
             codes = joined.to_bytes(count, "little")
             return bytearray(codes.translate(_NORMAL))
         return bytearray(codes.translate(_PLAIN))
 
-    def single(self, data: bytes, at: int, pfn: int) -> tuple[int, int]:
-        """Return the kind and the number of pages of the block that begins with one struct page.
+    def single(self, data: bytes, index: int, pfn: int) -> tuple[int, int]:
+        """Return the kind and the number of pages of the block that one struct page begins.
 
-        It lies in data at a byte offset, with the next one behind it if there is one. A block
-        whose size makes no sense counts as one page; a free one of that sort is kept.
+        It is the one at an index of data, of which codes() was called last. A block whose size
+        makes no sense counts as one page; a free one of that sort is kept.
         """
+        flags, kind = self._lanes[0][index], self._lanes[1][index]
+        return self._block(data, index * self.page.size, pfn, flags, kind)
+
+    def first(self, data: bytes, pfn: int) -> tuple[int, int]:
+        """Return the same of the first struct page in data, alone."""
+        flags, kind = 0, 0
+        for place, table in self._flag_tables:
+            flags |= table[data[place]]
+        if self._type_tables:
+            kind = 0xFF
+            for place, table in self._type_tables:
+                kind &= table[data[place]]
+        place, table = self._tail
+        return self._block(data, 0, pfn, flags, kind | table[data[place]])
+
+    def _block(self, data: bytes, at: int, pfn: int, flags: int, kind: int) -> tuple[int, int]:
         page = self.page
-        flags, kind = self._lanes(data, at)
         hugetlb = bool(flags & _HEAD) and self._is_hugetlb(data, at, kind)
-        found = self._kind(flags, kind, hugetlb)
+        key = flags | kind << 8 | hugetlb << 16
+        found = self._decided.get(key)
+        if found is None:
+            found = self._decided[key] = self._kind(flags, kind, hugetlb)
         if found == KEEP:
             return KEEP, 1
         if found == FREE:
@@ -197,17 +218,6 @@ class Rules:
             return FREE, 1 << page.orders - 1
         is_first = flags & _HEAD and not kind & _TAIL
         return found, 1 << self._order(data, at, pfn) if is_first else 1
-
-    def _lanes(self, data: bytes, at: int) -> tuple[int, int]:
-        flags, kind = 0, 0
-        for place, table in self._flag_tables:
-            flags |= table[data[at + place]]
-        if self._type_tables:
-            kind = 0xFF
-            for place, table in self._type_tables:
-                kind &= table[data[at + place]]
-        place, table = self._tail
-        return flags, kind | table[data[at + place]]
 
     def _order(self, data: bytes, at: int, pfn: int) -> int:
         # A page at the end of a batch of 512 is no first one; nor is one out of line.

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ZERO, CACHE, PRIVATE, USER, FREE = 1, 2, 4, 8, 16
 #: Bytes of a struct page that can be true: 32-bit kernels have 32, debugging ones some more.
 _SIZES = range(32, 513)
+#: Both names that a key has had, for a line that says what is missing.
+_SLAB = "NUMBER(PG_slab) or NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)"
+_COMPOUND = "OFFSET(page.compound_head) or OFFSET(page.compound_info)"
 #: Orders of the buddy allocator that can be true (10 and 11 are usual; arm64 has 13).
 _MAX_ORDERS = 32
 
@@ -108,16 +111,19 @@ class StructPage:
 
         Bit 0 (zero pages) is never touched: it needs no struct page.
         """
-        base = [("SIZE(page)", bool(self.size)), *self._keys("flags", "compound_head")]
-        base.append(("NUMBER(PG_head_mask)", bool(self.head)))
+        base = [("SIZE(page)", bool(self.size)), *self._keys("flags")]
+        base += [
+            (_COMPOUND, self.compound is not None),
+            ("NUMBER(PG_head_mask)", bool(self.head)),
+        ]
         needs = {
             CACHE: [*self._keys("mapping"), *self._bits("lru", "private")],
             PRIVATE: [*self._keys("mapping"), *self._bits("lru")],
-            USER: [*self._keys("mapping"), ("NUMBER(PG_slab)", self.knows_slab)],
+            USER: [*self._keys("mapping"), (_SLAB, self.knows_slab)],
             FREE: [
                 *self._keys("_mapcount", "private"),
                 ("NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)", self.buddy is not None),
-                ("NUMBER(PG_slab)", self.knows_slab),
+                (_SLAB, self.knows_slab),
                 ("LENGTH(zone.free_area)", bool(self.orders)),
             ],
         }
@@ -132,7 +138,6 @@ class StructPage:
     def _keys(self, *members: str) -> list[tuple[str, bool]]:
         there = {
             "flags": self.flags,
-            "compound_head": self.compound,
             "mapping": self.mapping,
             "_mapcount": self.mapcount,
             "private": self.private,

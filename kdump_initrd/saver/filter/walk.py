@@ -130,7 +130,7 @@ class _Walk:
         data = self.map.read(pfn, 2)
         if not data:
             return False
-        kind, count = self.rules.single(data, 0, pfn)
+        kind, count = self.rules.first(data, pfn)
         if kind == KEEP or count < _SUBSECTION:
             return False
         self.out_until, self.out_kind = pfn + count, kind
@@ -156,10 +156,10 @@ class _Walk:
 
     def _resolve(self, pfn: int, data: bytes, codes: bytearray) -> None:
         # Look at the pages that want it one by one, each with its block.
-        count, size = len(codes), self.rules.page.size
+        count = len(codes)
         at = codes.find(SINGLE)
         while at >= 0:
-            kind, pages = self.rules.single(data, at * size, pfn + at)
+            kind, pages = self.rules.single(data, at, pfn + at)
             end = min(at + pages, count)
             if kind == KEEP:
                 end = at + 1

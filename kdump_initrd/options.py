@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The table of settings as options of a command line: what our commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn, Protocol
+
+from .config.settings import Setting, parse
+from .errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises UsageError instead of leaving, and takes long options in full only."""
+
+    def __init__(self, *, prog: str, usage: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=prog,
+            usage=usage,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            add_help=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the words."""
+        raise UsageError(message, hint=f"{self.prog} --help lists the options")
+
+
+class _Group(Protocol):
+    # What a parser and its groups have in common.
+    def add_argument(self, *flags: str, **shape: Any) -> argparse.Action: ...  # noqa: ANN401
+
+
+def add_settings(group: _Group, settings: Sequence[Setting]) -> None:
+    """Make options of some rows; values are parsed later, by the table."""
+    for setting in settings:
+        group.add_argument(*setting.flags, dest=setting.name, **_shape(setting))
+
+
+def _shape(setting: Setting) -> dict[str, Any]:
+    if not setting.metavar:
+        return {"action": "store_true", "help": setting.help}
+    return {
+        "action": "append" if setting.many else "store",
+        "metavar": setting.metavar,
+        "help": setting.help + _default_text(setting),
+    }
+
+
+def _default_text(setting: Setting) -> str:
+    default = setting.default
+    if isinstance(default, (str, int)) and "default" not in setting.help:
+        return f" (default: {getattr(default, 'value', default)})"
+    return ""
+
+
+def values(arguments: argparse.Namespace, settings: Sequence[Setting]) -> dict[str, Any]:
+    """Return the values that were given, by name; raises UsageError for one that is none."""
+    found: dict[str, Any] = {}
+    for setting in settings:
+        said = getattr(arguments, setting.name)
+        if said is None or said is False:
+            continue
+        if said is True:
+            found[setting.name] = True
+        elif setting.many:
+            found[setting.name] = tuple(parse(setting, word) for word in said)
+        else:
+            found[setting.name] = parse(setting, said)
+    return found

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Drivers of a capture image: which are loaded at once, and which when their device is there."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd import demand
+from kdump_initrd.image.segments import read_manifest
+from kdump_initrd.probe import device, kmod, sysfs
+from kdump_initrd.probe.device import BlockDevice
+from kdump_initrd.probe.kmod import KernelModule
+from kdump_initrd.probe.sysfs import Hardware
+
+from .test_capture import build, unpack
+from .test_scripts import REPO, SHELLS
+from .wholeimages import Outcome, RootBoot
+
+VIRTIO = {"virtio", "virtio_ring", "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod"}
+LIB = "usr/lib/kdump-initrd"
+ETC = "etc/kdump-initrd"
+
+
+def listed(tree: Path, name: str) -> list[str]:
+    """Return the modules of a list, whose files are all there."""
+    files = [line.split()[0] for line in (tree / ETC / name).read_text().splitlines()]
+    for file in files:
+        assert (tree / file.lstrip("/")).is_file(), file
+    return [Path(file).stem for file in files]
+
+
+def test_drivers_of_a_set_wait_for_their_device(tmp_path: Path) -> None:
+    image = build(tmp_path / "x.img", "--add-module", "loop")
+    tree = unpack(image, tmp_path / "tree")
+    at_once = listed(tree, "modules")
+    assert at_once[-2:] == ["ext4", "loop"]
+    assert not VIRTIO & set(at_once)
+    assert listed(tree, "on-demand/virtio_blk")[-1] == "virtio_blk"
+    text = (tree / LIB / "drivers.sh").read_text()
+    assert "\ndrivers='virtio_pci virtio_mmio virtio_blk virtio_scsi sd_mod'\n" in text
+    manifest = read_manifest(image)
+    assert manifest is not None
+    assert set(manifest.modules) >= VIRTIO
+    assert manifest.modules[-2:] == ("ext4", "loop")
+
+
+def test_without_busybox_all_are_loaded_at_once(tmp_path: Path) -> None:
+    tree = unpack(build(tmp_path / "x.img", "--tools", "root"), tmp_path / "tree")
+    at_once = listed(tree, "modules")
+    assert set(at_once) >= VIRTIO
+    assert at_once[-1] == "ext4"
+    assert "\ndrivers=''\n" in (tree / LIB / "drivers.sh").read_text()
+    assert not (tree / ETC / "on-demand").exists()
+
+
+def test_drivers_of_this_host_are_loaded_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = BlockDevice("UUID=1", "ext4", Path("/dev/vda"))
+    monkeypatch.setattr(device, "identify", lambda spec, fs: found)
+    monkeypatch.setattr(
+        sysfs, "hardware_of", lambda node: Hardware((), ("virtio_pci", "virtio_blk"), ())
+    )
+    tree = unpack(build(tmp_path / "x.img", "--hardware", "host"), tmp_path / "tree")
+    assert {"virtio_pci", "virtio_blk", "ext4"} <= set(listed(tree, "modules"))
+    assert "\ndrivers=''\n" in (tree / LIB / "drivers.sh").read_text()
+
+
+def test_omitted_module_is_in_no_list(tmp_path: Path) -> None:
+    tree = unpack(build(tmp_path / "x.img", "--omit-module", "virtio_scsi"), tmp_path / "tree")
+    assert not (tree / ETC / "on-demand/virtio_scsi").exists()
+    assert not list(tree.rglob("virtio_scsi.ko"))
+    assert "virtio_scsi" not in (tree / LIB / "drivers.sh").read_text()
+
+
+def test_generic_drivers_pass_shellcheck(tmp_path: Path) -> None:
+    tree = unpack(build(tmp_path / "x.img", "--hardware", "generic"), tmp_path / "tree")
+    script = tree / LIB / "drivers.sh"
+    done = subprocess.run(
+        ["shellcheck", "--shell=sh", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    found = {
+        "acpi:VMBUS:": "hv_vmbus",
+        "pci:v00008086d00002922sv00001AF4sd00001100bc01sc06i01": "ahci",
+        "pci:v00001B36d00000010sv00001AF4sd00001100bc01sc08i02": "nvme",
+        "usb:v46F4p0001d0000dc00dsc00dp00ic08isc06ip50in00": "usb_storage uas",
+    }
+    for shell in SHELLS:
+        for alias, module in found.items():
+            lines = f". {REPO}/hooks/plug.sh; . {script}; load_module() {{ echo $1; }}"
+            argv = [*shell, "-c", f"{lines}; load_drivers {alias}"]
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            assert (" ".join(dict.fromkeys(done.stdout.split())), done.stderr) == (module, ""), (
+                shell,
+                alias,
+            )
+
+
+def test_a_start_is_the_head_of_all_its_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    patterns = {
+        "a": ("pci:v00001AF4d*sv*sd*bc*sc*i*", "pci:v*d*sv*sd*bc01sc06i01*", "acpi*:VMBUS:*"),
+        "b": ("scsi:t-0x00*", "of:N*T*Cvirtio,mmioC*", "usb:v0421p0019d0592dc*"),
+    }
+    monkeypatch.setattr(kmod, "aliases", lambda modules: patterns)
+    modules: list[KernelModule] = []
+    assert demand.by_start(modules) == {
+        "pci:v00001AF4": {"a": patterns["a"][:1]}, "pci:": {"a": patterns["a"][1:2]},
+        "acpi:": {"a": patterns["a"][2:]}, "scsi:": {"b": patterns["b"][:1]},
+        "of:": {"b": patterns["b"][1:2]}, "usb:v0421": {"b": patterns["b"][2:]},
+    }  # fmt: skip
+
+
+class Loading:
+    """The hooks that load drivers, in a folder: one driver waits for a PCI device, one for none."""
+
+    TABLES = """
+        drivers='bus disk silent'
+        load_drivers() {
+            load_if "$1" bus 'pci:v1*'
+            load_if "$1" disk 'virtio:d2*'
+        }
+        insmod() {
+            echo "insmod $*" >>calls
+            case $1 in
+            */bus.ko)
+                mkdir -p sys/bus/virtio/devices/0
+                echo virtio:d2 >sys/bus/virtio/devices/0/modalias
+                ;;
+            */odd.ko) echo "insmod: can't insert 'odd.ko': unknown symbol in module"; return 1 ;;
+            */old.ko) echo "insmod: can't insert 'old.ko': No such device"; return 1 ;;
+            */last.ko) : >appeared ;;
+            esac
+        }
+        uptime() { seconds=$((${seconds:-0} + 1)); }
+        sleep() { :; }
+    """
+
+    def __init__(self, boot: RootBoot) -> None:
+        self.boot = boot
+        for name in ("functions.sh", "modules.sh", "plug.sh"):
+            boot.write(f"lib/{name}", boot.moved((REPO / "hooks" / name).read_text()))
+        boot.write("lib/drivers.sh", self.TABLES)
+        tables = {"bus": "ring bus", "disk": "ring odd disk", "silent": "old last", "fs": "ext4"}
+        for name in " ".join(tables.values()).split():
+            boot.write(f"{name}.ko", name)
+        for name in ("bus", "disk", "silent"):
+            self.list(f"on-demand/{name}", *tables[name].split())
+        self.list("modules", "ring", "ext4")
+
+    def list(self, name: str, *modules: str) -> None:
+        lines = "".join(f"{self.boot.top}/{module}.ko a=1 b=2\n" for module in modules)
+        self.boot.write(f"{ETC}/{name}", lines)
+
+    def hook(self, name: str, device: str = "/dev/none") -> Outcome:
+        text = self.boot.moved((REPO / "hooks/pre-mount" / name).read_text())
+        top = self.boot.top
+        env = f"KDUMP_LIB={top}/lib KDUMP_ETC={top}/{ETC} KDUMP_RUN={top}/run KDUMP_STARTED=0"
+        env += f" KDUMP_SETUP_TIMEOUT=20 KDUMP_DEVICE={device}; insmod() {{ :; }}"
+        return self.boot.run(f"{env}\n{text}")
+
+    def left(self) -> set[str]:
+        """Return the modules whose files still take memory."""
+        return {path.stem for path in self.boot.top.glob("*.ko") if path.stat().st_size}
+
+
+@pytest.fixture(params=SHELLS, ids=" ".join)
+def loading(request: pytest.FixtureRequest, tmp_path: Path) -> Loading:
+    return Loading(RootBoot(tmp_path, request.param))
+
+
+def test_only_drivers_of_devices_are_loaded(loading: Loading) -> None:
+    loading.boot.write("sys/bus/pci/devices/0/modalias", "pci:v1d2\n")
+    done = loading.hook("10-load-modules")
+    files = [call.split()[1] for call in done.calls if call.startswith("insmod")]
+    assert files == [f"/{name}.ko" for name in ("ring", "bus", "odd", "disk", "ext4")]
+    assert "insmod /disk.ko a=1 b=2" in done.calls
+    assert done.log == [
+        "<5>kdump-initrd: odd.ko: unknown symbol in module",
+        "<5>kdump-initrd: 4 kernel modules loaded",
+    ]
+    assert loading.left() == {"old", "last"}, "what was tried takes memory"
+
+
+def test_driver_of_a_device_that_comes_late(loading: Loading) -> None:
+    top = loading.boot.top
+    node = loading.boot.device("vda")
+    tables = loading.TABLES.replace(
+        "sleep() { :; }",
+        "sleep() { mkdir -p sys/bus/pci/devices/7; echo pci:v1 >sys/bus/pci/devices/7/modalias; }",
+    )
+    tables = tables.replace("*/last.ko) : >appeared", f"*/disk.ko) mv {node} {top}/dev/late")
+    loading.boot.write("lib/drivers.sh", tables)
+    done = loading.hook("50-wait-device", f"{top}/dev/late")
+    assert (done.status, done.log[1:]) == (0, [])
+    assert (top / "run/device").read_text() == f"{top}/dev/late\n"
+    assert loading.left() == {"ext4"}, "drivers of what is not there take memory"
+
+
+def test_drivers_that_no_device_asks_for_are_tried_in_the_end(loading: Loading) -> None:
+    top = loading.boot.top
+    node = loading.boot.device("vda")
+    text = loading.TABLES.replace(": >appeared", f"mv {node} {top}/dev/late")
+    loading.boot.write("lib/drivers.sh", text)
+    done = loading.hook("50-wait-device", f"{top}/dev/late")
+    assert done.status == 0
+    assert (top / "run/device").exists()
+    assert done.log == [
+        "<5>kdump-initrd: dump device /dev/late is not there yet: all drivers of the image are "
+        "loaded",
+        "<5>kdump-initrd: odd.ko: unknown symbol in module",
+        "<7>kdump-initrd: old.ko: No such device",
+        "<5>kdump-initrd: 4 more kernel modules loaded",
+    ]
+    files = [call.split()[1] for call in done.calls if call.startswith("insmod")]
+    assert files == [f"/{name}.ko" for name in ("ring", "bus", "odd", "disk", "old", "last")]
+
+
+def test_missing_device_is_said_after_all_were_tried(loading: Loading) -> None:
+    done = loading.hook("50-wait-device")
+    assert done.status == 1
+    assert "more kernel modules loaded" in done.log[-2]
+    assert done.log[-1] == "<3>kdump-initrd: dump device /dev/none did not appear in 15 s"
+    assert len([line for line in done.log if "is not there yet" in line]) == 1
