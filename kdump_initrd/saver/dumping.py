@@ -225,16 +225,16 @@ class Dumping:
         start = time.monotonic()
         lost = selection.pages - board.good
         missing = self._source.missing
-        size = 0
-        try:
-            size = writer.finish(board, complete=not (problem or lost or missing))
-        except BaseException as error:
-            problem = problem or describe(error)
-            size = os.fstat(writer.output.fd).st_size
         if missing and not problem:
             problem = f"the vmcore is truncated: {missing} pages are missing"
         if lost and not problem:
             problem = f"{lost} pages could not be read"
+        problem = problem or self._crash.memory.damage
+        try:
+            size = writer.finish(board, complete=not problem)
+        except BaseException as error:
+            problem = problem or describe(error)
+            size = os.fstat(writer.output.fd).st_size
         self._took("finish", start)
         self.fields.update(
             bytes=size,

@@ -21,6 +21,8 @@ INCOMPLETE = 1
 MAX_HEADERS = 1 << 17
 #: Physical addresses have 52 bits at most (x86_64, arm64); more is damage, or "no address".
 MAX_PHYSICAL = 1 << 52
+#: Bytes of memory in one piece that are believed, though they are not in the file.
+_MAX_SIZE = 1 << 44
 
 # e_type … e_shstrndx behind e_ident; Phdr; sh_size, sh_link, sh_info of Shdr at their offsets.
 EHDR = {4: "HHIIIIIHHHHHH", 8: "HHIQQQIHHHHHH"}
@@ -75,6 +77,10 @@ class ElfCore(Memory):
             raise SaverError(f"{window.path}: not an ELF core, but ELF type {header[0]}")
         self.abi = Abi(word, big, header[1])
         self.flags = header[6]
+        if self.flags & INCOMPLETE:
+            self.damage = (
+                "the input is incomplete itself, and does not tell which pages it has lost"
+            )
         segments = self._segments(header)
         self.loads = [part for part in segments if part.kind == PT_LOAD and self._is_sane(part)]
         if not self.loads:
@@ -104,6 +110,8 @@ class ElfCore(Memory):
         return [Segment(raw, abi.word) for raw in layout.iter_unpack(table)]
 
     def _is_sane(self, part: Segment) -> bool:
+        if part.filesz > max(self.window.size, _MAX_SIZE):  # there is less in any case
+            part.filesz = _MAX_SIZE
         size = max(part.filesz, part.memsz if part.filesz == 0 else 0)
         return 0 < size <= MAX_PHYSICAL and part.paddr + size <= MAX_PHYSICAL
 

@@ -87,26 +87,26 @@ class Extents:
 def _sane_loads(core: ElfCore, page_size: int) -> list[Segment]:
     # Without those whose address cannot be: the bitmaps of a dump reach to the last one.
     groups: list[list[Segment]] = [[]]
-    end = 0
+    end, file_size = 0, core.window.size
     for part in sorted(core.loads, key=lambda part: part.paddr):
-        if part.paddr + part.filesz > _MAX_FRAMES * page_size:
+        if part.paddr + min(part.filesz, file_size) > _MAX_FRAMES * page_size:
             continue
         if part.paddr - end > _FAR and groups[0]:
             groups.append([])
         groups[-1].append(part)
-        end = max(end, part.paddr + part.filesz)
-    while len(groups) > 1 and sum([_size(part) for part in groups[-1]]) < _SECTION:
+        end = max(end, part.paddr + min(part.filesz, file_size))
+    while len(groups) > 1 and sum([_size(part, file_size) for part in groups[-1]]) < _SECTION:
         del groups[-1]
     return [part for group in groups for part in group]
 
 
-def _size(part: Segment) -> int:
-    return max(part.filesz, part.memsz)
+def _size(part: Segment, file_size: int) -> int:
+    return max(min(part.filesz, file_size), part.memsz)
 
 
 def _union(loads: list[Segment], file_size: int, page_size: int) -> list[tuple[int, int]]:
     # A filtered core, ours or makedumpfile's, has less in the file than in memory.
-    total = sum([_size(part) for part in loads])
+    total = sum([max(part.filesz, part.memsz) for part in loads])
     spans = []
     for part in loads:
         size = min(part.filesz, max(0, file_size - part.offset))

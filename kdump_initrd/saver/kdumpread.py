@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: Bytes of bitmap between two known counts of set bits, and that are counted at once.
 _STEP, _LOOK = 4096, 64 << 10
+_NOTHING = bytes(_LOOK)
 #: Decompressed pages that are kept.
 _PAGES = 32
 #: Bytes of physical memory that are shown at once.
@@ -166,7 +167,7 @@ class KdumpDump(Memory):
         counts = self._counts
         before = counts[-1]
         data = self.window.read(self._geometry.bitmap2 + (len(counts) - 1) * _STEP, _LOOK)
-        if not data.strip(b"\0"):  # where there is no memory
+        if data == _NOTHING:  # where there is no memory
             counts += [before] * (_LOOK // _STEP)
             return
         for at in range(0, _LOOK, _STEP):

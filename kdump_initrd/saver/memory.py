@@ -15,13 +15,15 @@ class Memory:
     """What the readers of cores and of finished dumps have in common.
 
     abi is the dumped machine's, notes its ELF notes; page_size and level (the dump level) are
-    what the file's own header says, 0 if it does not.
+    what the file's own header says, 0 if it does not. damage is a line on pages that are lost in
+    it but cannot be told from others, "" for none.
     """
 
     abi: Abi
     notes: Notes
     page_size = 0
     level = 0
+    damage = ""
 
     def read_physical(self, address: int, length: int) -> bytes:
         """Return length bytes of physical memory; raises SaverError if not all are there."""

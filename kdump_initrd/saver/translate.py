@@ -25,6 +25,7 @@ X86_64_SIZE = 1 << 30
 _X86_64_FRAME = 0x000FFFFFFFFFF000
 _PRESENT, _LARGE = 1, 0x80
 _TABLE = 4096  # bytes of a page table
+_AARCH64_BITS = range(36, 53)
 #: More than any memory: addresses that only need something added.
 _ALL = 1 << 64
 
@@ -126,6 +127,8 @@ def _aarch64(info: VmcoreInfo) -> Translate:
     # Documentation/arch/arm64/memory.rst: since 5.4 the direct map is the lower half.
     va_bits = _number(info, "VA_BITS")
     actual = 64 - (info.number("TCR_EL1_T1SZ") or 64 - va_bits)
+    if va_bits not in _AARCH64_BITS or actual not in _AARCH64_BITS:
+        raise SaverError(f"VMCOREINFO: virtual addresses of {va_bits} and {actual} bits")
     physical = _number(info, "PHYS_OFFSET")
     voffset = _number(info, "kimage_voffset")
     stext = info.need("symbol", "_stext")

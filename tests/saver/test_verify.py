@@ -87,6 +87,14 @@ def test_a_dump_of_another_byte_order(tmp_path: Path) -> None:
     assert (done.status, done.report["dump"]["verified_pages"]) == (0, PAGES)
 
 
+@pytest.mark.parametrize("mode", ["sample", "full"])
+@pytest.mark.parametrize("kind", ["kdump", "elf", "flat"])
+def test_memory_that_ends_within_a_page(tmp_path: Path, mode: str, kind: str) -> None:
+    core = Core().load(0x1000FC, text(3)).load(0x110000, noise(1)[:100]).load(0x1100F0, noise(1))
+    done = save(tmp_path, core, verify=mode, dump_format=kind, dump_level=1)
+    assert (done.status, done.report["dump"]["verified_pages"]) == (0, 6), done.report
+
+
 def test_a_sample_is_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
     page = KdumpDump.page
