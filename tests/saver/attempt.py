@@ -28,7 +28,7 @@ from .running import arguments
 from .vmcore import PAGE
 
 #: Bytes of address space that the saver may take besides what this process has already.
-MEMORY = 192 << 20
+MEMORY = 64 << 20
 _ESCAPED = 99
 #: How an exception that nobody expects is told.
 _BUG = re.compile(r"\w+: [^\n]*\(\w+\.py:\d+\)|out of memory[^\n]*")

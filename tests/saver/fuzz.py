@@ -8,8 +8,8 @@ again: ``--seed S+N --count 1``.
 from __future__ import annotations
 
 import argparse
-import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -52,8 +52,8 @@ class Fuzzer:
             self._inputs += [given, damage.dump(folder, given, "none", abi)]
         self._real = folder / "real" if real else None
         if real and self._real:
-            # Holes stay holes.
-            os.system(f"cp --sparse=always '{real}' '{self._real}'")
+            words = ["cp", "--sparse=always", str(real), str(self._real)]
+            subprocess.run(words, timeout=120, check=True)
 
     def one(self, seed: int) -> list[str]:
         """Save one damaged input; return what was wrong with that."""
