@@ -43,7 +43,7 @@ class Extents:
         loads = _sane_loads(core, page_size)
         self.missing = sum([-(-part.filesz // page_size) for part in core.loads])
         for part in loads:
-            size = min(part.filesz, max(0, core.window.size - part.offset))
+            size = _size_there(part, core.window.size, page_size)
             self.missing -= -(-size // page_size)
             for run in _pages(part.paddr, size, part.offset, page_size) if size else ():
                 wanted.append(run)
@@ -100,6 +100,14 @@ def _sane_loads(core: ElfCore, page_size: int) -> list[Segment]:
     return [part for group in groups for part in group]
 
 
+def _size_there(part: Segment, file_size: int, page_size: int) -> int:
+    # Bytes in the file; a page that the file's end cuts through is not there.
+    size = max(0, file_size - part.offset)
+    if size >= part.filesz:
+        return part.filesz
+    return max(0, size - (part.paddr + size) % page_size)
+
+
 def _size(part: Segment, file_size: int) -> int:
     return max(min(part.filesz, file_size), part.memsz)
 
@@ -109,7 +117,7 @@ def _union(loads: list[Segment], file_size: int, page_size: int) -> list[tuple[i
     total = sum([max(part.filesz, part.memsz) for part in loads])
     spans = []
     for part in loads:
-        size = min(part.filesz, max(0, file_size - part.offset))
+        size = _size_there(part, file_size, page_size)
         if part.memsz > part.filesz and total <= _MAX_MEMORY:
             size = part.memsz
         if size and part.paddr + size <= _MAX_FRAMES * page_size:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     #: Gets a worker's slot, and returns what does one range.
     Start = Callable[[int], Callable[[int], None]]
 
-#: Seconds between two looks at the workers: short at first, so that a small dump waits for none.
-_LOOKS = (0.002, 0.01, 0.05)
+#: Seconds between two looks at the workers: a small dump waits for none, and a large one's time is
+#: not spent on looking.
+_LOOKS = (0.002, 0.005, 0.02)
 _KILL = 9
 #: Workers that are replaced: bad memory kills one each time.
 _DEATHS = 64
@@ -122,7 +123,7 @@ def _wait(children: dict[int, int], tell: Callable[[], None]) -> tuple[int, int]
             if found:
                 return pid, status
         tell()
-        time.sleep(_LOOKS[min(looks // 10, len(_LOOKS) - 1)])
+        time.sleep(_LOOKS[(looks >= 10) + (looks >= 500)])
         looks += 1
 
 

@@ -11,7 +11,6 @@ import resource
 import select
 import shutil
 import signal
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,8 +35,11 @@ _BUG = re.compile(r"\w+: [^\n]*\(\w+\.py:\d+\)|out of memory[^\n]*")
 
 @dataclass(frozen=True)
 class Attempt:
-    """How a run ended: exit status (negative for a signal, None for no end), what it said and
-    left behind. log is the kernel log that a reader finds in the input, None for none."""
+    """How a run ended.
+
+    status is the exit status (negative for a signal, None for no end), seconds those of the
+    processor, log the kernel log that a reader finds in the input, None for none.
+    """
 
     status: int | None
     seconds: float
@@ -67,12 +69,10 @@ def attempt(
     """Run the saver for so many seconds at most; before is called in its process."""
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir()
-    start = time.monotonic()
     pid = os.fork()
     if not pid:
         _child(vmcore, output, before, options)
-    status = _wait(pid, limit)
-    seconds = time.monotonic() - start
+    status, seconds = _wait(pid, limit)
     folder = output / "out" / "crash"
     report = folder / "report.json"
     log = output / "log"
@@ -121,14 +121,15 @@ def _reference(vmcore: Path, log: Path) -> None:
     log.write_bytes(b"".join(lines))
 
 
-def _wait(pid: int, limit: float) -> int | None:
+def _wait(pid: int, limit: float) -> tuple[int | None, float]:
     fd = os.pidfd_open(pid)
     try:
         if not select.select([fd], [], [], limit)[0]:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return None
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return None, limit
+        _, status, usage = os.wait4(pid, 0)
+        return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
     finally:
         os.close(fd)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A small file system that can be filled."""
+"""A small file system that can be filled, and a look at what is left behind."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,3 +27,13 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     yield mount
     for path in mounted:
         subprocess.run(["umount", str(path)], timeout=20, check=True)
+
+
+@pytest.fixture
+def nothing_is_left_behind() -> Iterator[None]:
+    """Demand that no process and no open file remains."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    yield
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

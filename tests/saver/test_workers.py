@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import board, kdumpfile, output, progress, source, workers
-from kdump_initrd.saver.console import Console
+from kdump_initrd.saver import board, kdumpfile, output, source
 from kdump_initrd.saver.dumpfile import open_dump
 
 from .minireader import MiniReader
@@ -21,6 +18,7 @@ from .running import Outcome, save
 from .vmcore import PAGE, X86_64, Core, noise, text, zero
 
 Disk = Callable[[int], Path]
+pytestmark = pytest.mark.usefixtures("nothing_is_left_behind")
 #: What a worker takes at once, at most; the core below has 5 times as much, and a page frame
 #: in the middle of that.
 RANGE, BAD = 2048, 0x1000 + 5000
@@ -37,16 +35,6 @@ def pages() -> dict[int, bytes]:
 def vmcore(pages: dict[int, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
     core = Core().load(0x1000000, b"".join(pages.values()))
     return core.write(tmp_path_factory.mktemp("workers") / "vmcore")
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_behind() -> Iterator[None]:
-    """Demand that no process and no open file remains."""
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    yield
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def read(done: Outcome, pfns: list[int]) -> list[bytes]:
@@ -252,87 +240,3 @@ def test_two_workers_fill_a_disk(
     dump.close()
     assert len([pfn for pfn in pages if found[pfn] is None]) == lost
     assert all(found[pfn] in (None, pages[pfn]) for pfn in pages)
-
-
-def test_a_file_system_without_locks(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    vmcore: Path,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    def no_lock(*_: object) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(os, "lockf", no_lock)
-    done = save(tmp_path, vmcore, jobs=4)
-    assert (done.status, done.report["dump"]["jobs"]) == (0, 1)
-    assert "warning: the file system has no locks: one worker\n" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("allowed", [0, 1])
-def test_no_more_processes_can_be_had(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vmcore: Path, allowed: int
-) -> None:
-    fork, forks = os.fork, list(range(allowed))
-
-    def limited() -> int:
-        if not forks:
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        forks.pop()
-        return fork()
-
-    monkeypatch.setattr(os, "fork", limited)
-    done = save(tmp_path, vmcore, jobs=3)
-    assert (done.status, done.report["dump"]["lost_pages"]) == (0, 0)
-
-
-def test_a_worker_that_cannot_start_is_done_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vmcore: Path, pages: dict[int, bytes]
-) -> None:
-    sink = kdumpfile.KdumpWriter.sink
-
-    def failing(self: kdumpfile.KdumpWriter, board: board.Board, slot: int) -> object:
-        if slot == 1:
-            raise MemoryError
-        return sink(self, board, slot)
-
-    monkeypatch.setattr(kdumpfile.KdumpWriter, "sink", failing)
-    done = save(tmp_path, vmcore, jobs=2)
-    assert done.report["dump"]["lost_pages"] == 0
-    dump = MiniReader(done.dump, X86_64)
-    assert all(dump.page(pfn) == pages[pfn] for pfn in pages)
-
-
-def test_children_that_nobody_may_wait_for(tmp_path: Path, vmcore: Path) -> None:
-    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    try:
-        done = save(tmp_path, vmcore, jobs=2)
-    finally:
-        signal.signal(signal.SIGCHLD, before)
-    assert (done.status, done.report["dump"]["lost_pages"]) == (0, 0)
-
-
-def test_workers_that_hang_feed_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "_FEED", 0)
-    feed = tmp_path / "progress"
-    shown = progress.Progress(Console(""), str(feed))
-    lock = board.Lock(-1)
-    shared = board.Board(lock, workers=2, position=0, limit=0)
-    numbers: list[str] = []
-
-    def start(slot: int) -> Callable[[int], None]:
-        def hang(number: int) -> None:
-            shared.add(slot, done=1)
-            time.sleep(0.3)
-
-        return hang
-
-    def tell() -> None:
-        shown.update(shared.done)
-        numbers.append(feed.read_text())
-
-    assert workers.run(shared, 1, start, tell) == ""
-    shared.close()
-    shown.close()
-    # One for the page that was done, and one at the start; looked at for 0.3 s.
-    assert len(numbers) > 10 and set(numbers) <= {"1\n", "2\n"}
