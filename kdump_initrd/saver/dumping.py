@@ -160,9 +160,11 @@ class Dumping:
             )
             fixed = writer.fixed_size(selection.pages)
             self.fields["predicted_bytes"] = fixed + (forecast.least + forecast.most) // 2
-            if fixed + forecast.least <= self._limit:
+            # Only the last step is tried on a chance: half of a dump is better than none.
+            size = fixed + (forecast.most if index + 1 < len(levels) else forecast.least)
+            if size <= self._limit:
                 return selection, level
-            said = f"{(fixed + forecast.least) / 1e6:.0f} MB or more at dump level {level}"
+            said = f"about {size / 1e6:.0f} MB at dump level {level}"
             room = f"{self._limit / 1e6:.0f} MB may be taken"
             self._console.warning(f"the dump would take {said}, and {room}")
             if index + 1 < len(levels):
@@ -225,6 +227,9 @@ class Dumping:
         start = time.monotonic()
         lost = selection.pages - board.good
         missing = self._source.missing
+        if problem and not lost:  # a worker that could not start: the others did all
+            self._console.warning(problem)
+            problem = ""
         if missing and not problem:
             problem = f"the vmcore is truncated: {missing} pages are missing"
         if lost and not problem:
@@ -236,12 +241,8 @@ class Dumping:
             problem = problem or describe(error)
             size = os.fstat(writer.output.fd).st_size
         self._took("finish", start)
-        self.fields.update(
-            bytes=size,
-            zero_pages=board.zero,
-            raw_pages=board.raw,
-            lost_pages=lost + missing,
-        )
+        self.fields.update(bytes=size, zero_pages=board.zero, raw_pages=board.raw)
+        self.fields["lost_pages"] = lost + missing
         if problem:
             self._console.error(
                 f"dump: {problem}; {lost + missing} of {selection.pages} pages are lost"

@@ -126,7 +126,8 @@ class KdumpWriter(DumpWriter):
             self._write_main(complete=complete)
         finally:
             self.output.end(board.position)
-        return board.position
+        # A flattened file is larger than what it describes; a pipe has no size.
+        return os.fstat(self.output.fd).st_size or board.position
 
 
 class KdumpSink(Sink):

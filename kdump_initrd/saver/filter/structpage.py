@@ -69,8 +69,9 @@ class StructPage:
         self.dtor_at = self._second("dtor")
         orders = info.length("zone.free_area") or 0
         self.orders = orders if 0 < orders <= _MAX_ORDERS else 0
-        if self.order_at is None and self.flags is not None:
-            # Linux 6.6: the low byte of the second page's flags (folio_large_order()).
+        if self.order_at is None and self.flags is not None and self.dtor is None:
+            # Linux 6.6: the low byte of the second page's flags (folio_large_order()). Older
+            # kernels tell HUGETLB_PAGE_DTOR; what they do not tell of the order is not guessed.
             low = abi.word - 1 if abi.big else 0
             self.order_at = self.size + self.flags + low
 
