@@ -7,6 +7,7 @@ import os
 import time
 
 from . import budget
+from .choice import took
 from .codec import FLAGS
 from .dumpfile import open_dump, pages_of
 from .dumping import Dumping, scratch
@@ -46,7 +47,7 @@ class Collected(Dumping):
             self._limit = budget.room(folder, self._params.keep_free)
             start = time.monotonic()
             self._collect(path)
-            self._took("copy", start)
+            took(self.fields, "copy", start)
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 os.fsync(fd)

@@ -8,9 +8,8 @@ import time
 
 from . import budget
 from .board import Board, Lock
-from .failure import SaverError, SpaceError, describe
-from .filter.rules import KINDS
-from .filter.walk import PageFilter
+from .choice import Choice, took
+from .failure import SaverError, describe
 from .output import FlatOutput, Output
 from .pagecopy import PageCopier
 from .selection import Selection
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .writer import DumpWriter
 
-#: Bits of a level that are added when there is no room: first what no analysis misses.
-_STRONGER = (0x11, 0x1F)
 _NO_LIMIT = 1 << 62
 
 
@@ -111,7 +108,16 @@ class Dumping:
     def _write(self, fd: int) -> tuple[str, Selection]:
         lock, jobs = self._choose_jobs(fd if self._scratch < 0 else self._scratch)
         writer = self._writer(fd, lock)
-        selection, level = self._choose_pages(writer)
+        choice = Choice(
+            self._crash,
+            self._source,
+            self._codec,
+            console=self._console,
+            progress=self._progress,
+            fields=self.fields,
+        )
+        wanted, limit = self._params.dump_level, self._limit
+        selection, level = choice.choose(writer, wanted=wanted, limit=limit)
         position = writer.begin(selection, level)
         self.exists = True
         board = Board(lock, workers=jobs, position=position, limit=self._limit)
@@ -149,56 +155,6 @@ class Dumping:
             scratch=self._scratch,
         )
 
-    def _choose_pages(self, writer: DumpWriter) -> tuple[Selection, int]:
-        # Filter, and filter more if that does not fit.
-        wanted = self._params.dump_level
-        levels = [wanted, *[wanted | more for more in _STRONGER if wanted | more != wanted]]
-        for index, level in enumerate(levels):
-            selection, level = self._filter(writer, level)
-            forecast = budget.Forecast(
-                self._source, selection, self._codec, zero_free=bool(level & 1)
-            )
-            fixed = writer.fixed_size(selection.pages)
-            self.fields["predicted_bytes"] = fixed + (forecast.least + forecast.most) // 2
-            # Only the last step is tried on a chance: half of a dump is better than none.
-            size = fixed + (forecast.most if index + 1 < len(levels) else forecast.least)
-            if size <= self._limit:
-                return selection, level
-            said = f"about {size / 1e6:.0f} MB at dump level {level}"
-            room = f"{self._limit / 1e6:.0f} MB may be taken"
-            self._console.warning(f"the dump would take {said}, and {room}")
-            if index + 1 < len(levels):
-                os.ftruncate(writer.bitmap[0], 0)
-        raise SpaceError(f"no room for the dump: {said}, and {room}")
-
-    def _filter(self, writer: DumpWriter, wanted: int) -> tuple[Selection, int]:
-        start = time.monotonic()
-        crash, source = self._crash, self._source
-        selection = Selection(*writer.bitmap)
-        chosen = PageFilter(crash.memory, crash.info, source, level=wanted)
-        if chosen.level != wanted:
-            lower = f"dump level {wanted} is lowered to {chosen.level}"
-            self._console.warning(f"{lower}: {chosen.note}")
-        # What an older dump left out stays left out.
-        level = chosen.level | crash.memory.level
-        page, progress = source.page_size, self._progress
-        progress.start("filtering", source.pages * page)
-        chosen.run(source.runs(), selection, lambda count: progress.advance(count * page))
-        selection.finish()
-        if chosen.odd_blocks:
-            self._console.warning(f"{chosen.odd_blocks} free blocks of impossible size are kept")
-        if chosen.unknown:
-            self._console.warning(f"{chosen.unknown} pages without a struct page are kept")
-        left_out = {kind: count for kind, count in zip(KINDS, chosen.left_out) if kind and count}
-        self.fields.update(
-            level=level,
-            level_note=chosen.note,
-            left_out=left_out,
-            pages=selection.pages,
-        )
-        self._took("filter", start)
-        return selection, level
-
     def _copy(self, writer: DumpWriter, selection: Selection, board: Board) -> str:
         start = time.monotonic()
         page, progress, source = self._source.page_size, self._progress, self._source
@@ -220,7 +176,7 @@ class Dumping:
         except BaseException as error:
             problem = describe(error)
         progress.others = board.peak if board.workers > 1 else 0
-        self._took("copy", start)
+        took(self.fields, "copy", start)
         return problem
 
     def _finish(self, writer: DumpWriter, selection: Selection, board: Board, problem: str) -> str:
@@ -240,7 +196,7 @@ class Dumping:
         except BaseException as error:
             problem = problem or describe(error)
             size = os.fstat(writer.output.fd).st_size
-        self._took("finish", start)
+        took(self.fields, "finish", start)
         self.fields.update(bytes=size, zero_pages=board.zero, raw_pages=board.raw)
         self.fields["lost_pages"] = lost + missing
         if problem:
@@ -281,13 +237,8 @@ class Dumping:
             if check:
                 self.fields["verified_pages"] = check.checked
                 check.close()
-            self._took("verify", start)
+            took(self.fields, "verify", start)
         return ""
-
-    def _took(self, what: str, start: float) -> None:
-        seconds = self.fields["seconds"]
-        assert isinstance(seconds, dict)
-        seconds[what] = round(seconds.get(what, 0) + time.monotonic() - start, 3)
 
 
 def scratch(path: str) -> int:

@@ -298,3 +298,23 @@ def test_anonymous_memory_is_bounded(tmp_path: Path) -> None:
     for folder in (tmp_path / "out").iterdir():
         report = json.loads((folder / "report.json").read_text())
         assert 1000 < report["rss_anon_kib"] < 14 << 10, report
+
+
+def test_a_filter_that_fails_costs_no_dump(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from .synthetic import EVERY_KIND, build
+
+    def fail(*_: object) -> bytearray:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("kdump_initrd.saver.filter.rules.Rules.codes", fail)
+    path = build(f"kernel 6.1\n{EVERY_KIND}", tmp_path / "in")
+    done = save(tmp_path, path, dump_level=31)
+    assert (done.status, done.report["result"]) == (0, "saved")
+    facts = done.report["dump"]
+    assert (facts["level"], facts["wanted_level"], facts["left_out"]) == (1, 31, {})
+    assert facts["level_note"].startswith("the page filter failed: ZeroDivisionError: a bug (")
+    assert "dump level 1 is used" in capfd.readouterr().err
+    dump = MiniReader(done.dump, X86_64)
+    assert dump.first == dump.second and dump.level == 1

@@ -488,7 +488,7 @@ def test_ctrl_c_before_anything(
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
-    monkeypatch.setattr("kdump_initrd.saver.dumping.PageFilter", interrupt)
+    monkeypatch.setattr("kdump_initrd.saver.choice.PageFilter", interrupt)
     before = signal.getsignal(signal.SIGINT)
     assert said(capfd, vmcore, tmp_path / "dump") == (130, "", "vmcore-save: error: interrupted\n")
     assert signal.getsignal(signal.SIGINT) is before
@@ -504,7 +504,7 @@ def test_a_bug_is_one_line(
     def fail(*_: object, **__: object) -> None:
         raise ValueError("of all things")
 
-    monkeypatch.setattr("kdump_initrd.saver.dumping.PageFilter", fail)
+    monkeypatch.setattr("kdump_initrd.saver.choice.PageFilter", fail)
     status, out, err = said(capfd, vmcore, tmp_path / "dump")
     assert (status, out) == (1, "")
     assert re.fullmatch(r"vmcore-save: error: ValueError: of all things \(\w+\.py:\d+\)\n", err)

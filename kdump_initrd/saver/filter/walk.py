@@ -54,23 +54,21 @@ class PageFilter:
                 memory, info, size=page.size, page_size=source.page_size, frames=frames
             )
         except (SaverError, OSError) as error:
-            self._give_up(level, page, str(error))
+            missing = page.lower(level)[1]
+            self.give_up(f"VMCOREINFO has no {', '.join(missing)}" if missing else str(error))
             return
         self.level, missing = page.lower(level)
         if missing:
             self.note = f"VMCOREINFO has no {', '.join(missing)}"
         self._rules = Rules(page, memory.abi, self.level)
 
-    def _give_up(self, level: int, page: StructPage, reason: str) -> None:
-        self.level = level & ZERO
-        if level != self.level:
-            _, missing = page.lower(level)
-            self.note = f"VMCOREINFO has no {', '.join(missing)}" if missing else reason
-
-    @property
-    def active(self) -> bool:
-        """Whether struct pages can be judged: only then a walk leaves anything out."""
-        return self._rules is not None
+    def give_up(self, reason: str) -> None:
+        """Leave out nothing but zero pages; the note says why."""
+        self._rules = None
+        self.left_out = [0] * len(KINDS)
+        self.odd_blocks = self.unknown = 0
+        if self.level & ~ZERO:
+            self.level, self.note = self.level & ZERO, reason
 
     def run(
         self, runs: Iterable[tuple[int, int]], keep: Selection, step: Callable[[int], None]
