@@ -52,7 +52,6 @@ class Dumping:
             self._codec = open_codec(params.dump_compress, crash.page_size)
         self._scratch = -1
         self._limit = _NO_LIMIT
-        self._start = time.monotonic()
         self.exists = False
         self.fields: dict[str, object] = {
             "collector": "saver",

@@ -45,6 +45,7 @@ class ElfWriter(DumpWriter):
         self._core = core
         self._selection: Selection
         self._phoff = 16 + struct.calcsize(core.abi.order + EHDR[core.abi.word])
+        self._entry = struct.calcsize(core.abi.order + PHDR[core.abi.word])
         self._headers = 0
         self.level = 0
         self._size = 0
@@ -54,9 +55,8 @@ class ElfWriter(DumpWriter):
 
     def fixed_size(self, pages: int) -> int:
         """See DumpWriter: pages of headers and notes; the number of PT_LOADs is a guess."""
-        entry = struct.calcsize(self._core.abi.order + PHDR[self._core.abi.word])
         count = len(self._core.loads) + 1 + pages // BRIDGE
-        return self._phoff + count * entry + self._core.notes.size + self.page_size
+        return self._phoff + count * self._entry + self._core.notes.size + self.page_size
 
     def begin(self, selection: Selection, level: int) -> int:
         """Write headers (marked incomplete until the end) and notes."""
@@ -65,7 +65,7 @@ class ElfWriter(DumpWriter):
         core, abi = self._core, self._core.abi
         self._headers = sum([1 for part in core.loads for _ in self._parts(part)])
         self._headers += 1 if core.notes.size else 0
-        shoff = self._phoff + self._headers * struct.calcsize(abi.order + PHDR[abi.word])
+        shoff = self._phoff + self._headers * self._entry
         extended = self._headers >= PN_XNUM
         notes = shoff + (_SHDR_SIZE[abi.word] if extended else 0)
         self._data = -(-(notes + core.notes.size) // self.page_size) * self.page_size
@@ -88,8 +88,7 @@ class ElfWriter(DumpWriter):
             pfn, end, _ = self._selection.range(number)
             first = True
             for start, count in self._selection.runs(pfn, end):
-                if last >= 0 and start - last < BRIDGE:
-                    offset += (start - last) * self.page_size
+                offset += _bridged(last, start) * self.page_size
                 if first:
                     self._table += _OFFSET.pack(offset)
                     first = False
@@ -109,8 +108,7 @@ class ElfWriter(DumpWriter):
         first, _, _ = self._selection.range(number)
         at, last = self.offset(number), -1
         for start, count in self._selection.runs(first, pfn + 1):
-            if last >= 0 and start - last < BRIDGE:
-                at += (start - last) * self.page_size
+            at += _bridged(last, start) * self.page_size
             at += count * self.page_size
             last = start + count
         return at - self.page_size
@@ -153,7 +151,6 @@ class ElfWriter(DumpWriter):
     def _write_header(self, *, complete: bool) -> None:
         abi = self._core.abi
         extended = self._headers >= PN_XNUM
-        entry = struct.calcsize(abi.order + PHDR[abi.word])
         flags = self._core.flags & ~INCOMPLETE | (0 if complete else INCOMPLETE)
         header = struct.pack(
             abi.order + EHDR[abi.word],
@@ -162,10 +159,10 @@ class ElfWriter(DumpWriter):
             1,
             0,
             self._phoff,
-            self._phoff + self._headers * entry if extended else 0,
+            self._phoff + self._headers * self._entry if extended else 0,
             flags,
             self._phoff,
-            entry,
+            self._entry,
             PN_XNUM if extended else self._headers,
             _SHDR_SIZE[abi.word] if extended else 0,
             1 if extended else 0,
@@ -186,6 +183,11 @@ class ElfWriter(DumpWriter):
         return self._size
 
 
+def _bridged(last: int, pfn: int) -> int:
+    # Pages of the file between the end of a run of pages and the next run; last is -1 before one.
+    return pfn - last if last >= 0 and pfn - last < BRIDGE else 0
+
+
 class ElfSink(Sink):
     """Writes pages from where they are to where they belong."""
 
@@ -203,8 +205,7 @@ class ElfSink(Sink):
 
     def seek(self, pfn: int) -> None:
         """See Sink."""
-        if self._pfn >= 0 and pfn - self._pfn < BRIDGE:
-            self._position += (pfn - self._pfn) * self._writer.page_size
+        self._position += _bridged(self._pfn, pfn) * self._writer.page_size
         self._pfn = pfn
 
     def _advance(self, count: int) -> None:

@@ -92,7 +92,7 @@ class KdumpWriter(DumpWriter):
         for offset, data in bitmap.pieces(self._source.ram()):
             write(data, geometry.bitmap1 + offset)
         if self._flat:
-            self._copy_bitmap(selection)
+            self._copy_bitmap()
         data_at = geometry.descriptors + DESCRIPTOR_SIZE * selection.pages
         self.output.allocate(geometry.descriptors, data_at - geometry.descriptors)
         if level & LEVEL_ZERO:
@@ -101,7 +101,7 @@ class KdumpWriter(DumpWriter):
             data_at += self.page_size
         return data_at
 
-    def _copy_bitmap(self, selection: Selection) -> None:
+    def _copy_bitmap(self) -> None:
         # To its very end: the rebuilt file must reach there.
         fd, start = self.bitmap
         geometry = self.geometry
@@ -154,7 +154,7 @@ class KdumpSink(Sink):
         self._zero_page = writer.zero_page
         self._next = 0  # offset of the next descriptor
         self._fill = 0
-        #: The size of each page in the buffer, _ZERO or _LOST for one without data.
+        #: The size of each page in the buffer; _ZERO, or self._lost, for one without data.
         self._sizes: list[int] = []
 
     def start(self, number: int) -> None:

@@ -62,10 +62,6 @@ class Output:
         finally:
             os.fsync(self.fd)
 
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self.fd)
-
 
 #: makedumpfile's flattened format: a header of 4096 bytes (signature, type, version), then
 #: records of offset, size and data; -1, -1 is the end. Numbers are big-endian.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..abi import Abi
     from .structpage import StructPage
 
-#: What is said of a page: keep it, or why it is left out. FIRST is for the first page of several.
+#: What is said of a page: keep it, or why it is left out.
 KEEP, CACHE, PRIVATE, USER, POISON, OFFLINE, FREE = range(7)
 KINDS = ("", "cache", "private_cache", "user", "hwpoison", "offline", "free")
 #: To be looked at alone: several pages, or a rare type.
