@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 
-from . import budget
+from . import budget, child
 from .choice import took
 from .codec import FLAGS
 from .dumpfile import open_dump, pages_of
@@ -14,7 +14,6 @@ from .dumping import Dumping, scratch
 from .failure import SaverError, SpaceError
 from .kdumpformat import INCOMPLETE
 from .kdumpread import KdumpDump
-from .libc import die_with_parent
 from .progress import anonymous_kib
 from .selection import Selection
 
@@ -28,9 +27,6 @@ _CODECS = {"lzo": "-l", "snappy": "-p", "zstd": "-z", "zlib": "-c"}
 _ERRORS = "4"
 #: Seconds between two looks at it: the first ones, and the later ones.
 _LOOKS = (0.01, 0.05)
-_KILL = 9
-#: Bytes of what it says last that are kept.
-_TAIL = 4096
 
 
 class Collected(Dumping):
@@ -74,14 +70,18 @@ class Collected(Dumping):
         try:
             os.set_blocking(reader, False)
             try:
-                pid = _start([*words, params.vmcore, path], writer)
+                silence = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    words += [params.vmcore, path]
+                    pid = child.start(words, stdin=silence, output=writer)
+                finally:
+                    os.close(silence)
             finally:
                 os.close(writer)
             try:
                 status, said = self._watch(pid, reader, path)
             except BaseException:
-                os.kill(pid, _KILL)
-                os.waitpid(pid, 0)
+                child.kill(pid)
                 raise
         finally:
             os.close(reader)
@@ -96,7 +96,7 @@ class Collected(Dumping):
         fed = spoken = time.monotonic()
         while True:
             ended, status = os.waitpid(pid, os.WNOHANG)
-            said = (said + _read(reader))[-_TAIL:]
+            said = (said + child.last_words(reader))[-child.TAIL :]
             if ended:
                 return os.waitstatus_to_exitcode(status), _last_line(said)
             now, before = time.monotonic(), (size, ticks)
@@ -151,26 +151,6 @@ def _codec_of(dump: Memory) -> str:
     return {flag: name for name, flag in FLAGS.items()}.get(status, "none")
 
 
-def _start(words: list[str], output: int) -> int:
-    parent = os.getpid()
-    try:
-        pid = os.fork()
-        if not pid:
-            die_with_parent()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            os.execve(words[0], words, os.environ)
-    except OSError as error:
-        if os.getpid() == parent:
-            raise
-        os.write(2, f"{words[0]}: {error.strerror}".encode())
-    finally:
-        if os.getpid() != parent:
-            os._exit(127)
-    return pid
-
-
 def _ticks(pid: int) -> int:
     # The processor time of a process: utime and stime of proc(5), behind its name in brackets.
     try:
@@ -182,19 +162,6 @@ def _ticks(pid: int) -> int:
     finally:
         os.close(fd)
     return int(fields[11]) + int(fields[12])
-
-
-def _read(fd: int) -> bytes:
-    # All that is there.
-    parts: list[bytes] = []
-    while True:
-        try:
-            part = os.read(fd, _TAIL)
-        except BlockingIOError:
-            part = b""
-        if not part:
-            return b"".join(parts[-2:])
-        parts.append(part)
 
 
 def _last_line(said: bytes) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -22,11 +23,19 @@ from .vmcore import noise
 PIECE = 131072
 
 
-@pytest.fixture(params=["libcrypto", "built-in"])
+def _leave(implementation: str, monkeypatch: pytest.MonkeyPatch, program: str = "") -> None:
+    if implementation != "libcrypto":
+        monkeypatch.setattr(sha256, "_LIBRARIES", ())
+    if implementation != "built-in":
+        monkeypatch.setattr(sha256, "SHA256", ())
+    monkeypatch.setattr(sha256, "_PROGRAM", program)
+
+
+@pytest.fixture(params=["libcrypto", "built-in", "program"])
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Leave one implementation only."""
-    unused = {"libcrypto": "SHA256", "built-in": "_LIBRARIES"}[request.param]
-    monkeypatch.setattr(sha256, unused, ())
+    program = which("sha256sum") or "" if request.param == "program" else ""
+    _leave(request.param, monkeypatch, program)
     return str(request.param)
 
 
@@ -56,7 +65,8 @@ def test_is_that_of_other_people(implementation: str, file: int, size: int, tmp_
     )
     assert program.stdout.split()[0] == found
     assert sum(pieces) == size
-    assert pieces == [PIECE] * (size // PIECE) + [size % PIECE] * (size % PIECE > 0)
+    if implementation != "program":
+        assert pieces == [PIECE] * (size // PIECE) + [size % PIECE] * (size % PIECE > 0)
     assert os.lseek(file, 0, os.SEEK_CUR) == 5
 
 
@@ -68,6 +78,7 @@ def test_short_reads(implementation: str, file: int, monkeypatch: pytest.MonkeyP
     assert file_sha256(file, lambda count: None) == hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.parametrize("implementation", ["libcrypto", "built-in"], indirect=True)
 def test_a_file_that_cannot_be_read(implementation: str, tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
@@ -87,8 +98,59 @@ def test_a_library_of_that_name_without_sha256(file: int, monkeypatch: pytest.Mo
     assert file_sha256(file, lambda count: None) == hashlib.sha256().hexdigest()
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "exit 1",
+        "echo; exit 0",
+        "echo sha256sum: read error",
+        "head -c 100000 >/dev/null; sha256sum; exit 1",
+        "kill -9 $$",
+    ],
+)
+def test_a_program_that_fails_is_done_without(
+    file: int, script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = noise(40)
+    os.write(file, data)
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    _leave("built-in", monkeypatch, str(program))
+    pieces: list[int] = []
+    assert file_sha256(file, pieces.append) == hashlib.sha256(data).hexdigest()
+    assert sum(pieces) >= len(data)
+
+
+def test_a_program_that_cannot_be_run(
+    file: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "program").write_bytes(b"\x7fELF")
+    _leave("built-in", monkeypatch, str(tmp_path / "program"))
+    assert file_sha256(file, lambda count: None) == hashlib.sha256().hexdigest()
+
+
+def test_a_program_ends_when_its_watcher_fails(
+    file: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.write(file, noise(40))
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nhead -c 1000 >/dev/null\nexec sleep 100\n")
+    program.chmod(0o755)
+    _leave("program", monkeypatch, str(program))
+
+    def fail(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        file_sha256(file, fail)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
 def test_neither(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sha256, "_LIBRARIES", ())
+    monkeypatch.setattr(sha256, "_PROGRAM", "")
     monkeypatch.setattr(sha256, "SHA256", ("_no_such_module",))
     with pytest.raises(SaverError) as caught:
         file_sha256(file, lambda count: None)
