@@ -77,5 +77,4 @@ def _stored(source: PageSource, pfn: int, codec: Codec | None, zero_free: bool) 
         return size
     here = ctypes.create_string_buffer(data, size)
     there = ctypes.create_string_buffer(max(codec.room(size), size))
-    packed = codec.compress(ctypes.addressof(here), size, ctypes.addressof(there), len(there))
-    return min(packed, size)
+    return codec.compress(ctypes.addressof(here), size, ctypes.addressof(there))

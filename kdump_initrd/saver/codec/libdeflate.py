@@ -10,9 +10,7 @@ from .library import Codec, load, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .library import Bare, Compress
+    from .library import Bare
 
 _LIBRARY = "libdeflate.so.0"  # from its first release to 1.25
 #: A page of 4 KiB takes 17.5 us and gets 55.7 % of its size; at level 2 24.4 us and 54.8 %, and
@@ -31,9 +29,8 @@ class LibDeflate(Codec):
         library = load(_LIBRARY)
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
         self._compressor = _allocate(library, "libdeflate_alloc_compressor", _LEVEL)
-        self._function = library["libdeflate_zlib_compress"]
-        self._function.restype = size
-        self.compress = _compress(self._function, self._compressor)
+        self._compress = library["libdeflate_zlib_compress"]
+        self._compress.restype = size
         self._decompressor = _allocate(library, "libdeflate_alloc_decompressor")
         self._decompress = library["libdeflate_zlib_decompress"]
         self._decompress.argtypes = (pointer, pointer, size, pointer, size, pointer)
@@ -47,7 +44,7 @@ class LibDeflate(Codec):
         """See Codec; the function returns 0 when the room does not suffice."""
         slots, (source, dest, size, _) = words(4)
         slots[2] = length
-        return self._function, (self._compressor, source, size, dest, size), slots
+        return self._compress, (self._compressor, source, size, dest, size), slots
 
     def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
         """See Codec."""
@@ -65,19 +62,3 @@ def _allocate(library: ctypes.PyDLL, name: str, *arguments: int) -> ctypes.c_voi
     if not found:
         raise SaverError(f"{_LIBRARY}: out of memory")
     return found
-
-
-def _compress(function: Callable[..., int], compressor: ctypes.c_void_p) -> Compress:
-    # The function is Codec.compress.
-    view, (source_word, length_word, dest_word, capacity_word) = words(4)
-
-    def compress(source: int, length: int, dest: int, capacity: int) -> int:
-        view[0] = source
-        view[1] = length
-        view[2] = dest
-        view[3] = capacity
-        # 0: the room did not suffice.
-        size: int = function(compressor, source_word, length_word, dest_word, capacity_word)
-        return size or length
-
-    return compress

@@ -11,7 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Compress = Callable[[int, int, int, int], int]
     Bare = tuple[Callable[..., int], tuple[object, ...], memoryview]
 
 
@@ -22,27 +21,29 @@ class Codec:
     name: str
     #: The library that does the work, as "libdeflate".
     library: str
-    #: compress(source, length, dest, capacity): compress length bytes at address source to dest;
-    #: return the size. A size that is not below length means "not compressible"; dest is then
-    #: undefined. Raises SaverError when the library fails. A function, not a method, since it is
-    #: called for every page: with its arguments in words() a call costs 0.34 us instead of 0.43
-    #: (of 3 us for a page of LZO).
-    compress: Compress
 
     def room(self, length: int) -> int:
-        """Return the bytes of capacity that compress needs for length bytes."""
+        """Return the bytes that a page of length bytes can need when it is compressed."""
         raise NotImplementedError
 
     def bare(self, length: int) -> Bare:
-        """Return compress for pages of length bytes, in parts, for a loop that calls it itself.
+        """Return what compresses pages of length bytes, in parts, for a loop that calls it itself.
 
-        (function, arguments, slots): write the source's address into slots[0] and dest's into
-        slots[1]; the size is then ``function(*arguments) or slots[2]``, and one that is not from
-        1 to length - 1 means "not compressible". That saves a call of a Python function a page.
+        (function, arguments, slots): write the source's address into slots[0] and dest's, where
+        room(length) bytes are, into slots[1]; the size is then ``function(*arguments) or
+        slots[2]``, and one that is not from 1 to length - 1 means "not compressible", or that the
+        library failed; dest is then undefined. It is called for every page: with its arguments in
+        words() a call costs 0.34 us instead of 0.43 (of 3 us for a page of LZO).
         """
-        slots, _ = words(3)
-        compress, room = self.compress, self.room(length)
-        return (lambda: compress(slots[0], length, slots[1], room)), (), slots
+        raise NotImplementedError
+
+    def compress(self, source: int, length: int, dest: int) -> int:
+        """Compress one page; return its size, length for one that is not compressible."""
+        function, arguments, slots = self.bare(length)
+        slots[0] = source
+        slots[1] = dest
+        size = function(*arguments) or slots[2]
+        return size if 0 < size < length else length
 
     def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
         """Decompress length bytes at address source to dest; return the size.

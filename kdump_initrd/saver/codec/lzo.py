@@ -10,9 +10,7 @@ from .library import Codec, address, load, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .library import Bare, Compress
+    from .library import Bare
 
 _LIBRARY = "liblzo2.so.2"
 _VERSION = 0x2000  # the oldest with this interface
@@ -41,7 +39,6 @@ class Lzo(Codec):
         self._function = library[name]
         # What cast() returns keeps the memory.
         self._work = ctypes.cast(ctypes.create_string_buffer(work_size), ctypes.c_void_p)
-        self.compress = _compressor(self._function, self._work)
         self._decompress = library["lzo1x_decompress_safe"]
         pointer = ctypes.c_void_p
         self._decompress.argtypes = (pointer, ctypes.c_size_t, pointer, pointer, pointer)
@@ -64,19 +61,3 @@ class Lzo(Codec):
         if status != 0:
             raise SaverError(f"{_LIBRARY}: damaged data (error {status})")
         return self._size.value
-
-
-def _compressor(function: Callable[..., int], work: ctypes.c_void_p) -> Compress:
-    # The function is Codec.compress; capacity must be room(length) at least.
-    view, (source_word, length_word, dest_word, size_word) = words(4)
-    size_at = address(size_word)
-
-    def compress(source: int, length: int, dest: int, capacity: int) -> int:
-        view[0] = source
-        view[1] = length
-        view[2] = dest
-        if function(source_word, length_word, dest_word, size_at, work):
-            raise SaverError(f"{_LIBRARY}: compression failed")
-        return view[3]
-
-    return compress

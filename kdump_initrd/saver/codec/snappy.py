@@ -10,7 +10,7 @@ from .library import Codec, address, load, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .library import Compress
+    from .library import Bare
 
 _LIBRARY = "libsnappy.so.1"
 
@@ -31,12 +31,25 @@ class Snappy(Codec):
         self._uncompress = library["snappy_uncompress"]
         self._uncompress.argtypes = (pointer, size, pointer, pointer)
         self._size = size()
-        self.compress = _compressor(library)
+        self._compress = library["snappy_compress"]
 
     def room(self, length: int) -> int:
         """Return the worst case: the library refuses less, whatever the data."""
         size: int = self._room(length)
         return size
+
+    def bare(self, length: int) -> Bare:
+        """See Codec. The library takes the room, and returns the size, in the same word."""
+        slots, (source, dest, size, length_word) = words(4)
+        slots[3] = length
+        size_at, room, function = address(size), self.room(length), self._compress
+
+        def compress() -> int:
+            slots[2] = room
+            status: int = function(source, length_word, dest, size_at)
+            return status and length
+
+        return compress, (), slots
 
     def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
         """See Codec."""
@@ -45,22 +58,3 @@ class Snappy(Codec):
         if status != 0:
             raise SaverError(f"{_LIBRARY}: damaged data (error {status})")
         return self._size.value
-
-
-def _compressor(library: ctypes.PyDLL) -> Compress:
-    # The function is Codec.compress; capacity must be room(length) at least.
-    function = library["snappy_compress"]
-    view, (source_word, length_word, dest_word, size_word) = words(4)
-    size_at = address(size_word)
-
-    def compress(source: int, length: int, dest: int, capacity: int) -> int:
-        view[0] = source
-        view[1] = length
-        view[2] = dest
-        view[3] = capacity
-        status = function(source_word, length_word, dest_word, size_at)
-        if status:
-            raise SaverError(f"{_LIBRARY}: compression failed (error {status})")
-        return view[3]
-
-    return compress

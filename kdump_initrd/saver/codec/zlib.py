@@ -6,11 +6,11 @@ from __future__ import annotations
 import ctypes
 
 from ..failure import SaverError
-from .library import Codec, load
+from .library import Codec, load, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .library import Compress
+    from .library import Bare
 
 _LIBRARY = "libz.so.1"
 #: A page of 4 KiB takes 48 us and gets 55.5 % of its size.
@@ -51,7 +51,8 @@ class Zlib(Codec):
         """Load the library; raises SaverError."""
         library = load(_LIBRARY)
         pointer, size = ctypes.c_void_p, ctypes.c_ulong
-        self.compress = _compressor(library, page_size)
+        self._stream, self._at = _open_stream(library, page_size)
+        self._reset, self._deflate = library["deflateReset"], library["deflate"]
         self._decompress = library["uncompress"]
         self._decompress.argtypes = (pointer, pointer, pointer, size)
         self._size = size()
@@ -60,6 +61,24 @@ class Zlib(Codec):
         """Return length: more is not wanted."""
         return length
 
+    def bare(self, length: int) -> Bare:
+        """See Codec."""
+        slots, _ = words(3)
+        stream, at, reset, deflate = self._stream, self._at, self._reset, self._deflate
+        finish = ctypes.c_int(_Z_FINISH)
+
+        def compress() -> int:
+            if reset(at):
+                return length
+            stream.next_in = slots[0]
+            stream.next_out = slots[1]
+            stream.avail_in = stream.avail_out = length
+            # Anything else: the room did not suffice.
+            size: int = stream.total_out if deflate(at, finish) == _Z_STREAM_END else length
+            return size
+
+        return compress, (), slots
+
     def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
         """See Codec."""
         self._size.value = capacity
@@ -67,30 +86,6 @@ class Zlib(Codec):
         if status != 0:
             raise SaverError(f"{_LIBRARY}: damaged data (error {status})")
         return self._size.value
-
-
-def _compressor(library: ctypes.PyDLL, page_size: int) -> Compress:
-    # The function is Codec.compress.
-    stream, at = _open_stream(library, page_size)
-    reset, deflate = library["deflateReset"], library["deflate"]
-    finish = ctypes.c_int(_Z_FINISH)
-
-    def compress(source: int, length: int, dest: int, capacity: int) -> int:
-        if reset(at):
-            raise SaverError(f"{_LIBRARY}: deflateReset failed")
-        stream.next_in = source
-        stream.avail_in = length
-        stream.next_out = dest
-        stream.avail_out = capacity
-        status = deflate(at, finish)
-        if status == _Z_STREAM_END:
-            size: int = stream.total_out
-            return size
-        if status < 0:
-            raise SaverError(f"{_LIBRARY}: compression failed (error {status})")
-        return length  # the room did not suffice
-
-    return compress
 
 
 def _open_stream(library: ctypes.PyDLL, page_size: int) -> tuple[_Stream, ctypes.c_void_p]:

@@ -12,14 +12,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .library import Compress
+    from .library import Bare
 
 _LIBRARY = "libzstd.so.1"
 #: A page of 4 KiB takes 5.9 us and gets 57.8 % of its size; at level 1 8.5 us and 55.3 % (it
 #: codes the literals too), -2 5.3 and 58.7, -3 5.0 and 60.3, -5 4.5 and 62.7: from -3 on LZO is
 #: better in both. Other logs of window and table are slower; no content size gains nothing.
 _LEVEL = -1
-_DST_SIZE_TOO_SMALL = 70  # ZSTD_error_dstSize_tooSmall
 
 
 class Zstd(Codec):
@@ -39,11 +38,21 @@ class Zstd(Codec):
         self._is_error.argtypes = (size,)
         self._is_error.restype = ctypes.c_uint
         self._code = _error_code(library)
-        self.compress = _compressor(library)
+        self._context = _context(library)
+        self._compress = library["ZSTD_compressCCtx"]
+        self._compress.restype = size
 
     def room(self, length: int) -> int:
         """Return length: more is not wanted."""
         return length
+
+    def bare(self, length: int) -> Bare:
+        """See Codec. Error codes are small negative numbers, so larger than any length."""
+        slots, (source, dest, _, length_word) = words(4)
+        slots[3] = length
+        level = ctypes.c_int(_LEVEL)
+        arguments = (self._context, dest, length_word, source, length_word, level)
+        return self._compress, arguments, slots
 
     def decompress(self, source: int, length: int, dest: int, capacity: int) -> int:
         """See Codec."""
@@ -53,33 +62,13 @@ class Zstd(Codec):
         return size
 
 
-def _compressor(library: ctypes.PyDLL) -> Compress:
-    # The function is Codec.compress.
+def _context(library: ctypes.PyDLL) -> ctypes.c_void_p:
     create = library["ZSTD_createCCtx"]
     create.restype = ctypes.c_void_p
     context = ctypes.c_void_p(create())
     if not context:
         raise SaverError(f"{_LIBRARY}: out of memory")
-    function = library["ZSTD_compressCCtx"]
-    function.restype = ctypes.c_size_t
-    level = ctypes.c_int(_LEVEL)
-    code = _error_code(library)
-    view, (source_word, length_word, dest_word, capacity_word) = words(4)
-
-    def compress(source: int, length: int, dest: int, capacity: int) -> int:
-        view[0] = source
-        view[1] = length
-        view[2] = dest
-        view[3] = capacity
-        size: int = function(context, dest_word, capacity_word, source_word, length_word, level)
-        if size <= capacity:
-            return size
-        # Error codes are small negative numbers, so larger than any capacity.
-        if code(size) == _DST_SIZE_TOO_SMALL:
-            return length
-        raise SaverError(f"{_LIBRARY}: compression failed (error {code(size)})")
-
-    return compress
+    return context
 
 
 def _error_code(library: ctypes.PyDLL) -> Callable[[int], int]:
