@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_PIECE = 64 << 10
+_PIECE, _BLOCK = 64 << 10, 4096
 
 
 def pieces(runs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
@@ -34,6 +34,16 @@ def pieces(runs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
         held, edge = last, tail
     if held >= 0:
         yield held, bytes((edge,))
+
+
+def allocated(runs: Iterable[tuple[int, int]]) -> int:
+    """Return the bytes of blocks of 4096 that the pieces of a bitmap are in."""
+    blocks, last = 0, -1
+    for offset, data in pieces(runs):
+        end = (offset + len(data) - 1) // _BLOCK
+        blocks += end - max(last, offset // _BLOCK - 1)
+        last = end
+    return blocks * _BLOCK
 
 
 #: Count of set bits for each value of a byte, for bytes.translate.

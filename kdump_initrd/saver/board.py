@@ -42,8 +42,8 @@ class Lock:
 class Board:
     """Numbers in memory that survives none of the workers; each has a slot, from 0.
 
-    position and limit are the file's: where the next data go, and where they must end at
-    the latest.
+    position and limit are the bytes that the dump takes of the file system, and may take at most.
+    What has been taken since the start tells where in the file the next data go.
     """
 
     def __init__(self, lock: Lock, *, workers: int, position: int, limit: int) -> None:
@@ -75,20 +75,33 @@ class Board:
         return int(number)
 
     def allocate(self, length: int) -> int:
-        """Return the offset of length bytes of the file that are the caller's.
+        """Return the position of length bytes that are the caller's now.
 
         Raises SpaceError when that would take room that is to be kept free.
         """
+        return self._allocate(length, length)[0]
+
+    def allocate_part(self, length: int, unit: int) -> int:
+        """Take as many units of length bytes as there is room for; return their bytes.
+
+        Raises SpaceError when there is none for the first.
+        """
+        return self._allocate(length, unit)[1]
+
+    def _allocate(self, length: int, unit: int) -> tuple[int, int]:
         with self._lock:
-            position = self._numbers[_POSITION]
+            position = int(self._numbers[_POSITION])
             if position + length > self._limit:
-                raise SpaceError("no room for the dump: the rest of the file system is kept free")
+                length = max(0, self._limit - position) // unit * unit
+                if not length:
+                    text = "no room for the dump: the rest of the file system is kept free"
+                    raise SpaceError(text)
             self._numbers[_POSITION] = position + length
-        return int(position)
+        return position, length
 
     @property
     def position(self) -> int:
-        """Where the data end."""
+        """The bytes that the dump takes so far."""
         return int(self._numbers[_POSITION])
 
     def stop(self) -> None:

@@ -56,7 +56,7 @@ class Choice:
             forecast = budget.Forecast(
                 self._source, selection, self._codec, zero_free=bool(level & 1)
             )
-            fixed = writer.fixed_size(selection.pages)
+            fixed = writer.fixed_size(selection)
             self._fields["predicted_bytes"] = fixed + (forecast.least + forecast.most) // 2
             # Only the last step is tried on a chance: half of a dump is better than none.
             size = fixed + (forecast.most if index + 1 < len(levels) else forecast.least)

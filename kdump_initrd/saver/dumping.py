@@ -52,6 +52,7 @@ class Dumping:
             self._codec = open_codec(params.dump_compress, crash.page_size)
         self._scratch = -1
         self._limit = _NO_LIMIT
+        self._workers: tuple[Lock, int] | None = None
         self.exists = False
         self.fields: dict[str, object] = {
             "collector": "saver",
@@ -127,14 +128,17 @@ class Dumping:
             board.close()
 
     def _choose_jobs(self, fd: int) -> tuple[Lock, int]:
-        # fd is a regular file, for locks.
+        # fd is a regular file, for locks. Chosen once: what is in the way is said once.
+        if self._workers:
+            return self._workers
         jobs = self._params.jobs or len(os.sched_getaffinity(0))
         lock = Lock(fd)
         if jobs > 1 and not lock.works():
             self._console.warning("the file system has no locks: one worker")
             jobs = 1
         self.fields["jobs"] = jobs
-        return (lock if jobs > 1 else Lock(-1)), jobs
+        self._workers = (lock if jobs > 1 else Lock(-1)), jobs
+        return self._workers
 
     def _writer(self, fd: int, lock: Lock) -> DumpWriter:
         crash, source, kind = self._crash, self._source, self._params.dump_format
@@ -217,7 +221,7 @@ class Dumping:
         check = None
         try:
             check = Verification(path, self._source, selection)
-            check.structure(0)
+            check.structure(0, self._progress.advance)
             if mode == "full":
                 lock, jobs = self._choose_jobs(fd)
                 check.compare_all(

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
-from .elfcore import EHDR, ET_CORE, INCOMPLETE, PHDR, PN_XNUM, PT_NOTE, SH_INFO
+from .elfcore import EHDR, ET_CORE, INCOMPLETE, MAX_HEADERS, PHDR, PN_XNUM, PT_NOTE, SH_INFO
+from .elfparts import ElfParts
 from .kdumpformat import LEVEL_ZERO
 from .output import failure
 from .writer import DumpWriter, Sink
@@ -13,8 +15,6 @@ from .zeros import ZeroScan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .abi import Abi
     from .board import Board
     from .elfcore import ElfCore, Segment
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from .source import PageSource
 
 _SHDR_SIZE = {4: 40, 8: 64}
-#: Fewer pages than this that are left out stay a hole in a PT_LOAD; more of them end it.
-BRIDGE = 256
-_OFFSET = struct.Struct("Q")
+#: Bytes of headers that are written at once, about.
+_BLOCK = 64 << 10
 
 
 class ElfWriter(DumpWriter):
@@ -43,109 +42,78 @@ class ElfWriter(DumpWriter):
         self.bitmap = (scratch, 0)
         self.page_size = source.page_size
         self._core = core
-        self._selection: Selection
+        self._selection: Selection | None = None
         self._phoff = 16 + struct.calcsize(core.abi.order + EHDR[core.abi.word])
         self._entry = struct.calcsize(core.abi.order + PHDR[core.abi.word])
         self._headers = 0
         self.level = 0
         self._size = 0
-        self._data = 0
-        #: File offset of the first page of each range, without that of all data.
-        self._table = bytearray()
+        self._notes = self._data = 0  # where they begin in the file
+        self.parts: ElfParts
 
-    def fixed_size(self, pages: int) -> int:
-        """See DumpWriter: pages of headers and notes; the number of PT_LOADs is a guess."""
-        count = len(self._core.loads) + 1 + pages // BRIDGE
-        return self._phoff + count * self._entry + self._core.notes.size + self.page_size
+    def fixed_size(self, selection: Selection) -> int:
+        """See DumpWriter: headers, notes, and the scratch file."""
+        if selection is not self._selection:
+            self._selection = selection
+            self._plan(selection)
+        return self._data + selection.allocated
+
+    def _plan(self, selection: Selection) -> None:
+        core, page = self._core, self.page_size
+        notes = 1 if core.notes.size else 0
+        self.parts = ElfParts(selection, core.loads, page_size=page, most=MAX_HEADERS - notes)
+        self._headers = sum(self.parts.counts) + notes
+        self._notes = self._phoff + self._headers * self._entry
+        if self._headers >= PN_XNUM:
+            self._notes += _SHDR_SIZE[core.abi.word]
+        self._data = -(-(self._notes + core.notes.size) // page) * page
 
     def begin(self, selection: Selection, level: int) -> int:
         """Write headers (marked incomplete until the end) and notes."""
-        self._selection = selection
+        taken = self.fixed_size(selection)
         self.level = level
-        core, abi = self._core, self._core.abi
-        self._headers = sum([1 for part in core.loads for _ in self._parts(part)])
-        self._headers += 1 if core.notes.size else 0
-        shoff = self._phoff + self._headers * self._entry
-        extended = self._headers >= PN_XNUM
-        notes = shoff + (_SHDR_SIZE[abi.word] if extended else 0)
-        self._data = -(-(notes + core.notes.size) // self.page_size) * self.page_size
-        self._size = self._data + self._place()
+        core, abi, at = self._core, self._core.abi, self._notes
+        self._size = self._data + self.parts.place()
         self._write_header(complete=False)
-        self._write_program_headers(notes)
-        if extended:
+        self._write_program_headers(at)
+        if self._headers >= PN_XNUM:
             section = bytearray(_SHDR_SIZE[abi.word])
             struct.pack_into(abi.order + "I", section, SH_INFO[abi.word], self._headers)
-            self.output.write(section, shoff)
+            self.output.write(section, at - len(section))
         for chunk in core.notes.chunks():
-            self.output.write(chunk, notes)
-            notes += len(chunk)
-        return self._data
-
-    def _place(self) -> int:
-        # Fill the table; return the bytes of all data.
-        offset, last = 0, -1
-        for number in range(self._selection.ranges):
-            pfn, end, _ = self._selection.range(number)
-            first = True
-            for start, count in self._selection.runs(pfn, end):
-                offset += _bridged(last, start) * self.page_size
-                if first:
-                    self._table += _OFFSET.pack(offset)
-                    first = False
-                offset += count * self.page_size
-                last = start + count
-            if first:
-                self._table += _OFFSET.pack(offset)
-        return offset
+            self.output.write(chunk, at)
+            at += len(chunk)
+        return taken
 
     def offset(self, number: int) -> int:
         """Return the file offset of the first page of a range."""
-        return self._data + int(_OFFSET.unpack_from(self._table, number * _OFFSET.size)[0])
-
-    def _locate(self, pfn: int) -> int:
-        # File offset of a page of the selection.
-        number = self._selection.range_of(pfn)
-        first, _, _ = self._selection.range(number)
-        at, last = self.offset(number), -1
-        for start, count in self._selection.runs(first, pfn + 1):
-            at += _bridged(last, start) * self.page_size
-            at += count * self.page_size
-            last = start + count
-        return at - self.page_size
-
-    def _parts(self, part: Segment) -> Iterator[tuple[int, int, int]]:
-        # (address, end in the file, end in memory) of a PT_LOAD's parts; without a part in the
-        # file the first two are equal.
-        page = self.page_size
-        end = part.paddr + part.filesz
-        low, high = part.paddr, part.paddr
-        for pfn, count in self._selection.runs(part.paddr // page, -(-end // page)):
-            start, stop = max(part.paddr, pfn * page), min(end, (pfn + count) * page)
-            if start - high >= BRIDGE * page or (high == low and start > low):
-                yield low, high, start
-                low = start
-            high = stop
-        yield low, high, max(end, part.paddr + part.memsz)
+        return self._data + self.parts.start(number)
 
     def _write_program_headers(self, notes: int) -> None:
-        core, at, page = self._core, self._phoff, self.page_size
-        block = b""
+        core, entry, at = self._core, self._entry, self._phoff
         if core.notes.size:
-            block = _note_header(core.abi, notes, core.notes.size)
-        for part in core.loads:
-            offset = -1
-            for start, stop, end in self._parts(part):
-                if stop > start and offset < 0:
-                    offset = self._locate(start // page) + start % page
-                block += part.pack(
-                    core.abi, max(offset, 0), start=start, filesz=stop - start, memsz=end - start
-                )
-                if stop > start:
-                    offset += -(-stop // page) * page - start
-                if len(block) > 64 << 10:
-                    self.output.write(block, at)
-                    at += len(block)
-                    block = b""
+            self.output.write(_note_header(core.abi, notes, core.notes.size), at)
+            at += entry
+        places = list(itertools.accumulate(self.parts.counts, initial=0))
+        # By address, which is how parts are found in one walk, but each to its own place.
+        for number in sorted(range(len(core.loads)), key=lambda number: core.loads[number].paddr):
+            self._write_parts(core.loads[number], at + places[number] * entry)
+
+    def _write_parts(self, part: Segment, at: int) -> None:
+        page, offset = self.page_size, -1
+        block = bytearray()
+        for start, stop, end in self.parts.of(part):
+            if stop > start and offset < 0:
+                offset = self._data + self.parts.find(start // page) + start % page
+            block += part.pack(
+                self._core.abi, max(offset, 0), start=start, filesz=stop - start, memsz=end - start
+            )
+            if stop > start:
+                offset += -(-stop // page) * page - start
+            if len(block) > _BLOCK:
+                self.output.write(block, at)
+                at += len(block)
+                block = bytearray()
         self.output.write(block, at)
 
     def _write_header(self, *, complete: bool) -> None:
@@ -183,11 +151,6 @@ class ElfWriter(DumpWriter):
         return self._size
 
 
-def _bridged(last: int, pfn: int) -> int:
-    # Pages of the file between the end of a run of pages and the next run; last is -1 before one.
-    return pfn - last if last >= 0 and pfn - last < BRIDGE else 0
-
-
 class ElfSink(Sink):
     """Writes pages from where they are to where they belong."""
 
@@ -205,7 +168,7 @@ class ElfSink(Sink):
 
     def seek(self, pfn: int) -> None:
         """See Sink."""
-        self._position += _bridged(self._pfn, pfn) * self._writer.page_size
+        self._position += self._writer.parts.hole(self._pfn, pfn) * self._writer.page_size
         self._pfn = pfn
 
     def _advance(self, count: int) -> None:
@@ -230,13 +193,16 @@ class ElfSink(Sink):
                 self._write(start, size // page)
 
     def _write(self, address: int, count: int) -> None:
-        page = self._writer.page_size
-        self._board.allocate(count * page)
-        done, code = self._writer.output.write_from(address, count * page, self._position)
-        self._board.add(self._slot, good=done // page, raw=done // page)
-        if code:
-            raise failure(code)
-        self._advance(count)
+        page, board = self._writer.page_size, self._board
+        while count:
+            size = board.allocate_part(count * page, page)
+            done, code = self._writer.output.write_from(address, size, self._position)
+            board.add(self._slot, good=done // page, raw=done // page)
+            if code:
+                raise failure(code)
+            self._advance(size // page)
+            address += size
+            count -= size // page
 
 
 def _note_header(abi: Abi, offset: int, size: int) -> bytes:

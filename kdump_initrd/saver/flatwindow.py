@@ -56,6 +56,10 @@ class FlatWindow(Window):
             found[low - offset : high - offset] = os.pread(self.fd, high - low, at + low - start)
         return bytes(found)
 
+    def skip(self, offset: int) -> int:
+        """See Window."""
+        return self._places.following(offset)
+
     def _map(self, offset: int, length: int) -> int:
         return 0
 

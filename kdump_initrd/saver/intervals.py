@@ -30,6 +30,17 @@ class Intervals:
             if self._ranges[place][1] > low:
                 yield place
 
+    def following(self, number: int) -> int:
+        """Return the first number, from one on, that is in a range; not below end if none is."""
+        first, last = 0, len(self._reach)
+        while first < last:
+            middle = (first + last) // 2
+            if self._reach[middle] > number:
+                last = middle
+            else:
+                first = middle + 1
+        return max(number, self._ranges[first][0] if first < len(self._ranges) else self.end)
+
     def _before(self, high: int) -> int:
         # The count of ranges that begin before a number.
         first, last = 0, len(self._ranges)

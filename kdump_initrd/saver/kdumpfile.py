@@ -26,6 +26,8 @@ from .zeros import first_words, zeros
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .board import Board
     from .codec.library import Codec
     from .crash import Crash
@@ -72,10 +74,29 @@ class KdumpWriter(DumpWriter):
         self.bitmap = in_place if scratch < 0 else (scratch, 0)
         self.selection: Selection
         self.zero_page = 0
+        #: What a position of the board lacks to an offset of the file: the holes.
+        self.skipped = 0
+        self._bitmap1: list[int] = []
 
-    def fixed_size(self, pages: int) -> int:
-        """See DumpWriter."""
-        return self.geometry.descriptors + DESCRIPTOR_SIZE * pages + self.page_size
+    def fixed_size(self, selection: Selection) -> int:
+        """See DumpWriter: the zero page, too, and the rest of the last block."""
+        if not self._bitmap1:  # it is the same for each selection
+            ram = self._source.ram()
+            if self._flat:
+                self._bitmap1 = [len(data) for _, data in bitmap.pieces(ram)]
+            else:
+                self._bitmap1 = [bitmap.allocated(ram)]
+        pages, page, notes = selection.pages, self.page_size, self._notes
+        size = self.geometry.bitmap1 + sum(self._bitmap1) + selection.allocated
+        size += DESCRIPTOR_SIZE * pages + 2 * page
+        if not self._flat:
+            return size
+        # Records of: both headers, the zero page, notes, bitmaps, and pages with descriptors.
+        bitmap2 = [length for _, length in self._records(selection)]
+        flushes = selection.ranges + pages // _HELD + pages * page // _BUFFER
+        records = 3 + len(notes.parts) + notes.size // _COPY
+        records += len(self._bitmap1) + len(bitmap2) + 2 * flushes
+        return size + sum(bitmap2) + self.output.heads(records)
 
     def begin(self, selection: Selection, level: int) -> int:
         """Write headers (marked incomplete until the end), notes, bitmaps, the zero page."""
@@ -99,17 +120,24 @@ class KdumpWriter(DumpWriter):
             write(bytes(self.page_size), data_at)
             self.zero_page = data_at
             data_at += self.page_size
-        return data_at
+        taken = self.fixed_size(selection)
+        self.skipped = data_at - taken
+        return taken
 
     def _copy_bitmap(self) -> None:
-        # To its very end: the rebuilt file must reach there.
-        fd, start = self.bitmap
-        geometry = self.geometry
-        for at in range(0, geometry.bitmap_size, _COPY):
-            length = min(_COPY, geometry.bitmap_size - at)
-            data = os.pread(fd, length, start + at).ljust(length, b"\0")
-            if data.count(0) < length or at + length == geometry.bitmap_size:
-                self.output.write(data, geometry.bitmap2 + at)
+        for at, length in self._records(self.selection):
+            data = os.pread(self.bitmap[0], length, at).ljust(length, b"\0")
+            self.output.write(data, self.geometry.bitmap2 + at)
+
+    def _records(self, selection: Selection) -> Iterator[tuple[int, int]]:
+        # (offset, bytes) of what a bitmap has between its holes; the rebuilt file reaches its end.
+        size = self.geometry.bitmap_size
+        last = (size - 1) // _COPY * _COPY
+        at = 0
+        while at <= last:
+            at = min(selection.skip(at) // _COPY * _COPY, last)
+            yield at, min(_COPY, size - at)
+            at += _COPY
 
     def _write_main(self, *, complete: bool) -> None:
         status = self.flag | (0 if complete else INCOMPLETE)
@@ -125,9 +153,9 @@ class KdumpWriter(DumpWriter):
         try:
             self._write_main(complete=complete)
         finally:
-            self.output.end(board.position)
+            self.output.end(self.skipped + board.position)
         # A flattened file is larger than what it describes; a pipe has no size.
-        return os.fstat(self.output.fd).st_size or board.position
+        return os.fstat(self.output.fd).st_size or self.skipped + board.position
 
 
 class KdumpSink(Sink):
@@ -152,6 +180,7 @@ class KdumpSink(Sink):
         self._lost = page + 1
         self._words = _second_words(page, writer.flag, big=writer.abi.big)
         self._zero_page = writer.zero_page
+        self._skipped = writer.skipped
         self._next = 0  # offset of the next descriptor
         self._fill = 0
         #: The size of each page in the buffer; _ZERO, or self._lost, for one without data.
@@ -214,7 +243,7 @@ class KdumpSink(Sink):
         sizes, length = self._sizes, self._fill
         if not sizes:
             return
-        base = self._board.allocate(length) if length else 0
+        base = self._skipped + self._board.allocate(length) if length else 0
         done, code = self._output.write_from(self._start, length, base)
         if code:
             sizes = self._those_written(sizes, done)

@@ -56,7 +56,8 @@ class KdumpPages(PageSource):
             left -= count
 
     def _bits(self, offset: int) -> Iterator[tuple[int, int]]:
-        return bitmap_runs(self._dump.window.read, offset, 0, self.end)
+        window = self._dump.window
+        return bitmap_runs(window.read, offset, 0, self.end, skip=window.skip)
 
     def view(self, pfn: int, count: int) -> tuple[int, int]:
         """See PageSource."""

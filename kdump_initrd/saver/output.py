@@ -55,6 +55,10 @@ class Output:
             for at in range(0, length, len(zeros)):
                 self.write(zeros[: length - at], offset + at)
 
+    def heads(self, records: int) -> int:
+        """Return the bytes that the file has besides what is written to it so many times."""
+        return 0
+
     def end(self, size: int) -> None:
         """Set the final size, and write all to the disk; raises OSError."""
         try:
@@ -144,6 +148,10 @@ class FlatOutput(Output):
 
     def allocate(self, offset: int, length: int) -> None:
         """Do nothing: what is not written reads as zeros."""
+
+    def heads(self, records: int) -> int:
+        """See Output."""
+        return FLAT_HEADER + (records + 1) * FLAT_RECORD.size
 
     def end(self, size: int) -> None:
         """Write the end of the records; raises SpaceError, OSError."""

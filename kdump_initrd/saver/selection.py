@@ -11,24 +11,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Read = Callable[[int, int], bytes]
+    Skip = Callable[[int], int]
 
 #: Bytes of bitmap that are held while it is filled, and that are looked at at once afterwards.
 _PIECE, _LOOK = 64 << 10, 4096
+#: The most that is looked at at once while all is zeros.
+_ZEROS = bytes(256 << 10)
+#: Bytes of a file system's block, and where no file reaches to.
+_BLOCK, _NOWHERE = 4096, 1 << 62
 #: Pages of a range, about: what a worker takes at a time.
 _RANGE = 2048
 _ENTRY = struct.Struct("QQ")
 
 
 class Selection:
-    """A set of page frames; memory does not grow with it, but for 16 bytes a range.
+    """A set of page frames; memory does not grow with it, but for 16 bytes a range or hole.
 
-    pages is the count of frames. A range is a part of the set: its first frame, and the count of
-    pages before it.
+    pages is the count of frames, allocated the bytes of the file system that the bitmap takes once
+    it is finished. A range is a part of the set: its first frame, and the count of pages before it.
     """
 
     def __init__(self, fd: int, offset: int) -> None:
         """Keep the bitmap at a byte offset of a file that has only zeros there."""
-        self.pages = 0
+        self.pages = self.allocated = 0
         self._fd = fd
         self._offset = offset
         self._piece = bytearray(_PIECE)
@@ -36,6 +41,9 @@ class Selection:
         self._used = False
         self._end = 0
         self._table = bytearray()
+        # What was in no piece, from byte to byte of the bitmap; it ends where the last piece does.
+        self._holes = bytearray()
+        self._filled = 0
         self._room = 0  # pages until the next range
 
     def add_run(self, pfn: int, count: int) -> None:
@@ -75,6 +83,8 @@ class Selection:
         if at >= 8 * _PIECE:
             self._flush()
             self._start = pfn - pfn % (8 * _PIECE)
+            if self._filled < self._start // 8:
+                self._holes += _ENTRY.pack(self._filled, self._start // 8)
             at = pfn - self._start
         self._used = True
         return at
@@ -90,10 +100,11 @@ class Selection:
     def _flush(self) -> None:
         if self._used:
             view = memoryview(self._piece.rstrip(b"\0"))
-            done = 0
+            done, place = 0, self._offset + self._start // 8
             while done < len(view):
-                place = self._offset + self._start // 8 + done
-                done += os.pwrite(self._fd, view[done:], place)
+                done += os.pwrite(self._fd, view[done:], place + done)
+            self.allocated += (-(-(place + done) // _BLOCK) - place // _BLOCK) * _BLOCK
+            self._filled = self._start // 8 + _PIECE
             self._piece = bytearray(_PIECE)
             self._used = False
 
@@ -116,38 +127,61 @@ class Selection:
 
     def range_of(self, pfn: int) -> int:
         """Return the number of the range that a frame is in, or would be."""
-        low, high = 0, self.ranges
-        while high - low > 1:
-            middle = (low + high) // 2
-            if pfn < _ENTRY.unpack_from(self._table, middle * _ENTRY.size)[0]:
-                high = middle
-            else:
-                low = middle
-        return low
+        return _last_before(self._table, pfn)
 
     def runs(self, pfn: int, end: int) -> Iterator[tuple[int, int]]:
         """Yield (first frame, count) of neighbouring frames of the set from pfn to end."""
-        return bitmap_runs(self._read, self._offset, pfn, end)
+        return bitmap_runs(self._read, self._offset, pfn, end, skip=self.skip)
+
+    def skip(self, offset: int) -> int:
+        """Return the first offset of the file, from one on, where there may be a page's bit."""
+        byte = offset - self._offset
+        if byte >= self._filled:
+            return _NOWHERE
+        if self._holes:
+            place = _last_before(self._holes, byte) * _ENTRY.size
+            start, end = _ENTRY.unpack_from(self._holes, place)
+            if start <= byte < end:
+                return int(end) + self._offset
+        return offset
 
     def _read(self, offset: int, length: int) -> bytes:
         return os.pread(self._fd, length, offset)
 
 
-def bitmap_runs(read: Read, offset: int, pfn: int, end: int) -> Iterator[tuple[int, int]]:
+def _last_before(table: bytearray, number: int) -> int:
+    # The place of the last entry whose first number is not above one; 0 where all are.
+    low, high = 0, len(table) // _ENTRY.size
+    while high - low > 1:
+        middle = (low + high) // 2
+        if number < _ENTRY.unpack_from(table, middle * _ENTRY.size)[0]:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+def bitmap_runs(
+    read: Read, offset: int, pfn: int, end: int, *, skip: Skip
+) -> Iterator[tuple[int, int]]:
     """Yield (first frame, count) for the bits from pfn to end of a bitmap in a file.
 
-    read(offset, length) reads that. Raises OSError; what is missing at the end of the file counts
-    as zeros.
+    read(offset, length) reads that, skip(offset) tells where, from there on, the file may have
+    more than zeros. Raises OSError; what is missing at the end of the file counts as zeros.
     """
     start, length = 0, 0  # a run that may go on
-    for base in range(pfn - pfn % (8 * _LOOK), end, 8 * _LOOK):
-        data = read(offset + base // 8, _LOOK)
-        bits = int.from_bytes(data, "little")
-        if end - base < 8 * _LOOK:
+    base = pfn - pfn % 8
+    while base < end:
+        size = min(_LOOK - (base >> 3) % _LOOK, (end - base + 7) >> 3)
+        bits = int.from_bytes(read(offset + (base >> 3), size), "little")
+        if end - base < 8 * size:
             bits &= (1 << end - base) - 1
         if pfn > base:
             bits = bits >> pfn - base << pfn - base
         if not bits:
+            base += 8 * size
+            if base < end:
+                base += 8 * _count_zeros(read, skip, offset + (base >> 3), (end - base + 7) >> 3)
             continue
         text = bin(bits)[:1:-1]
         at = text.find("1")
@@ -162,5 +196,21 @@ def bitmap_runs(read: Read, offset: int, pfn: int, end: int) -> Iterator[tuple[i
                     yield start, length
                 start, length = base + at, stop - at
             at = text.find("1", stop)
+        base += 8 * size
     if length:
         yield start, length
+
+
+def _count_zeros(read: Read, skip: Skip, offset: int, length: int) -> int:
+    # The bytes that are zeros from an offset on, of length.
+    done, look = 0, _LOOK
+    while done < length:
+        done = skip(offset + done) - offset
+        size = min(look, length - done)
+        if size > 0:
+            data = read(offset + done, size)
+            if data != _ZEROS[: len(data)]:
+                return done + len(data) - len(data.lstrip(b"\0"))
+        done += size
+        look = min(2 * look, len(_ZEROS))
+    return length

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .selection import Selection
     from .source import PageSource
 
+    Tell = Callable[[int], None]
+
 #: Pages that are compared by --verify sample.
 _SAMPLE = 256
 _LOOK = 64 << 10
@@ -49,11 +51,14 @@ class Verification:
         """Close the dump."""
         self._dump.close()
 
-    def structure(self, lost: int) -> None:
-        """Check bitmaps and descriptors, of which lost are all zeros; raises SaverError."""
+    def structure(self, lost: int, tell: Tell = lambda length: None) -> None:
+        """Check bitmaps and descriptors, of which lost are all zeros; raises SaverError.
+
+        tell gets bytes looked at, now and then: those of a huge dump take their time.
+        """
         if isinstance(self._dump, KdumpDump):
-            _check_bitmaps(self._dump, self._source, self._selection)
-            _check_descriptors(self._dump, self._selection.pages, lost)
+            _check_bitmaps(self._dump, self._source, self._selection, tell)
+            _check_descriptors(self._dump, self._selection.pages, lost, tell)
         elif isinstance(self._dump, ElfCore):
             _check_segments(self._dump)
 
@@ -119,21 +124,22 @@ def _differs(address: int) -> SaverError:
     return SaverError(f"the page at {address:#x} is not what is in memory")
 
 
-def _check_bitmaps(dump: KdumpDump, source: PageSource, selection: Selection) -> None:
+def _check_bitmaps(dump: KdumpDump, source: PageSource, selection: Selection, tell: Tell) -> None:
     geometry, read = dump.header.geometry, dump.window.read
     if geometry.end != source.end or geometry.block != source.page_size:
         raise SaverError("the dump's header has another size of memory")
-    ones = _ones(dump, geometry.bitmap2)
+    ones = _ones(dump, geometry.bitmap2, tell)
     if ones != selection.pages:
         raise SaverError(f"the dump's bitmap has {ones} pages instead of {selection.pages}")
     for offset, wanted in bitmap.pieces(source.ram()):
         if read(geometry.bitmap1 + offset, len(wanted)) != wanted:
             raise SaverError("the dump's first bitmap is not that of memory")
-    if _ones(dump, geometry.bitmap1) != sum([count for _, count in source.ram()]):
+        tell(len(wanted))
+    if _ones(dump, geometry.bitmap1, tell) != sum([count for _, count in source.ram()]):
         raise SaverError("the dump's first bitmap has more pages than memory")
 
 
-def _ones(dump: KdumpDump, bitmap_at: int) -> int:
+def _ones(dump: KdumpDump, bitmap_at: int, tell: Tell) -> int:
     size, nothing = dump.header.geometry.bitmap_size, bytes(_LOOK)
     ones = 0
     for at in range(0, size, _LOOK):
@@ -141,6 +147,7 @@ def _ones(dump: KdumpDump, bitmap_at: int) -> int:
         data = dump.window.read(bitmap_at + at, length)
         if data != nothing[:length]:  # most of a large machine's
             ones += count_ones(data)
+        tell(length)
     return ones
 
 
@@ -150,7 +157,7 @@ def _check_segments(core: ElfCore) -> None:
             raise SaverError(f"the dump ends before its memory at {part.paddr:#x}")
 
 
-def _check_descriptors(dump: KdumpDump, pages: int, lost: int) -> None:
+def _check_descriptors(dump: KdumpDump, pages: int, lost: int, tell: Tell) -> None:
     # Each points into the file, behind the descriptors, and is no larger than a page.
     geometry, window = dump.header.geometry, dump.window
     data_at = geometry.descriptors + pages * DESCRIPTOR_SIZE
@@ -171,5 +178,6 @@ def _check_descriptors(dump: KdumpDump, pages: int, lost: int) -> None:
         least = min([offset for offset in offsets if offset] or [data_at])
         if least < data_at or ends > window.size or max(sizes) > geometry.block:
             raise SaverError("a page descriptor of the dump points to nowhere")
+        tell(length)
     if zero != lost:
         raise SaverError(f"{zero} page descriptors are empty, and {lost} pages were lost")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 from . import libc
@@ -51,6 +52,14 @@ class Window:
             offset += len(part)
             length -= len(part)
         return b"".join(parts)
+
+    def skip(self, offset: int) -> int:
+        """Return the first offset, from one on, where the file may have more than zeros."""
+        try:
+            return os.lseek(self.fd, offset, os.SEEK_DATA)
+        except OSError as error:
+            # ENXIO: nothing follows. Not all files know of holes.
+            return max(offset, self.size) if error.errno == errno.ENXIO else offset
 
     def view(self, offset: int, length: int, unit: int) -> tuple[int, int]:
         """Return the memory address of the bytes at an offset, and how many of them are there.

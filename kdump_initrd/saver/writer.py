@@ -41,12 +41,15 @@ class DumpWriter:
     output: Output
     bitmap: tuple[int, int]
 
-    def fixed_size(self, pages: int) -> int:
-        """Return the bytes of a dump of so many pages without their contents."""
+    def fixed_size(self, selection: Selection) -> int:
+        """Return the bytes that a dump takes of the file system without its pages' contents.
+
+        Holes take nothing, files that are there while it is written do.
+        """
         raise NotImplementedError
 
     def begin(self, selection: Selection, level: int) -> int:
-        """Write what precedes the pages' contents; return the offset at which they begin.
+        """Write what precedes the pages' contents; return fixed_size.
 
         level is the dump level that the selection was made by.
         """

@@ -182,7 +182,7 @@ def test_what_is_kept_free_is_free(
     assert detail == limited or (not keep_free and "No space left" in detail)
     free, kept = os.statvfs(disk).f_bavail, 4000 * keep_free // 100
     # And not much more than that: what is written at once, and what the report had kept.
-    assert kept <= free <= kept + (1100 if kind == "elf" else 100)
+    assert kept <= free <= kept + 100
     dump = open_dump(str(done.dump))
     assert dump.read_physical(0x1000000, 10 * PAGE) == text(10)
     dump.close()

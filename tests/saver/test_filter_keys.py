@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import functools
+import struct
 from pathlib import Path
 
 import pytest
+
+from kdump_initrd.saver.filter import walk
 
 from .description import parse
 from .filtering import Saved, contents, expected, filtered
@@ -183,3 +186,24 @@ def test_a_wild_value_leaves_no_wrong_page_out(tmp_path: Path, key: str, value: 
     wrong = saved.left_out - whole("6.12", 31)
     assert not wrong, sorted(wrong)[:5]
     contents(saved)
+
+
+@pytest.mark.parametrize("where", ["StructPage", "MemoryMap", "Rules"])
+@pytest.mark.parametrize("error", [OverflowError("too large"), struct.error("bad"), KeyError(7)])
+@pytest.mark.parametrize("level", [30, 31])
+def test_values_that_nobody_has_thought_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception, level: int
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(walk, where, fail)
+    saved = filtered(tmp_path, f"kernel 6.12\n{ODD}", level)
+    contents(saved)
+    assert saved.left_out == set()
+    report = saved.report
+    assert (report["level"], report["wanted_level"]) == (level & 1, level)
+    name = type(error).__name__
+    assert report["level_note"].startswith(f"the page filter failed: {name}: ")
+    (line,) = [line for line in saved.warnings if "filter failed" in line]
+    assert f"dump level {level} is lowered to {level & 1}: the page filter failed: " in line

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.saver import dumping
+from kdump_initrd.saver.crash import Crash
+from kdump_initrd.saver.dumpfile import open_dump
 from kdump_initrd.saver.kdumpread import KdumpDump
+from kdump_initrd.saver.selection import Selection
+from kdump_initrd.saver.verify import Verification
 
 from .faults import FaultyWindow
 from .minireader import MiniReader
@@ -246,6 +250,27 @@ def test_without_verification_nothing_is_found(
     done = damaged(tmp_path, monkeypatch, lambda path: flip(path, 0), verify="none")
     assert (done.status, done.dump.name) == (0, "vmcore")
     assert done.report["dump"]["verified"] == "none"
+
+
+@pytest.mark.parametrize("kind", ["kdump", "flat"])
+def test_the_check_of_a_large_structure_shows_signs_of_life(tmp_path: Path, kind: str) -> None:
+    # 28 pages of bitmaps, and 2.4 MB of descriptors; few bytes between two signs.
+    core = Core().load(0x1000000, text(4) + zero(100000))
+    path = core.write(tmp_path / "in")
+    done = save(tmp_path, path, dump_format=kind, dump_level=1, verify="none")
+    crash = Crash(open_dump(str(path)))
+    fd = os.memfd_create("bitmap")
+    selection = Selection(fd, 0)
+    selection.add_run(0x1000, 100004)
+    selection.finish()
+    check = Verification(str(done.dump), crash.source(), selection)
+    told: list[int] = []
+    check.structure(0, told.append)
+    assert min(told) > 0 and max(told) <= 64 << 10
+    assert sum(told) >= 24 * 100004 + 2 * 104100 // 8
+    check.close()
+    crash.memory.close()
+    os.close(fd)
 
 
 @pytest.mark.parametrize("mode", ["sample", "full"])

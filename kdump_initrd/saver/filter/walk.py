@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ..failure import SaverError
+from ..failure import SaverError, describe
 from .memmap import MemoryMap
 from .rules import KEEP, KINDS, SINGLE, Rules
 from .structpage import ZERO, StructPage
@@ -45,6 +45,12 @@ class PageFilter:
         #: Frames whose struct page cannot be read: they are kept.
         self.unknown = 0
         self._rules: Rules | None = None
+        try:
+            self._prepare(memory, info, source, level)
+        except Exception as error:  # numbers that are wild in a way that nobody has thought of
+            self.give_up(f"the page filter failed: {describe(error)}")
+
+    def _prepare(self, memory: Memory, info: VmcoreInfo, source: PageSource, level: int) -> None:
         page = StructPage(info, memory.abi)
         try:
             if not page.can_walk():
