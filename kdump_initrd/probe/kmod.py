@@ -195,13 +195,26 @@ def aliases(modules: Iterable[KernelModule]) -> dict[str, tuple[str, ...]]:
 
 def _fields(sources: Iterable[str]) -> Iterator[tuple[str, str, str]]:
     """Yield (file, field, value) of what modinfo tells."""
-    result = run(["modinfo", *sources], timeout=_TIMEOUT, check=False)
+    with tempfile.TemporaryDirectory(prefix="kdump-initrd-") as scratch:
+        # Debian's knows no gzip.
+        files = {_plain(source, Path(scratch)): source for source in sources}
+        result = run(["modinfo", *files], timeout=_TIMEOUT, check=False)
     source = ""
     for line in result.stdout.decode(errors="replace").splitlines():
         field, _, value = (word.strip() for word in line.partition(":"))
         if field == "filename":
-            source = value
+            source = files.get(value, value)
         yield source, field, value
+
+
+def _plain(source: str, scratch: Path) -> str:
+    """Return the file of a module that every modinfo can read."""
+    path = Path(source)
+    if path.suffix != ".gz":
+        return source
+    plain = scratch / path.stem
+    plain.write_bytes(unpacked(path))
+    return str(plain)
 
 
 def _firmware_file(name: str, *, root: Path, layout: Sequence[str], release: str) -> Path | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import logging
 import lzma
@@ -111,6 +112,26 @@ def test_foreign_root(
     assert str(last.dest) == f"usr/lib/modules/{RELEASE}/kernel/fs/ext4/ext4.ko"
     assert last.content() == (installed.modules / "kernel/fs/ext4/ext4.ko").read_bytes()
     assert sorted(root.rglob("*")) == before, "the root is changed"
+
+
+def test_aliases_and_firmware_of_modules_packed_by_gzip(
+    tmp_path: Path, installed: kernel.KernelRelease
+) -> None:
+    """Debian's modinfo cannot read those."""
+    wishes = [Wish(("qla2xxx",), "hba", True)]
+    plain = kmod.closure(wishes, kernel=installed, root=ROOT)
+    packed_ones = []
+    for module in plain:
+        source = tmp_path / f"{module.source.name}.gz"
+        source.write_bytes(gzip.compress(module.source.read_bytes()))
+        packed_ones.append(dataclasses.replace(module, source=source))
+    found = kmod.aliases(packed_ones)
+    assert found == kmod.aliases(plain)
+    assert any(pattern.startswith("pci:v00001077d") for pattern in found["qla2xxx"])
+    (tmp_path / "lib/firmware").mkdir(parents=True)
+    (tmp_path / "lib/firmware/ql2400_fw.bin").write_bytes(b"firmware")
+    files = kmod.firmware(packed_ones, root=tmp_path, layout=("lib/firmware",), release=RELEASE)
+    assert [str(dest) for dest, _, _ in files] == ["usr/lib/firmware/ql2400_fw.bin"]
 
 
 def test_parameters_come_from_the_roots_modprobe_d(
