@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +30,8 @@ _FILTERS = {
     Codec.ZSTD: "zstd",
 }
 _CHUNK = 1 << 18
+#: Of every libarchive since 3.0.
+_SONAME = "libarchive.so.13"
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,11 @@ def load_libarchive() -> ModuleType:
     """
     # What it logs are details of filters; what matters comes as an exception.
     logging.getLogger("libarchive").addHandler(logging.NullHandler())
+    with suppress(OSError):
+        # The loader finds it in its folders at once; libarchive-c asks ldconfig's cache, which does
+        # not have it yet where a package manager has just unpacked it.
+        ctypes.CDLL(_SONAME)
+        os.environ.setdefault("LIBARCHIVE", _SONAME)
     try:
         from libarchive import ffi
     except (ImportError, AttributeError, OSError, TypeError) as error:

@@ -12,6 +12,7 @@ import shutil
 import stat
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,3 +215,17 @@ def test_headers_that_lie(archive: bytes, tmp_path: Path) -> None:
     ):
         path.write_bytes(archive[:at] + field + archive[at + 8 :])
         assert failure(path) == f"{path}: segment 1 at offset 0: {text}"
+
+
+def test_a_libarchive_that_ldconfig_does_not_know_yet() -> None:
+    """As in a package's post-install script."""
+    code = (
+        "import ctypes.util; ctypes.util.find_library = lambda name: None\n"
+        "from kdump_initrd.image.segments import load_libarchive\n"
+        "print(load_libarchive().version_number())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) > 3000000
