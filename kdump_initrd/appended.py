@@ -54,11 +54,13 @@ def plan(order: Order, path: Path) -> FirstImage:
     with step("Fitting the hook into it"):
         for name, template in kind.files.items():
             _add_hook(tree, base, name, template, order)
+        # By the paths that they get, where the base's links lead.
+        reasons = {str(entry.dest): entry.why for entry in place(tree, base)}
         manifest = replace(
             order.manifest,
             base_size=len(base.data),
             base_sha256=base.sha256,
-            entries={str(entry.dest): entry.why for entry in tree},
+            entries=reasons,
         )
         tree.add_content(SEGMENT, manifest.to_json().encode(), why="what this segment is")
         entries = tuple(place(tree, base))
@@ -154,7 +156,8 @@ def _add_hook(tree: Tree, base: Base, name: str, template: str, order: Order) ->
     # Whatever its bytes are, they have to be the same in the end.
     values = {**order.values, "previous": content.decode("utf-8", "surrogateescape")}
     text = render(template, values, search_path=search_path("templates", root=order.root))
-    mode = stat.S_IMODE(present.mode) if present else 0o755
+    own = 0o755 if text.startswith("#!") else 0o644
+    mode = stat.S_IMODE(present.mode) if present else own
     body = text.encode("utf-8", "surrogateescape")
     tree.add_content(name, body, why="calls the hook", mode=mode)
 

@@ -25,7 +25,7 @@ from .probe.kmod import KernelModule, Wish
 from .probe.python import PythonRuntime
 from .probe.tools import Toolbox
 from .resources import find_data, search_path
-from .saver.params import SaverParams
+from .saver.params import ParamsError, SaverParams
 from .site import Site, Target, find_root
 
 logger = get_logger(__name__)
@@ -270,8 +270,17 @@ def _add_scripts(
 
 def _add_params(tree: Tree, settings: CaptureSettings, site: Site, dump_codec: str) -> None:
     """Add the contract with the saver."""
+    try:
+        params = _params(settings, site, dump_codec)
+    except ParamsError as error:
+        hint = f"mkinitrd-kdump --show-distro {site.profile.id} tells where names of files are from"
+        raise KdumpInitrdError(str(error), hint=hint) from error
+    tree.add_content(ETC / "params.json", params.to_json().encode(), why="what the saver is to do")
+
+
+def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> SaverParams:
     dump = site.profile.dump
-    params = SaverParams(
+    return SaverParams(
         collector=collector.path(site.makedumpfile),
         output=f"{_MOUNT}{site.target.folder}",
         directory=dump.directory,
@@ -288,4 +297,3 @@ def _add_params(tree: Tree, settings: CaptureSettings, site: Site, dump_codec: s
         console="/dev/kmsg",
         state=f"{_RUN}/folder",
     )
-    tree.add_content(ETC / "params.json", params.to_json().encode(), why="what the saver is to do")

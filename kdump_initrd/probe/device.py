@@ -113,7 +113,8 @@ def _check(node: Path | None, spec: str, fstype: str) -> tuple[Path | None, str]
         )
     if found != fstype:
         raise KdumpInitrdError(
-            f"{spec}: holds {found}, not {fstype}", hint=f"say -f {found}, or format it anew"
+            f"{spec}: holds {found}, not {fstype}",
+            hint=f"say that it is {found}, or format it anew",
         )
     return node, uuid
 

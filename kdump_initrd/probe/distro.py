@@ -3,31 +3,22 @@
 
 from __future__ import annotations
 
-import difflib
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import KdumpInitrdError
-from ..rooted import first_file
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from . import osrelease, profilefile, schema
+from .profilefile import ProfileFile
 
 #: The profile of a distribution that nobody knows.
 FALLBACK = "linux"
-#: The compressions of pages that the format of dumps knows and that we write.
-CODECS = ("lzo", "snappy", "zstd", "zlib")
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """Where kernels, their modules and images lie; ``{release}`` stands for the kernel release.
+    """Where kernels, their modules and images lie; kernel.first() resolves the words in braces.
 
     ``initrd`` are the candidates for the distribution's own initrd, ``first_image`` is the name
     of ours for the first kernel, beside it.
@@ -61,12 +52,18 @@ class Dump:
 
 @dataclass(frozen=True)
 class Tools:
-    """Candidates for the shell, tools and interpreter of the image, relative to the root."""
+    """Candidates for the shell and tools of the image, relative to the root."""
 
     busybox: tuple[str, ...]
     shell: tuple[str, ...]
-    python: tuple[str, ...]
     path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What configures kdump on the distribution: ``peer`` is the package, "" for none."""
+
+    peer: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,7 @@ class Distro:
     kernel: Kernel
     dump: Dump
     tools: Tools
+    config: Config
     hardware: Mapping[str, tuple[str, ...]]
     filesystems: Mapping[str, tuple[str, ...]]
     cmdline: Mapping[str, tuple[str, ...]]
@@ -102,7 +100,22 @@ class Distro:
         return (*self.cmdline.get(machine, ()), *self.cmdline["common"])
 
 
-_SECTIONS = {"kernel": Kernel, "dump": Dump, "tools": Tools}
+_SECTIONS: Mapping[str, type] = {"kernel": Kernel, "dump": Dump, "tools": Tools, "config": Config}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the files of a profile say together.
+
+    ``files`` are in the order in which they were read, each over those before it.
+    """
+
+    files: tuple[ProfileFile, ...]
+    values: Mapping[str, Any]
+
+    def origin(self, *keys: str) -> str:
+        """Return "FILE:LINE" of what says the value of a key, or of a section and key."""
+        return next(file.where(*keys) for file in reversed(self.files) if file.says(*keys))
 
 
 def known(search_path: Sequence[Path]) -> list[str]:
@@ -115,156 +128,108 @@ def load(distro: str, *, search_path: Sequence[Path]) -> Distro:
 
     Raises KdumpInitrdError for an unknown id, a broken file, and a key outside the schema.
     """
-    tables = _chain(distro, search_path, seen=())
-    merged: dict[str, Any] = {}
-    for table in tables:
-        for key, value in table.items():
-            if isinstance(value, dict):
-                merged[key] = {**merged.get(key, {}), **value}
-            else:
-                merged[key] = value
-    _check_complete(distro, merged)
-    lists = {
-        key: {name: tuple(words) for name, words in merged.get(key, {}).items()}
-        for key in ("hardware", "filesystems", "cmdline")
-    }
+    merged = read(distro, search_path=search_path).values
+    schema.check_complete(distro, merged, _SECTIONS)
+    facts: dict[str, Any] = {name: _frozen(merged.get(name, {})) for name in schema.LISTS}
+    facts |= {name: kind(**_frozen(merged[name])) for name, kind in _SECTIONS.items()}
     return Distro(
         id=distro,
         name=merged["name"],
-        kernel=Kernel(**_frozen(merged["kernel"])),
-        dump=Dump(**_frozen(merged["dump"])),
-        tools=Tools(**_frozen(merged["tools"])),
         initrds=tuple(
             InitrdKind(name, tuple(kind["marks"]), kind["files"], kind.get("features", {}))
             for name, kind in merged.get("initrd", {}).items()
         ),
-        **lists,
+        **facts,
     )
+
+
+def read(distro: str, *, search_path: Sequence[Path]) -> Profile:
+    """Return what the files of the profile ``distro`` say; raises as load() does.
+
+    It need not be complete.
+    """
+    files = tuple(_chain(distro, search_path, 0, seen=()))
+    values: dict[str, Any] = {}
+    for file in files:
+        for key, value in file.table.items():
+            if key not in ("inherits", "ids"):
+                is_table = isinstance(value, dict)
+                values[key] = {**values.get(key, {}), **value} if is_table else value
+    return Profile(files, values)
 
 
 def detect(root: Path, *, search_path: Sequence[Path]) -> Distro:
     """Return the profile of the distribution in ``root``, by its os-release's ID, then ID_LIKE."""
+    return load(_name_of(root, search_path), search_path=search_path)
+
+
+def _name_of(root: Path, search_path: Sequence[Path]) -> str:
     there = known(search_path)
-    for name in (*os_release_ids(root), FALLBACK):
-        if name in there:
-            return load(name, search_path=search_path)
-    raise KdumpInitrdError(f"no profile {FALLBACK}.toml in {search_path[-1]}")
+    aliases: Mapping[str, str] | None = None
+    for word in osrelease.names(osrelease.read(root)):
+        if word in there:
+            return word
+        aliases = _aliases(search_path) if aliases is None else aliases
+        if word in aliases:
+            return aliases[word]
+    if FALLBACK not in there:
+        raise KdumpInitrdError(f"no profile {FALLBACK}.toml in {search_path[-1]}")
+    return FALLBACK
 
 
-def os_release_ids(root: Path) -> tuple[str, ...]:
-    """Return ID and the words of ID_LIKE from ``root``'s os-release(5), most specific first."""
-    values: dict[str, str] = {}
-    path = first_file(("etc/os-release", "usr/lib/os-release"), root=root)
-    text = path.read_text(encoding="utf-8", errors="replace") if path else ""
-    for line in text.splitlines():
-        key, equals, value = line.partition("=")
-        if equals and key in ("ID", "ID_LIKE"):
-            values[key] = _unquote(value)
-    return tuple(f"{values.get('ID', '')} {values.get('ID_LIKE', '')}".split())
-
-
-def _unquote(value: str) -> str:
-    try:
-        return " ".join(shlex.split(value))
-    except ValueError:
-        return ""
+def _aliases(search_path: Sequence[Path]) -> dict[str, str]:
+    """Return the profiles by the further IDs of os-release that they hold for."""
+    found: dict[str, str] = {}
+    for folder in search_path:
+        for path in sorted(folder.glob("*.toml")):
+            for name in _read(path).table.get("ids", ()):
+                found.setdefault(name, path.stem)
+    return found
 
 
 def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
 
 
-def _chain(distro: str, search_path: Sequence[Path], *, seen: tuple[str, ...]) -> list[Any]:
-    """Return the tables from the eldest ancestor to ``distro`` itself."""
-    if distro in seen:
-        raise KdumpInitrdError(f"{distro}.toml: inherits from itself ({' → '.join(seen)})")
-    file = next(
-        (f / f"{distro}.toml" for f in search_path if (f / f"{distro}.toml").exists()), None
-    )
-    if file is None:
+def _read(path: Path) -> ProfileFile:
+    file = profilefile.read(path)
+    schema.check(file, _SECTIONS)
+    return file
+
+
+def _chain(
+    distro: str, search_path: Sequence[Path], begin: int, *, seen: tuple[Path, ...]
+) -> list[ProfileFile]:
+    """Return the files from the eldest ancestor to ``distro`` itself, sought from ``begin`` on.
+
+    A file changes that of the same name further on the search path, unless it says what else it
+    inherits from.
+    """
+    place = _find(distro, search_path, begin)
+    if place is None:
+        there = ", ".join(known(search_path))
+        raise KdumpInitrdError(f"{distro}: unknown distribution", hint=f"known are {there}")
+    path = search_path[place] / f"{distro}.toml"
+    file = _read(path)
+    parent = file.table.get("inherits", distro)
+    begin = place + 1 if parent == distro else 0
+    found = _find(parent, search_path, begin)
+    if found is None and "inherits" not in file.table:
+        return [file]
+    if path in seen or (found is None and parent == distro):
         raise KdumpInitrdError(
-            f"{distro}: unknown distribution", hint=f"known are {', '.join(known(search_path))}"
+            f"{file.where('inherits')}: {distro} inherits from itself",
+            hint="name a profile that does not inherit from this one",
         )
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise KdumpInitrdError(f"{file}: {error}") from error
-    _check_schema(file, table)
-    parent = table.pop("inherits", None)
-    above = _chain(parent, search_path, seen=(*seen, distro)) if parent else []
-    return [*above, table]
-
-
-def _check_schema(file: Path, table: Mapping[str, Any]) -> None:
-    """Refuse what the schema does not know: a misspelt key would be a silent default."""
-    lists = ("hardware", "filesystems", "cmdline")
-    _known_keys(file, "", table, ("inherits", "name", "initrd", *_SECTIONS, *lists))
-    for name, kind in _SECTIONS.items():
-        section = table.get(name, {})
-        if not isinstance(section, dict):
-            raise KdumpInitrdError(f"{file}: {name}: a table is wanted")
-        annotations = {field.name: str(field.type) for field in fields(kind)}
-        _known_keys(file, f"{name}.", section, tuple(annotations))
-        for key, value in section.items():
-            is_list = annotations[key] != "str"
-            if not (_is_list_of_words(value) if is_list else isinstance(value, str)):
-                wanted = "a list of strings" if is_list else "a string"
-                raise KdumpInitrdError(f"{file}: {name}.{key}: {wanted} is wanted")
-    codecs = table.get("dump", {}).get("codecs", CODECS)
-    if not codecs or not set(codecs) <= set(CODECS):
+    if found is None:
+        there = ", ".join(known(search_path))
         raise KdumpInitrdError(
-            f"{file}: dump.codecs: {', '.join(codecs) or 'none'}",
-            hint=f"one or more of {', '.join(CODECS)} are wanted",
+            f"{file.where('inherits')}: {parent}: unknown distribution", hint=f"known are {there}"
         )
-    for name in lists:
-        section = table.get(name, {})
-        if not isinstance(section, dict) or not all(map(_is_list_of_words, section.values())):
-            raise KdumpInitrdError(f"{file}: {name}: lists of strings are wanted")
-    kinds = table.get("initrd", {})
-    if not isinstance(kinds, dict) or not all(map(_is_initrd_kind, kinds.values())):
-        raise KdumpInitrdError(
-            f"{file}: initrd: tables with marks (a list), files and features (tables) are wanted"
-        )
+    return [*_chain(parent, search_path, begin, seen=(*seen, path)), file]
 
 
-def _check_complete(distro: str, merged: Mapping[str, Any]) -> None:
-    """Refuse a profile that lacks something, mostly for want of ``inherits``."""
-    hint = f'inherits = "{FALLBACK}" has a value for every key'
-    if "name" not in merged or "common" not in merged.get("cmdline", {}):
-        raise KdumpInitrdError(f"{distro}.toml: name and cmdline.common are wanted", hint=hint)
-    for section, kind in _SECTIONS.items():
-        for field in fields(kind):
-            if field.name not in merged.get(section, {}):
-                raise KdumpInitrdError(f"{distro}.toml: no {section}.{field.name}", hint=hint)
-    for key, value in merged["kernel"].items():
-        for pattern in [value] if isinstance(value, str) else value:
-            rest = pattern.replace("{release}", "")
-            if "{" in rest or "}" in rest:
-                raise KdumpInitrdError(
-                    f"{distro}.toml: kernel.{key}: {pattern!r}", hint="only {release} is replaced"
-                )
-
-
-def _known_keys(file: Path, prefix: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(known)}"
-            raise KdumpInitrdError(f"{file}: {prefix}{key}: unknown key", hint=hint)
-
-
-def _is_list_of_words(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
-
-
-def _is_initrd_kind(value: object) -> bool:
-    if not isinstance(value, dict) or not {"marks", "files"} <= set(value):
-        return False
-    tables = [value["files"], value.get("features", {})]
-    words = [each for table in tables if isinstance(table, dict) for each in table.values()]
-    return (
-        set(value) <= {"marks", "files", "features"}
-        and all(isinstance(table, dict) for table in tables)
-        and _is_list_of_words([*words])
-        and _is_list_of_words(value["marks"])
-    )
+def _find(distro: str, search_path: Sequence[Path], begin: int) -> int | None:
+    """Return which folder from ``begin`` on has the profile, None for none."""
+    numbers = range(begin, len(search_path)) if schema.NAME.fullmatch(distro) else ()
+    return next((n for n in numbers if (search_path[n] / f"{distro}.toml").exists()), None)

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import KdumpInitrdError
 from ..log import get_logger
 from ..rooted import folders, resolve
+from . import placeholder
 from .distro import Kernel as Layout
 
 logger = get_logger(__name__)
@@ -99,9 +100,10 @@ def check_capture_options(kernel: KernelRelease) -> None:
 def first(patterns: Sequence[str], *, root: Path, release: str) -> Path | None:
     """Return the first path of ``patterns`` that exists in ``root``, or None."""
     for pattern in patterns:
-        path = resolve(pattern.format(release=release), root=root)
-        if path is not None and path.exists():
-            return path
+        for name in placeholder.expand(pattern, root=root, release=release):
+            path = resolve(name, root=root)
+            if path is not None and path.exists():
+                return path
     return None
 
 

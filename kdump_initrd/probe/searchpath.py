@@ -56,6 +56,8 @@ _MACHINES = {
         ("arm", 32, True, "arm", ("lib/arm-linux-gnueabihf", "lib/arm-linux-gnueabi", "lib")),
     )
 }  # fmt: skip
+#: The names of all of them, as uname has them.
+MACHINES = tuple(machine.name for machine in _MACHINES.values())
 
 
 def machine_named(machine: str, *, bits: int, little_endian: bool) -> Machine:

@@ -15,9 +15,10 @@ import pytest
 from kdump_initrd.cli import main
 from kdump_initrd.image.segments import read_manifest
 from kdump_initrd.image.stage import SECOND_STAGE
-from kdump_initrd.probe import device, sysfs
+from kdump_initrd.probe import device, distro, sysfs
 from kdump_initrd.probe.device import BlockDevice
 from kdump_initrd.probe.sysfs import Hardware
+from kdump_initrd.resources import search_path
 from kdump_initrd.saver.params import SaverParams
 
 from .test_cli import CAPTURE, UUID, complain
@@ -86,6 +87,21 @@ def test_params_are_the_contract(tree: Path) -> None:
     text = (tree / "etc/kdump-initrd/params.json").read_text()
     params = SaverParams.from_json(text)
     assert (params.dump_compress, params.output) == ("lzo", "/kdump/var/crash")
+
+
+def test_names_that_clash_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "clash.toml"
+    mine.write_text('inherits = "debian"\nname = "x"\n[dump]\ndump = "a"\ndmesg = "a"\n')
+    shipped = distro.load("clash", search_path=(tmp_path, *search_path("distros", root=Path("/"))))
+    monkeypatch.setattr(distro, "load", lambda *_, **__: shipped)
+    argv = [*CAPTURE, "--distro", "clash", "-o", str(tmp_path / "x.img"), RELEASE]
+    status, error, hint = complain(capsys, *argv)
+    assert status == 1
+    assert error == "dmesg_name: another file of the crash has that name: a"
+    assert hint == "mkinitrd-kdump --show-distro clash tells where names of files are from"
+    assert not (tmp_path / "x.img").exists()
 
 
 def test_listed_modules_are_there(tree: Path) -> None:

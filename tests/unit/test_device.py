@@ -37,7 +37,7 @@ def test_path_becomes_its_uuid(disk: Path) -> None:
 def test_other_file_system_is_refused(disk: Path) -> None:
     with pytest.raises(KdumpInitrdError, match="disk: holds ext4, not xfs") as caught:
         device.identify(str(disk), "xfs")
-    assert caught.value.hint == "say -f ext4, or format it anew"
+    assert caught.value.hint == "say that it is ext4, or format it anew"
 
 
 def test_unformatted_is_refused(disk: Path) -> None:

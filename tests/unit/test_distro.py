@@ -1,193 +1,267 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Profiles: os-release, inheritance, the schema."""
+"""Profiles: what the shipped ones say, inheritance, overriding."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import distro
+from kdump_initrd.probe import distro, placeholder, schema
+from kdump_initrd.probe.searchpath import MACHINES
 from kdump_initrd.resources import search_path
 from kdump_initrd.saver.codec import AUTO
+from kdump_initrd.saver.params import SaverParams
 
 REPO = Path(__file__).parents[2]
-INITRD = "initrd: tables with marks (a list), files and features (tables) are wanted"
 SHIPPED = search_path("distros", root=Path("/nonexistent"))
+FAMILIES = {
+    "linux": (), "arch": ("linux",), "debian": ("linux",), "ubuntu": ("debian", "linux"),
+    "redhat": ("linux",), "fedora": ("redhat", "linux"), "rhel": ("redhat", "linux"),
+    **dict.fromkeys(("centos", "rocky", "almalinux"), ("rhel", "redhat", "linux")),
+    "amazon": ("redhat", "linux"), "suse": ("linux",),
+    **dict.fromkeys(("sles", "opensuse-leap", "opensuse-tumbleweed"), ("suse", "linux")),
+}  # fmt: skip
+KINDS = [
+    "initramfs-tools", "dracut", "dracut-var", "mkinitcpio-systemd", "mkinitcpio", "kdump-initrd"
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", distro.known(SHIPPED))
+def write(folder: Path, name: str, text: str) -> Path:
+    """Write a profile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The administrator's folder of a root."""
+    folder = tmp_path / "etc/kdump-initrd/distros"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def load(name: str, root: Path) -> distro.Distro:
+    return distro.load(name, search_path=search_path("distros", root=root))
+
+
+def test_the_families() -> None:
+    found = {
+        name: tuple(file.path.stem for file in distro.read(name, search_path=SHIPPED).files[-2::-1])
+        for name in distro.known(SHIPPED)
+    }
+    assert found == FAMILIES
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_every_shipped_profile_loads(name: str) -> None:
     profile = distro.load(name, search_path=SHIPPED)
     assert "panic=10" in profile.capture_cmdline("x86_64")
     assert "{release}" in profile.kernel.capture_image
+    assert "{release}" in profile.kernel.first_image
     assert set(profile.hardware) == {
         "virtio", "nvme", "ahci", "scsi", "xen", "hyperv", "vmware", "usb", "mmc"
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_saver_takes_the_names_of_every_profile(name: str) -> None:
+    dump = distro.load(name, search_path=SHIPPED).dump
+    params = SaverParams(directory=dump.directory, dump_name=dump.dump, dmesg_name=dump.dmesg,
+                         readme_name=dump.readme)  # fmt: skip
+    assert params.directory == dump.directory
+    assert len({dump.dump, dump.dmesg, dump.readme, dump.capture_log}) == 4
+
+
 @pytest.mark.parametrize(
-    ("name", "initrd", "image", "first", "dump"),
+    ("family", "peer", "directory", "files", "image", "first"),
     [
-        ("debian", "boot/initrd.img-{release}", "boot/initrd.img-{release}-kdump",
-         "initrd.img-kdump-{release}", "dump.%Y%m%d%H%M"),
-        ("fedora", "boot/initramfs-{release}.img", "boot/initramfs-{release}kdump.img",
-         "initramfs-kdump-{release}.img", "vmcore"),
-        ("rhel", "boot/initramfs-{release}.img", "boot/initramfs-{release}kdump.img",
-         "initramfs-kdump-{release}.img", "vmcore"),
-        ("sles", "boot/initrd-{release}", "boot/initrd-{release}-kdump",
-         "initrd-kdump-{release}", "vmcore"),
+        ("debian", "kdump-tools", "%Y%m%d%H%M", ("dump.%Y%m%d%H%M", "dmesg.%Y%m%d%H%M", ""),
+         "boot/initrd.img-{release}-kdump", "initrd.img-kdump-{release}"),
+        ("redhat", "kdump-utils", "127.0.0.1-%Y-%m-%d-%H:%M:%S",
+         ("vmcore", "vmcore-dmesg.txt", ""),
+         "boot/initramfs-{release}-kdump-initrd.img", "initramfs-kdump-{release}.img"),
+        ("suse", "suse-kdump", "%Y-%m-%d-%H-%M", ("vmcore", "dmesg", "README.txt"),
+         "boot/initrd-{release}-kdump-initrd", "initrd-kdump-{release}"),
+        ("arch", "", "%Y%m%d%H%M", ("dump.%Y%m%d%H%M", "dmesg.%Y%m%d%H%M", ""),
+         "boot/initramfs-{release}-kdump.img", "initramfs-kdump-{release}.img"),
     ],
 )  # fmt: skip
 def test_names_are_the_distributions(
-    name: str, initrd: str, image: str, first: str, dump: str
+    family: str, peer: str, directory: str, files: tuple[str, ...], image: str, first: str
 ) -> None:
-    profile = distro.load(name, search_path=SHIPPED)
-    assert profile.kernel.initrd[0] == initrd
-    assert (profile.kernel.capture_image, profile.kernel.first_image) == (image, first)
-    assert profile.dump.dump == dump
-
-
-@pytest.mark.parametrize("name", distro.known(SHIPPED))
-def test_codecs_are_in_the_order_of_speed(name: str) -> None:
-    codecs = distro.load(name, search_path=SHIPPED).dump.codecs
-    assert list(codecs) == [codec for codec in AUTO if codec in codecs]
-    assert {"lzo", "zlib"} <= set(codecs)
-    assert distro.CODECS == AUTO
+    members = [name for name, above in FAMILIES.items() if family in (name, *above)]
+    assert members
+    for name in members:
+        profile = distro.load(name, search_path=SHIPPED)
+        dump = profile.dump
+        assert profile.config.peer == peer, name
+        assert (dump.path, dump.directory) == ("/var/crash", directory), name
+        assert (dump.dump, dump.dmesg, dump.readme) == files, name
+        assert dump.capture_log == "kexec-dmesg.log", name
+        assert (profile.kernel.capture_image, profile.kernel.first_image) == (image, first), name
 
 
 def test_codecs_are_the_distributions() -> None:
-    found = {
-        name: distro.load(name, search_path=SHIPPED).dump.codecs
-        for name in ("debian", "fedora", "rhel", "sles")
-    }
-    assert found == {
-        "debian": ("lzo", "zlib"),
-        "fedora": ("lzo", "snappy", "zstd", "zlib"),
-        "rhel": ("lzo", "snappy", "zlib"),
-        "sles": ("lzo", "snappy", "zlib"),
-    }
+    all_four = ("lzo", "snappy", "zstd", "zlib")
+    found = {name: distro.load(name, search_path=SHIPPED).dump.codecs for name in FAMILIES}
+    assert {found.pop(name) for name in ("fedora", "opensuse-tumbleweed")} == {all_four}
+    assert found.pop("arch") == ("zlib",)
+    assert found.pop("ubuntu") == ("lzo", "zstd", "zlib")
+    assert {found.pop(name) for name in ("debian", "linux")} == {("lzo", "zlib")}
+    assert set(found.values()) == {("lzo", "snappy", "zlib")}
 
 
-@pytest.mark.parametrize("name", distro.known(SHIPPED))
+@pytest.mark.parametrize("name", FAMILIES)
+def test_codecs_are_in_the_order_of_speed(name: str) -> None:
+    codecs = distro.load(name, search_path=SHIPPED).dump.codecs
+    assert list(codecs) == [codec for codec in AUTO if codec in codecs]
+    assert "zlib" in codecs
+    assert schema.CODECS == AUTO
+
+
+def test_the_capture_command_line_of_each_machine() -> None:
+    rocky, debian = (distro.load(name, search_path=SHIPPED) for name in ("rocky", "debian"))
+    assert "nr_cpus=1" in rocky.capture_cmdline("ppc64le")
+    assert "maxcpus=1" in debian.capture_cmdline("ppc64le")
+    assert rocky.capture_cmdline("s390x") == debian.capture_cmdline("s390x")
+    assert "irqpoll" not in debian.capture_cmdline("s390x")
+    # Of a machine that nobody knows, what holds for all.
+    assert debian.capture_cmdline("vax") == debian.cmdline["common"]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_kinds_of_initrd_and_their_templates(name: str) -> None:
     """The first whose marks are there wins, so that a whole one of ours has to be the last."""
     kinds = distro.load(name, search_path=SHIPPED).initrds
-    assert [kind.name for kind in kinds] == [
-        "initramfs-tools", "dracut", "dracut-var", "kdump-initrd"
-    ]  # fmt: skip
+    assert [kind.name for kind in kinds] == KINDS
     templates = {name for kind in kinds for name in kind.files.values()}
     shipped = {f"first/{path.name}" for path in (REPO / "templates/first").glob("*.j2")}
     assert templates
     assert templates <= shipped
     for kind in kinds:
         assert kind.marks[0] == "init"
-        paths = [*kind.marks, *kind.files, *kind.features.values()]
-        assert not [path for path in paths if path.startswith("/") or ".." in path]
 
 
 def test_a_kind_of_initrd_is_added_and_one_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(
+    text = (
         'inherits = "linux"\nname = "Mine"\n'
         "[initrd.dracut]\nmarks = ['x']\nfiles = { 'a' = 'b.j2' }\n"
         "[initrd.mine]\nmarks = ['y', 'z']\nfiles = {}\nfeatures = { word = 'w' }\n"
     )
+    write(tmp_path, "mine", text)
     kinds = distro.load("mine", search_path=(tmp_path, *SHIPPED)).initrds
-    assert [kind.name for kind in kinds][1:] == ["dracut", "dracut-var", "kdump-initrd", "mine"]
+    assert [kind.name for kind in kinds] == [*KINDS, "mine"]
     assert kinds[1] == distro.InitrdKind("dracut", ("x",), {"a": "b.j2"}, {})
     assert kinds[-1] == distro.InitrdKind("mine", ("y", "z"), {}, {"word": "w"})
 
 
+def test_an_override_changes_what_it_says(own: Path, tmp_path: Path) -> None:
+    write(own, "debian", '[dump]\npath = "/srv/crash"\n')
+    found, shipped = load("debian", tmp_path), distro.load("debian", search_path=SHIPPED)
+    assert found.dump.path == "/srv/crash"
+    assert found.dump.directory == shipped.dump.directory
+    assert found.kernel == shipped.kernel
+    # And what inherits from it.
+    assert load("ubuntu", tmp_path).dump.path == "/srv/crash"
+    assert load("rocky", tmp_path).dump.path == "/var/crash"
+
+
+def test_an_override_may_name_the_one_below(own: Path, tmp_path: Path) -> None:
+    write(own, "debian", 'inherits = "debian"\nname = "Mine"\n')
+    assert load("debian", tmp_path).name == "Mine"
+    assert load("debian", tmp_path).config.peer == "kdump-tools"
+
+
+def test_an_override_may_inherit_from_another(own: Path, tmp_path: Path) -> None:
+    write(own, "debian", 'inherits = "suse"\nname = "Odd"\n')
+    found = load("debian", tmp_path)
+    assert (found.name, found.id, found.dump.dump) == ("Odd", "debian", "vmcore")
+
+
+def test_an_override_of_what_all_inherit_from(own: Path, tmp_path: Path) -> None:
+    write(own, "linux", '[dump]\npath = "/srv/crash"\n')
+    assert {load(name, tmp_path).dump.path for name in FAMILIES} == {"/srv/crash"}
+
+
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    "texts",
     [
-        ("ID=debian\n", "debian"),
-        ('ID=ubuntu\nID_LIKE="debian"\n', "debian"),
-        ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', "rhel"),
-        ("ID='opensuse-leap'\nID_LIKE='suse opensuse'\n", "suse"),
-        ("ID=plan9\n", "linux"),
-        ("# nothing\nID='unbalanced\n", "linux"),
-        ("", "linux"),
+        {"a": 'inherits = "a"'},
+        {"a": 'inherits = "b"', "b": 'inherits = "a"'},
+        {"a": 'inherits = "b"', "b": 'inherits = "c"', "c": 'inherits = "b"'},
+        {"linux": 'inherits = "a"', "a": 'inherits = "linux"'},
     ],
 )
-def test_detected_from_os_release(tmp_path: Path, text: str, wanted: str) -> None:
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/os-release").write_text(text)
-    assert distro.detect(tmp_path, search_path=SHIPPED).id == wanted
+def test_a_circle_is_refused(tmp_path: Path, texts: dict[str, str]) -> None:
+    for name, text in texts.items():
+        write(tmp_path, name, text)
+    with pytest.raises(KdumpInitrdError, match=r"/\w+\.toml:1: \w+ inherits from itself"):
+        distro.load("a", search_path=(tmp_path, *SHIPPED))
 
 
-def test_unknown_id_lists_the_known() -> None:
-    with pytest.raises(KdumpInitrdError, match="beos: unknown distribution") as caught:
-        distro.load("beos", search_path=SHIPPED)
-    assert caught.value.hint is not None
-    assert "debian" in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("text", "message", "hint"),
-    [
-        ('inherits = "linux"\nnmae = "X"', "nmae: unknown key", "did you mean name?"),
-        ('inherits = "linux"\n[dump]\ndirectry = "x"', "dump.directry", "dump.directory"),
-        ('inherits = "linux"\n[dump]\npath = 1', "dump.path: a string is wanted", None),
-        ('inherits = "linux"\n[dump]\ncodecs = "lzo"', "dump.codecs: a list of strings", None),
-        ('inherits = "linux"\n[dump]\ncodecs = []', "dump.codecs: none", "lzo, snappy, zstd, zlib"),
-        ('inherits = "linux"\n[dump]\ncodecs = ["lzo", "lz4"]', "dump.codecs: lzo, lz4", "one or"),
-        ('inherits = "linux"\n[tools]\nshell = "sh"', "tools.shell: a list of strings", None),
-        ('inherits = "linux"\n[hardware]\nnvme = "nvme"', "hardware: lists of strings", None),
-        ('inherits = "linux"\n[kernel]\nfirst_image = ["x"]', "kernel.first_image: a string", None),
-        ('inherits = "linux"\n[kernel]\nfirst_imag = "x"', "first_imag", "kernel.first_image"),
-        *(
-            (f'inherits = "linux"\n{text}', INITRD, None)
-            for text in (
-                "initrd = 1",
-                "[initrd]\nx = 1",
-                "[initrd.x]\nmarks = []",
-                "[initrd.x]\nfiles = {}",
-                "[initrd.x]\nmarks = 'init'\nfiles = {}",
-                "[initrd.x]\nmarks = [1]\nfiles = {}",
-                "[initrd.x]\nmarks = []\nfiles = []",
-                "[initrd.x]\nmarks = []\nfiles = { a = 1 }",
-                "[initrd.x]\nmarks = []\nfiles = {}\nfeatures = 1",
-                "[initrd.x]\nmarks = []\nfiles = {}\nfeatures = { a = [] }",
-                "[initrd.x]\nmarks = []\nfiles = {}\nfile = {}",
-            )
-        ),
-        ("[[", "broken.toml", None),
-        ('inherits = "broken"', "inherits from itself", None),
-    ],
-)
-def test_wrong_profile_is_refused(
-    tmp_path: Path, text: str, message: str, hint: str | None
-) -> None:
-    (tmp_path / "broken.toml").write_text(text)
+def test_an_unknown_parent_is_refused_where_it_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path, "mine", '\ninherits = "beos"\n')
     with pytest.raises(KdumpInitrdError) as caught:
-        distro.load("broken", search_path=(tmp_path, *SHIPPED))
-    assert message in caught.value.message
-    if hint:
-        assert hint in str(caught.value.hint)
+        distro.load("mine", search_path=(tmp_path, *SHIPPED))
+    assert caught.value.message == f"{path}:2: beos: unknown distribution"
+    assert "debian" in str(caught.value.hint)
 
 
-def test_administrators_profile_comes_first(tmp_path: Path) -> None:
-    own = tmp_path / "etc/kdump-initrd/distros"
-    own.mkdir(parents=True)
-    (own / "debian.toml").write_text('inherits = "linux"\nname = "Mine"\n')
-    found = distro.load("debian", search_path=search_path("distros", root=tmp_path))
-    assert found.name == "Mine"
+@pytest.mark.parametrize("name", ["beos", "", "../debian", "/etc/passwd", "x\0y", "a" * 5000])
+def test_unknown_id_lists_the_known(name: str) -> None:
+    with pytest.raises(KdumpInitrdError) as caught:
+        distro.load(name, search_path=SHIPPED)
+    assert caught.value.message == f"{name}: unknown distribution"
+    assert "debian" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('name = "X"', "cmdline.common are wanted"),
-        ('name = "X"\n[cmdline]\ncommon = []', "no kernel.image"),
-        ('inherits = "linux"\n[kernel]\ncapture_image = "boot/{foo}"', "kernel.capture_image"),
-        ('inherits = "linux"\n[kernel]\nfirst_image = "x-{releas}"', "kernel.first_image"),
+        ('name = "X"', "mine.toml: name and cmdline.common are wanted"),
+        ('name = "X"\n[cmdline]\ncommon = []', "mine.toml: no kernel.image"),
+        ("", "mine.toml: name and cmdline.common are wanted"),
     ],
 )
 def test_profile_that_lacks_something_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "mine.toml").write_text(text)
+    write(tmp_path, "mine", text)
     with pytest.raises(KdumpInitrdError) as caught:
         distro.load("mine", search_path=(tmp_path, *SHIPPED))
-    assert message in caught.value.message
-    assert caught.value.hint
+    assert caught.value.message == message
+    assert caught.value.hint == 'inherits = "linux" has a value for every key'
+
+
+def test_the_man_page_has_all_keys_and_no_others() -> None:
+    """Each key is bold in its section; the bold words of a section's tags are keys of it."""
+    page = (REPO / "docs/man/kdump-initrd-distro.5").read_text().replace("\\-", "-")
+    page = page.replace('", "', "").split(".SH KEYS")[1].split(".SH HOOKS")[0]
+    top, *rest = page.split(".SS ")
+    sections = {text.split("]")[0].strip("[").split(".")[0]: text for text in rest}
+    records = {each.name: each.type for each in fields(distro.Distro)}
+    assert set(sections) == {*schema.LISTS, "initrd", "kernel", "dump", "tools", "config"}
+    for name in ("kernel", "dump", "tools", "config"):
+        tags = re.findall(r"^\.TP\n\.BR? (.*)", sections[name], re.MULTILINE)
+        words = {word for tag in tags for word in re.findall(r"[\w{}]+", tag)}
+        keys = {each.name for each in fields(getattr(distro, str(records[name])))}
+        wanted = {f"{{{word}}}" for word in placeholder.WORDS} if name == "kernel" else set()
+        assert words == keys | wanted, name
+    assert re.findall(r"^\.TP\n\.B (\w+)", top, re.MULTILINE) == ["inherits", "name", "ids"]
+    kinds = re.findall(r"^\.TP\n\.B (\w+)", sections["initrd"], re.MULTILINE)
+    assert kinds == ["marks", "files", "features"]
+    machines = set(re.findall(r"\w+", sections["cmdline"]))
+    assert {*MACHINES, "common", "inherit"} <= machines
+    assert {*schema.CODECS} <= set(re.findall(r"\w+", sections["dump"]))
+    assert {*filter(None, schema.PEERS)} <= set(re.findall(r"[\w-]+", sections["config"]))
+
+
+def test_the_man_page_names_all_profiles() -> None:
+    page = (REPO / "docs/man/kdump-initrd-distro.5").read_text().replace("\\-", "-")
+    text = page.split(".SH PROFILES")[1].split(".SH KEYS")[0]
+    assert re.findall(r"^\.IR ?([\w-]+)|^\.I ([\w-]+)", text, re.MULTILINE)
+    assert set(re.findall(r"^\.IR? ([\w-]+)", text, re.MULTILINE)) == set(FAMILIES)

@@ -18,7 +18,7 @@ from .test_cli import complain
 from .test_kernelimage import IMAGES
 from .test_kmod import RELEASE
 
-KNOWN = "initramfs-tools, dracut, dracut-var, kdump-initrd"
+KNOWN = "initramfs-tools, dracut, dracut-var, mkinitcpio-systemd, mkinitcpio, kdump-initrd"
 
 
 @pytest.fixture(scope="module")

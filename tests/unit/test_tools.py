@@ -14,7 +14,6 @@ from kdump_initrd.probe.distro import Tools
 LAYOUT = Tools(
     busybox=("usr/bin/busybox",),
     shell=("bin/dash", "bin/sh"),
-    python=(),
     path=("usr/sbin", "usr/bin"),
 )
 

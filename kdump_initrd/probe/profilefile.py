@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One TOML file of a profile, and in which line each of its keys is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import KdumpInitrdError
+from ..tomllines import lines_of
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class ProfileFile:
+    """A file, and the table that it holds."""
+
+    path: Path
+    text: str
+    table: Mapping[str, Any]
+
+    def says(self, *keys: str) -> bool:
+        """Tell whether the key below ``keys`` is in the file."""
+        table: object = self.table
+        for key in keys:
+            if not isinstance(table, dict) or key not in table:
+                return False
+            table = table[key]
+        return True
+
+    def where(self, *keys: str) -> str:
+        """Return "FILE:LINE" of the key below ``keys``, or of the table that it is in."""
+        lines = lines_of(self.text)
+        for depth in range(len(keys), 0, -1):
+            if keys[:depth] in lines:
+                return f"{self.path}:{lines[keys[:depth]]}"
+        return str(self.path)
+
+
+def read(path: Path) -> ProfileFile:
+    """Read a file; raises KdumpInitrdError for one that is not there or no TOML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return ProfileFile(path, text, tomllib.loads(text))
+    except OSError as error:
+        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
+    except RecursionError:
+        raise KdumpInitrdError(f"{path}: nested too deeply") from None
+    # What is no TOML or no UTF-8, and a number of too many digits.
+    except ValueError as error:
+        raise KdumpInitrdError(f"{path}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Profiles that are wrong: one clear line that says where, and a hint; never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.probe import distro
+from kdump_initrd.resources import search_path
+from kdump_initrd.showdistro import lines
+
+SHIPPED = search_path("distros", root=Path("/nonexistent"))
+INITRD = "initrd.x: a table of marks (a list), files and features (tables) is wanted"
+LIST, STRING = "a list of strings is wanted", "a string is wanted"
+FILE = "the name of a file is wanted, without a /"
+RELATIVE = "a path without a / in front and without .. is wanted"
+ABSOLUTE = "a path from / on, without .., is wanted"
+WORDS = "what is replaced is {release}, {entry_token}, {pkgbase}, {loader_linux}, {loader_initrd}"
+
+
+def refused(folder: Path, text: str) -> KdumpInitrdError:
+    """Load a profile of that text, and return the error; the path in its message is left out."""
+    path = folder / "broken.toml"
+    path.write_text(text)
+    with pytest.raises(KdumpInitrdError) as caught:
+        distro.load("broken", search_path=(folder, *SHIPPED))
+    error = caught.value
+    assert error.message.startswith(f"{path}:")
+    return KdumpInitrdError(error.message[len(f"{path}:") :], hint=error.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ('nmae = "X"', "2: nmae: unknown key", "did you mean name?"),
+        ('nam = "X"', "2: nam: unknown key", "did you mean name?"),
+        ("[kernal]", "2: kernal: unknown key", "did you mean kernel?"),
+        ('[dump]\n\n# x\ndirectry = "x"', "5: dump.directry: unknown key",
+         "did you mean dump.directory?"),
+        ('[kernel]\nfirst_imag = "x"', "3: kernel.first_imag: unknown key",
+         "did you mean kernel.first_image?"),
+        ('[dump]\nbusybox = ["x"]', "3: dump.busybox: unknown key",
+         "did you mean tools.busybox?"),
+        ('busybox = ["x"]', "2: busybox: unknown key", "did you mean tools.busybox?"),
+        ("dump.pat = 'x'", "2: dump.pat: unknown key", "did you mean dump.path?"),
+        ("[config]\nper = ''", "3: config.per: unknown key", "did you mean config.peer?"),
+        ("[config]\nzzz = ''", "3: config.zzz: unknown key", "known are peer"),
+        ("[cmdline]\ncomon = []", "3: cmdline.comon: unknown key", "did you mean cmdline.common?"),
+        ("[cmdline]\nx86-64 = []", "3: cmdline.x86-64: unknown key",
+         "did you mean cmdline.x86_64?"),
+        ("[initrd.x]\nmarks = []\nfiles = {}\nfile = {}", "5: initrd.x.file: unknown key",
+         "did you mean initrd.x.files?"),
+        ('"a\\nb" = 1', "2: 'a\\nb': unknown key", "known are"),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_has_a_nearest_one(
+    tmp_path: Path, text: str, message: str, hint: str
+) -> None:
+    error = refused(tmp_path, f'inherits = "linux"\n{text}')
+    assert error.message == message
+    assert error.hint is not None
+    assert error.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("name = 1", f"2: name: {STRING}", None),
+        ("name = ''", "2: name: ''", "a word is wanted"),
+        ("ids = 'x'", f"2: ids: {LIST}", None),
+        ("ids = ['a b']", "2: ids: 'a b'", "the name of a profile is wanted, without .toml"),
+        ("dump = 1", "2: dump: a table is wanted", None),
+        ("[[dump]]", "2: dump: a table is wanted", None),
+        ("[dump]\npath = 1", f"3: dump.path: {STRING}", None),
+        ("[dump]\npath = 'var/crash'", "3: dump.path: 'var/crash'", ABSOLUTE),
+        ("[dump]\npath = '/var/../etc'", "3: dump.path: '/var/../etc'", ABSOLUTE),
+        ("[dump]\ndirectory = ''", "3: dump.directory: ''", FILE),
+        ("[dump]\ndump = 'a/b'", "3: dump.dump: 'a/b'", FILE),
+        ("[dump]\ndmesg = '%D'", "3: dump.dmesg: '%D'", FILE),
+        ("[dump]\nreadme = '..'", "3: dump.readme: '..'", FILE),
+        ("[dump]\ncapture_log = 'a/b'", "3: dump.capture_log: 'a/b'", FILE),
+        ("[dump]\ncodecs = 'lzo'", f"3: dump.codecs: {LIST}", None),
+        ("[dump]\ncodecs = []", "3: dump.codecs: none",
+         "one or more of lzo, snappy, zstd, zlib are wanted"),
+        ("[dump]\ncodecs = ['lzo', 'zst']", "3: dump.codecs: 'zst'", "did you mean zstd?"),
+        ("[dump]\ncodecs = ['lzo',\n'bzip2']", "3: dump.codecs: 'bzip2'", "did you mean zlib?"),
+        ("[dump]\ncodecs = [1]", f"3: dump.codecs: {LIST}", None),
+        ("[config]\npeer = 'kdump-util'", "3: config.peer: 'kdump-util'",
+         "did you mean kdump-utils?"),
+        ("[config]\npeer = 'x'", "3: config.peer: 'x'",
+         'one of kdump-utils, suse-kdump, kdump-tools, "" is wanted'),
+        ("[tools]\nshell = 'sh'", f"3: tools.shell: {LIST}", None),
+        ("[tools]\nshell = ['/bin/sh']", "3: tools.shell: '/bin/sh'", RELATIVE),
+        ("[hardware]\nnvme = 'nvme'", f"3: hardware.nvme: {LIST}", None),
+        ("[hardware]\nnvme = ['a b']", "3: hardware.nvme: 'a b'",
+         "the name of a kernel module is wanted"),
+        ("[filesystems]\next4 = ['../x']", "3: filesystems.ext4: '../x'",
+         "the name of a kernel module is wanted"),
+        ("[cmdline]\ncommon = ['']", "3: cmdline.common: ''", "a word is wanted"),
+        ("[kernel]\nfirst_image = ['x']", f"3: kernel.first_image: {STRING}", None),
+        ("[kernel]\nimage = ['boot/{foo}']", "3: kernel.image: 'boot/{foo}'", WORDS),
+        ("[kernel]\ninitrd = ['boot/{release']", "3: kernel.initrd: 'boot/{release'", WORDS),
+        ("[kernel]\ninitrd = ['boot/{}']", "3: kernel.initrd: 'boot/{}'", WORDS),
+        ("[kernel]\ninitrd = ['/boot/x']", "3: kernel.initrd: '/boot/x'", RELATIVE),
+        ("[kernel]\nmodules = ['{pkgbase}']", "3: kernel.modules: '{pkgbase}'",
+         "what is replaced is {release}"),
+        ("[kernel]\ncapture_image = 'boot/{entry_token}'",
+         "3: kernel.capture_image: 'boot/{entry_token}'", "what is replaced is {release}"),
+        ("[kernel]\nfirst_image = 'boot/{release}'", "3: kernel.first_image: 'boot/{release}'",
+         FILE),
+        ("[kernel]\nfirst_image = 'x-{releas}'", "3: kernel.first_image: 'x-{releas}'",
+         "what is replaced is {release}"),
+        ('[dump]\npath = "/a\\u0000b"', "3: dump.path: '/a\\x00b': a control character",
+         "leave it out"),
+        ('[cmdline]\ncommon = ["a\\nb"]', "3: cmdline.common: 'a\\nb': a control character",
+         "leave it out"),
+        ("initrd = 1", "2: initrd: a table is wanted", None),
+        ("[initrd]\nx = 1", f"3: {INITRD}", None),
+        ("[initrd.x]\nmarks = []", f"2: {INITRD}", None),
+        ("[initrd.x]\nfiles = {}", f"2: {INITRD}", None),
+        ("[initrd.x]\nmarks = 'init'\nfiles = {}", f"2: {INITRD}", None),
+        ("[initrd.x]\nmarks = [1]\nfiles = {}", f"2: {INITRD}", None),
+        ("[initrd.x]\nmarks = []\nfiles = []", f"2: {INITRD}", None),
+        ("[initrd.x]\nmarks = []\nfiles = { a = 1 }", f"2: {INITRD}", None),
+        ("[initrd.x]\nmarks = []\nfiles = {}\nfeatures = 1", f"2: {INITRD}", None),
+        ("[initrd.x]\nmarks = []\nfiles = {}\nfeatures = { a = [] }", f"2: {INITRD}", None),
+        ("[initrd.x]\nmarks = ['../x']\nfiles = {}", "2: initrd.x: '../x'", RELATIVE),
+        ("[initrd.x]\nmarks = []\nfiles = { '/x' = 'y' }", "2: initrd.x: '/x'", RELATIVE),
+        ("[initrd.x]\nmarks = []\nfiles = { 'x' = '../y' }", "2: initrd.x: '../y'", RELATIVE),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused(
+    tmp_path: Path, text: str, message: str, hint: str | None
+) -> None:
+    error = refused(tmp_path, f'inherits = "linux"\n{text}\n')
+    assert (error.message, error.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[", " "),
+        ("a = 1\na = 2", " "),
+        ("inherits = 5", "1: inherits: a string is wanted"),
+        ("inherits = '../linux'", "1: inherits: '../linux'"),
+        (f"a = {'9' * 5000}", " "),
+        (f"a = {'[' * 5000}", " "),
+    ],
+)
+def test_a_broken_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    assert refused(tmp_path, text).message.startswith(message)
+
+
+def test_what_is_no_file_and_no_text(tmp_path: Path) -> None:
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "latin1.toml").write_bytes(b'name = "\xe4"')
+    for name, reason in {"folder": "Is a directory", "latin1": "codec can't decode"}.items():
+        with pytest.raises(KdumpInitrdError, match=rf"{name}\.toml: .*{reason}"):
+            distro.load(name, search_path=(tmp_path, *SHIPPED))
+
+
+#: Lines of TOML, some of them right, and what may stand between them.
+LINE = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from([
+        'inherits = "linux"', 'inherits = "x"', "[kernel]", "[dump]", "[initrd.x]", "[cmdline]",
+        "[[initrd]]", "marks = ['a']", "files = { a = 'b' }", "image = ['boot/{release}']", "[",
+        "path = '/x'", "common = []", "name = 'X'", "name = \"\\u0000\"", "ids = ['x']", '"""',
+        "initrd.x = 1", "kernel.image = {}", "x.y.z = 1979-05-27", "hardware = { a = ['b'] }",
+    ]),
+)  # fmt: skip
+
+
+@given(st.lists(LINE, max_size=8).map("\n".join))
+@example("inherits = 'x'")
+@example("[initrd.'a\\u007fb']\nmarks = []\nfiles = {}")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+def test_a_broken_profile_is_one_line(tmp_path: Path, text: str) -> None:
+    own = tmp_path / "etc/kdump-initrd/distros"
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "x.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
+    try:
+        found = list(lines(tmp_path, "x"))
+    except KdumpInitrdError as error:
+        for said in (error.message, error.hint or "x"):
+            assert said.isprintable()
+            assert said
+    else:
+        assert found[0].startswith("# The profile x")
