@@ -94,11 +94,23 @@ class FirstKernelSettings(CommonSettings):
 
 
 @dataclass(frozen=True)
+class HostSettings:
+    """What ``--refresh`` keeps current: which images, and of which kernels.
+
+    ``kernels`` is ("all",), ("newest",), ("running",) or kernel releases.
+    """
+
+    images: tuple[str, ...] = ("capture", "first-kernel")
+    kernels: tuple[str, ...] = ("all",)
+
+
+@dataclass(frozen=True)
 class Setting:
     """One row of the table: an attribute of the settings and its flags.
 
     ``parse`` turns a word into a value and raises ValueError with a reason for a bad one;
-    ``metavar`` is "" for a switch; ``many`` collects repeated flags.
+    ``metavar`` is "" for a switch; ``many`` collects repeated flags. A row without flags can only
+    be configured.
     """
 
     name: str
@@ -112,33 +124,33 @@ class Setting:
     @property
     def default(self) -> Any:  # noqa: ANN401 - as varied as the settings
         """The value where nobody says anything."""
-        kinds = (CaptureSettings, FirstKernelSettings)
+        kinds = (CaptureSettings, FirstKernelSettings, HostSettings)
         return {f.name: f.default for kind in kinds for f in dataclasses.fields(kind)}[self.name]
 
 
 def _seconds(word: str) -> int:
-    value = int(word) if word.isdigit() else -1
+    value = int(word) if word.isdecimal() else -1
     if not 0 <= value <= 7 * 24 * 3600:
         raise ValueError("whole seconds are wanted, 0 to switch it off, at most a week")
     return value
 
 
 def _dump_level(word: str) -> int:
-    value = int(word) if word.isdigit() else -1
+    value = int(word) if word.isdecimal() else -1
     if not 0 <= value <= 31:
         raise ValueError("a dump level from 0 to 31 is wanted")
     return value
 
 
 def _jobs(word: str) -> int:
-    value = int(word) if word.isdigit() else -1
+    value = int(word) if word.isdecimal() else -1
     if not 0 <= value <= 4096:
         raise ValueError("a number of workers is wanted, 0 for one a processor")
     return value
 
 
 def _per_cent(word: str) -> int:
-    value = int(word.removesuffix("%")) if word.removesuffix("%").isdigit() else -1
+    value = int(word.removesuffix("%")) if word.removesuffix("%").isdecimal() else -1
     if not 0 <= value <= 99:
         raise ValueError("a percentage from 0 to 99 is wanted")
     return value
@@ -150,6 +162,22 @@ def _sets(word: str) -> tuple[str, ...]:
         raise ValueError("host, generic or a list of sets without spaces is wanted")
     if len(names) > 1 and {"host", "generic"} & set(names):
         raise ValueError("host and generic stand alone")
+    return names
+
+
+def _images(word: str) -> tuple[str, ...]:
+    names = tuple(word.split(",")) if word else ()
+    if not set(names) <= {"capture", "first-kernel"}:
+        raise ValueError("capture, first-kernel, both or none of them are wanted")
+    return names
+
+
+def _kernels(word: str) -> tuple[str, ...]:
+    names = tuple(word.split(","))
+    if not all(names) or any("/" in name or name != name.strip() for name in names):
+        raise ValueError("all, newest, running or a list of kernel releases is wanted")
+    if len(names) > 1 and {"all", "newest", "running"} & set(names):
+        raise ValueError("all, newest and running stand alone")
     return names
 
 
@@ -204,17 +232,21 @@ COMMON: Sequence[Setting] = (
     Setting("force", ("--force",), "", "replace an image that is there; with -i: load what is no capture initrd of this tool, too"),
     Setting("dry_run", ("--dry-run",), "", "write nothing: print the manifest"),
 )  # fmt: skip
-#: Every setting.
+#: What is kept current on a host; it is configured, and has no flags.
+HOST: Sequence[Setting] = (
+    Setting("images", (), "IMAGE[,IMAGE]", "the images that --refresh keeps current", _images),
+    Setting("kernels", (), "WHICH", "the kernels that it does so for: all, newest, running, or a list of releases", _kernels),
+)  # fmt: skip
+#: Every setting that has a flag.
 SETTINGS: Sequence[Setting] = (*CAPTURE, *FIRST_KERNEL, *COMMON)
 
 
 def parse(setting: Setting, word: str) -> Any:  # noqa: ANN401
     """Return the value of ``word`` for ``setting``; raises UsageError naming the flag."""
+    name = setting.flags[0] if setting.flags else setting.name
     if setting.choices and word not in setting.choices:
-        raise UsageError(
-            f"{setting.flags[0]} {word}: unknown value", hint=f"use {', '.join(setting.choices)}"
-        )
+        raise UsageError(f"{name} {word}: unknown value", hint=f"use {', '.join(setting.choices)}")
     try:
         return setting.parse(word)
     except ValueError as error:
-        raise UsageError(f"{setting.flags[0]} {word}: not a value", hint=str(error)) from error
+        raise UsageError(f"{name} {word}: not a value", hint=str(error)) from error

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The configuration of a root, from whichever file there is: what is in effect, and who says so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import native, peers
+from .findings import Findings
+from .settings import Setting
+
+
+@dataclass(frozen=True)
+class Effective:
+    """What is configured, by the names of the settings' attributes; nothing that nobody said.
+
+    ``origins`` are "file:line" of each value; ``errors`` and ``warnings`` begin with one.
+    ``files`` are all that were read. ``source`` names what it comes from: our own file's path,
+    the peer, or "" where there is no configuration. ``mended_by``: see blocking().
+    """
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...]
+    errors: tuple[str, ...]
+    files: tuple[Path, ...]
+    source: str
+    mended_by: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self, rows: Sequence[Setting]) -> dict[str, Any]:
+        """Return the values that belong to ``rows``."""
+        return {row.name: self.values[row.name] for row in rows if row.name in self.values}
+
+    def blocking(self, said: Collection[str]) -> tuple[str, ...]:
+        """Return the errors that matter where the settings ``said`` are said by somebody else.
+
+        A dump target that cannot be used does not matter to who names another one.
+        """
+        return tuple(error for error in self.errors if self.mended_by.get(error, "") not in said)
+
+
+def read(root: Path, *, peer: str) -> Effective:
+    """Return the configuration of ``root``.
+
+    That is our own file; where it does not exist, those of ``peer`` (a name of peers.PEERS, or
+    "" for none). Our drop-ins come on top of either. Nothing of it is run, and what is wrong with
+    it is in the result; raises KdumpInitrdError for an unknown peer alone.
+    """
+    findings = Findings()
+    source = ""
+    if native.read(findings, root=root):
+        source = f"/{native.NAME}"
+    elif peers.read(findings, root=root, peer=peer):
+        source = peer
+    if native.read_drop_ins(findings, root=root):
+        source = source or f"/{native.DROP_INS}"
+    return _frozen(findings, source)
+
+
+def read_peer(root: Path, *, peer: str) -> Effective:
+    """Return what the files of ``peer`` alone say; raises KdumpInitrdError for an unknown one."""
+    findings = Findings()
+    found = peers.read(findings, root=root, peer=peer)
+    return _frozen(findings, peer if found else "")
+
+
+def _frozen(findings: Findings, source: str) -> Effective:
+    return Effective(
+        values=dict(findings.values),
+        origins=dict(findings.origins),
+        warnings=tuple(findings.warnings),
+        errors=tuple(findings.errors),
+        files=tuple(findings.files),
+        source=source,
+        mended_by=dict(findings.mended_by),
+    )

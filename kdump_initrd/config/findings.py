@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the reading of configuration files comes to: values with their origin, and complaints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import UsageError
+from ..rooted import resolve
+from .settings import HOST, SETTINGS, Setting, parse
+
+#: The rows of the table by the names of their attributes.
+ROWS = {row.name: row for row in (*SETTINGS, *HOST)}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a file; the first one is 1."""
+
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a file says in one place: a key and its value."""
+
+    key: str
+    value: str
+    place: Place
+
+
+@dataclass
+class Findings:
+    """Collects what files say; the last one that says a thing wins.
+
+    ``errors`` are texts that begin with the place; ``mended_by`` has for some of them the setting
+    that makes the error pointless when somebody else says it.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    mended_by: dict[str, str] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+
+    def take(self, name: str, words: str | Sequence[str] | bool, said: Said) -> None:
+        """Set the row ``name`` to what the table makes of ``words``, or note an error.
+
+        Rows that can be repeated want a list of words, switches a bool, the others one word.
+        """
+        row = ROWS[name]
+        try:
+            value: Any = words
+            if isinstance(words, str):
+                value = _value(row, words)
+            elif not isinstance(words, bool):
+                value = tuple(_value(row, word) for word in words)
+        except UsageError as error:
+            self.fail(said, error.hint or error.message)
+            return
+        self.values[name] = value
+        self.origins[name] = str(said.place)
+
+    def forget(self, name: str) -> None:
+        """Undo what was said of the row ``name``."""
+        self.values.pop(name, None)
+        self.origins.pop(name, None)
+
+    def warn(self, said: Said, text: str) -> None:
+        """Note that something has another effect than its writer may believe."""
+        self.warn_at(said.place, f"{said.key}: {text}")
+
+    def warn_at(self, place: Place, text: str) -> None:
+        """Note the same of a line."""
+        self.warnings.append(_printable(f"{place}: {text}"))
+
+    def fail(self, said: Said, text: str, *, mended_by: str = "") -> None:
+        """Note an error about a key."""
+        self.fail_at(said.place, f"{said.key}: {text}", mended_by=mended_by)
+
+    def fail_at(self, place: Place | Path, text: str, *, mended_by: str = "") -> None:
+        """Note an error about a place, or about a file as a whole."""
+        line = _printable(f"{place}: {text}")
+        self.errors.append(line)
+        if mended_by:
+            self.mended_by[line] = mended_by
+
+    def open(self, name: str, *, root: Path) -> tuple[Path, bytes] | None:
+        """Return the path of the file ``name`` of ``root`` and its bytes; None if there is none.
+
+        One that is there and cannot be read is an error, and None, too.
+        """
+        path = root / name
+        try:
+            path = resolve(PurePosixPath("/", name), root=root) or path
+            content = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self.files.append(path)
+            self.fail_at(path, error.strerror or str(error))
+            return None
+        self.files.append(path)
+        return path, content
+
+
+def _printable(text: str) -> str:
+    # A file may hold anything, and a terminal obeys some of it.
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _value(row: Setting, word: str) -> Any:  # noqa: ANN401
+    if row.parse is str and not word:
+        raise UsageError(row.name, hint="the value is empty")
+    if not word.isprintable():
+        raise UsageError(row.name, hint="one line of printable characters is wanted")
+    return parse(row, word)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Settings as text of our own configuration file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+from . import native
+
+#: Where the comments behind the values begin.
+_COLUMN = 40
+
+
+def lines(
+    values: Mapping[str, Any], origins: Mapping[str, str], *, defaults: bool
+) -> Iterator[str]:
+    """Yield the sections with ``values``, each with its origin as a comment.
+
+    With ``defaults``, what is not said comes too, as a comment, where the default is a value;
+    else sections without a value are left out.
+    """
+    for section, rows in native.KEYS.items():
+        found = []
+        for key, row in rows.items():
+            if row.name in values:
+                origin = origins.get(row.name, "")
+                line = f"{key} = {_text(values[row.name])}"
+                found.append(f"{line:{_COLUMN}}# {origin}" if origin else line)
+            elif defaults and row.default is not None:
+                found.append(f"{f'# {key} = {_text(row.default)}':{_COLUMN}}# default")
+            elif defaults:
+                found.append(f"{f'# {key}':{_COLUMN}}# chosen when an image is built")
+        if found:
+            yield f"[{section}]"
+            yield from found
+            yield ""
+
+
+def _text(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    # Of printable characters, TOML's basic strings and JSON's are the same.
+    return json.dumps(value, ensure_ascii=False)

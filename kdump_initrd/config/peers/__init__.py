@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The configurations of other tools, which are read as they are: one module a tool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...errors import KdumpInitrdError
+from ..findings import Findings
+from . import kdump_tools, kdump_utils, suse_kdump
+from .keys import PeerFile
+
+#: The peers by the names that profiles of distributions have for them.
+PEERS: Mapping[str, tuple[PeerFile, ...]] = {
+    "kdump-utils": kdump_utils.FILES,
+    "suse-kdump": suse_kdump.FILES,
+    "kdump-tools": kdump_tools.FILES,
+}
+
+
+def read(findings: Findings, *, root: Path, peer: str) -> bool:
+    """Add what the files of ``peer`` in ``root`` say; tell whether there are any.
+
+    "" is a peer without files; raises KdumpInitrdError for a name that is none.
+    """
+    if peer and peer not in PEERS:
+        raise KdumpInitrdError(
+            f"{peer}: no such kdump configuration", hint=f"known are {', '.join(PEERS)}"
+        )
+    before = len(findings.files)
+    for file in PEERS.get(peer, ()):
+        found = findings.open(file.name, root=root)
+        if found is not None:
+            path, content = found
+            # Comments may be of any encoding; a value that is no text is an error of its own.
+            text = content.decode(errors="surrogateescape")
+            file.read(findings, path, text, file.keys)
+    return len(findings.files) > before

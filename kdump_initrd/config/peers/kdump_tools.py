@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ruff: noqa: E501 - one key a line: a table
+"""kdump-tools: /etc/default/kdump-tools; kdump-tools(5)."""
+
+from __future__ import annotations
+
+from ..findings import Findings, Said
+from . import makedumpfile, meanings, shellfile
+from .keys import Key, PeerFile
+
+_REMOTE = "it is for targets on other machines"
+_ITS_OWN = "each kernel is its own capture kernel, with an initrd of ours"
+
+
+def _use_kdump(findings: Findings, said: Said) -> None:
+    if said.value == "0":
+        findings.take("images", "", said)
+    elif said.value != "1":
+        findings.fail(said, f"{said.value}: 0 or 1 is wanted")
+
+
+_KEYS = (
+    Key("USE_KDUMP", "0 is images without a word: --refresh makes none", _use_kdump),
+    Key("KDUMP_COREDIR", "path", meanings.folder),
+    Key("MAKEDUMP_ARGS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", makedumpfile.options),
+    Key("KDUMP_CMDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words),
+    Key("NFS", "error: no target that the tool has", meanings.refused("NFS")),
+    Key("FTP", "error: no target that the tool has", meanings.refused("an FTP server")),
+    Key("SSH", "error: no target that the tool has", meanings.refused("another machine")),
+    Key("KDUMP_KERNEL", _ITS_OWN, idle=("/var/lib/kdump/vmlinuz",)),
+    Key("KDUMP_INITRD", _ITS_OWN, idle=("/var/lib/kdump/initrd.img",)),
+    Key("KDUMP_FAIL_CMD", "the final action follows a failure, too", idle=("reboot -f",)),
+    Key("KDUMP_DUMP_DMESG", "the kernel log is always saved", idle=("1",)),
+    Key("KDUMP_NUM_DUMPS", "no dump is ever removed", idle=("0",)),
+    Key("KDUMP_COMPRESSION", "a dump's pages are compressed, dump-compress, and not the file"),
+    Key("KDUMP_KEXEC_ARGS", "the capture kernel is loaded by kexec -s, else by kexec -c"),
+    Key("KDUMP_CMDLINE", "the capture kernel's command line is the profile's; append-cmdline adds to it"),
+    Key("HOSTTAG", _REMOTE, idle=("ip",)),
+    Key("NFS_TIMEO", _REMOTE, idle=("600",)),
+    Key("NFS_RETRANS", _REMOTE, idle=("3",)),
+    Key("NFS_MOUNT_RETRY", _REMOTE, idle=("4",)),
+    Key("FTP_USER", _REMOTE),
+    Key("FTP_PASSWORD", _REMOTE),
+    Key("FTP_PORT", _REMOTE, idle=("21",)),
+    Key("SSH_KEY", _REMOTE, idle=("/root/.ssh/kdump_id_rsa",)),
+    Key("SSH_KDUMP_RETRY", _REMOTE, idle=("16",)),
+)  # fmt: skip
+
+FILES = (PeerFile("etc/default/kdump-tools", shellfile.read, _KEYS),)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ruff: noqa: E501 - one key a line: a table
+"""kdump-utils (kexec-tools before): /etc/kdump.conf and /etc/sysconfig/kdump; kdump.conf(5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..findings import Findings, Said
+from . import linefile, makedumpfile, meanings, shellfile
+from .keys import Key, PeerFile
+
+_HOOKS = "a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>"
+_REMOTE = "the image has no network"
+_GONE = "newer releases of kdump-utils refuse it, too"
+_CRASHKERNEL = "the reservation is left to the boot loader, or to kdumpctl"
+_LOGS = "what is said is a matter of --quiet, --verbose and --debug"
+#: The words that kdump-utils takes off the running kernel's command line as it is shipped, and
+#: that are none of those that the profiles take over.
+_REMOVED = {
+    *("hugepages", "hugepagesz", "slub_debug", "quiet", "log_buf_len", "swiotlb", "cma"),
+    *("hugetlb_cma", "ignition.firstboot", "vmcp_cma", "prot_virt"),
+}
+
+
+def _final_action(findings: Findings, said: Said) -> None:
+    findings.take("final_action", said.value, said)
+
+
+def _failure_action(findings: Findings, said: Said) -> None:
+    final = getattr(findings.values.get("final_action"), "value", "reboot")
+    if said.value != final:
+        findings.warn(
+            said, f"not used: {said.value}: the final action, {final}, also follows a failure"
+        )
+
+
+def _dracut_args(findings: Findings, said: Said) -> None:
+    """The options of dracut that have a meaning here: a mounted target, and drivers."""
+    words = meanings.split(findings, said, said.value)
+    unknown = []
+    for option, value in _options(words or []):
+        if option == "--mount":
+            fields = value.split()
+            if len(fields) < 3:
+                findings.fail(said, f"--mount {value}: a device, a folder and a type are wanted")
+            else:
+                meanings.take_target(findings, said, fields[0], fields[2])
+        elif option in ("--add-drivers", "--force-drivers"):
+            meanings.add_modules(findings, said, "add_modules", value.split())
+        elif option == "--omit-drivers":
+            meanings.add_modules(findings, said, "omit_modules", value.split())
+        else:
+            unknown.append(f"{option} {value}".rstrip())
+    if unknown:
+        findings.warn(said, f"not used: {', '.join(unknown)}: the image is not made by dracut")
+
+
+def _options(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield (option, value): a word that begins with no dash belongs to the option before it."""
+    option = ""
+    values: list[str] = []
+    for word in words:
+        if word.startswith("-") or not option:
+            if option:
+                yield option, " ".join(values)
+            option, _, value = word.partition("=")
+            values = [value] if value else []
+        else:
+            values.append(word)
+    if option:
+        yield option, " ".join(values)
+
+
+def _remove(findings: Findings, said: Said) -> None:
+    more = [word for word in said.value.split() if word not in _REMOVED]
+    if more:
+        why = "only words on a list are taken over (cmdline.inherit in kdump-initrd-distro(5))"
+        findings.warn(said, f"not used: {' '.join(more)}: {why}")
+
+
+_CONF = (
+    *(
+        Key(name, f"device, and fstype {name}", meanings.target(name))
+        for name in ("ext2", "ext3", "ext4", "xfs", "btrfs", "minix")
+    ),
+    Key("raw", "error: no target that the tool has", meanings.refused("a partition without a file system")),
+    Key("nfs", "error: no target that the tool has", meanings.refused("NFS")),
+    Key("ssh", "error: no target that the tool has", meanings.refused("another machine")),
+    Key("virtiofs", "error: no target that the tool has", meanings.refused("a folder of the hypervisor")),
+    Key("net", "error: no target that the tool has", meanings.refused("another machine")),
+    Key("dracut_args", "device and fstype by --mount, add-module by --add-drivers and --force-drivers, omit-module by --omit-drivers; a warning for others", _dracut_args),
+    Key("path", "path", meanings.folder),
+    Key("core_collector", "dump-level, dump-compress, dump-format and jobs by makedumpfile's options; cp, cat and dd: dump-format elf, dump-level 0; a warning for other programs", makedumpfile.collector),
+    Key("extra_modules", "add-module", meanings.modules("add_modules")),
+    Key("final_action", "final-action", _final_action),
+    Key("failure_action", "nothing where it is the final action; else a warning: there is one action for both", _failure_action),
+    Key("default", "as failure_action", _failure_action),
+    Key("kdump_pre", _HOOKS),
+    Key("kdump_post", _HOOKS),
+    Key("kdump_emergency", _HOOKS),
+    Key("extra_bins", "a hook says what it needs in its header"),
+    Key("sshkey", _REMOTE),
+    Key("fence_kdump_args", _REMOTE),
+    Key("fence_kdump_nodes", f"{_REMOTE}: the cluster is not told that the machine saves a dump"),
+    Key("auto_reset_crashkernel", _CRASHKERNEL, idle=("yes", "no")),
+    Key("force_rebuild", "--refresh rebuilds what has changed, with --force all", idle=("0",)),
+    Key("force_no_rebuild", "--refresh rebuilds what has changed", idle=("0",)),
+    Key("override_resettable", "whether a disk can be reset is not asked", idle=("0", "1")),
+    Key("options", f"{_GONE}; KDUMP_COMMANDLINE_APPEND can have MODULE.PARAMETER=VALUE"),
+    Key("link_delay", _GONE),
+    Key("disk_timeout", f"{_GONE}; setup-timeout is how long the image waits"),
+    Key("debug_mem_level", _GONE),
+    Key("blacklist", f"{_GONE}; omit-module leaves a module out"),
+)  # fmt: skip
+
+_SYSCONFIG = (
+    Key("KDUMP_COMMANDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words),
+    Key("KDUMP_COMMANDLINE_REMOVE", "nothing for the words that kdump-utils ships; else a warning: what is taken over is on a list", _remove),
+    Key("KDUMP_KERNELVER", "each kernel is its own capture kernel, unless the command line names another"),
+    Key("KDUMP_COMMANDLINE", "the capture kernel's command line is the profile's; append-cmdline adds to it"),
+    Key("FADUMP_COMMANDLINE_APPEND", "nothing: it is for firmware-assisted dumps alone", meanings.without_effect),
+    Key("KEXEC_ARGS", "the capture kernel is loaded by kexec -s, else by kexec -c", idle=("-s", "--dt-no-old-root")),
+    Key("KDUMP_BOOTDIR", "where kernels lie is in the profile", idle=("/boot",)),
+    Key("KDUMP_IMG", "what kernels are called is in the profile", idle=("vmlinuz",)),
+    Key("KDUMP_IMG_EXT", "what kernels are called is in the profile"),
+    Key("VMCORE_CREATION_NOTIFICATION", "what has become of a dump is in its report.json", idle=("yes",)),
+    Key("KDUMP_STDLOGLVL", _LOGS, idle=("3",)),
+    Key("KDUMP_SYSLOGLVL", _LOGS, idle=("0",)),
+    Key("KDUMP_KMSGLOGLVL", _LOGS, idle=("0",)),
+)  # fmt: skip
+
+FILES = (
+    PeerFile("etc/kdump.conf", linefile.read, _CONF),
+    PeerFile("etc/sysconfig/kdump", shellfile.read, _SYSCONFIG),
+)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ruff: noqa: E501 - one key a line: a table
+"""SUSE's kdump: /etc/sysconfig/kdump; kdump(5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..findings import Findings, Said
+from . import makedumpfile, meanings, shellfile
+from .keys import Key, PeerFile
+
+_HOOKS = "a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>"
+_REMOTE = "the image has no network"
+_MAIL = "no mail is sent; what has become of a dump is in its report.json"
+_FADUMP = "firmware-assisted dumps are not supported"
+_SHELL = "there is no shell in the end, the final action follows a failure, too"
+_RESERVATION = (
+    "the reservation is left to the boot loader; what is needed is said when an image is written"
+)
+_OLD = "newer releases of kdump know it no more"
+#: Format: (format, codec) of ours.
+_FORMATS = {
+    "ELF": ("elf", ""),
+    "compressed": ("kdump", "zlib"),
+    "lzo": ("kdump", "lzo"),
+    "snappy": ("kdump", "snappy"),
+    "zstd": ("kdump", "zstd"),
+}
+#: Schemes of an URL: what they save to.
+_SCHEMES = {
+    "ftp": "an FTP server",
+    "sftp": "another machine",
+    "scp": "another machine",
+    "ssh": "another machine",
+    "nfs": "NFS",
+    "cifs": "a Windows share",
+    "smb": "a Windows share",
+}
+_TRUE, _FALSE = ("yes", "1", "true"), ("no", "0", "false")
+
+
+def _savedir(findings: Findings, said: Said) -> None:
+    words = said.value.split()
+    if len(words) > 1 and all("://" in word or word.startswith("/") for word in words):
+        findings.fail(said, "several dump targets; one is wanted", mended_by="device")
+        return
+    scheme, separator, rest = said.value.partition("://")
+    if not separator:
+        meanings.folder(findings, said)
+    elif scheme.lower() == "file":
+        meanings.folder(findings, replace(said, value=rest))
+    elif scheme.lower() in _SCHEMES:
+        # The address may hold a password.
+        meanings.refused(_SCHEMES[scheme.lower()])(findings, said)
+    else:
+        findings.fail(said, f"{scheme}: no kind of target that kdump knows", mended_by="device")
+
+
+def _format(findings: Findings, said: Said) -> None:
+    name = said.value
+    if name == "raw":
+        makedumpfile.plain_copy(findings, said)
+    elif name == "none":
+        findings.fail(said, "none: a dump is always saved, --dump-level 31 makes it small")
+    elif name in _FORMATS:
+        dump_format, codec = _FORMATS[name]
+        findings.take("dump_format", dump_format, said)
+        if codec:
+            findings.take("dump_compress", codec, said)
+    else:
+        findings.fail(said, f"{said.value}: one of none, raw, {', '.join(_FORMATS)} is wanted")
+
+
+def _cpus(findings: Findings, said: Said) -> None:
+    if said.value == "1":
+        findings.take("jobs", "1", said)
+    elif said.value not in ("0", "32"):
+        findings.warn(said, "not used: how many processors start is in the profile (nr_cpus=)")
+
+
+def _reboot(findings: Findings, said: Said) -> None:
+    if said.value in _TRUE:
+        findings.take("final_action", "reboot", said)
+    elif said.value in _FALSE:
+        findings.warn(said, f"not used: {_SHELL}; final-action can be halt")
+    else:
+        findings.fail(said, f"{said.value}: true or false is wanted")
+
+
+_KEYS = (
+    Key("KDUMP_SAVEDIR", "path, for a path or a file:// URL; an error for other URLs: no targets that the tool has", _savedir),
+    Key("KDUMP_DUMPLEVEL", "dump-level", meanings.level),
+    Key("KDUMP_DUMPFORMAT", "dump-format and dump-compress: ELF, compressed (zlib), lzo, snappy, zstd; raw is dump-format elf with dump-level 0; none is an error: a dump is always saved", _format),
+    Key("MAKEDUMPFILE_OPTIONS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", makedumpfile.more_options),
+    Key("KDUMP_CPUS", "1 is jobs 1; 0 and 32, which kdump ships, are nothing; else a warning: how many processors start is in the profile", _cpus),
+    Key("KDUMP_IMMEDIATE_REBOOT", "true is final-action reboot; false is a warning: there is no shell in the end", _reboot),
+    Key("KDUMP_COMMANDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words),
+    Key("KDUMP_COMMANDLINE", "the capture kernel's command line is the profile's; append-cmdline adds to it"),
+    Key("KDUMP_KERNELVER", "each kernel is its own capture kernel, unless the command line names another"),
+    Key("KDUMP_CRASHKERNEL", _RESERVATION, idle=("auto",)),
+    Key("KDUMP_UPDATE_BOOTLOADER", _RESERVATION, idle=(*_TRUE, *_FALSE)),
+    Key("KDUMP_AUTO_RESIZE", "the reservation is used as it is", idle=_FALSE),
+    Key("KDUMP_FADUMP", _FADUMP, idle=_FALSE),
+    Key("KDUMP_FADUMP_SHELL", _FADUMP, idle=_FALSE),
+    Key("FADUMP_COMMANDLINE_APPEND", "nothing: it is for firmware-assisted dumps alone", meanings.without_effect),
+    Key("KEXEC_OPTIONS", "the capture kernel is loaded by kexec -s, else by kexec -c"),
+    Key("KDUMP_TRANSFER", "the saver writes the dump"),
+    Key("KDUMP_KEEP_OLD_DUMPS", "no dump is ever removed", idle=("0",)),
+    Key("KDUMP_FREE_DISK_SIZE", "what is kept free is a percentage, keep-free", idle=("64",)),
+    Key("KDUMP_VERBOSE", "the image says each step on the console", idle=("0",)),
+    Key("KDUMP_CONTINUE_ON_ERROR", _SHELL, idle=_TRUE),
+    Key("KDUMP_REQUIRED_PROGRAMS", "a hook says what it needs in its header"),
+    Key("KDUMP_PRESCRIPT", _HOOKS),
+    Key("KDUMP_POSTSCRIPT", _HOOKS),
+    Key("KDUMP_NETCONFIG", _REMOTE, idle=("auto",)),
+    Key("KDUMP_NET_TIMEOUT", _REMOTE, idle=("30",)),
+    Key("KDUMP_SMTP_SERVER", _MAIL),
+    Key("KDUMP_SMTP_USER", _MAIL),
+    Key("KDUMP_SMTP_PASSWORD", _MAIL),
+    Key("KDUMP_NOTIFICATION_TO", _MAIL),
+    Key("KDUMP_NOTIFICATION_CC", _MAIL),
+    Key("KDUMP_HOST_KEY", _REMOTE),
+    Key("KDUMP_SSH_IDENTITY", _REMOTE),
+    Key("KDUMPTOOL_FLAGS", _OLD),
+    Key("KDUMP_COPY_KERNEL", _OLD, idle=(*_TRUE, *_FALSE)),
+)  # fmt: skip
+
+FILES = (PeerFile("etc/sysconfig/kdump", shellfile.read, _KEYS),)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Assignments of a shell file, read as a shell would and without running anything.
+
+The grammar is that of POSIX's Shell Command Language (2.2 Quoting, 2.3 Token Recognition, 2.6
+Word Expansions), as far as a file of assignments needs it, and bash's ``+=``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .shelltokens import Literal, Problem, Token, Unknown, Variable, Word, tokens
+
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
+_DECLARED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\+?=|$)")
+#: What may stand before an assignment and leaves it one.
+_DECLARATIONS = ("export", "readonly", "declare", "typeset")
+#: Reserved words (2.4): a command follows in the same line; some open what may or may not be run.
+_OPENING = ("if", "while", "until", "{")
+_INTRODUCING = (*_OPENING, "then", "else", "elif", "do", "!")
+#: Those that open it and are followed by words.
+_LISTING = ("case", "for", "select", "function")
+_CLOSING = ("fi", "esac", "done", "}")
+#: Variables made of variables could grow for ever; a kernel's command line has 4096 at most.
+_LONGEST = 65536
+#: The command behind it may not be run, or not in this shell; a new line changes nothing.
+_JOINING = ("&&", "||", "|", "|&")
+#: The command before it is run in a shell of its own.
+_FORKING = ("|", "|&", "&")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """``name`` and the value that it gets; ``problem`` says why nobody can tell, "" if it is told.
+
+    ``line`` counts from 1; ``extends`` tells that the value has what it was before in it.
+    """
+
+    name: str
+    value: str
+    line: int
+    problem: str = ""
+    extends: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something that is no assignment, by its first word."""
+
+    word: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a file holds, in its order; ``used`` are the variables that values are made of.
+
+    ``problem`` is why the rest from ``line`` on cannot be read, "" if all of it could.
+    """
+
+    assignments: tuple[Assignment, ...]
+    commands: tuple[Command, ...]
+    used: frozenset[str]
+    problem: str = ""
+    line: int = 0
+
+
+def read(text: str) -> Script:
+    """Read a file of assignments; whatever it holds, nothing is run and nothing is raised."""
+    return _Reader().read(text)
+
+
+class _Reader:
+    """The variables, as far as the file has been read."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Assignment] = {}
+        self._assignments: list[Assignment] = []
+        self._commands: list[Command] = []
+        self._used: set[str] = set()
+        self._depth = 0
+
+    def read(self, text: str) -> Script:
+        problem, line = "", 0
+        try:
+            for words, certain in _commands(tokens(text.replace("\r\n", "\n"))):
+                self._command(words, certain)
+        except Problem as error:
+            problem, line = error.text, error.line
+        return Script(
+            assignments=tuple(self._assignments),
+            commands=tuple(self._commands),
+            used=frozenset(self._used),
+            problem=problem,
+            line=line,
+        )
+
+    def _command(self, words: Sequence[Word], certain: bool) -> None:
+        outside = self._depth == 0
+        rest = self._unwrap(words)
+        assignments = _assignments(rest)
+        if assignments is not None:
+            self._assign(assignments, certain)
+        # One line is enough to say that what is between `if` and `fi` is not followed.
+        told = bool(self._commands) and self._commands[-1].line == words[0].line
+        if outside and not told and (assignments is None or rest != words):
+            self._commands.append(Command(words[0].bare() or "?", words[0].line))
+
+    def _unwrap(self, words: Sequence[Word]) -> Sequence[Word]:
+        """Take the reserved words off that a command begins with."""
+        while words and words[0].bare() in (*_INTRODUCING, *_CLOSING):
+            self._depth += words[0].bare() in _OPENING
+            self._depth -= words[0].bare() in _CLOSING and self._depth > 0
+            words = words[1:]
+        self._depth += bool(words) and words[0].bare() in _LISTING
+        return words
+
+    def _assign(self, words: Sequence[Word], certain: bool) -> None:
+        for word in words:
+            found = _ASSIGNMENT.match(word.bare())
+            assert found is not None  # the callers have asked
+            name, append = found[1], bool(found[2])
+            value, problem = self._expand(word.after(found.end()), name)
+            if append and name in self._values:
+                value = self._values[name].value + value
+                problem = problem or self._values[name].problem
+            if not problem and len(value) > _LONGEST:
+                problem = "it is too long"
+            if not problem and (self._depth or not certain):
+                problem = "whether it is set depends on a command, and none is run"
+            extends = append or Variable(name) in word.parts
+            made = Assignment(name, "" if problem else value, word.line, problem, extends)
+            self._values[name] = made
+            self._assignments.append(made)
+
+    def _expand(self, word: Word, name: str) -> tuple[str, str]:
+        """Return (value, problem) of the word behind ``name=``."""
+        value, problem = "", ""
+        if word.parts and word.bare().startswith("~"):
+            problem = "a ~ that a shell would expand"
+        for part in word.parts:
+            if isinstance(part, Literal):
+                value += part.text
+            elif isinstance(part, Unknown):
+                problem = problem or part.text
+            else:
+                self._used.add(part.name)
+                known = self._values.get(part.name)
+                # A variable that is made of itself begins empty: A="$A more".
+                if known is None and part.name != name:
+                    problem = problem or f"${part.name} is not set in this file"
+                elif known is not None:
+                    value += known.value
+                    problem = problem or known.problem
+        if not problem and not all(char.isprintable() or char in "\t\n" for char in value):
+            problem = "it has characters that are no text"
+        return value, problem
+
+
+def _assignments(words: Sequence[Word]) -> Sequence[Word] | None:
+    """Return the words that assign, where the command does nothing else."""
+    allowed = _ASSIGNMENT
+    if words and words[0].bare() in _DECLARATIONS:
+        words = [word for word in words[1:] if not word.bare().startswith("-")]
+        allowed = _DECLARED
+    if not all(allowed.match(word.bare()) for word in words):
+        return None
+    return [word for word in words if _ASSIGNMENT.match(word.bare())]
+
+
+def _commands(stream: Iterator[Token]) -> Iterator[tuple[list[Word], bool]]:
+    """Yield the words of each command, and whether it is certainly run, and in this shell."""
+    words: list[Word] = []
+    before, nested = "\n", 0
+    for token in stream:
+        if isinstance(token, Word):
+            words.append(token)
+            continue
+        if words:
+            yield words, not nested and before not in _JOINING and token.text not in _FORKING
+        # The pattern of a `case` has one parenthesis alone.
+        nested = max(0, nested + (token.text == "(") - (token.text == ")"))
+        before = token.text if words or before not in _JOINING else before
+        words = []

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ruff: noqa: E501 - one case a line: tables
+"""kdump-tools' /etc/default/kdump-tools: as it is shipped, with every key, each way to say it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdump_initrd.config.peers import PEERS
+
+from .reading import Outcome, read
+
+PEER, NAME = "kdump-tools", "etc/default/kdump-tools"
+#: The settings of the package's file, some of its comments, and what is commented out.
+SHIPPED = """\
+# kdump-tools configuration
+# ---------------------------------------------------------------------------
+# USE_KDUMP - controls kdump will be configured
+#     0 - kdump kernel will not be loaded
+#     1 - kdump kernel will be loaded and kdump is configured
+#
+USE_KDUMP=1
+
+
+# ---------------------------------------------------------------------------
+# Kdump Kernel:
+# KDUMP_KERNEL - A full pathname to a kdump kernel.
+KDUMP_KERNEL=/var/lib/kdump/vmlinuz
+KDUMP_INITRD=/var/lib/kdump/initrd.img
+
+#         KDUMP_FAIL_CMD="echo 'makedumpfile FAILED.'; /bin/bash; reboot -f"
+KDUMP_COREDIR="/var/crash"
+#KDUMP_FAIL_CMD="reboot -f"
+#KDUMP_DUMP_DMESG=
+#MAKEDUMP_ARGS="-c -d 31"
+#KDUMP_CMDLINE_APPEND="reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb"
+#HOSTTAG="hostname|[ip]"
+#NFS="<nfs mount>"
+#SSH_KEY="<path>"
+"""
+EVERY = """\
+USE_KDUMP=0
+KDUMP_KERNEL=/boot/vmlinuz-kdump
+KDUMP_INITRD=/boot/initrd-kdump
+KDUMP_COREDIR="/srv/crash"
+KDUMP_FAIL_CMD="echo 'makedumpfile FAILED.'; /bin/bash; reboot -f"
+KDUMP_DUMP_DMESG=0
+KDUMP_NUM_DUMPS=3
+KDUMP_COMPRESSION=xz
+MAKEDUMP_ARGS="-F -l -d 11,31 -X"
+KDUMP_KEXEC_ARGS="--elf64-core-headers"
+KDUMP_CMDLINE="root=/dev/sda1"
+KDUMP_CMDLINE_APPEND="reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1 irqpoll usbcore.nousb"
+HOSTTAG=hostname
+NFS="remote:/var/crash"
+NFS_TIMEO=1
+NFS_RETRANS=1
+NFS_MOUNT_RETRY=1
+FTP="server:/path"
+FTP_USER=me
+FTP_PASSWORD='s3cret'
+FTP_PORT=2121
+SSH="me@server"
+SSH_KEY=/root/key
+SSH_KDUMP_RETRY=1
+"""
+
+
+def defaults(root: Path, text: str) -> Outcome:
+    """Return what the file is read as."""
+    return read(root, {NAME: text}, peer=PEER)
+
+
+def test_shipped_file_says_nothing_that_is_not_done(tmp_path: Path) -> None:
+    found = defaults(tmp_path, SHIPPED)
+    assert (found.values, found.warnings, found.errors) == ({"path": "/var/crash"}, [], [])
+    assert found.origins == {"path": f"/{NAME}:17"}
+    assert (found.files, found.source) == ([f"/{NAME}"], PEER)
+
+
+def test_every_key_is_read_or_named_in_one_line(tmp_path: Path) -> None:
+    found = defaults(tmp_path, EVERY)
+    assert found.values == {
+        "images": (),
+        "path": "/srv/crash",
+        "dump_format": "flat",
+        "dump_compress": "lzo",
+        "dump_level": 11,
+        "append_cmdline": "reset_devices nr_cpus=1 irqpoll usbcore.nousb",
+    }
+    assert [text.split(": ")[1] for text in found.errors] == ["NFS", "FTP", "SSH"]
+    warned = [text.split(": ")[1] for text in found.warnings]
+    quiet = {"USE_KDUMP", "KDUMP_COREDIR", "KDUMP_CMDLINE_APPEND", "NFS", "FTP", "SSH"}
+    keys = [key.name for file in PEERS[PEER] for key in file.keys]
+    assert sorted(warned) == sorted(set(keys) - quiet)
+    assert not [text for text in found.warnings if "s3cret" in text]
+    for text in (*found.warnings, *found.errors):
+        line, key = text.split(":")[1:3]
+        assert EVERY.splitlines()[int(line) - 1].startswith(f"{key.strip()}=")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("USE_KDUMP=0", {"images": ()}),
+        ("USE_KDUMP=1", {}),
+        (
+            "MAKEDUMP_ARGS='-c -d 31'",
+            {"dump_format": "kdump", "dump_compress": "zlib", "dump_level": 31},
+        ),
+        (
+            "MAKEDUMP_ARGS=-cd31",
+            {"dump_format": "kdump", "dump_compress": "zlib", "dump_level": 31},
+        ),
+        (
+            "MAKEDUMP_ARGS='-d 31'",
+            {"dump_format": "kdump", "dump_compress": "none", "dump_level": 31},
+        ),
+        (
+            "MAKEDUMP_ARGS='-z --num-threads 0 --message-level 31 -b4'",
+            {"dump_format": "kdump", "dump_compress": "zstd", "dump_level": 0, "jobs": 1},
+        ),
+        ("MAKEDUMP_ARGS=", {}),
+        (
+            'KDUMP_CMDLINE_APPEND="$KDUMP_CMDLINE_APPEND  irqpoll  nr_cpus=1"',
+            {"append_cmdline": "irqpoll nr_cpus=1"},
+        ),
+        ("KDUMP_CMDLINE_APPEND=a\nKDUMP_CMDLINE_APPEND+=' b'", {"append_cmdline": "a b"}),
+        ("KDUMP_CMDLINE_APPEND=systemd.unit=x", {}),
+        ("KDUMP_FAIL_CMD='reboot -f'\nKDUMP_DUMP_DMESG=1\nKDUMP_NUM_DUMPS=0", {}),
+        ("NFS=\nSSH=''\nFTP=\"\"\n", {}),
+        ("KDUMP_COREDIR=/a\\ b", {"path": "/a b"}),
+    ],
+)
+def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> None:
+    found = defaults(tmp_path, text)
+    assert (found.values, found.warnings, found.errors) == (wanted, [], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("NFS=remote:/x", "1: NFS: no dump target: the image does not save to NFS; name"),
+        ("FTP=server", "1: FTP: no dump target: the image does not save to an FTP server; name"),
+        (
+            "SSH=me@server",
+            "1: SSH: no dump target: the image does not save to another machine; name",
+        ),
+        ("USE_KDUMP=yes", "1: USE_KDUMP: yes: 0 or 1 is wanted"),
+        ("KDUMP_COREDIR=`hostname`", "1: KDUMP_COREDIR: not used: the output of a command; write"),
+        ("[ -f /x ] && KDUMP_COREDIR=/x", "1: KDUMP_COREDIR: not used: whether it is set depends"),
+        ("MAKEDUMP_ARGS='-d x'", "1: MAKEDUMP_ARGS: a dump level from 0 to 31 is wanted"),
+        ('MAKEDUMP_ARGS="\'"', "1: MAKEDUMP_ARGS: ': no closing quotation"),
+    ],
+)
+def test_mistakes_and_targets_that_the_tool_has_not(tmp_path: Path, text: str, error: str) -> None:
+    (found,) = defaults(tmp_path, text).errors
+    assert found.startswith(f"/{NAME}:{error}")
+
+
+@pytest.mark.parametrize(
+    ("text", "warnings"),
+    [
+        ("KDUMP_KERNEL=/boot/vmlinuz-$(uname -r)", ["1: KDUMP_KERNEL: not used: each kernel is its own capture kernel, with an initrd of ours"]),
+        ("KDUMP_CMDLINE=`cat /proc/cmdline`", ["1: KDUMP_CMDLINE: not used: the capture kernel's command line is the profile's; append-cmdline adds to it"]),
+        ("USE_KDUMP=1\nUSE_KDUMP=0", ["1: USE_KDUMP: not used: line 2 says it again"]),
+        ("if [ -f /x ]; then echo; fi\nexit 0", ["1: if: not run, only assignments are read", "2: exit: not run, only assignments are read"]),
+    ],
+)  # fmt: skip
+def test_what_has_another_effect(tmp_path: Path, text: str, warnings: list[str]) -> None:
+    found = defaults(tmp_path, text)
+    assert found.errors == []
+    assert found.warnings == [f"/{NAME}:{text}" for text in warnings]

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ruff: noqa: E501 - one case a line: tables
+"""kdump-utils' two files: as they are shipped, with every key, and each way to say a thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdump_initrd.config.peers import PEERS
+
+from .reading import Outcome, read
+
+PEER = "kdump-utils"
+CONF, SYSCONFIG = "etc/kdump.conf", "etc/sysconfig/kdump"
+#: The settings of both files as the package brings them, for x86_64, with some of the comments.
+SHIPPED_CONF = """\
+# This file contains a series of commands to perform (in order) in the kdump
+# kernel after a kernel crash in the crash kernel(1st kernel) has happened.
+#
+# Supported options:
+#
+# auto_reset_crashkernel <yes|no>
+#raw /dev/vg/lv_kdump
+#ext4 /dev/vg/lv_kdump
+#nfs my.server.com:/export/tmp
+auto_reset_crashkernel yes
+path /var/crash
+core_collector makedumpfile -l --message-level 7 -d 31
+#core_collector scp
+#extra_modules gfs2
+#failure_action shell
+"""
+SHIPPED_SYSCONFIG = """\
+# Kernel Version string for the -kdump kernel, such as 2.6.13-1544.FC5kdump
+KDUMP_KERNELVER=""
+KDUMP_COMMANDLINE=""
+KDUMP_COMMANDLINE_REMOVE="hugepages hugepagesz slub_debug quiet log_buf_len swiotlb hugetlb_cma ignition.firstboot cma"
+KDUMP_COMMANDLINE_APPEND="irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off udev.children-max=2 panic=10 acpi_no_memhotplug transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 hugetlb_cma=0 pcie_ports=compat"
+FADUMP_COMMANDLINE_APPEND=""
+KEXEC_ARGS="-s"
+#KDUMP_BOOTDIR="/boot"
+KDUMP_IMG="vmlinuz"
+KDUMP_IMG_EXT=""
+VMCORE_CREATION_NOTIFICATION="yes"
+# KDUMP_STDLOGLVL=3
+"""
+#: Every key that can stand beside the others, with a value that asks for something.
+EVERY_CONF = """\
+auto_reset_crashkernel maybe
+\text4\t UUID=03138356-5e61-4ab3-b58e-27507ac41937   # the crash disk
+sshkey /root/.ssh/kdump_id_rsa
+path "/crash dumps"
+core_collector makedumpfile -c -d 17 --num-threads 4 --eppic rules
+kdump_pre /usr/local/bin/pre
+kdump_post /usr/local/bin/post
+kdump_emergency /usr/local/bin/emergency
+extra_bins /usr/bin/lftp
+extra_modules gfs2  bnx2
+failure_action halt
+default poweroff
+final_action poweroff
+force_rebuild 1
+force_no_rebuild 1
+override_resettable 2
+dracut_args --omit-drivers "cfg80211 snd" --add-drivers "ext2 ext3" --force-drivers=tg3 -v --install strace
+fence_kdump_args -p 7410 -f auto
+fence_kdump_nodes node1 node2
+options loop max_loop=1
+link_delay 20
+disk_timeout 30
+debug_mem_level 3
+blacklist nouveau
+"""
+EVERY_SYSCONFIG = """\
+KDUMP_KERNELVER=6.1.0
+KDUMP_COMMANDLINE='ro root=LABEL=/'
+KDUMP_COMMANDLINE_REMOVE="quiet zfcp.allow_lun_scan console"
+KDUMP_COMMANDLINE_APPEND="irqpoll rd.memdebug=3 systemd.unit=x \\
+  panic=60"
+FADUMP_COMMANDLINE_APPEND="nr_cpus=16"
+KEXEC_ARGS=--elf32-core-headers
+KDUMP_BOOTDIR=/efi
+KDUMP_IMG=Image
+KDUMP_IMG_EXT=.gz
+VMCORE_CREATION_NOTIFICATION=no
+KDUMP_STDLOGLVL=4
+KDUMP_SYSLOGLVL=4
+KDUMP_KMSGLOGLVL=4
+"""
+#: Keys that are an error, or a second target, in a file that has the others.
+ALONE = ("ext2", "ext3", "xfs", "btrfs", "minix", "raw", "nfs", "ssh", "virtiofs", "net")
+
+
+def conf(root: Path, text: str) -> Outcome:
+    """Return what a kdump.conf is read as."""
+    return read(root, {CONF: text}, peer=PEER)
+
+
+def test_shipped_files_say_nothing_that_is_not_done(tmp_path: Path) -> None:
+    found = read(tmp_path, {CONF: SHIPPED_CONF, SYSCONFIG: SHIPPED_SYSCONFIG}, peer=PEER)
+    assert (found.errors, found.warnings) == ([], [])
+    assert found.values == {
+        "path": "/var/crash",
+        "dump_format": "kdump",
+        "dump_compress": "lzo",
+        "dump_level": 31,
+        "append_cmdline": "irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off panic=10 acpi_no_memhotplug transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 hugetlb_cma=0 pcie_ports=compat",
+    }
+    assert found.origins["dump_level"] == f"/{CONF}:12"
+    assert found.origins["append_cmdline"] == f"/{SYSCONFIG}:5"
+    assert (found.files, found.source) == ([f"/{CONF}", f"/{SYSCONFIG}"], PEER)
+
+
+def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
+    found = read(tmp_path, {CONF: EVERY_CONF, SYSCONFIG: EVERY_SYSCONFIG}, peer=PEER)
+    assert found.errors == []
+    assert found.values == {
+        "device": "UUID=03138356-5e61-4ab3-b58e-27507ac41937",
+        "fstype": "ext4",
+        "path": "/crash dumps",
+        "dump_format": "kdump",
+        "dump_compress": "zlib",
+        "dump_level": 17,
+        "jobs": 4,
+        "add_modules": ("ext2", "ext3", "tg3", "gfs2", "bnx2"),
+        "omit_modules": ("cfg80211", "snd"),
+        "final_action": "poweroff",
+        "append_cmdline": "irqpoll panic=60",
+    }
+    warned = [text.split(": ")[1] for text in found.warnings]
+    quiet = ["ext4", "path", "extra_modules", "default", "final_action"]
+    quiet += ["KDUMP_COMMANDLINE_APPEND", "FADUMP_COMMANDLINE_APPEND"]
+    keys = [key.name for file in PEERS[PEER] for key in file.keys]
+    assert sorted(warned) == sorted(set(keys) - {*ALONE, *quiet})
+    for text in found.warnings:
+        path, line, key = text.split(":")[:3]
+        lines = {f"/{CONF}": EVERY_CONF, f"/{SYSCONFIG}": EVERY_SYSCONFIG}[path].splitlines()
+        assert lines[int(line) - 1].split("=")[0].split()[0] == key.strip()
+        assert ": not used: " in text
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("xfs /dev/vg/lv_kdump", {"device": "/dev/vg/lv_kdump", "fstype": "xfs"}),
+        ("ext3 LABEL=/boot", {"device": "LABEL=/boot", "fstype": "ext3"}),
+        ('ext2 UUID="1-2"', {"device": "UUID=1-2", "fstype": "ext2"}),
+        ('btrfs "PARTUUID=1"', {"device": "PARTUUID=1", "fstype": "btrfs"}),
+        ("minix /dev/sda1", {"device": "/dev/sda1", "fstype": "minix"}),
+        (
+            'dracut_args --mount "/dev/sda1 /mnt/crash xfs defaults"',
+            {"device": "/dev/sda1", "fstype": "xfs"},
+        ),
+        ("path /x#y", {"path": "/x"}),
+        ("path /x\r", {"path": "/x"}),
+        ("core_collector cp --sparse=always", {"dump_format": "elf", "dump_level": 0}),
+        ("core_collector /usr/sbin/makedumpfile -E -d 1", {"dump_format": "elf", "dump_level": 1}),
+        ("final_action halt", {"final_action": "halt"}),
+        ("failure_action reboot", {}),
+        ("final_action poweroff\nfailure_action poweroff", {"final_action": "poweroff"}),
+        ("force_rebuild 0\nforce_no_rebuild 0\noverride_resettable 1", {}),
+    ],
+)
+def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> None:
+    found = conf(tmp_path, text)
+    assert (found.values, found.warnings, found.errors) == (wanted, [], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            "\nnfs my.server.com:/export/tmp",
+            "2: nfs: no dump target: the image does not save to NFS; name a local file system in /etc/kdump-initrd.toml, or by -c and -f",
+        ),
+        (
+            "ssh user@my.server.com",
+            "1: ssh: no dump target: the image does not save to another machine; name",
+        ),
+        (
+            "net user@my.server.com",
+            "1: net: no dump target: the image does not save to another machine; name",
+        ),
+        (
+            "raw /dev/vg/lv_kdump",
+            "1: raw: no dump target: the image does not save to a partition without a file system; name",
+        ),
+        (
+            "virtiofs myfs",
+            "1: virtiofs: no dump target: the image does not save to a folder of the hypervisor; name",
+        ),
+        (
+            "ext4 /dev/sda1\nxfs /dev/sdb1",
+            "2: xfs: a second dump target; /etc/kdump.conf:1 names one",
+        ),
+        (
+            'ext4 /dev/sda1\ndracut_args --mount "/dev/sdb1 /x xfs"',
+            "2: dracut_args: a second dump target",
+        ),
+        ("ext4 /dev/sda1\next4 /dev/sdb1", "2: ext4: line 1 has said that already"),
+        (
+            "ext4 /mnt",
+            "1: ext4: /mnt: a device below /dev or one of UUID, LABEL, PARTUUID, PARTLABEL with = is wanted",
+        ),
+        ("ext4 UUID=", "1: ext4: UUID=: a device below /dev"),
+        (
+            'dracut_args --mount "/dev/sda1 /mnt"',
+            "1: dracut_args: --mount /dev/sda1 /mnt: a device, a folder and a type are wanted",
+        ),
+        ("dracut_args --mount '", "1: dracut_args: --mount ': no closing quotation"),
+        ("path /x\npath /y", "2: path: line 1 has said that already"),
+        ("path", "1: path: the value is empty"),
+        ('path ""', "1: path: the value is empty"),
+        ("path crash", "1: path: crash: a path from / on is wanted"),
+        ("path /a\x07b", "1: path: one line of printable characters is wanted"),
+        ("pth /x", "1: pth: unknown key, did you mean path?"),
+        ("KDUMP=1", "1: KDUMP=1: unknown key"),
+        (
+            "core_collector makedumpfile -d 32",
+            "1: core_collector: a dump level from 0 to 31 is wanted",
+        ),
+        (
+            "core_collector makedumpfile -d",
+            "1: core_collector: a dump level from 0 to 31 is wanted",
+        ),
+        (
+            "core_collector makedumpfile --num-threads many",
+            "1: core_collector: a number of workers is wanted",
+        ),
+        (
+            "core_collector makedumpfile '",
+            "1: core_collector: makedumpfile ': no closing quotation",
+        ),
+        ("final_action shell", "1: final_action: use reboot, poweroff, halt"),
+    ],
+)
+def test_mistakes_and_targets_that_the_tool_has_not(tmp_path: Path, text: str, error: str) -> None:
+    (found,) = conf(tmp_path, text).errors
+    assert found.startswith(f"/{CONF}:{error}")
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            "core_collector scp",
+            "core_collector: not used: scp is not run, the saver writes the dump",
+        ),
+        (
+            "core_collector makedumpfile -X -l -d 31 --split extra",
+            "core_collector: not used: -X, --split, extra: no option that the saver has, too",
+        ),
+        (
+            "core_collector makedumpfile -E -F",
+            "core_collector: not used: -F: an ELF dump is not flattened",
+        ),
+        (
+            "failure_action shell",
+            "failure_action: not used: shell: the final action, reboot, also follows a failure",
+        ),
+        (
+            "default dump_to_rootfs",
+            "default: not used: dump_to_rootfs: the final action, reboot, also follows a failure",
+        ),
+        (
+            "final_action halt\nfailure_action reboot",
+            "failure_action: not used: reboot: the final action, halt, also follows a failure",
+        ),
+        (
+            "dracut_args -o plymouth --no-hostonly",
+            "dracut_args: not used: -o plymouth, --no-hostonly: the image is not made by dracut",
+        ),
+        (
+            "kdump_post /x",
+            "kdump_post: not used: a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>",
+        ),
+        (
+            "kdump_post /x\x1b[2J",
+            "kdump_post: not used: a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>",
+        ),
+    ],
+)
+def test_what_has_another_effect(tmp_path: Path, text: str, warning: str) -> None:
+    found = conf(tmp_path, text)
+    assert found.errors == []
+    assert found.warnings == [f"/{CONF}:{len(text.splitlines())}: {warning}"]
+
+
+def test_a_file_of_junk_is_told_line_by_line(tmp_path: Path) -> None:
+    junk = b"\x00\xff\n[capture]\n= 1\n\\\n\x1b[31mred\nKEY VALUE\n'\n"
+    found = read(tmp_path, {CONF: junk}, peer=PEER)
+    assert [text.split(":")[1] for text in found.errors] == [str(n) for n in range(1, 8)]
+    assert all(text.isprintable() for text in found.errors)
+    assert found.values == {}
+
+
+def test_one_file_is_enough_and_none_is_no_configuration(tmp_path: Path) -> None:
+    found = read(tmp_path, {}, peer=PEER)
+    assert (found.values, found.files, found.source) == ({}, [], "")
+    found = read(tmp_path, {SYSCONFIG: "KDUMP_COMMANDLINE_APPEND=a\n"}, peer=PEER)
+    assert (found.values, found.files, found.source) == (
+        {"append_cmdline": "a"}, [f"/{SYSCONFIG}"], PEER
+    )  # fmt: skip

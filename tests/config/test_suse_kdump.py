@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ruff: noqa: E501 - one case a line: tables
+"""SUSE's /etc/sysconfig/kdump: as it is shipped, with every key, and each way to say a thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdump_initrd.config.peers import PEERS
+
+from .reading import Outcome, read
+
+PEER, NAME = "suse-kdump", "etc/sysconfig/kdump"
+#: What the package brings, with the comments of two keys.
+SHIPPED = """\
+## Path:        System/Kernel/Kdump
+## Description: Crash Dump Configuration
+
+## Type:\tstring
+## Default:\t""
+## ServiceRestart:\tkdump
+#
+# Kernel Version string for the -kdump kernel. Use an empty string to
+# auto-detect a suitable kernel.
+#
+# See also: kdump(5).
+#
+KDUMP_KERNELVER=""
+
+## Type:\tinteger
+## Default:\t32
+KDUMP_CPUS=32
+KDUMP_COMMANDLINE=""
+KDUMP_COMMANDLINE_APPEND=""
+KDUMP_AUTO_RESIZE="false"
+KDUMP_FADUMP="false"
+KDUMP_FADUMP_SHELL="false"
+KEXEC_OPTIONS=""
+MAKEDUMPFILE_OPTIONS=""
+KDUMP_IMMEDIATE_REBOOT="true"
+KDUMP_TRANSFER=""
+KDUMP_SAVEDIR="/var/crash"
+KDUMP_KEEP_OLD_DUMPS=0
+KDUMP_FREE_DISK_SIZE=64
+KDUMP_VERBOSE=0
+KDUMP_DUMPLEVEL=31
+KDUMP_DUMPFORMAT="compressed"
+KDUMP_CONTINUE_ON_ERROR="true"
+KDUMP_REQUIRED_PROGRAMS=""
+KDUMP_PRESCRIPT=""
+KDUMP_POSTSCRIPT=""
+KDUMP_NETCONFIG="auto"
+KDUMP_NET_TIMEOUT=30
+KDUMP_SMTP_SERVER=""
+KDUMP_SMTP_USER=""
+KDUMP_SMTP_PASSWORD=""
+KDUMP_NOTIFICATION_TO=""
+KDUMP_NOTIFICATION_CC=""
+KDUMP_HOST_KEY=""
+KDUMP_SSH_IDENTITY=""
+KDUMP_CRASHKERNEL=auto
+KDUMP_UPDATE_BOOTLOADER=true
+"""
+EVERY = """\
+KDUMP_KERNELVER=6.4.0-default
+KDUMP_CPUS=4
+KDUMP_COMMANDLINE="root=/dev/sda1"
+KDUMP_COMMANDLINE_APPEND="net_delay=20 rd.shell"
+KDUMP_CRASHKERNEL=256M
+KDUMP_UPDATE_BOOTLOADER=never
+KDUMP_AUTO_RESIZE=yes
+KDUMP_FADUMP=true
+KDUMP_FADUMP_SHELL=1
+FADUMP_COMMANDLINE_APPEND=nr_cpus=16
+KEXEC_OPTIONS=--elf64-core-headers
+MAKEDUMPFILE_OPTIONS="-X --num-threads=2"
+KDUMP_IMMEDIATE_REBOOT=false
+KDUMP_TRANSFER="/usr/bin/transfer"
+KDUMP_SAVEDIR="file:///srv/crash"
+KDUMP_KEEP_OLD_DUMPS=-1
+KDUMP_FREE_DISK_SIZE=1024
+KDUMP_VERBOSE=3
+KDUMP_DUMPLEVEL=1
+KDUMP_DUMPFORMAT=lzo
+KDUMP_CONTINUE_ON_ERROR=false
+KDUMP_REQUIRED_PROGRAMS="/usr/bin/lftp /bin/true"
+KDUMP_PRESCRIPT=/bin/true
+KDUMP_POSTSCRIPT=/bin/true
+KDUMP_NETCONFIG=eth0:dhcp4:force
+KDUMP_NET_TIMEOUT=0
+KDUMP_SMTP_SERVER=smtp.example.com:25
+KDUMP_SMTP_USER=me
+KDUMP_SMTP_PASSWORD='s3cret $1'
+KDUMP_NOTIFICATION_TO=me@example.com
+KDUMP_NOTIFICATION_CC="a@example.com b@example.com"
+KDUMP_HOST_KEY='*'
+KDUMP_SSH_IDENTITY=/root/.ssh/id_kdump
+KDUMPTOOL_FLAGS=NOSPLIT
+KDUMP_COPY_KERNEL=maybe
+"""
+
+
+def sysconfig(root: Path, text: str) -> Outcome:
+    """Return what the file is read as."""
+    return read(root, {NAME: text}, peer=PEER)
+
+
+def test_shipped_file_says_nothing_that_is_not_done(tmp_path: Path) -> None:
+    found = sysconfig(tmp_path, SHIPPED)
+    assert (found.errors, found.warnings) == ([], [])
+    assert found.values == {
+        "path": "/var/crash",
+        "dump_format": "kdump",
+        "dump_compress": "zlib",
+        "dump_level": 31,
+        "final_action": "reboot",
+    }
+    line = SHIPPED.splitlines().index('KDUMP_SAVEDIR="/var/crash"') + 1
+    assert found.origins["path"] == f"/{NAME}:{line}"
+    assert (found.files, found.source) == ([f"/{NAME}"], PEER)
+
+
+def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
+    found = sysconfig(tmp_path, EVERY)
+    assert found.errors == []
+    assert found.values == {
+        "path": "/srv/crash",
+        "dump_format": "kdump",
+        "dump_compress": "lzo",
+        "dump_level": 1,
+        "jobs": 2,
+        "append_cmdline": "net_delay=20",
+    }
+    warned = [text.split(": ")[1] for text in found.warnings]
+    quiet = {"KDUMP_SAVEDIR", "KDUMP_DUMPLEVEL", "KDUMP_DUMPFORMAT", "KDUMP_COMMANDLINE_APPEND"}
+    quiet |= {"FADUMP_COMMANDLINE_APPEND"}
+    keys = [key.name for file in PEERS[PEER] for key in file.keys]
+    assert sorted(warned) == sorted(set(keys) - quiet)
+    assert not [text for text in found.warnings if "s3cret" in text]
+    for text in found.warnings:
+        line, key = text.split(":")[1:3]
+        assert EVERY.splitlines()[int(line) - 1].startswith(f"{key.strip()}=")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("KDUMP_SAVEDIR=/var/log/dump", {"path": "/var/log/dump"}),
+        ("KDUMP_SAVEDIR='/var/my crash'", {"path": "/var/my crash"}),
+        ("KDUMP_SAVEDIR=FILE:///x", {"path": "/x"}),
+        ("KDUMP_SAVEDIR=/a\nKDUMP_SAVEDIR=$KDUMP_SAVEDIR/b", {"path": "/a/b"}),
+        ("KDUMP_DUMPFORMAT=ELF", {"dump_format": "elf"}),
+        ("KDUMP_DUMPFORMAT=snappy", {"dump_format": "kdump", "dump_compress": "snappy"}),
+        ("KDUMP_DUMPFORMAT=zstd", {"dump_format": "kdump", "dump_compress": "zstd"}),
+        ("KDUMP_DUMPFORMAT=raw\nKDUMP_DUMPLEVEL=31", {"dump_format": "elf", "dump_level": 0}),
+        (
+            "KDUMP_DUMPFORMAT=lzo\nMAKEDUMPFILE_OPTIONS=-Fd3",
+            {"dump_format": "flat", "dump_compress": "lzo", "dump_level": 3},
+        ),
+        ("KDUMP_CPUS=1", {"jobs": 1}),
+        ("KDUMP_CPUS=0", {}),
+        ("KDUMP_IMMEDIATE_REBOOT=yes", {"final_action": "reboot"}),
+        ("export KDUMP_DUMPLEVEL=3 # few", {"dump_level": 3}),
+        ("KDUMP_DUMPLEVEL=''", {}),
+        ("", {}),
+    ],
+)
+def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> None:
+    found = sysconfig(tmp_path, text)
+    assert (found.values, found.warnings, found.errors) == (wanted, [], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        *(
+            (
+                f"KDUMP_SAVEDIR={url}",
+                f"1: KDUMP_SAVEDIR: no dump target: the image does not save to {what}; name",
+            )
+            for url, what in (
+                ("nfs://neptunium/var/crash", "NFS"),
+                ("ftp://bwalle:dontsay@strauss.suse.de:123/var/crash", "an FTP server"),
+                ("sftp://dump@collector:22/var/crash", "another machine"),
+                ("scp://dump@collector/var/crash", "another machine"),
+                ("SSH://kdump@crashdump/srv", "another machine"),
+                ("cifs://bwalle:dontsay@neptunium/var/crash", "a Windows share"),
+                ("smb://bwalle@192.168.0.70/var/log", "a Windows share"),
+            )
+        ),
+        ("KDUMP_SAVEDIR=http://x/y", "1: KDUMP_SAVEDIR: http: no kind of target that kdump knows"),
+        (
+            "KDUMP_SAVEDIR='/var/crash ftp://x/y'",
+            "1: KDUMP_SAVEDIR: several dump targets; one is wanted",
+        ),
+        ("KDUMP_SAVEDIR=crash", "1: KDUMP_SAVEDIR: crash: a path from / on is wanted"),
+        ("KDUMP_SAVEDIR=file://crash", "1: KDUMP_SAVEDIR: crash: a path from / on is wanted"),
+        ("\nKDUMP_DUMPLEVEL=32", "2: KDUMP_DUMPLEVEL: a dump level from 0 to 31 is wanted"),
+        (
+            "KDUMP_DUMPFORMAT=none",
+            "1: KDUMP_DUMPFORMAT: none: a dump is always saved, --dump-level 31 makes it small",
+        ),
+        (
+            "KDUMP_DUMPFORMAT=elf",
+            "1: KDUMP_DUMPFORMAT: elf: one of none, raw, ELF, compressed, lzo, snappy, zstd is wanted",
+        ),
+        (
+            "KDUMP_IMMEDIATE_REBOOT=maybe",
+            "1: KDUMP_IMMEDIATE_REBOOT: maybe: true or false is wanted",
+        ),
+        (
+            "KDUMP_SAVEDIR=$(cat /x)",
+            "1: KDUMP_SAVEDIR: not used: the output of a command; write the value itself",
+        ),
+        (
+            "KDUMP_SAVEDIR=$HOME/x",
+            "1: KDUMP_SAVEDIR: not used: $HOME is not set in this file; write the value itself",
+        ),
+        (
+            "if x; then\nKDUMP_DUMPLEVEL=1\nfi",
+            "2: KDUMP_DUMPLEVEL: not used: whether it is set depends on a command",
+        ),
+        ("A=1\nKDUMP_SAVEDIR='/x", "2: a quote that does not end"),
+    ],
+)
+def test_mistakes_and_targets_that_the_tool_has_not(tmp_path: Path, text: str, error: str) -> None:
+    found = sysconfig(tmp_path, text)
+    assert found.values == {}
+    assert len(found.errors) == 1
+    assert found.errors[0].startswith(f"/{NAME}:{error}")
+    assert "dontsay" not in found.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            "KDUMP_DUMPLEVLE=1",
+            "1: KDUMP_DUMPLEVLE: unknown, and not used: did you mean KDUMP_DUMPLEVEL?",
+        ),
+        ("MINE=1", "1: MINE: unknown, and not used"),
+        (
+            "KDUMP_DUMPLEVEL=1\nKDUMP_DUMPLEVEL=1",
+            "1: KDUMP_DUMPLEVEL: not used: line 2 says it again",
+        ),
+        (". /etc/other", "1: .: not run, only assignments are read"),
+        ("KDUMP_TRANSFER=$(x)", "1: KDUMP_TRANSFER: not used: the saver writes the dump"),
+        (
+            "MAKEDUMPFILE_OPTIONS=-X",
+            "1: MAKEDUMPFILE_OPTIONS: not used: -X: no option that the saver has, too",
+        ),
+        (
+            "KDUMP_CPUS=8",
+            "1: KDUMP_CPUS: not used: how many processors start is in the profile (nr_cpus=)",
+        ),
+        (
+            "KDUMP_IMMEDIATE_REBOOT=no",
+            "1: KDUMP_IMMEDIATE_REBOOT: not used: there is no shell in the end, the final action follows a failure, too; final-action can be halt",
+        ),
+    ],
+)
+def test_what_has_another_effect(tmp_path: Path, text: str, warning: str) -> None:
+    found = sysconfig(tmp_path, text)
+    assert found.errors == []
+    assert found.warnings == [f"/{NAME}:{warning}"]
+
+
+def test_a_variable_that_another_is_made_of_is_no_mistake(tmp_path: Path) -> None:
+    found = sysconfig(tmp_path, "BASE=/srv\nKDUMP_SAVEDIR=$BASE/crash\n")
+    assert (found.values, found.warnings) == ({"path": "/srv/crash"}, [])
+
+
+def test_comments_of_any_encoding(tmp_path: Path) -> None:
+    found = read(tmp_path, {NAME: b"# gr\xfc\xdfe\nKDUMP_DUMPLEVEL=1\n"}, peer=PEER)
+    assert (found.values, found.errors, found.warnings) == ({"dump_level": 1}, [], [])
+    found = read(tmp_path, {NAME: b"KDUMP_SAVEDIR=/gr\xfc\xdfe\n"}, peer=PEER)
+    assert found.errors == [
+        f"/{NAME}:1: KDUMP_SAVEDIR: not used: it has characters that are no text; write the value itself"
+    ]
