@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``--remove``: what was built for kernels is taken away again, and nothing that is not ours."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from . import record
+from .appended import strip
+from .errors import KdumpInitrdError
+from .log import get_logger
+from .probe import kernel
+from .probe.distro import Distro
+from .rooted import folders
+from .upkeep import manifest_of
+
+logger = get_logger(__name__)
+
+
+def known_releases(*, root: Path, profile: Distro) -> list[str]:
+    """Return the releases that something of ours may be there for, installed or not."""
+    found = {each.release for each in record.every(root=root).values()}
+    found |= {*kernel.releases(root=root, layout=profile.kernel)}
+    return sorted(found | {*_named(root, profile)}, key=kernel.version_key)
+
+
+def drop(release: str, *, root: Path, profile: Distro) -> None:
+    """Remove the images and records of a release, and take our segment off its initrds.
+
+    An image whose manifest does not name the release stays: its name may be another kernel's by
+    now. Raises KdumpInitrdError where something cannot be written.
+    """
+    layout = profile.kernel
+    records = {
+        name: each for name, each in record.every(root=root).items() if each.release == release
+    }
+    paths = {Path(each.output) for each in records.values()}
+    paths.add(root / layout.capture_image.format(release=release))
+    paths |= {*initrds(release, root=root, profile=profile)}
+    for path in sorted(paths):
+        _drop_image(path, release, first_image=layout.first_image.format(release=release))
+    for name in records:
+        record.forget(name, root=root)
+
+
+def initrds(release: str, *, root: Path, profile: Distro) -> list[Path]:
+    """Return the distribution's initrds of a release: one, or copies of it where it boots from."""
+    names = profile.kernel.initrd
+    found = (kernel.first([name], root=root, release=release) for name in names)
+    return list(dict.fromkeys(path for path in found if path is not None and path.is_file()))
+
+
+def _drop_image(path: Path, release: str, *, first_image: str) -> None:
+    manifest = manifest_of(path) if path.is_file() else None
+    if manifest is None or manifest.kernel != release:
+        return
+    try:
+        if manifest.kind == "first-kernel" and path.name != first_image:
+            if manifest.base_size:
+                strip(path, None, force=True)
+            return
+        path.unlink()
+    except OSError as error:
+        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
+    logger.info("%s: removed", path)
+
+
+def _named(root: Path, profile: Distro) -> Iterator[str]:
+    """Yield the releases in the names of capture initrds that are there."""
+    pattern = PurePosixPath(profile.kernel.capture_image)
+    before, _, behind = pattern.name.partition("{release}")
+    for folder in folders([str(pattern.parent)], root=root):
+        for path in folder.iterdir():
+            if fnmatch.fnmatchcase(path.name, f"{before}*{behind}"):
+                match = re.fullmatch(f"{re.escape(before)}(.+){re.escape(behind)}", path.name)
+                if match and manifest_of(path) is not None:
+                    yield match[1]

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""--remove: ours goes, the distribution's bytes come back, nobody else's file is touched."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd import record
+
+from . import refreshroots
+from .initrdwriter import write_base, write_capture
+from .refreshroots import NEWER, Host, kind_of
+from .test_kmod import RELEASE
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """A root with two kernels, whose images each test brings up to date."""
+    host = Host(refreshroots.make(tmp_path_factory.mktemp("removal") / "root"))
+    host.add_kernel()
+    return host
+
+
+@pytest.fixture(autouse=True)
+def current(host: Host) -> None:
+    for release in (RELEASE, NEWER):
+        write_base(host.root / f"boot/initrd.img-{release}")
+    for path in (host.root / "boot").glob("*-kdump"):
+        path.unlink()
+    assert host.run() == 0
+
+
+def names(host: Host) -> set[str]:
+    """Return what is in /boot beside what the distribution has there."""
+    theirs = {f"{kind}-{release}" for kind in ("vmlinuz", "config", "initrd.img")
+              for release in (RELEASE, NEWER)}  # fmt: skip
+    return {path.name for path in (host.root / "boot").iterdir()} - theirs
+
+
+def test_one_kernels(host: Host, tmp_path: Path) -> None:
+    assert host.remove(NEWER) == 0
+    base = write_base(tmp_path / "base").read_bytes()
+    assert (host.root / f"boot/initrd.img-{NEWER}").read_bytes() == base
+    assert names(host) == {f"initrd.img-{RELEASE}-kdump"}
+    assert kind_of(host.base) == "first-kernel"
+    assert {each.release for each in record.every(root=host.root).values()} == {RELEASE}
+
+
+def test_all_leaves_nothing(host: Host, tmp_path: Path) -> None:
+    assert host.remove() == 0
+    base = write_base(tmp_path / "base").read_bytes()
+    for release in (RELEASE, NEWER):
+        assert (host.root / f"boot/initrd.img-{release}").read_bytes() == base
+    assert names(host) == set()
+    assert not (host.root / record.FOLDER).exists()
+    assert host.remove() == 0
+
+
+def test_all_without_records_finds_ours_by_their_names(host: Host) -> None:
+    shutil.rmtree(host.root / record.FOLDER)
+    assert host.remove() == 0
+    assert names(host) == set()
+    assert kind_of(host.base) == ""
+
+
+def test_a_kernel_that_is_gone_with_its_initrd(host: Host) -> None:
+    kept = [host.root / f"boot/{kind}-{NEWER}" for kind in ("vmlinuz", "initrd.img")]
+    for path in kept:
+        path.rename(path.with_name(f"kept-{path.name}"))
+    try:
+        assert host.remove(NEWER) == 0
+        assert not (host.root / f"boot/initrd.img-{NEWER}").exists()
+    finally:
+        for path in kept:
+            path.with_name(f"kept-{path.name}").rename(path)
+    assert names(host) == {f"initrd.img-{RELEASE}-kdump"}
+
+
+def test_what_is_not_ours_stays(host: Host) -> None:
+    theirs = host.root / f"boot/initrd.img-{NEWER}-kdump"
+    write_base(theirs)
+    other = host.root / "boot/initrd.img-other-kdump"
+    other.write_bytes(b"not even an initrd")
+    before = theirs.read_bytes()
+    try:
+        assert host.remove() == 0
+        assert theirs.read_bytes() == before
+        assert other.exists()
+    finally:
+        other.unlink()
+
+
+def test_an_image_that_is_another_kernels_by_now_stays(host: Host) -> None:
+    """A distribution may name initrds by the package, so that the next kernel takes the name."""
+    image = host.root / f"boot/initrd.img-{NEWER}-kdump"
+    write_capture(image, kernel="100.0")
+    assert host.remove(NEWER) == 0
+    assert kind_of(image) == "capture"
+
+
+def test_another_segment_behind_ours_is_an_error_and_the_rest_goes(
+    host: Host, tmp_path: Path
+) -> None:
+    image = host.root / f"boot/initrd.img-{NEWER}"
+    more = write_base(tmp_path / "more").read_bytes()
+    image.write_bytes(image.read_bytes() + more)
+    assert host.remove() == 1
+    assert kind_of(host.base) == ""
+    assert not host.capture.exists()
