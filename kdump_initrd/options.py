@@ -12,9 +12,14 @@ from .errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that raises UsageError instead of leaving, and takes long options in full only."""
+    """argparse that raises UsageError instead of leaving, and takes long options in full only.
 
-    def __init__(self, *, prog: str, usage: str, description: str, epilog: str) -> None:
+    With ``reports`` it raises argparse.ArgumentError instead, which names the option.
+    """
+
+    def __init__(
+        self, *, prog: str, usage: str, description: str, epilog: str, reports: bool = False
+    ) -> None:
         super().__init__(
             prog=prog,
             usage=usage,
@@ -23,19 +28,27 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
             add_help=False,
+            exit_on_error=not reports,
         )
+
+    def flags(self) -> list[str]:
+        """Return all options that it knows, with their synonyms."""
+        return list(self._option_string_actions)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the words."""
         raise UsageError(message, hint=f"{self.prog} --help lists the options")
 
 
-class _Group(Protocol):
-    # What a parser and its groups have in common.
-    def add_argument(self, *flags: str, **shape: Any) -> argparse.Action: ...  # noqa: ANN401
+class Group(Protocol):
+    """What a parser and its groups have in common."""
+
+    def add_argument(self, *flags: str, **shape: Any) -> argparse.Action:  # noqa: ANN401
+        """Add an option, as argparse does."""
+        ...
 
 
-def add_settings(group: _Group, settings: Sequence[Setting]) -> None:
+def add_settings(group: Group, settings: Sequence[Setting]) -> None:
     """Make options of some rows; values are parsed later, by the table."""
     for setting in settings:
         group.add_argument(*setting.flags, dest=setting.name, **_shape(setting))
@@ -53,7 +66,7 @@ def _shape(setting: Setting) -> dict[str, Any]:
 
 def _default_text(setting: Setting) -> str:
     default = setting.default
-    if isinstance(default, (str, int)) and "default" not in setting.help:
+    if isinstance(default, (str, int)) and default != "" and "default" not in setting.help:
         return f" (default: {getattr(default, 'value', default)})"
     return ""
 
@@ -65,6 +78,9 @@ def values(arguments: argparse.Namespace, settings: Sequence[Setting]) -> dict[s
         said = getattr(arguments, setting.name)
         if said is None or said is False:
             continue
+        if setting.parse is str and "" in (said if setting.many else [said]):
+            # An unset variable of a script: what is then the default would be a surprise.
+            raise UsageError(f"{setting.flags[0]}: the value is empty", hint="give one")
         if said is True:
             found[setting.name] = True
         elif setting.many:

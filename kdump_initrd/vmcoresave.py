@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with _Interrupts() as interrupts:
         try:
             words = list(sys.argv[1:] if argv is None else argv)
-            arguments = _parser().parse_intermixed_args(list(_split(words)))
+            arguments = parser().parse_intermixed_args(list(_split(words)))
             talk = Talk(_PROGRAM, quiet=arguments.quiet, verbose=arguments.verbose)
             wishes = _wishes(arguments)
             status = _convert(wishes, talk, json=arguments.json)
@@ -96,11 +96,12 @@ def _split(words: Sequence[str]) -> Iterator[str]:
         yield "--dmesg=" if options and word == "--dmesg" else word
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog=_PROGRAM, usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
-    parser.add_argument("files", nargs="*", metavar="FILE", help=argparse.SUPPRESS)
-    add_settings(parser.add_argument_group("the dump"), SETTINGS)
-    more = parser.add_argument_group("besides")
+def parser() -> argparse.ArgumentParser:
+    """Return the complete parser of the command, as shell completions are made from, too."""
+    command = Parser(prog=_PROGRAM, usage=_USAGE, description=_DESCRIPTION, epilog=_EPILOG)
+    command.add_argument("files", nargs="*", metavar="FILE", help=argparse.SUPPRESS)
+    add_settings(command.add_argument_group("the dump"), SETTINGS)
+    more = command.add_argument_group("besides")
     more.add_argument(
         "--dmesg",
         metavar="[FILE]",
@@ -108,13 +109,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     more.add_argument("--force", action="store_true", help="replace files that are there")
     more.add_argument("--json", action="store_true", help="print the report on stdout, as JSON")
-    talk = parser.add_argument_group("talk").add_mutually_exclusive_group()
+    talk = command.add_argument_group("talk").add_mutually_exclusive_group()
     talk.add_argument("--verbose", action="store_true", help="say more of what is done")
     talk.add_argument("--quiet", action="store_true", help="say warnings and errors only")
-    parser.add_argument("--help", action="help", help="print this text")
+    command.add_argument("--help", action="help", help="print this text")
     version = f"{_PROGRAM} (kdump-initrd) {__version__}"
-    parser.add_argument("--version", action="version", version=version)
-    return parser
+    command.add_argument("--version", action="version", version=version)
+    return command
 
 
 def _wishes(arguments: argparse.Namespace) -> Wishes:

@@ -34,18 +34,11 @@ def new_file(out: Path, *, force: bool, mode: int = 0o600) -> Iterator[NewFile]:
     KdumpInitrdError, and so does an ``out`` that exists, unless ``force``, even if it has come
     up in the meantime.
     """
-    if out.is_dir():
-        raise KdumpInitrdError(f"{out}: is a folder", hint="give the name of a file in it")
-    if not force and os.path.lexists(out):
-        raise _exists(out)
-    if out.exists() and not out.is_file():
-        raise KdumpInitrdError(f"{out}: is no regular file", hint="give the name of a file")
+    check(out, force=force)
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{out.name}.new-", dir=out.parent)
     except OSError as error:
-        raise KdumpInitrdError(
-            f"{out.parent}: {error.strerror}", hint="give -o a file in a folder that can be written"
-        ) from error
+        raise _no_place(out, error.strerror or str(error)) from error
     new = NewFile(Path(name), descriptor)
     try:
         yield new
@@ -58,6 +51,18 @@ def new_file(out: Path, *, force: bool, mode: int = 0o600) -> Iterator[NewFile]:
         os.close(descriptor)
         with suppress(FileNotFoundError):
             new.path.unlink()
+
+
+def check(out: Path, *, force: bool) -> None:
+    """Raise the KdumpInitrdError that new_file() would, for what ``out`` is now."""
+    if out.is_dir():
+        raise KdumpInitrdError(f"{out}: is a folder", hint="give the name of a file in it")
+    if not force and os.path.lexists(out):
+        raise _exists(out)
+    if out.exists() and not out.is_file():
+        raise KdumpInitrdError(f"{out}: is no regular file", hint="give the name of a file")
+    if not out.parent.is_dir():
+        raise _no_place(out, os.strerror(errno.ENOENT))
 
 
 def _publish(new: Path, out: Path, force: bool) -> None:
@@ -90,3 +95,9 @@ def _claim(out: Path) -> None:
 
 def _exists(out: Path) -> KdumpInitrdError:
     return KdumpInitrdError(f"{out}: exists already", hint="--force replaces it")
+
+
+def _no_place(out: Path, reason: str) -> KdumpInitrdError:
+    return KdumpInitrdError(
+        f"{out.parent}: {reason}", hint="give -o a file in a folder that can be written"
+    )

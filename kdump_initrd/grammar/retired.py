@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Options of the tools that are replaced which have no meaning any more: taken, with a warning."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..options import Group
+
+
+@dataclass(frozen=True)
+class Retired:
+    """An option that no longer does anything; ``metavar`` is "" for a switch.
+
+    ``why`` ends the sentence "FLAG has no meaning any more: ".
+    """
+
+    flag: str
+    metavar: str
+    why: str
+
+    @property
+    def dest(self) -> str:
+        """The name of its value: none that another option has."""
+        return f"retired {self.flag}"
+
+
+def add_retired(group: Group, rows: Sequence[Retired]) -> None:
+    """Make options of the rows: accepted, but not in the help."""
+    for row in rows:
+        if row.metavar:
+            group.add_argument(
+                row.flag,
+                dest=row.dest,
+                action="append",
+                metavar=row.metavar,
+                help=argparse.SUPPRESS,
+            )
+        else:
+            group.add_argument(row.flag, dest=row.dest, action="store_true", help=argparse.SUPPRESS)
+
+
+def warnings(arguments: argparse.Namespace, rows: Sequence[Retired]) -> Iterator[str]:
+    """Yield a sentence for each row whose option was given."""
+    for row in rows:
+        if getattr(arguments, row.dest):
+            yield f"{row.flag} has no meaning any more: {row.why}"

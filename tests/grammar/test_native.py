@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Our own grammar: every option and verb, and what was Debian's mkinitrd's."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdump_initrd.config.settings import (
+    CAPTURE,
+    COMMON,
+    FIRST_KERNEL,
+    FinalAction,
+    Setting,
+    ToolSource,
+)
+from kdump_initrd.grammar import native
+from kdump_initrd.grammar.choice import understand
+from kdump_initrd.grammar.requests import (
+    Capture,
+    CheckConfig,
+    FirstKernel,
+    ImportConfig,
+    ListImage,
+    PrintCmdline,
+    Refresh,
+    Remove,
+    Request,
+    ShowDistro,
+    Strip,
+)
+from kdump_initrd.grammar.retired import Retired
+
+from .asking import asked, complaint, said, warned
+
+DUMP = "-c /dev/sda1 -f ext4"
+FIRST = "-i capture.img -v 6.1"
+#: A word for each option that takes one, and the value that it has then.
+WORDS: dict[str, tuple[str, Any]] = {
+    "device": ("/dev/sda1", "/dev/sda1"),
+    "fstype": ("ext4", "ext4"),
+    "path": ("/dumps", "/dumps"),
+    "python": ("/usr/bin/python3", "/usr/bin/python3"),
+    "collector": ("makedumpfile", "makedumpfile"),
+    "dump_format": ("elf", "elf"),
+    "dump_compress": ("zstd", "zstd"),
+    "dump_level": ("17", 17),
+    "jobs": ("4", 4),
+    "keep_free": ("10", 10),
+    "verify": ("full", "full"),
+    "final_action": ("halt", FinalAction.HALT),
+    "setup_timeout": ("9", 9),
+    "stall_timeout": ("9", 9),
+    "timeout": ("9", 9),
+    "capture_initrd": ("capture.img", "capture.img"),
+    "capture_kernel": ("6.1", "6.1"),
+    "base": ("initrd.img", "initrd.img"),
+    "in_place": ("", True),
+    "append_cmdline": ("'console=ttyS0  debug'", "console=ttyS0 debug"),
+    "standalone": ("", True),
+    "root_device": ("/dev/sda2", "/dev/sda2"),
+    "output": ("out.img", "out.img"),
+    "root": ("/mnt", "/mnt"),
+    "distro": ("rhel", "rhel"),
+    "hardware": ("nvme,ahci", ("nvme", "ahci")),
+    "add_modules": ("dm_mod", ("dm_mod",)),
+    "omit_modules": ("nouveau", ("nouveau",)),
+    "tools": ("root", ToolSource.ROOT),
+    "compress": ("xz", "xz"),
+    "force": ("", True),
+    "dry_run": ("", True),
+}
+#: A command line of each verb, and what it asks for.
+ASKED: list[tuple[str, Request]] = [
+    ("-o out.img", Capture({"output": "out.img"})),
+    ("-o out.img 6.1 --jobs 4", Capture({"output": "out.img", "jobs": 4, "release": "6.1"})),
+    ("--dry-run", Capture({"dry_run": True})),
+    ("--list x", ListImage(Path("x"))),
+    ("--print-cmdline x", PrintCmdline(Path("x"))),
+    ("--strip x", Strip(Path("x"))),
+    ("--strip x -o y --force", Strip(Path("x"), "y", force=True)),
+    ("--show-distro", ShowDistro()),
+    ("--show-distro rhel --root /mnt", ShowDistro(Path("/mnt"), "rhel")),
+    ("--show-distro --distro rhel", ShowDistro(distro="rhel")),
+    ("--check-config", CheckConfig()),
+    ("--check-config --root /mnt --distro sles", CheckConfig(Path("/mnt"), "sles")),
+    ("--import-config", ImportConfig()),
+    ("--import-config -o - --distro rhel", ImportConfig(Path("/"), "rhel", Path("-"))),
+    ("--import-config --force", ImportConfig(force=True)),
+    ("--refresh", Refresh()),
+    ("--refresh --quiet 6.1", Refresh(releases=("6.1",))),
+    ("--refresh 6.1 6.2 --force", Refresh(releases=("6.1", "6.2"), force=True)),
+    ("--refresh --root /mnt --dry-run", Refresh(Path("/mnt"), dry_run=True)),
+    ("6.1 --refresh 6.2", Refresh(releases=("6.1", "6.2"))),
+    ("--remove", Remove()),
+    ("--remove --quiet 6.1 --distro rhel", Remove(distro="rhel", releases=("6.1",))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", [*CAPTURE, *COMMON], ids=lambda row: row.flags[0])
+def test_every_option_of_a_capture_initrd(setting: Setting) -> None:
+    word, value = WORDS[setting.name]
+    needed = "" if setting.name in ("device", "fstype") else f"{setting.flags[0]} {word}"
+    assert said(f"{DUMP} {needed}")[setting.name] == value
+    assert said(f"{needed} {DUMP} 6.1") == {
+        "device": "/dev/sda1",
+        "fstype": "ext4",
+        "release": "6.1",
+        setting.name: value,
+    }
+
+
+@pytest.mark.parametrize("setting", [*FIRST_KERNEL, *COMMON], ids=lambda row: row.flags[0])
+def test_every_option_of_a_first_kernels_initrd(setting: Setting) -> None:
+    word, value = WORDS[setting.name]
+    told = setting.name in ("capture_initrd", "capture_kernel")
+    request = asked(f"{FIRST} {'' if told else f'{setting.flags[0]} {word}'} 6.12")
+    assert isinstance(request, FirstKernel)
+    assert request.said == {
+        "capture_initrd": "capture.img",
+        "capture_kernel": "6.1",
+        "release": "6.12",
+        setting.name: value,
+    }
+    assert getattr(request.settings({}), setting.name) == value
+
+
+@pytest.mark.parametrize(("words", "wanted"), ASKED)
+def test_every_verb(words: str, wanted: Request) -> None:
+    assert asked(words) == wanted
+
+
+def test_every_verb_is_in_the_table_above() -> None:
+    words = " ".join(words for words, _ in ASKED)
+    assert {verb.flag for verb in native.VERBS} <= {"-c", "-i", *words.split()}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "one of -c, -o, -i, --refresh"),
+        ("6.1", "one of -c, -o, -i, --refresh"),
+        ("--force", "one of -c, -o, -i, --refresh"),
+        ("--refresh --remove", "one of -c, -o, -i, --refresh"),
+        ("-o x -f ext4", "-f wants -c"),
+        ("-c '' -f ext4", "-c: the value is empty"),
+        ("-c /dev/sda1 -f ''", "-f: the value is empty"),
+        ("-o ''", "-o: the value is empty"),
+        ("-i '' -v x", "-i: the value is empty"),
+        ("--list ''", "--list: the value is empty"),
+        ("-o x --add-module ''", "--add-module: the value is empty"),
+        ("--check-config --root ''", "--root: the value is empty"),
+        (f"{DUMP} 6.1 6.2", "6.2: -c takes at most one KERNEL_VERSION"),
+        (f"{FIRST} 6.1 6.2", "6.2: -i takes at most one KERNEL_VERSION"),
+        ("-o x 6.1 6.2", "6.2: -o takes at most one KERNEL_VERSION"),
+        ("--check-config 6.1", "6.1: --check-config takes no KERNEL_VERSION"),
+        ("--list x 6.1", "6.1: --list takes no KERNEL_VERSION"),
+        ("-o x --base y", "--base: not with -o"),
+        ("--list x -o y", "-o: not with --list"),
+        ("--strip x --dry-run", "--dry-run: not with --strip"),
+        ("--strip x --root /mnt", "--root: not with --strip"),
+        ("--print-cmdline x --force", "--force: not with --print-cmdline"),
+        ("--refresh --compress xz", "--compress: not with --refresh"),
+        ("--remove --dry-run", "--dry-run: not with --remove"),
+        ("--check-config -o x", "-o: not with --check-config"),
+        ("--show-distro rhel --distro sles", "--show-distro ID and --distro exclude each other"),
+        ("-c", "argument -c: expected one argument"),
+        ("-b /boot -o x", "unrecognized arguments: -b"),
+    ],
+)  # fmt: skip
+def test_wrong_usage(words: str, message: str) -> None:
+    assert complaint(words).message.startswith(message)
+
+
+@pytest.mark.parametrize("row", native.RETIRED, ids=lambda row: row.flag)
+def test_what_debians_tool_had(row: Retired) -> None:
+    words = f"{DUMP} -o out.img {row.flag} {row.metavar}"
+    assert said(words) == {"device": "/dev/sda1", "fstype": "ext4", "output": "out.img"}
+    assert warned(words) == (f"{row.flag} has no meaning any more: {row.why}",)
+
+
+@pytest.mark.parametrize(
+    "question", ["--supported-host-version=6.1", "--supported-target-version 6"]
+)
+def test_what_was_asked_before_a_build_is_answered_yes(question: str) -> None:
+    command = understand(question.split())
+    assert command.requests == ()
+    assert len(command.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "level"),
+    [
+        ("", logging.INFO),
+        ("--verbose", logging.DEBUG),
+        ("--debug", logging.DEBUG),
+        ("--quiet", logging.WARNING),
+    ],
+)
+def test_how_much_is_said(words: str, level: int) -> None:
+    assert understand(["--list", "x", *words.split()]).level == level
+
+
+def test_what_is_said_wins_over_what_is_configured() -> None:
+    configured = {"device": "LABEL=a", "fstype": "xfs", "dump_level": 1, "path": "/dumps"}
+    request = Capture({"device": "LABEL=b", "fstype": "ext4", "dump_level": 31})
+    settings = request.settings(configured)
+    assert (settings.device, settings.fstype, settings.path) == ("LABEL=b", "ext4", "/dumps")
+    assert settings.dump_level == 31
+    assert Capture({"output": "x"}).settings(configured).device == "LABEL=a"
