@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The hook and what calls it, as each distribution gets them: agreed, linted, and called."""
+"""What calls the hook in an initrd of each kind: it never fails, whatever the hook does."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,59 +12,6 @@ from kdump_initrd.image.render import render
 from kdump_initrd.resources import search_path
 
 from .firstboot import SHELLS
-from .firstimages import make_parts, ours, unpack
-from .initrdwriter import DRACUT, DRACUT_VAR, INITRAMFS_TOOLS, Item, write_base
-
-ARM = "kdump-initrd/arm"
-TOP = ("scripts/init-top/kdump-initrd", "scripts/init-top/ORDER")
-#: Each distribution's kind of base, and what is put into it.
-BASES: dict[str, tuple[tuple[Item, ...], tuple[str, ...]]] = {
-    "debian": (INITRAMFS_TOOLS, TOP),
-    "fedora": (DRACUT, ("usr/lib/dracut/hooks/pre-udev/00-kdump-initrd.sh",)),
-    "rhel": (DRACUT, ("usr/lib/dracut/hooks/pre-udev/00-kdump-initrd.sh",)),
-    "sles": (DRACUT_VAR, ("var/lib/dracut/hooks/pre-udev/00-kdump-initrd.sh",)),
-}
-
-
-@pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What is appended for each distribution, unpacked."""
-    parts = make_parts(tmp_path_factory.mktemp("parts"))
-    found = {}
-    for name, (items, _) in BASES.items():
-        base = write_base(parts.top / name, items)
-        options = ("--distro", name, "--append-cmdline", "loglevel=7 it's")
-        image = parts.make(parts.top / f"{name}.img", *options, base=base)
-        found[name] = unpack(ours(image, base), parts.top / f"{name}.tree")
-    return found
-
-
-@pytest.mark.parametrize("name", BASES)
-def test_scripts_are_as_agreed(
-    trees: dict[str, Path], name: str, golden: Callable[[str, str], None]
-) -> None:
-    for path in (ARM, *BASES[name][1]):
-        label = Path(path).name if path in (ARM, TOP[1]) else f"{Path(path).parent.name}-hook"
-        golden(f"{name}/{label}", (trees[name] / path).read_text())
-
-
-@pytest.mark.parametrize("name", BASES)
-def test_scripts_pass_shellcheck(trees: dict[str, Path], name: str) -> None:
-    for path in (ARM, *BASES[name][1]):
-        done = subprocess.run(
-            ["shellcheck", "--shell=sh", "--exclude=SC1091", trees[name] / path],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert (done.returncode, done.stdout) == (0, ""), path
-
-
-@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
-def test_every_shell_can_read_them(trees: dict[str, Path], shell: list[str]) -> None:
-    for name, (_, paths) in BASES.items():
-        for path in (ARM, *paths):
-            argv = [*shell, "-n", str(trees[name] / path)]
-            done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-            assert (done.returncode, done.stderr) == (0, ""), path
 
 
 class Caller:

@@ -50,9 +50,8 @@ def interpreters() -> list[Path]:
     return list(found)
 
 
-def make_root(top: Path, *, minor: int = HERE[1], without: tuple[str, ...] = ()) -> Path:
-    """Make a root whose Python is an ELF header with names in it, its modules empty files."""
-    stdlib = top / f"usr/lib/python3.{minor}"
+def write_stdlib(stdlib: Path, *, without: tuple[str, ...] = ()) -> None:
+    """Write a standard library of empty modules, but for ctypes, which wants its extension."""
     names = {"abc", "codecs", "encodings/__init__", "io", "os", "__future__", "ctypes/__init__"}
     names |= {f"encodings/{name}" for name in ("aliases", "ascii", "latin_1", "utf_8")}
     names |= {name for name in MODULES if name != "ctypes"}
@@ -60,6 +59,11 @@ def make_root(top: Path, *, minor: int = HERE[1], without: tuple[str, ...] = ())
         file = stdlib / f"{name}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("import _ctypes\n" if name == "ctypes/__init__" else "")
+
+
+def make_root(top: Path, *, minor: int = HERE[1], without: tuple[str, ...] = ()) -> Path:
+    """Make a root whose Python is an ELF header with names in it, its modules empty files."""
+    write_stdlib(top / f"usr/lib/python3.{minor}", without=without)
     python = write_elf(top / f"usr/bin/python3.{minor}")
     python.write_bytes(python.read_bytes() + (b"" if "_ctypes" in without else b"x_ctypes\0"))
     (top / "usr/bin/python3").symlink_to(python.name)

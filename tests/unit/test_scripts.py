@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The image's scripts: rendered for each distribution, and run in the image's own tree."""
+"""The hooks of a capture image, each run in the image's own tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,49 +18,7 @@ import pytest
 from .test_capture import build, unpack
 
 REPO = Path(__file__).parents[2]
-DISTROS = ("debian", "fedora", "rhel", "sles")
 SHELLS = (["dash"], ["bash", "--posix"], ["busybox", "ash"])
-
-
-@pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The unpacked image of each distribution's profile."""
-    top = tmp_path_factory.mktemp("distros")
-    return {
-        name: unpack(build(top / f"{name}.img", "--distro", name), top / name) for name in DISTROS
-    }
-
-
-@pytest.mark.parametrize("name", DISTROS)
-def test_init_is_as_agreed(
-    trees: dict[str, Path], name: str, golden: Callable[[str, str], None]
-) -> None:
-    golden(f"{name}/init", (trees[name] / "init").read_text())
-    golden(f"{name}/python", (trees[name] / "usr/lib/kdump-initrd/python").read_text())
-    golden(f"{name}/params.json", (trees[name] / "etc/kdump-initrd/params.json").read_text())
-
-
-@pytest.mark.parametrize("name", DISTROS)
-def test_rendered_scripts_pass_shellcheck(trees: dict[str, Path], name: str) -> None:
-    for script in ("init", "usr/lib/kdump-initrd/python"):
-        done = subprocess.run(
-            ["shellcheck", "--shell=sh", "--external-sources", f"--source-path={REPO}",
-             trees[name] / script],
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert (done.returncode, done.stdout) == (0, "")
-
-
-@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
-def test_every_shell_can_read_them(trees: dict[str, Path], shell: list[str]) -> None:
-    tree = trees["debian"]
-    hooks = sorted((tree / "usr/lib/kdump-initrd/hooks").rglob("[0-9]*"))
-    assert len(hooks) > 8
-    for script in (tree / "init", tree / "usr/lib/kdump-initrd/functions.sh", *hooks):
-        done = subprocess.run(
-            [*shell, "-n", script], capture_output=True, text=True, timeout=30, check=False
-        )
-        assert (done.returncode, done.stderr) == (0, ""), script.name
 
 
 class Guest:
