@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Set-up, tests and the demonstration. Everything lives in the checkout but Debian's packages.
+# Set-up, tests, the demonstration, installation and packages. What is made lies in the checkout.
 
 PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := busybox-static bzip2 cpio debootstrap e2fsprogs fdisk git initramfs-tools-core kexec-tools kmod \
-	libarchive13 libdeflate0 liblzo2-2 libsnappy1v5 libzstd1 linux-image-amd64 lz4 lzop makedumpfile man-db python3 \
-	python3-venv qemu-system-x86 shellcheck util-linux xz-utils zlib1g zstd
+PACKAGES := busybox-static bzip2 cpio debhelper debootstrap dh-python dpkg-dev e2fsprogs fdisk fish git \
+	initramfs-tools-core kexec-tools kmod libarchive13 libdeflate0 liblzo2-2 libsnappy1v5 libzstd1 lintian \
+	linux-image-amd64 lz4 lzop makedumpfile man-db pkgconf python3 python3-jinja2 python3-libarchive-c python3-pyelftools \
+	python3-rpm python3-venv qemu-system-x86 rpm shellcheck systemd util-linux xz-utils zlib1g zsh zstd
 
-.PHONY: help demo test test-full check bench setup packages clean
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kdump_initrd/__init__.py)
+.PHONY: help demo test test-full check bench setup packages clean test-debian-python
+.PHONY: install uninstall completions dist deb rpm
 help:
 	@echo 'make demo       crash a kernel in QEMU and read its dump back (about two minutes)'
 	@echo 'make test       all tests but the slow rows, QEMU ones included (at most 20 minutes)'
 	@echo 'make test-full  every test'
 	@echo 'make check      lint, types, unit tests (a minute and a half)'
 	@echo 'make bench      the figures of docs/architecture.md, measured here and now'
+	@echo 'make deb        dist/kdump-initrd_$(VERSION)_all.deb'
+	@echo 'make rpm        dist/kdump-initrd-$(VERSION)-1.*.noarch.rpm, for Fedora and RHEL and for SUSE'
+	@echo 'make install    into $$(DESTDIR)$$(PREFIX), with the hooks of FAMILY=arch, debian, redhat or suse'
 
 setup: packages $(VENV)/ready
 
@@ -36,16 +42,125 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest -m 'not full'
+	$(MAKE) --no-print-directory test-debian-python
 
 test-full: setup
 	$(BIN)/pytest
 
 check: setup
-	$(BIN)/pytest -m 'not qemu and not full' -q
+	$(BIN)/pytest -m 'not qemu and not full' --ignore tests/packaging -q
 
 bench: setup
 	@missed=0; for script in size build saver restart reservation arming; do \
 		$(BIN)/python -m tests.bench.$$script || missed=1; done; exit $$missed
+
+# What the .deb gets: Debian's own libarchive-c, pyelftools and Jinja; only the test tools are newer.
+DEBIAN_VENV := build/debian-python
+test-debian-python: setup $(DEBIAN_VENV)/ready
+	$(DEBIAN_VENV)/bin/python -m pytest -m 'not full and not qemu' -p tests.packaging.debian_libraries \
+		tests/unit tests/grammar tests/config tests/golden_images tests/golden_images
+
+$(DEBIAN_VENV)/ready: Makefile
+	/usr/bin/python3 -m venv --clear --system-site-packages $(DEBIAN_VENV)
+	$(DEBIAN_VENV)/bin/pip install -q drgn hypothesis pytest pytest-timeout
+	@touch $@
+
+# --- Installation: this is the one list of what is installed where; the packages use it, too. ---
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+LIBDIR ?= $(PREFIX)/lib/kdump-initrd
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/kdump-initrd
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+# kernel-install and pacman look in /usr and /etc only.
+KERNELINSTALLDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,$(SYSCONFDIR))/kernel/install.d
+ALPMDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/share/libalpm,$(SYSCONFDIR)/pacman.d)/hooks
+# The interpreter of the commands.
+PYTHON3 ?= /usr/bin/python3
+# A Python with shtab 1.13 or newer; empty: no completions.
+SHTAB ?= $(BIN)/python
+# Whose hooks for new kernels; empty: none, the service is enough.
+FAMILY ?=
+FAMILIES := arch debian redhat suse
+
+# Each is SOURCE=TARGET; the commands' source is the module that they start.
+COMMANDS := cli=$(SBINDIR)/mkinitrd-kdump vmcoresave=$(BINDIR)/vmcore-save
+PAGES := $(foreach page,$(wildcard docs/man/*.[1-9]),$(page)=$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+TEXTS := $(foreach text,README.md $(wildcard docs/*.md docs/examples/*),$(text)=$(DOCDIR)/$(text:docs/%=%))
+COMPLETIONS := $(if $(SHTAB),$(foreach name,mkinitrd-kdump vmcore-save,build/completions/bash/$(name)=$(BASHDIR)/$(name) \
+	build/completions/zsh/_$(name)=$(ZSHDIR)/_$(name) build/completions/fish/$(name).fish=$(FISHDIR)/$(name).fish))
+UNIT := hooks/host/systemd/kdump-initrd-refresh.service=$(UNITDIR)/kdump-initrd-refresh.service
+# Programs.
+HOOKS_arch := hooks/host/kernels-changed=$(LIBDIR)/kernels-changed
+HOOKS_debian := hooks/host/debian/kernel-postinst=$(SYSCONFDIR)/kernel/postinst.d/zz-kdump-initrd \
+	hooks/host/debian/kernel-postrm=$(SYSCONFDIR)/kernel/postrm.d/zz-kdump-initrd \
+	hooks/host/debian/initramfs-post-update=$(SYSCONFDIR)/initramfs/post-update.d/kdump-initrd
+HOOKS_redhat := hooks/host/redhat/95-kdump-initrd.install=$(KERNELINSTALLDIR)/95-kdump-initrd.install
+# What the file triggers of its package call.
+HOOKS_suse := hooks/host/kernels-changed=$(LIBDIR)/kernels-changed
+TEXTS_arch := hooks/host/arch/95-kdump-initrd.hook=$(ALPMDIR)/95-kdump-initrd.hook
+
+completions: $(if $(filter $(BIN)/python,$(SHTAB)),$(VENV)/ready)
+	$(if $(SHTAB),$(SHTAB) docs/completions.py build/completions)
+
+install: completions
+	$(if $(filter-out $(FAMILIES),$(FAMILY)),$(error FAMILY=$(FAMILY): one of $(FAMILIES) is wanted))
+	@find kdump_initrd templates hooks distros -type f ! -path '*/__pycache__/*' ! -name '*~' \
+		! -path 'hooks/host/*' ! -path 'distros/*/packaging/*' | while read -r file; do \
+		mode=644; if [ -x "$$file" ]; then mode=755; fi; \
+		install -D -m $$mode "$$file" "$(DESTDIR)$(LIBDIR)/$$file" || exit 1; done
+	@for each in $(COMMANDS); do \
+		install -D -m 755 distros/linux/packaging/starter "$(DESTDIR)$${each#*=}" && \
+		sed -i "s|@PYTHON@|$(PYTHON3)|; s|@LIBDIR@|$(LIBDIR)|; s|@MODULE@|$${each%%=*}|" \
+			"$(DESTDIR)$${each#*=}" || exit 1; done
+	@for each in $(HOOKS_$(FAMILY)); do install -D -m 755 "$${each%%=*}" "$(DESTDIR)$${each#*=}" || exit 1; done
+	@for each in $(PAGES) $(TEXTS) $(TEXTS_$(FAMILY)) $(COMPLETIONS) $(UNIT); do \
+		install -D -m 644 "$${each%%=*}" "$(DESTDIR)$${each#*=}" || exit 1; done
+
+# What install would put there. Images that are still there are for mkinitrd-kdump --remove, before.
+uninstall:
+	@set -eu; list=$$(mktemp -d); trap 'rm -rf "$$list"' EXIT; $(MAKE) -s install DESTDIR="$$list"; \
+	find "$$list" -type f -printf '%P\n' | while read -r file; do rm -f "$(DESTDIR)/$$file"; done; \
+	find "$$list" -depth -type d -printf '/%P/\n' | while read -r folder; do case $$folder in \
+		"$(LIBDIR)/"*|"$(DOCDIR)/"*) rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$folder";; esac; done
+
+# --- Packages: each is made from the archive of the sources, in build/, and lies in dist/. ---
+DIST ?= dist
+# The last commit's time (in an unpacked archive its files'): the same sources make the same packages.
+dist deb rpm: export SOURCE_DATE_EPOCH ?= $(or $(shell git -c safe.directory='*' log -1 --format=%ct 2>/dev/null), \
+	$(shell stat -c %Y kdump_initrd/__init__.py))
+TREE := kdump-initrd-$(VERSION)
+dist:
+	@mkdir -p $(DIST)
+	@tar --create --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=gnu \
+		--mtime=@$(SOURCE_DATE_EPOCH) --exclude=__pycache__ --exclude='*~' --transform='s|^|$(TREE)/|' \
+		kdump_initrd templates hooks distros docs tests Makefile LICENSE README.md pyproject.toml .gitignore \
+		| gzip -n > $(DIST)/$(TREE).tar.gz
+
+deb: setup dist
+	rm -rf build/deb && mkdir -p build/deb && tar -C build/deb -xf $(DIST)/$(TREE).tar.gz
+	cp -r distros/debian/packaging build/deb/$(TREE)/debian
+	cd build/deb/$(TREE) && SHTAB=$(CURDIR)/$(BIN)/python dpkg-buildpackage --build=binary --no-sign
+	cp build/deb/*.deb $(DIST)/
+
+# What tells the spec whose rpm it is for; the distributions' own rpm says that itself.
+RPM_redhat := --define 'rhel 10' --define 'dist .redhat'
+RPM_suse := --define 'suse_version 1600' --define 'dist .suse'
+# Debian's rpm compresses manual pages by a script that wants bash, and asks for another shell.
+RPM := rpmbuild -bb --nodeps --quiet --define '_topdir $(CURDIR)/build/rpm' --define '_sourcedir $(abspath $(DIST))' \
+	--define '_rpmdir $(abspath $(DIST))' --define '_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
+	--define '_buildhost localhost' --define 'use_source_date_epoch_as_buildtime 1' \
+	--define 'clamp_mtime_to_source_date_epoch 1' --define 'shtab $(CURDIR)/$(BIN)/python' \
+	--define '__brp_compress bash %{_rpmconfigdir}/brp-compress %{?_prefix}'
+rpm: setup dist
+	rm -rf build/rpm
+	$(RPM) $(RPM_redhat) distros/redhat/packaging/kdump-initrd.spec
+	$(RPM) $(RPM_suse) distros/redhat/packaging/kdump-initrd.spec
 
 clean:
 	rm -rf $(VENV) build dist
