@@ -16,7 +16,7 @@ help:
 	@echo 'make demo       crash a kernel in QEMU and read its dump back (about two minutes)'
 	@echo 'make test       all tests but the slow rows, QEMU ones included (at most 20 minutes)'
 	@echo 'make test-full  every test'
-	@echo 'make check      lint, types, unit tests (a minute and a half)'
+	@echo 'make check      lint, types, unit tests (four minutes)'
 	@echo 'make bench      the figures of docs/architecture.md, measured here and now'
 	@echo 'make deb        dist/kdump-initrd_$(VERSION)_all.deb'
 	@echo 'make rpm        dist/kdump-initrd-$(VERSION)-1.*.noarch.rpm, for Fedora and RHEL and for SUSE'
@@ -42,10 +42,11 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest -m 'not full'
-	$(MAKE) --no-print-directory test-debian-python
+	$(MAKE) --no-print-directory test-debian-python DEBIAN_TESTS='$(LIBRARIES_TESTS)'
 
 test-full: setup
 	$(BIN)/pytest
+	$(MAKE) --no-print-directory test-debian-python
 
 check: setup
 	$(BIN)/pytest -m 'not qemu and not full' --ignore tests/packaging -q
@@ -56,9 +57,12 @@ bench: setup
 
 # What the .deb gets: Debian's own libarchive-c, pyelftools and Jinja; only the test tools are newer.
 DEBIAN_VENV := build/debian-python
+DEBIAN_TESTS := tests/unit tests/grammar tests/config tests/golden_images
+# Those that are about the libraries, and whole images.
+LIBRARIES_TESTS := tests/golden_images $(patsubst %,tests/unit/test_%.py,capture cpio elf listing render segments)
 test-debian-python: setup $(DEBIAN_VENV)/ready
 	$(DEBIAN_VENV)/bin/python -m pytest -m 'not full and not qemu' -p tests.packaging.debian_libraries \
-		tests/unit tests/grammar tests/config tests/golden_images tests/golden_images
+		$(DEBIAN_TESTS)
 
 $(DEBIAN_VENV)/ready: Makefile
 	/usr/bin/python3 -m venv --clear --system-site-packages $(DEBIAN_VENV)
