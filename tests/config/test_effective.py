@@ -20,6 +20,7 @@ from kdump_initrd.config import effective, native
 from kdump_initrd.config.findings import ROWS
 from kdump_initrd.config.peers import PEERS
 from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.probe import schema
 
 from .reading import outcome, read, write
 
@@ -129,3 +130,7 @@ def _check_types(values: Any) -> None:  # noqa: ANN401
         assert isinstance(value, tuple if name == "hardware" else wanted), name
         for word in value if isinstance(value, tuple) else [str(value)]:
             assert word.isprintable()
+
+
+def test_profiles_name_the_peers_that_are_read() -> None:
+    assert set(schema.PEERS) == {*PEERS, ""}
