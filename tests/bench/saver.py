@@ -33,6 +33,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 _ROUNDS = 5
 _GIB = 1 << 30
 _SHM = Path("/dev/shm")
+#: What an image gets; in a virtual environment a start takes longer.
+_PYTHON = "/usr/bin/python3"
 #: Name, makedumpfile's words, the saver's options.
 _SIDES = {
     "-l -d 31": (("-l", "-d", "31"), ("31", "lzo")),
@@ -70,16 +72,19 @@ class Bench:
     def __init__(self, vmcore: Path, folder: Path) -> None:
         self.vmcore = vmcore
         self.out = folder / "out"
-        # As in the image: compiled before, no site packages, no search for a random seed.
+        # As in the image: its starter, compiled before, no site packages, no search for a seed.
+        template = (_ROOT / "templates/python.j2").read_text(encoding="utf-8")
+        self._starter = template.partition("-c '")[2].partition('\' "$@"')[0]
         self.environment = {
             "PATH": os.environ["PATH"],
             "PYTHONHASHSEED": "0",
+            "PYTHONPATH": str(_ROOT),
             "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
         }
 
     def saver(self, level: str, codec: str, jobs: int, vmcore: Path | None = None) -> float:
         """Seconds of the saver."""
-        argv = [sys.executable, "-S", "-s", "-m", "kdump_initrd.saver", "--verify", "none"]
+        argv = [_PYTHON, "-S", "-s", "-P", "-c", self._starter, "__main__", "--verify", "none"]
         argv += ["--vmcore", str(vmcore or self.vmcore), "--output", str(self.out)]
         argv += ["--directory", "crash", "--keep-free", "0", "--jobs", str(jobs)]
         argv += ["--dump-level", level, "--dump-compress", codec]
