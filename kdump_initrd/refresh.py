@@ -66,11 +66,7 @@ def run(
     with inputs.watch() as opened:
         root, profile = _find(root, distro)
         configured = effective.read(root, peer=profile.config.peer)
-    if configured.errors:
-        raise KdumpInitrdError(
-            configured.errors[0],
-            hint="mkinitrd-kdump --check-config says all that is wrong, and what is in effect",
-        )
+    configured.check()
     wanted = HostSettings(**configured.settings(HOST))
     manner = Manner(root, force, dry_run, opened)
     host = _Host(root, profile, distro, configured, wanted, manner)

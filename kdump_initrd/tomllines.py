@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""On which line of a TOML file a key stands: the standard library's parser does not tell."""
+"""TOML, and on which line of a file a key stands: the standard library's parser does not tell."""
 
 from __future__ import annotations
 
@@ -14,6 +14,23 @@ else:
     import tomli as tomllib
 
 Key = tuple[str, ...]
+
+
+def loads(text: str) -> dict[str, Any]:
+    """Return the table that a TOML text holds.
+
+    Raises ValueError (also for a number of too many digits), and RecursionError for what is
+    nested too deeply.
+    """
+    table: dict[str, Any] = tomllib.loads(text)
+    return table
+
+
+def line_of(text: str, keys: Key) -> int:
+    """Return the line of the key below ``keys``, or of the nearest table that has one; else 0."""
+    lines = lines_of(text)
+    above = (keys[:depth] for depth in range(len(keys), 0, -1))
+    return next((lines[key] for key in above if key in lines), 0)
 
 
 @functools.lru_cache
@@ -31,7 +48,7 @@ def lines_of(text: str) -> Mapping[Key, int]:
     for number, line in enumerate(text.split("\n"), 1):
         statement += f"{line}\n"
         try:
-            values = tomllib.loads(statement)
+            values = loads(statement)
         except ValueError:
             continue
         keys = list(_keys(values))

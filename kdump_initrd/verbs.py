@@ -104,12 +104,7 @@ def _look(said: Mapping[str, Any]) -> _Host:
     configured = effective.read(root, peer=profile.config.peer)
     for warning in configured.warnings:
         logger.warning("%s", warning)
-    errors = configured.blocking(said)
-    if errors:
-        raise KdumpInitrdError(
-            errors[0],
-            hint="mkinitrd-kdump --check-config says all that is wrong, and what is in effect",
-        )
+    configured.check(said)
     return _Host(root, profile, configured)
 
 

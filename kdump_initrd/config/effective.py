@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import KdumpInitrdError
 from . import native, peers
 from .findings import Findings
 from .settings import Setting
@@ -40,6 +41,14 @@ class Effective:
         A dump target that cannot be used does not matter to who names another one.
         """
         return tuple(error for error in self.errors if self.mended_by.get(error, "") not in said)
+
+    def check(self, said: Collection[str] = ()) -> None:
+        """Refuse a configuration that is wrong for whom says these; raises KdumpInitrdError."""
+        for error in self.blocking(said):
+            raise KdumpInitrdError(
+                error,
+                hint="mkinitrd-kdump --check-config says all that is wrong, and what is in effect",
+            )
 
 
 def read(root: Path, *, peer: str) -> Effective:

@@ -5,20 +5,14 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..rooted import folders
-from ..tomllines import Key, lines_of
+from ..tomllines import Key, line_of, loads
 from .findings import ROWS, Findings, Place, Said
 from .settings import CAPTURE, Setting
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 #: Relative to the root.
 NAME = "etc/kdump-initrd.toml"
@@ -68,13 +62,13 @@ def read_text(findings: Findings, path: Path, content: bytes) -> None:
     try:
         # TOML takes CR LF for LF, and lines are counted as people see them.
         text = content.decode().replace("\r\n", "\n")
-        table = tomllib.loads(text)
+        table = loads(text)
     except UnicodeDecodeError as error:
         findings.fail_at(Place(path, content.count(b"\n", 0, error.start) + 1), "not UTF-8")
     except (ValueError, RecursionError) as error:  # a number of too many digits is a ValueError
         findings.fail_at(_place_of(error, path, text), f"not TOML: {_reason(error)}")
     else:
-        _File(findings, path, lines_of(text)).take(table)
+        _File(findings, path, text).take(table)
 
 
 def _read_file(findings: Findings, name: str, *, root: Path) -> bool:
@@ -88,10 +82,10 @@ def _read_file(findings: Findings, name: str, *, root: Path) -> bool:
 class _File:
     """One file's tables, and where their keys stand."""
 
-    def __init__(self, findings: Findings, path: Path, lines: Mapping[Key, int]) -> None:
+    def __init__(self, findings: Findings, path: Path, text: str) -> None:
         self._findings = findings
         self._path = path
-        self._lines = lines
+        self._text = text
 
     def take(self, table: Mapping[str, Any]) -> None:
         for name, section in table.items():
@@ -125,8 +119,7 @@ class _File:
 
     def _place(self, *key: str) -> Place:
         # Where a key has no line of its own, that of its table's is the nearest.
-        known = [self._lines[key[:n]] for n in range(1, len(key) + 1) if key[:n] in self._lines]
-        return Place(self._path, known[-1] if known else 1)
+        return Place(self._path, line_of(self._text, key) or 1)
 
 
 def _words(row: Setting, value: object) -> str | Sequence[str] | bool | None:

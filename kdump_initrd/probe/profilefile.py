@@ -3,19 +3,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import KdumpInitrdError
-from ..tomllines import lines_of
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ..tomllines import line_of, loads
 
 
 @dataclass(frozen=True)
@@ -37,18 +31,15 @@ class ProfileFile:
 
     def where(self, *keys: str) -> str:
         """Return "FILE:LINE" of the key below ``keys``, or of the table that it is in."""
-        lines = lines_of(self.text)
-        for depth in range(len(keys), 0, -1):
-            if keys[:depth] in lines:
-                return f"{self.path}:{lines[keys[:depth]]}"
-        return str(self.path)
+        line = line_of(self.text, keys)
+        return f"{self.path}:{line}" if line else str(self.path)
 
 
 def read(path: Path) -> ProfileFile:
     """Read a file; raises KdumpInitrdError for one that is not there or no TOML."""
     try:
         text = path.read_text(encoding="utf-8")
-        return ProfileFile(path, text, tomllib.loads(text))
+        return ProfileFile(path, text, loads(text))
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error
     except RecursionError:
