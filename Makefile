@@ -4,7 +4,7 @@
 PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := busybox-static bzip2 cpio debhelper debootstrap dh-python dpkg-dev e2fsprogs fdisk fish git \
+PACKAGES := build-essential busybox-static bzip2 cpio debhelper debootstrap dh-python dpkg-dev e2fsprogs fdisk fish git \
 	initramfs-tools-core kexec-tools kmod libarchive13 libdeflate0 liblzo2-2 libsnappy1v5 libzstd1 lintian \
 	linux-image-amd64 lz4 lzop makedumpfile man-db pkgconf python3 python3-jinja2 python3-libarchive-c python3-pyelftools \
 	python3-rpm python3-venv qemu-system-x86 rpm shellcheck systemd util-linux xz-utils zlib1g zsh zstd
