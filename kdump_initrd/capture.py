@@ -283,6 +283,7 @@ def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> SaverPara
     return SaverParams(
         collector=collector.path(site.makedumpfile),
         output=f"{_MOUNT}{site.target.folder}",
+        mount=_MOUNT,
         directory=dump.directory,
         dump_name=dump.dump,
         dmesg_name=dump.dmesg,

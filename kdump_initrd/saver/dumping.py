@@ -10,6 +10,7 @@ from . import budget
 from .board import Board, Lock
 from .choice import Choice, took
 from .failure import SaverError, describe
+from .folder import SCRATCH
 from .output import FlatOutput, Output
 from .pagecopy import PageCopier
 from .selection import Selection
@@ -246,7 +247,7 @@ class Dumping:
 
 def scratch(path: str) -> int:
     """Return a new file beside the dump that has no name; raises OSError."""
-    name = f"{path}.pages"
+    name = path + SCRATCH
     fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.unlink(name)
     return fd

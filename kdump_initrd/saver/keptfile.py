@@ -58,7 +58,8 @@ class KeptFile:
 
 def _fill(path: str, data: bytes) -> None:
     # Over the old content, not after truncation: its blocks are there.
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
     try:
         write_all(fd, data)
         os.ftruncate(fd, len(data))

@@ -34,6 +34,8 @@ class SaverParams:
     collector      the program that writes the dump: the path of a makedumpfile, "" for the saver
                    itself, which also does it when that program fails
     output         the folder that gets one folder a crash, on the mounted dump file system
+    mount          the mount point of that, which output is below: links in it lead nowhere else,
+                   and its top is used where output cannot be; "" for a folder of this system
     directory      name of the crash's folder, a strftime pattern of the crash time in UTC
     dump_name      name of the dump in it, likewise
     dmesg_name     name of the kernel log in it, likewise
@@ -57,6 +59,7 @@ class SaverParams:
     vmcore: str = "/proc/vmcore"
     collector: str = ""
     output: str = "/var/crash"
+    mount: str = ""
     directory: str = "%Y%m%d%H%M"
     dump_name: str = "dump.%Y%m%d%H%M"
     dmesg_name: str = "dmesg.%Y%m%d%H%M"
@@ -112,6 +115,8 @@ class SaverParams:
             raise ParamsError("collector: makedumpfile writes no dump_format 'flat' here")
         if self.dump_compress not in CODECS:
             raise ParamsError(f"dump_compress: {self.dump_compress!r} is not one of {CODECS}")
+        if self.mount and not f"{self.output}/".startswith(self.mount.rstrip("/") + "/"):
+            raise ParamsError(f"mount: {self.output!r} is not below {self.mount!r}")
         if self.verify not in VERIFY:
             raise ParamsError(f"verify: {self.verify!r} is not one of {VERIFY}")
         for name, most in (("dump_level", MAX_LEVEL), ("jobs", MAX_JOBS), ("keep_free", 99)):

@@ -10,7 +10,18 @@ from .crash import Crash
 from .dmesg import log_lines
 from .dumpfile import open_dump
 from .failure import describe
-from .folder import UNFINISHED, create, expand, make_folder, sync_folder, write_all
+from .folder import (
+    BESIDE,
+    SCRATCH,
+    UNFINISHED,
+    create,
+    expand,
+    fit_name,
+    make_folder,
+    sync_folder,
+    write_all,
+    write_state,
+)
 from .panic import LogFacts
 from .progress import Progress
 from .report import FAILED, INCOMPLETE, SAVED, Report
@@ -115,34 +126,48 @@ class Save:
             self.console.warning(f"no page size in VMCOREINFO: {crash.page_size} bytes are assumed")
         return f"{crash.memory.abi.uname()}, {crash.memory}"
 
-    def _name(self, pattern: str) -> str:
-        return expand(pattern, self._crash.time if self._crash else int(time.time()))
+    def _time(self) -> int:
+        return self._crash.time if self._crash else int(time.time())
 
     def _make_folder(self) -> str:
-        params = self.params
-        self._folder = folder = make_folder(params.output, self._name(params.directory))
+        params, seconds = self.params, self._time()
+        name, last = expand(params.directory, seconds), f"crash-{seconds}"
+        self._folder, note = make_folder(params.output, name, last=last, mount=params.mount)
         if params.state:
-            fd = create(params.state)
-            write_all(fd, os.fsencode(folder) + b"\n")
-            os.close(fd)
-        self.report.open(folder)
-        return folder
+            write_state(params.state, self._folder)
+        self.report.open(self._folder)
+        return self._noted(self._folder, note)
+
+    def _noted(self, detail: str, note: str) -> str:
+        # A step's detail, and what is not as wished: that is said at once.
+        if note:
+            self.console.warning(note)
+        return "; ".join([text for text in (detail, note) if text])
+
+    def _fit(self, kind: str, *suffixes: str) -> tuple[str, str]:
+        # The name of a file of the crash's folder, and a note on it.
+        seconds = self._time()
+        name = expand(getattr(self.params, f"{kind}_name"), seconds)
+        return fit_name(self._folder, name, last=f"{kind}-{seconds}", suffixes=("", *suffixes))
 
     def _begin_readme(self) -> None:
         from .readme import Readme
 
-        self._readme = Readme(self.report, self._folder, self._name(self.params.readme_name))
+        name, note = self._fit("readme", BESIDE)
+        self._noted("", note)
+        self._readme = Readme(self.report, self._folder, name)
         self._readme.begin()
 
     def _save_log(self) -> str:
         assert self._crash is not None
         fd = -1
-        path = ""
+        path = note = ""
         count = 0
         held: list[bytes] = []
         size = 0
         if self._folder:
-            path = os.path.join(self._folder, self._name(self.params.dmesg_name))
+            name, note = self._fit("dmesg")
+            path = os.path.join(self._folder, name)
             fd = create(path)
         try:
             for line in log_lines(self._crash.memory, self._crash.info):
@@ -160,22 +185,23 @@ class Save:
             sync_folder(self._folder)
         if self._log.panic:
             self.console.info(f"the crashed kernel said: {self._log.panic}")
-        return f"{count} lines"
+        return self._noted(f"{count} lines", note)
 
     def _save_dump(self) -> str:
         from .dumping import Dumping
 
+        name, note = self._fit("dump", UNFINISHED, UNFINISHED + SCRATCH)
+        note = self._noted("", note)
         if self.params.collector:
             from .collector import Collected
 
-            if self._step("collector", lambda: self._write_dump(Collected)):
-                return ""
+            if self._step("collector", lambda: self._write_dump(Collected, name)):
+                return note
             self.console.warning("the saver writes the dump itself")
-        return self._write_dump(Dumping)
+        return self._write_dump(Dumping, name) or note
 
-    def _write_dump(self, kind: type[Dumping]) -> str:
+    def _write_dump(self, kind: type[Dumping], name: str) -> str:
         assert self._crash is not None
-        name = self._name(self.params.dump_name)
         path = os.path.join(self._folder, name)
         dumping = kind(self._crash, self.params, console=self.console, progress=self._progress)
         try:
