@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import KdumpInitrdError
+from .saver.codec import open_codec
 from .saver.crash import Crash
 from .saver.dmesg import log_lines
 from .saver.dumpfile import open_dump
@@ -200,6 +201,8 @@ class Conversion:
     def _save(self) -> str:
         dump = str(self._wishes.dump)
         params = self._wishes.params
+        if params.dump_format != "elf":  # no other codec than the one that was asked for
+            open_codec(params.dump_compress, self._crash.page_size)
         dumping = Dumping(self._crash, params, console=self._talk, progress=self._progress)
         name = dump if dump == STDOUT else dump + UNFINISHED
         try:

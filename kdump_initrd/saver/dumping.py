@@ -40,17 +40,20 @@ class Dumping:
     def __init__(
         self, crash: Crash, params: SaverParams, *, console: Console, progress: Progress
     ) -> None:
-        """Nothing is written yet; raises SaverError when the codec cannot be loaded."""
+        """Nothing is written yet. A codec that cannot be used gives way to another, or to none."""
         self._crash = crash
         self._params = params
         self._console = console
         self._progress = progress
         self._source = crash.source()
         self._codec: Codec | None = None
+        note = ""
         if params.dump_format != "elf":
-            from .codec import open_codec
+            from .codec import open_any
 
-            self._codec = open_codec(params.dump_compress, crash.page_size)
+            self._codec, note = open_any(params.dump_compress, crash.page_size)
+            if note:
+                console.warning(note)
         self._scratch = -1
         self._limit = _NO_LIMIT
         self._workers: tuple[Lock, int] | None = None
@@ -59,6 +62,7 @@ class Dumping:
             "collector": "saver",
             "format": params.dump_format,
             "codec": self._codec.name if self._codec else "none",
+            "codec_note": note,
             "library": self._codec.library if self._codec else "",
             "level": params.dump_level,
             "wanted_level": params.dump_level,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import zlib as python_zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,9 @@ from kdump_initrd.saver import codec
 from kdump_initrd.saver.codec import libdeflate, library, lzo, snappy, zlib, zstd
 from kdump_initrd.saver.failure import SaverError
 
-from .vmcore import PAGE, noise, repeating, text, zero
+from .running import save
+from .synthetic import EVERY_KIND, build
+from .vmcore import PAGE, Core, noise, repeating, text, zero
 
 #: What makes each codec for a page size, by its library.
 MAKERS: dict[str, Callable[[int], library.Codec]] = {
@@ -165,6 +168,97 @@ def test_zlib_is_done_by_libdeflate_where_it_is(monkeypatch: pytest.MonkeyPatch)
     assert found is not None
     assert (found.name, found.library) == ("zlib", "libz")
     assert codec.open_by_flag(1, PAGE).library == "libz"
+
+
+def broken(path: Path, kind: str) -> str:
+    """Make a library that is not what its name says; return its name for dlopen(3)."""
+    if kind == "missing":
+        return str(path)
+    if kind == "another":
+        return "libc.so.6"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind != "empty":
+        path.write_bytes({"garbage": b"garbage" * 999, "cut": b"\x7fELF" + bytes(60)}[kind])
+    else:
+        path.touch()
+    return str(path)
+
+
+KINDS = ("missing", "another", "a folder", "empty", "garbage", "cut")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["lzo", "snappy", "zstd", "zlib"])
+def test_what_does_not_load_gives_way_to_what_does(
+    name: str, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = broken(tmp_path / "library.so.1", kind)
+    for module in (libdeflate, zlib) if name == "zlib" else (MODULES[name],):
+        monkeypatch.setattr(module, "_LIBRARY", file)
+    with pytest.raises(SaverError) as caught:
+        codec.open_codec(name, PAGE)
+    found, note = codec.open_any(name, PAGE)
+    other = "snappy" if name == "lzo" else "lzo"
+    assert found is not None and found.name == other
+    assert note == f"{caught.value}: pages are compressed by {other} instead of {name}"
+    assert "the library of" in note if kind == "another" else f"{file}: the library cannot" in note
+    assert "Traceback" not in note and "\n" not in note
+    found, note = codec.open_any("auto", PAGE)
+    assert found is not None and not note
+    for module in MODULES.values():
+        monkeypatch.setattr(module, "_LIBRARY", file)
+    found, note = codec.open_any(name, PAGE)
+    assert found is None and note.endswith(": pages are not compressed")
+    assert codec.open_any("auto", PAGE)[0] is None
+    assert codec.open_any("none", PAGE) == (None, "")
+
+
+@pytest.mark.parametrize("name", ["lzo", "snappy", "zstd", "zlib"])
+def test_what_does_not_give_back_a_page_is_not_used(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for maker in (lzo.Lzo, snappy.Snappy, zstd.Zstd, libdeflate.LibDeflate, zlib.Zlib):
+        if maker.name == name:
+            monkeypatch.setattr(maker, "decompress", lambda *_: 17)
+    with pytest.raises(SaverError, match="what it has compressed is not what it gives back"):
+        codec.open_codec(name, PAGE)
+    found, _ = codec.open_any(name, PAGE)
+    assert found is not None and found.name != name
+
+
+@pytest.mark.parametrize("kind", ["kdump", "flat"])
+@pytest.mark.parametrize("all_of_them", [False, True])
+def test_a_dump_without_the_library_of_its_codec(
+    tmp_path: Path,
+    kind: str,
+    all_of_them: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    wanted = build(f"kernel 6.1\n{EVERY_KIND}", tmp_path / "in")
+    for name, module in MODULES.items():
+        if name == "lzo" or all_of_them:
+            monkeypatch.setattr(module, "_LIBRARY", f"{name}-missing.so.2")
+    done = save(tmp_path, wanted, dump_compress="lzo", dump_level=31, dump_format=kind)
+    assert (done.status, done.report["result"]) == (0, "saved")
+    facts = done.report["dump"]
+    used = "none" if all_of_them else "snappy"
+    assert (facts["codec"], facts["level"], facts["verified"]) == (used, 31, "sample")
+    assert facts["codec_note"].startswith("lzo-missing.so.2: the library cannot be loaded")
+    assert f"warning: {facts['codec_note']}\n" in capfd.readouterr().err
+
+
+def test_no_room_without_the_library(
+    tmp_path: Path, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The forecast decides, as with any codec.
+    for name, module in MODULES.items():
+        monkeypatch.setattr(module, "_LIBRARY", f"{name}-missing.so.2")
+    core = Core().load(0x1000000, text(3000))
+    done = save(tmp_path, core, output=small_disk(4096) / "crash", dump_compress="lzo")
+    assert done.status == 3
+    assert done.step("dump")["detail"].startswith("no room for the dump: about 12 MB")
 
 
 def test_a_missing_library_is_named() -> None:

@@ -120,3 +120,16 @@ def test_elf_with_wild_addresses(
     words = [str(dump), str(tmp_path / "elf"), "--dump-format", "elf", "--dump-level", "1"]
     assert main(words) == 1
     assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_no_other_codec_than_the_one_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # On a host nothing is lost by an error; in the capture kernel, another codec is used.
+    monkeypatch.setattr("kdump_initrd.saver.codec.zstd._LIBRARY", "libzstd-missing.so.1")
+    vmcore = sample()[0].write(tmp_path / "vmcore")
+    words = [str(vmcore), str(tmp_path / "dump"), "--jobs", "1", "--dump-compress"]
+    assert main([*words, "zstd"]) == 1
+    assert "libzstd-missing.so.1: the library cannot be loaded" in capfd.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["vmcore"]
+    assert main([*words, "auto"]) == 0
