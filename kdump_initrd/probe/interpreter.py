@@ -33,13 +33,14 @@ class Interpreter:
     stdlib: Path
     dynload: Path
 
-    def extension(self, name: str) -> Path | None:
-        """Return the file of a top-level extension module, or None: it is built in, or missing."""
+    def extension(self, name: str) -> tuple[Path, ...]:
+        """Return the files of a top-level extension module, the most particular name first.
+
+        Without any it is built in, or missing; of some most are for other architectures.
+        """
         tag = f"{name}.cpython-{self.version[0]}{self.version[1]}"
-        for pattern in (f"{tag}-*.so", f"{tag}.so", f"{name}.abi3.so", f"{name}.so"):
-            for path in sorted(self.dynload.glob(pattern)):
-                return path
-        return None
+        patterns = (f"{tag}-*.so", f"{tag}.so", f"{name}.abi3.so", f"{name}.so")
+        return tuple(path for each in patterns for path in sorted(self.dynload.glob(each)))
 
 
 def find_interpreter(root: Path, *, python: Path | None = None) -> Interpreter:

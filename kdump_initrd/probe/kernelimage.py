@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KdumpInitrdError
+from .elfimage import MACHINES
 from .searchpath import machine_named
 
 #: Documentation/arch/x86/boot.rst: offsets in the set-up header.
@@ -17,9 +18,6 @@ _X86_MAGIC, _X86_VERSION, _X86_RELEASE, _X86_FLAGS, _X86_SIZE = 0x202, 0x206, 0x
 _XLF_KERNEL_64 = 1
 #: PE/COFF, Machine: the header of an EFI stub.
 _PE_MACHINES = {0x8664: "x86_64", 0xAA64: "aarch64", 0x5064: "riscv64", 0x014C: "i386"}
-#: ELF's e_machine (elf.h), as probe/searchpath.py names them.
-_ELF_MACHINES = {3: "386", 21: "ppc64", 22: "s390", 40: "arm", 62: "x86_64", 183: "aarch64",
-                 243: "riscv"}  # fmt: skip
 #: No kernel is smaller, in bytes; every header is within.
 _SMALLEST = 1 << 17
 _BANNER = re.compile(rb"Linux version (\d[!-~]*) \(")
@@ -92,7 +90,7 @@ def _elf(data: bytes) -> KernelImage:
     # elf(5): EI_CLASS, EI_DATA and e_machine.
     little = data[5] == 1
     number = int.from_bytes(data[18:20], "little" if little else "big")
-    name = _ELF_MACHINES.get(number, str(number))
+    name = MACHINES.get(number, str(number))
     machine = machine_named(name, bits=64 if data[4] == 2 else 32, little_endian=little)
     return KernelImage(machine.name, _banner(data), 0)
 

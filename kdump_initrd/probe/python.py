@@ -13,8 +13,10 @@ from pathlib import Path, PurePosixPath
 from ..errors import KdumpInitrdError
 from ..log import get_logger
 from ..saver.stdlib import MODULES, SHA256
+from . import inittab
 from .bytecode import Unit, translate
 from .elf import Closure, Library, closure
+from .elfimage import Damaged, ElfImage
 from .interpreter import Interpreter, find_interpreter
 
 logger = get_logger(__name__)
@@ -35,6 +37,8 @@ _FROZEN = frozenset({"_collections_abc", "abc", "codecs", "genericpath", "io", "
 #: real one imports tokenize and re, a tenth of a second of start-up.
 _STUBS = {"linecache": b"def _register_code(*_):\n    pass\n"}
 _STUBS_SINCE = (3, 13)
+#: Bytes of the larger header (elf.h, Elf64_Ehdr).
+_ELF_HEADER = 64
 #: The earliest time a zip archive can hold.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -133,6 +137,7 @@ class _Scan:
         self.extensions: dict[str, Library] = {}
         self.built_in: dict[str, str] = {}
         self._python = interpreter
+        self._machine = _machine(interpreter.source)
 
     def add(self, name: str, *, needer: str, optional: bool = False) -> None:
         """Add a module and all that it imports; a name that is no file is taken for built in."""
@@ -167,11 +172,13 @@ class _Scan:
 
     def add_extension(self, name: str, *, needer: str, if_there: bool = False) -> None:
         """Add an extension module; one without a file is built in or, if_there, missing."""
-        source = self._python.extension(name)
+        files = self._python.extension(name)
+        source = next((path for path in files if _machine(path) == self._machine), None)
         if source is not None:
             dest = PurePosixPath(source.relative_to(self._python.root).as_posix())
             self.extensions[name] = Library(dest, source, f"Python module {name}, for {needer}")
         elif not if_there:
+            # A file for another architecture only is no reason to say no: it may be built in.
             self.built_in.setdefault(name, needer)
 
     def _file_of(self, name: str) -> tuple[Path, bool] | None:
@@ -192,22 +199,33 @@ def _saver_module(path: Path) -> str:
 
 
 def _check_built_in(interpreter: Interpreter, names: dict[str, str], libraries: Closure) -> None:
-    """Raise KdumpInitrdError for a name that is nowhere in the interpreter's module table."""
+    """Raise KdumpInitrdError for a name that the interpreter's own table does not have."""
     shared = [each.source for each in libraries.libraries if "libpython" in each.dest.name]
-    binaries = [path.read_bytes() for path in (interpreter.source, *shared)]
+    present = inittab.built_in((interpreter.source, *shared)) if names else frozenset()
     for name, needer in names.items():
-        # The table (PyImport_Inittab) points at the names. The linker may have joined a name to
-        # the end of a longer string, so what stands before it says nothing.
-        if not any(name.encode() + b"\0" in binary for binary in binaries):
+        if name not in present:
             raise _no_module(interpreter, name, needer)
+
+
+def _machine(path: Path) -> str:
+    """Return the architecture of an ELF file; raises KdumpInitrdError for what is none."""
+    try:
+        with path.open("rb") as file:
+            return ElfImage(file.read(_ELF_HEADER)).machine
+    except OSError as error:
+        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
+    except Damaged as error:
+        raise KdumpInitrdError(f"{path}: {error}", hint="install its package again") from error
 
 
 def _no_module(interpreter: Interpreter, name: str, needer: str) -> KdumpInitrdError:
     what = re.sub(r"^_(?=ctypes)", "", name)
+    minor = ".".join(map(str, interpreter.version))
     return KdumpInitrdError(
         f"{interpreter.source}: Python without the module {what}, needed by {needer}",
-        hint="install the whole standard library (Debian: python3, not python3-minimal), "
-        "or choose another interpreter with --python",
+        hint=f"install the whole standard library (Debian: libpython{minor}-stdlib by python3, not "
+        "python3-minimal; Fedora, RHEL: python3-libs; SLES: python3-base; built from source: with "
+        "libffi's headers), or choose another interpreter with --python",
     )
 
 

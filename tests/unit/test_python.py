@@ -8,10 +8,11 @@ import hashlib
 import io
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -22,7 +23,8 @@ from kdump_initrd.probe.interpreter import find_interpreter
 from kdump_initrd.probe.python import PythonRuntime, find_python, stdlib_zip
 from kdump_initrd.saver.stdlib import MODULES, SHA256
 
-from .elfwriter import write_elf
+from .elfwriter import AARCH64, write_elf
+from .inittabwriter import write_python
 
 ROOT = Path("/")
 HERE = sys.version_info[:2]
@@ -62,10 +64,16 @@ def write_stdlib(stdlib: Path, *, without: tuple[str, ...] = ()) -> None:
 
 
 def make_root(top: Path, *, minor: int = HERE[1], without: tuple[str, ...] = ()) -> Path:
-    """Make a root whose Python is an ELF header with names in it, its modules empty files."""
+    """Make a root whose Python is a table of built-in modules, its modules empty files.
+
+    As in every Python since 3.10, all names of the standard library stand in it as strings.
+    """
     write_stdlib(top / f"usr/lib/python3.{minor}", without=without)
-    python = write_elf(top / f"usr/bin/python3.{minor}")
-    python.write_bytes(python.read_bytes() + (b"" if "_ctypes" in without else b"x_ctypes\0"))
+    names = ("_abc", *(name for name in ("_ctypes",) if name not in without))
+    python = write_python(
+        top / f"usr/bin/python3.{minor}", names, moves="rela",
+        strings=tuple(sorted(sys.stdlib_module_names)),
+    )  # fmt: skip
     (top / "usr/bin/python3").symlink_to(python.name)
     return top
 
@@ -229,6 +237,46 @@ def test_newer_python_beside_an_old_default(tmp_path: Path) -> None:
     (root / "usr/bin/python3").unlink()
     make_root(root, minor=6)
     assert find_interpreter(root).version == HERE
+
+
+def test_extension_of_another_architecture_is_none(tmp_path: Path) -> None:
+    """Two packages of one root may share the folder."""
+    root = make_root(tmp_path, without=("_ctypes",))
+    folder = root / f"usr/lib/python3.{HERE[1]}/lib-dynload"
+    tag = f"_ctypes.cpython-3{HERE[1]}"
+    write_elf(folder / f"{tag}-aarch64-linux-gnu.so", machine=AARCH64)
+    assert "Python without the module ctypes, needed by ctypes" in failure(root).message
+    write_elf(folder / f"{tag}-x86_64-linux-gnu.so")
+    (found,) = find_python(root).extensions
+    assert found.dest.name == f"{tag}-x86_64-linux-gnu.so"
+
+
+def test_extension_that_is_damaged(tmp_path: Path) -> None:
+    root = make_root(tmp_path, without=("_ctypes",))
+    path = root / f"usr/lib/python3.{HERE[1]}/lib-dynload/_ctypes.cpython-3{HERE[1]}-x.so"
+    path.parent.mkdir()
+    path.touch()
+    error = failure(root)
+    assert (error.message, error.hint) == (f"{path}: empty", "install its package again")
+
+
+def test_module_without_its_file(tmp_path: Path) -> None:
+    """On this host's own Python, whose names of modules are all strings in it."""
+    interpreter = find_interpreter(ROOT, python=Path(sys.executable).resolve())
+    if "_ctypes" in sys.builtin_module_names:
+        pytest.skip("this Python has ctypes built in")
+    runtime = find_python(ROOT, python=interpreter.source)
+    files = {library.dest: library.source for library in runtime.libraries.libraries}
+    for path in (interpreter.source, *interpreter.stdlib.rglob("*.py")):
+        files[PurePosixPath(path.relative_to("/"))] = path
+    for dest, source in files.items():
+        (tmp_path / dest).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, tmp_path / dest)
+    (tmp_path / interpreter.dynload.relative_to("/")).mkdir(exist_ok=True)
+    assert b"_ctypes\0" in b"".join(path.read_bytes() for path in files.values()), "a string"
+    error = failure(tmp_path, tmp_path / interpreter.source.relative_to("/"))
+    assert error.message.endswith("Python without the module ctypes, needed by ctypes")
+    assert error.hint is not None and f"libpython3.{HERE[1]}-stdlib" in error.hint
 
 
 @pytest.mark.parametrize("missing", ["ctypes/__init__", "_ctypes"])
