@@ -155,7 +155,8 @@ def _add_hook(tree: Tree, base: Base, name: str, template: str, order: Order) ->
         )
     # Whatever its bytes are, they have to be the same in the end.
     values = {**order.values, "previous": content.decode("utf-8", "surrogateescape")}
-    text = render(template, values, search_path=search_path("templates", root=order.root))
+    folders = search_path("templates", root=order.root)
+    text = render(template, values, search_path=folders, root=order.root)
     own = 0o755 if text.startswith("#!") else 0o644
     mode = stat.S_IMODE(present.mode) if present else own
     body = text.encode("utf-8", "surrogateescape")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from . import __version__, codec, collector, demand, drivers, ingredients
+from . import __version__, codec, collector, demand, drivers, ingredients, templatevalues
 from .config.settings import CaptureSettings
 from .errors import KdumpInitrdError
 from .image import hooks, listing, reservation, stage
@@ -247,19 +247,13 @@ def _add_scripts(
     folders: tuple[PurePosixPath, ...],
 ) -> None:
     """Add /init, the saver's starter and the hooks."""
-    values = {
-        "version": __version__,
-        "site": site,
-        "settings": settings,
-        "watchdogs": site.watchdogs,
-        "hooks": scripts,
-        "python": runtime,
-        "library_path": ":".join(map(str, dict.fromkeys(folders))),
-    }
+    values = templatevalues.of_capture(
+        settings, site, hooks=scripts, runtime=runtime, library_path=folders
+    )
     templates = search_path("templates", root=site.root)
-    text = render("init.j2", values, search_path=templates)
+    text = render("init.j2", values, search_path=templates, root=site.root)
     tree.add_content("init", text.encode(), why="the first process", mode=0o755)
-    text = render("python.j2", values, search_path=templates)
+    text = render("python.j2", values, search_path=templates, root=site.root)
     tree.add_content(LIB / "python", text.encode(), why="starts the saver", mode=0o755)
     for name in ("functions.sh", "modules.sh"):
         source = find_data("hooks", name, root=site.root)

@@ -8,7 +8,7 @@ kernel has no time for them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,8 @@ def add_modules(
     source = find_data("hooks", "plug.sh", root=root)
     tree.add_file(LIB / "plug.sh", source, why="finds drivers for devices", mode=0o644)
     values = {"drivers": [module.name for module in asked.named], "starts": by_start(asked.named)}
-    text = render("drivers.j2", values, search_path=search_path("templates", root=root))
+    folders = search_path("templates", root=root)
+    text = render("drivers.j2", values, search_path=folders, root=root)
     tree.add_content(LIB / "drivers.sh", text.encode(), why="which driver is for which device")
     return tuple({module.name: module for module in (*asked.every, *modules)}.values())
 
@@ -89,7 +90,7 @@ def add(
     return OnDemand(tuple(named.values()), tuple(every.values()))
 
 
-def by_start(modules: Iterable[KernelModule]) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+def by_start(modules: Iterable[KernelModule]) -> dict[str, dict[str, tuple[str, ...]]]:
     """Return by start ("pci:v00001AF4") and module the patterns of what the module drives.
 
     A device need be held against the patterns of its own start only: there are thousands.

@@ -116,7 +116,7 @@ def add_payload(
         "least": arming.limits.least,
         "wanted": arming.limits.wanted,
     }
-    text = render(_ARM, values, search_path=search_path("templates", root=root))
+    text = render(_ARM, values, search_path=search_path("templates", root=root), root=root)
     tree.add_content(HOME / "arm", text.encode(), why="loads the capture kernel", mode=0o755)
     return {"arm": f"/{HOME}/arm", "shell": runner.words["sh"]}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from . import assembly, codec, demand, drivers, ingredients
+from . import assembly, codec, demand, drivers, ingredients, templatevalues
 from .assembly import Layer
 from .errors import KdumpInitrdError
 from .firstimage import FirstImage, Order
@@ -201,7 +201,7 @@ def _add_scripts(tree: Tree, order: Order, site: RootSite) -> None:
         "lib": f"/{LIB}",
         "etc": f"/{ETC}",
         "parts": _PARTS,
-        "device": site.device,
+        "device": templatevalues.of_device(site.device),
         "expected": site.certain,
         "mount": _MOUNT,
     }
@@ -223,5 +223,5 @@ def _render(
     values: Mapping[str, object],
 ) -> None:
     folders = search_path("templates", root=order.root)
-    text = render(f"first/{template}", values, search_path=folders)
+    text = render(f"first/{template}", values, search_path=folders, root=order.root)
     tree.add_content(dest, text.encode(), why="the first process, and its parts", mode=0o755)
