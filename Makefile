@@ -4,52 +4,78 @@
 PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := build-essential busybox-static bzip2 cpio debhelper debootstrap dh-python dpkg-dev e2fsprogs fdisk fish git \
-	initramfs-tools-core kexec-tools kmod libarchive13 libdeflate0 liblzo2-2 libsnappy1v5 libzstd1 lintian \
-	linux-image-amd64 lz4 lzop makedumpfile man-db pkgconf python3 python3-jinja2 python3-libarchive-c python3-pyelftools \
-	python3-rpm python3-venv qemu-system-x86 rpm shellcheck systemd util-linux xz-utils zlib1g zsh zstd
+# Debian packages: each target installs what it needs, and nothing for the others.
+PACKAGES_venv := python3 python3-venv
+PACKAGES_deb := $(PACKAGES_venv) build-essential debhelper dh-python dpkg-dev pkgconf systemd
+PACKAGES_rpm := $(PACKAGES_venv) rpm systemd
+# What the generator reads and calls, and the machine of the tests.
+PACKAGES_demo := $(PACKAGES_venv) busybox-static debootstrap e2fsprogs fdisk kexec-tools kmod libarchive13 \
+	libdeflate0 liblzo2-2 libsnappy1v5 libzstd1 linux-image-amd64 makedumpfile qemu-system-x86 util-linux \
+	xz-utils zlib1g zstd
+PACKAGES_test := $(sort $(PACKAGES_demo) $(PACKAGES_deb) $(PACKAGES_rpm)) bzip2 cpio fish git initramfs-tools-core \
+	lintian lz4 lzop man-db python3-jinja2 python3-libarchive-c python3-pyelftools python3-rpm shellcheck zsh
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kdump_initrd/__init__.py)
-.PHONY: help demo test test-full check bench setup packages clean test-debian-python
+.PHONY: help demo test test-full check bench setup clean test-debian-python
 .PHONY: install uninstall completions dist deb rpm
 help:
-	@echo 'make demo       crash a kernel in QEMU and read its dump back (about two minutes)'
-	@echo 'make test       all tests but the slow rows, QEMU ones included (at most 20 minutes)'
-	@echo 'make test-full  every test'
-	@echo 'make check      lint, types, unit tests (four minutes)'
+	@echo 'make demo       crash a Debian system in QEMU and read its dump back (about five minutes the first time)'
+	@echo 'make test       all tests but the slow rows, QEMU ones included (at most 25 minutes)'
+	@echo 'make test-full  every test; GROUP=NAME for those of one group:'
+	@echo '                $(sort $(GROUPS))'
+	@echo 'make check      lint, types, unit tests (three minutes)'
 	@echo 'make bench      the figures of docs/architecture.md, measured here and now'
 	@echo 'make deb        dist/kdump-initrd_$(VERSION)_all.deb'
 	@echo 'make rpm        dist/kdump-initrd-$(VERSION)-1.*.noarch.rpm, for Fedora and RHEL and for SUSE'
 	@echo 'make install    into $$(DESTDIR)$$(PREFIX), with the hooks of FAMILY=arch, debian, redhat or suse'
 
-setup: packages $(VENV)/ready
+setup: packages-test $(VENV)/ready
 
-# Asks apt only for what is missing: without network an equipped machine still works.
-packages:
-	@missing=$$(for p in $(PACKAGES); do \
+# Asks apt only for what is missing: without network an equipped machine still works. One at a time.
+packages-%:
+	@mkdir -p build && exec 9>build/packages.lock && flock 9 && \
+	missing=$$(for p in $(PACKAGES_$*); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 		echo "Installing" $$missing && apt-get update -q && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; fi
 
-$(VENV)/ready: pyproject.toml
+# After the packages where both are wanted: a venv needs one of them.
+$(VENV)/ready: pyproject.toml | packages-venv
+	@echo 'Installing the test tools of pyproject.toml into $(VENV)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -e '.[test]'
 	@touch $@
 
-demo: setup
+demo: packages-demo $(VENV)/ready
 	$(BIN)/python -m tests.vm.demo
 
+# As many at a time as there are processors, two at most: more QEMUs would wait for one another. What
+# shares something that is made once (packages) runs in one process.
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
+
 test: setup
-	$(BIN)/pytest -m 'not full'
+	$(PYTEST) -m 'not full'
 	$(MAKE) --no-print-directory test-debian-python DEBIAN_TESTS='$(LIBRARIES_TESTS)'
 
+# The groups of `make test-full`: each can be run by itself.
+GROUP ?=
+GROUPS := units saver disks faults firstkernel profiles packages newcomer
+TESTS_units := tests/unit tests/config tests/grammar tests/golden_images $(wildcard tests/test_*.py)
+TESTS_saver := tests/saver
+TESTS_disks := tests/vm/test_capture.py tests/vm/test_host.py tests/vm/test_machine.py
+TESTS_faults := $(wildcard tests/vm/test_fail*.py tests/vm/test_fault*.py)
+TESTS_firstkernel := tests/vm/test_firstkernel.py
+TESTS_profiles := tests/vm/test_profiles.py
+TESTS_packages := tests/packaging tests/install
+TESTS_newcomer := tests/newcomer
 test-full: setup
-	$(BIN)/pytest
-	$(MAKE) --no-print-directory test-debian-python
+	$(if $(filter-out $(GROUPS),$(GROUP)),$(error GROUP=$(GROUP): one of $(sort $(GROUPS)) is wanted))
+	$(PYTEST) $(TESTS_$(GROUP))
+	$(if $(filter-out units,$(GROUP)),,$(MAKE) --no-print-directory test-debian-python)
 
 check: setup
-	$(BIN)/pytest -m 'not qemu and not full' --ignore tests/packaging -q
+	$(PYTEST) -m 'not qemu and not full' --ignore tests/packaging -q
 
 bench: setup
 	@missed=0; for script in size build saver restart reservation arming; do \
@@ -61,12 +87,12 @@ DEBIAN_TESTS := tests/unit tests/grammar tests/config tests/golden_images
 # Those that are about the libraries, and whole images.
 LIBRARIES_TESTS := tests/golden_images $(patsubst %,tests/unit/test_%.py,capture cpio elf listing render segments)
 test-debian-python: setup $(DEBIAN_VENV)/ready
-	$(DEBIAN_VENV)/bin/python -m pytest -m 'not full and not qemu' -p tests.packaging.debian_libraries \
+	$(DEBIAN_VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not full and not qemu' -p tests.packaging.debian_libraries \
 		$(DEBIAN_TESTS)
 
 $(DEBIAN_VENV)/ready: Makefile
 	/usr/bin/python3 -m venv --clear --system-site-packages $(DEBIAN_VENV)
-	$(DEBIAN_VENV)/bin/pip install -q drgn hypothesis pytest pytest-timeout
+	$(DEBIAN_VENV)/bin/pip install -q drgn hypothesis pytest pytest-timeout pytest-xdist
 	@touch $@
 
 # --- Installation: this is the one list of what is installed where; the packages use it, too. ---
@@ -87,7 +113,8 @@ ALPMDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/share/libalpm,$(SYSCONFDIR)/pacman
 # The interpreter of the commands.
 PYTHON3 ?= /usr/bin/python3
 # A Python with shtab 1.13 or newer; empty: no completions.
-SHTAB ?= $(BIN)/python
+SHTAB ?= $(SHTAB_VENV)/bin/python
+SHTAB_VENV := build/shtab
 # Whose hooks for new kernels; empty: none, the service is enough.
 FAMILY ?=
 FAMILIES := arch debian redhat suse
@@ -109,7 +136,12 @@ HOOKS_redhat := hooks/host/redhat/95-kdump-initrd.install=$(KERNELINSTALLDIR)/95
 HOOKS_suse := hooks/host/kernels-changed=$(LIBDIR)/kernels-changed
 TEXTS_arch := hooks/host/arch/95-kdump-initrd.hook=$(ALPMDIR)/95-kdump-initrd.hook
 
-completions: $(if $(filter $(BIN)/python,$(SHTAB)),$(VENV)/ready)
+$(SHTAB_VENV)/ready: pyproject.toml | packages-venv
+	$(PYTHON) -m venv $(SHTAB_VENV)
+	$(SHTAB_VENV)/bin/pip install -q 'shtab>=1.13'
+	@touch $@
+
+completions: $(if $(filter $(SHTAB_VENV)/bin/python,$(SHTAB)),$(SHTAB_VENV)/ready)
 	$(if $(SHTAB),$(SHTAB) docs/completions.py build/completions)
 
 install: completions
@@ -146,10 +178,10 @@ dist:
 		kdump_initrd templates hooks distros docs tests Makefile LICENSE README.md pyproject.toml .gitignore \
 		| gzip -n > $(DIST)/$(TREE).tar.gz
 
-deb: setup dist
+deb: packages-deb $(SHTAB_VENV)/ready dist
 	rm -rf build/deb && mkdir -p build/deb && tar -C build/deb -xf $(DIST)/$(TREE).tar.gz
 	cp -r distros/debian/packaging build/deb/$(TREE)/debian
-	cd build/deb/$(TREE) && SHTAB=$(CURDIR)/$(BIN)/python dpkg-buildpackage --build=binary --no-sign
+	cd build/deb/$(TREE) && SHTAB=$(CURDIR)/$(SHTAB_VENV)/bin/python dpkg-buildpackage --build=binary --no-sign
 	cp build/deb/*.deb $(DIST)/
 
 # What tells the spec whose rpm it is for; the distributions' own rpm says that itself.
@@ -159,9 +191,9 @@ RPM_suse := --define 'suse_version 1600' --define 'dist .suse'
 RPM := rpmbuild -bb --nodeps --quiet --define '_topdir $(CURDIR)/build/rpm' --define '_sourcedir $(abspath $(DIST))' \
 	--define '_rpmdir $(abspath $(DIST))' --define '_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
 	--define '_buildhost localhost' --define 'use_source_date_epoch_as_buildtime 1' \
-	--define 'clamp_mtime_to_source_date_epoch 1' --define 'shtab $(CURDIR)/$(BIN)/python' \
+	--define 'clamp_mtime_to_source_date_epoch 1' --define 'shtab $(CURDIR)/$(SHTAB_VENV)/bin/python' \
 	--define '__brp_compress bash %{_rpmconfigdir}/brp-compress %{?_prefix}'
-rpm: setup dist
+rpm: packages-rpm $(SHTAB_VENV)/ready dist
 	rm -rf build/rpm
 	$(RPM) $(RPM_redhat) distros/redhat/packaging/kdump-initrd.spec
 	$(RPM) $(RPM_suse) distros/redhat/packaging/kdump-initrd.spec

@@ -12,6 +12,7 @@ from pathlib import Path
 from kdump_initrd.run import run
 
 from .archive import Archive
+from .kernels import making
 from .rootfs import GUEST, Root, digest
 from .tools import tool
 
@@ -96,10 +97,16 @@ def base(root: Root, kind: Base) -> Path:
         return root.path / f"boot/initrd.img-{release}"
     recipe = _CONFS.get(kind) or _DRACUTS[kind]
     target = root.home / f"base-{kind.value}-{digest(recipe)}.img"
-    if target.exists():
-        return target
-    for old in root.home.glob(f"base-{kind.value}-????????.img*"):
-        old.unlink()
+    with making(target) as missing:
+        if missing:
+            for old in root.home.glob(f"base-{kind.value}-????????.img*"):
+                old.unlink()
+            _make(root, recipe, target)
+    return target
+
+
+def _make(root: Root, recipe: _Conf | tuple[str, ...], target: Path) -> None:
+    release = root.kernel.release
     with tempfile.TemporaryDirectory(dir=root.home, prefix="base.") as name:
         out = Path(name)
         if isinstance(recipe, _Conf):
@@ -111,23 +118,22 @@ def base(root: Root, kind: Base) -> Path:
             argv = [*recipe, "--kver", release, "/mnt/initrd"]
             root.enter(argv, out=out, timeout=_DEADLINE)
         (out / "initrd").rename(target)
-    return target
 
 
 def packed(root: Root, packing: Packing, kind: Base = Base.KLIBC) -> Path:
     """Return a base of initramfs-tools stored in another way; raises KdumpInitrdError."""
     source = base(root, kind)
     target = source.with_name(f"{source.name}.{packing.value}")
-    if target.exists():
-        return target
-    if packing is Packing.MICROCODE:
-        data = _microcode(root.home / "microcode.cpio") + source.read_bytes()
-    else:
-        plain = run([tool("zstd"), "-dc", source], timeout=60).stdout
-        data = run(_PACKERS[packing], timeout=_DEADLINE, stdin=plain).stdout
-    new = target.with_name(f"{target.name}.new")
-    new.write_bytes(data)
-    new.rename(target)
+    with making(target) as missing:
+        if missing and packing is Packing.MICROCODE:
+            data = _microcode(root.home / "microcode.cpio") + source.read_bytes()
+        elif missing:
+            plain = run([tool("zstd"), "-dc", source], timeout=60).stdout
+            data = run(_PACKERS[packing], timeout=_DEADLINE, stdin=plain).stdout
+        if missing:
+            new = target.with_name(f"{target.name}.new")
+            new.write_bytes(data)
+            new.rename(target)
     return target
 
 

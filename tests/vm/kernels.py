@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import lzma
 import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +80,21 @@ def cache() -> Path:
     return Path(given) if given else Path.home() / ".cache/kdump-initrd"
 
 
+@contextmanager
+def making(target: Path) -> Iterator[bool]:
+    """Yield whether ``target`` is still to be made; nobody else makes it at the same time.
+
+    A maker makes it beside its place, and renames it.
+    """
+    if target.exists():
+        yield False
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not target.exists()
+
+
 def mirror() -> str:
     """Return the address of the Debian mirror that the host uses; raises NoKernel."""
     wanted = "$(REPO_URI)|$(COMPONENT)|$(ORIGIN)|$(LABEL)"
@@ -119,8 +136,13 @@ def fetched(suite: str, pattern: str) -> Kernel:
     NoKernel or KdumpInitrdError.
     """
     root = cache() / suite
-    if root.is_dir():
-        return newest(root)
+    with making(root) as missing, making(_home(suite) / "fetched"):
+        if missing:
+            _fetch(suite, pattern, root)
+    return newest(root)
+
+
+def _fetch(suite: str, pattern: str, root: Path) -> None:
     options = _update(suite)
     names = run(["apt-cache", *options, "pkgnames", "linux-"], timeout=60).stdout.decode().split()
     names = [name for name in names if re.fullmatch(pattern, name)]
@@ -130,7 +152,11 @@ def fetched(suite: str, pattern: str) -> Kernel:
     kernel = newest(fresh)
     run(["depmod", "-b", kernel.modules.parents[2], kernel.release], timeout=120)
     fresh.rename(root)
-    return newest(root)
+
+
+def _home(suite: str) -> Path:
+    # apt's own state for a suite; its lock is that of a file in it that is never there.
+    return cache() / f"{suite}.apt"
 
 
 def packages(suite: str, *wanted: str) -> Path:
@@ -140,22 +166,23 @@ def packages(suite: str, *wanted: str) -> Path:
     Nothing is configured. Raises NoKernel without a mirror, or KdumpInitrdError.
     """
     root = cache() / f"{suite}-{wanted[0]}"
-    if not root.is_dir():
-        _update(suite)
-        _unpack(suite, root.name, wanted).rename(root)
+    with making(root) as missing, making(_home(suite) / "fetched"):
+        if missing:
+            _update(suite)
+            _unpack(suite, root.name, wanted).rename(root)
     return root
 
 
 def _update(suite: str) -> list[str]:
     # apt's options for the suite, after it has read what there is.
-    options = _apt(cache() / f"{suite}.apt", suite)
+    options = _apt(_home(suite), suite)
     run(["apt-get", *options, "update"], timeout=300)
     return options
 
 
 def _unpack(suite: str, name: str, wanted: Sequence[str]) -> Path:
     # The new root has another name, so that half a root is never used.
-    home = cache() / f"{suite}.apt"
+    home = _home(suite)
     options = _apt(home, suite)
     run(["apt-get", *options, "-y", "--download-only", "install", *wanted], timeout=900)
     fresh = cache() / f"{name}.new"

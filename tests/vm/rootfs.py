@@ -12,7 +12,7 @@ from pathlib import Path
 from kdump_initrd.run import Result, run
 
 from .disks import Disk
-from .kernels import Kernel, cache, mirror, newest
+from .kernels import Kernel, cache, making, mirror, newest
 from .tools import tool
 
 #: Of the root file system; none of the dump disk's.
@@ -111,16 +111,23 @@ def _bootstrap(target: Path) -> None:
 
 def _dress(root: Path) -> None:
     for name, text in _FILES.items():
-        path = root / name
-        path.write_text(text)
-        path.chmod(0o755 if "/sbin/" in name else 0o644)
+        _put(root / name, text, mode=0o755 if "/sbin/" in name else 0o644)
     for name, target in _LINKS.items():
         path = root / name
-        path.unlink(missing_ok=True)
-        path.symlink_to(target)
+        if not (path.is_symlink() and str(path.readlink()) == target):
+            path.unlink(missing_ok=True)
+            path.symlink_to(target)
     shadow = root / "etc/shadow"
     lines = shadow.read_text().splitlines()
-    shadow.write_text("".join(f"{line.replace('root:*:', 'root::', 1)}\n" for line in lines))
+    text = "".join(f"{line.replace('root:*:', 'root::', 1)}\n" for line in lines)
+    _put(shadow, text, mode=0o640)
+
+
+def _put(path: Path, text: str, *, mode: int) -> None:
+    # Another run may be reading it.
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+        path.chmod(mode)
 
 
 def debian() -> Root:
@@ -130,23 +137,25 @@ def debian() -> Root:
     """
     home = cache() / f"debian-{digest(SUITE, _PACKAGES)}"
     root = Root(home / "root", home)
-    if not root.path.is_dir():
-        home.mkdir(parents=True, exist_ok=True)
-        _bootstrap(root.path)
-    _dress(root.path)
+    with making(root.path) as missing:
+        if missing:
+            _bootstrap(root.path)
+    with making(home / "dressed"):  # never there: only the lock is wanted
+        _dress(root.path)
     return root
 
 
 def image(root: Root) -> Path:
     """Return the cache's sparse ext4 of UUID and LABEL with the root in it; not to be written."""
     target = root.home / f"root-{digest(_FILES, _LINKS, UUID, LABEL, _DISK_MIB)}.ext4"
-    if not target.exists():
-        for old in root.home.glob("root-*"):
-            old.unlink()
-        new = target.with_suffix(".new")
-        argv = ["mkfs.ext4", "-q", "-U", UUID, "-L", LABEL, "-d", str(root.path)]
-        run([*argv, new, f"{_DISK_MIB}m"], timeout=300)
-        new.rename(target)
+    with making(target) as missing:
+        if missing:
+            for old in root.home.glob("root-*"):
+                old.unlink()
+            new = target.with_suffix(".new")
+            argv = ["mkfs.ext4", "-q", "-U", UUID, "-L", LABEL, "-d", str(root.path)]
+            run([*argv, new, f"{_DISK_MIB}m"], timeout=300)
+            new.rename(target)
     return target
 
 

@@ -17,7 +17,7 @@ from kdump_initrd.run import run
 
 from . import disks, fillmemory, floor
 from .archive import Archive
-from .kernels import Kernel, cache
+from .kernels import Kernel, cache, making
 from .phases import Phase
 from .scenario import Outcome, Scenario, crash, folder_of
 from .tools import tool
@@ -64,9 +64,10 @@ def raw_vmcore(kernel: Kernel, *, wrapped_log: bool = False) -> Path:
     """
     suffix = "-wrapped-log" if wrapped_log else ""
     target = cache() / f"vmcore-{kernel.release}{suffix}"
-    if not target.exists():
-        scenario = _scenario(kernel, f"vmcore{suffix}")
-        _make(target, replace(scenario, extra=_FILL_LOG if wrapped_log else ""))
+    with making(target) as missing:
+        if missing:
+            scenario = _scenario(kernel, f"vmcore-{kernel.release}{suffix}")
+            _make(target, replace(scenario, extra=_FILL_LOG if wrapped_log else ""))
     return target
 
 
@@ -77,9 +78,14 @@ def filled_vmcore(kernel: Kernel) -> Path:
     MissingMemory if /proc/meminfo told otherwise before the crash.
     """
     target = cache() / f"vmcore-{kernel.release}-filled"
-    if target.exists():
-        return target
-    scenario = _scenario(kernel, "vmcore-filled")
+    with making(target) as missing:
+        if missing:
+            _make_filled(target, kernel)
+    return target
+
+
+def _make_filled(target: Path, kernel: Kernel) -> None:
+    scenario = _scenario(kernel, f"vmcore-{kernel.release}-filled")
     folder = folder_of(scenario.name)
     beside = folder / "beside.cpio"
     _beside(beside, kernel)
@@ -99,7 +105,6 @@ def filled_vmcore(kernel: Kernel) -> Path:
         _make(target, scenario, on_line=balloon.on_line)
     for path in (*further, beside):
         path.unlink()
-    return target
 
 
 def kinds_of(vmcore: Path) -> Mapping[int, str]:
