@@ -16,7 +16,7 @@ PACKAGES_test := $(sort $(PACKAGES_demo) $(PACKAGES_deb) $(PACKAGES_rpm)) bzip2 
 	lintian lz4 lzop man-db python3-jinja2 python3-libarchive-c python3-pyelftools python3-rpm shellcheck zsh
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kdump_initrd/__init__.py)
-.PHONY: help demo test test-full check bench setup clean test-debian-python
+.PHONY: help demo test test-full check bench setup clean groups test-debian-python
 .PHONY: install uninstall completions dist deb rpm
 help:
 	@echo 'make demo       crash a Debian system in QEMU and read its dump back (about five minutes the first time)'
@@ -63,14 +63,20 @@ GROUP ?=
 GROUPS := units saver disks faults firstkernel profiles packages newcomer
 TESTS_units := tests/unit tests/config tests/grammar tests/golden_images $(wildcard tests/test_*.py)
 TESTS_saver := tests/saver
-TESTS_disks := tests/vm/test_capture.py tests/vm/test_host.py tests/vm/test_machine.py
+TESTS_disks := $(addprefix tests/vm/test_,capture.py host.py machine.py pace.py)
 TESTS_faults := $(wildcard tests/vm/test_fail*.py tests/vm/test_fault*.py)
 TESTS_firstkernel := tests/vm/test_firstkernel.py
 TESTS_profiles := tests/vm/test_profiles.py
 TESTS_packages := tests/packaging tests/install
 TESTS_newcomer := tests/newcomer
+ifneq ($(filter-out $(GROUPS),$(GROUP)),)
+$(error GROUP=$(GROUP): one of $(sort $(GROUPS)) is wanted)
+endif
+
+groups: # what tests/test_groups.py reads
+	@$(foreach group,$(GROUPS),echo '$(group): $(TESTS_$(group))';)
+
 test-full: setup
-	$(if $(filter-out $(GROUPS),$(GROUP)),$(error GROUP=$(GROUP): one of $(sort $(GROUPS)) is wanted))
 	$(PYTEST) $(TESTS_$(GROUP))
 	$(if $(filter-out units,$(GROUP)),,$(MAKE) --no-print-directory test-debian-python)
 

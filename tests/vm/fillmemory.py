@@ -170,7 +170,7 @@ def _merged() -> None:
     (ksm / "sleep_millisecs").write_text("20")
     (ksm / "pages_to_scan").write_text("1000")
     (ksm / "run").write_text("1")
-    for _ in range(60):
+    for _ in range(300):
         if int((ksm / "pages_sharing").read_text()) > KINDS["merged"].pages * _MERGED // 2:
             break
         time.sleep(1)

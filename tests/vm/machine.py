@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from .pace import Pace
 from .phases import CAPTURE, DEADLINES
 from .phases import Phase as Phase
 from .qmp import Qmp
@@ -199,7 +200,7 @@ class Machine:
         return Run("\n".join(self._lines), dict(self._reached), self._log)
 
     def _reach(self, phase: Phase, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
+        remaining, pace, last = seconds, Pace(), time.monotonic()
         while True:
             while self._fresh:
                 line = self._fresh.popleft()
@@ -219,7 +220,9 @@ class Machine:
             if self._qmp.closed or self._qemu.poll() is not None:
                 stderr = (self._config.folder / "qemu.stderr").read_text(errors="replace")
                 self._fail(LostMachine, f"QEMU ended by itself: {stderr.strip()}", phase)
-            remaining = deadline - time.monotonic()
+            now = time.monotonic()
+            remaining -= pace.worth(now - last)
+            last = now
             if remaining <= 0:
                 self._fail(Hang, f"not {phase.value} within {seconds:g} s", phase)
             self._listen(remaining)

@@ -23,7 +23,8 @@ class Phase(str, Enum):
     OFF = "off"
 
 
-#: Seconds that each phase may take after the one before it, under software emulation.
+#: Seconds that each phase may take after the one before it, under software emulation. They are
+#: those of a host that has nothing else to do (pace.py).
 DEADLINES: Mapping[Phase, float] = {
     Phase.ARMED: 120,
     Phase.BOOTED: 120,
