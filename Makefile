@@ -126,7 +126,7 @@ FAMILY ?=
 FAMILIES := arch debian redhat suse
 
 # Each is SOURCE=TARGET; the commands' source is the module that they start.
-COMMANDS := cli=$(SBINDIR)/mkinitrd-kdump vmcoresave=$(BINDIR)/vmcore-save
+COMMANDS := mkinitrd=$(SBINDIR)/mkinitrd-kdump vmcore=$(BINDIR)/vmcore-save
 PAGES := $(foreach page,$(wildcard docs/man/*.[1-9]),$(page)=$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 TEXTS := $(foreach text,README.md $(wildcard docs/*.md docs/examples/*),$(text)=$(DOCDIR)/$(text:docs/%=%))
 COMPLETIONS := $(if $(SHTAB),$(foreach name,mkinitrd-kdump vmcore-save,build/completions/bash/$(name)=$(BASHDIR)/$(name) \
@@ -158,7 +158,7 @@ install: completions
 		install -D -m $$mode "$$file" "$(DESTDIR)$(LIBDIR)/$$file" || exit 1; done
 	@for each in $(COMMANDS); do \
 		install -D -m 755 distros/linux/packaging/starter "$(DESTDIR)$${each#*=}" && \
-		sed -i "s|@PYTHON@|$(PYTHON3)|; s|@LIBDIR@|$(LIBDIR)|; s|@MODULE@|$${each%%=*}|" \
+		sed -i "s|@PYTHON@|$(PYTHON3)|; s|@LIBDIR@|$(LIBDIR)|; s|@COMMAND@|$${each%%=*}|" \
 			"$(DESTDIR)$${each#*=}" || exit 1; done
 	@for each in $(HOOKS_$(FAMILY)); do install -D -m 755 "$${each%%=*}" "$(DESTDIR)$${each#*=}" || exit 1; done
 	@for each in $(PAGES) $(TEXTS) $(TEXTS_$(FAMILY)) $(COMPLETIONS) $(UNIT); do \

@@ -3,6 +3,6 @@
 
 import sys
 
-from .cli import main
+from .start import mkinitrd
 
-sys.exit(main())
+sys.exit(mkinitrd())

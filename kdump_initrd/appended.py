@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from .image.base import Base, place, read_base, stripped
 from .image.boundary import Codec
 from .image.cpio import Compression, Packing
 from .image.manifest import MANIFEST, SEGMENT
-from .image.publish import new_file
+from .image.publish import new_file, shorten, twice
 from .image.render import render
 from .image.segments import read_manifest
 from .image.tree import Tree
@@ -73,18 +74,23 @@ def plan(order: Order, path: Path) -> FirstImage:
         facts=facts,
         base=_joined(base),
         mode=stat.S_IMODE(path.stat().st_mode),
-        replaces=in_place,
+        instead=base.stamp if in_place else None,
     )
 
 
 def strip(image: Path, out: str | None, *, force: bool) -> None:
     """Write the bytes that ``image`` had before a segment of ours, in place unless ``out``.
 
-    Raises KdumpInitrdError for what is no sound initrd, and for a whole one of ours.
+    In place it needs no room: where there is none for a copy, the file is made shorter. Raises
+    KdumpInitrdError for what is no sound initrd, and for a whole one of ours.
     """
+    twice(lambda: _strip(image, out, force=force))
+
+
+def _strip(image: Path, out: str | None, *, force: bool) -> None:
     path = image.resolve()
-    data, extended = stripped(path)
-    if not extended:
+    found = stripped(path)
+    if not found.extended:
         manifest = read_manifest(path)
         if manifest is not None:
             raise KdumpInitrdError(
@@ -96,10 +102,23 @@ def strip(image: Path, out: str | None, *, force: bool) -> None:
             return
     target = path if out is None else Path(out)
     mode = stat.S_IMODE(path.stat().st_mode)
-    written = new_file(target, force=force or out is None, mode=mode)
-    with written as new, open(new.descriptor, "wb", closefd=False) as file:
-        file.write(data)
-    logger.info("%s: %s bytes, as before", target, len(data))
+    instead = found.stamp if out is None else None
+    try:
+        written = new_file(target, force=force or out is None, mode=mode, instead=instead)
+        with written as new, open(new.descriptor, "wb", closefd=False) as file:
+            file.write(found.data)
+    except KdumpInitrdError as error:
+        if instead is None or not _lacks_room(error):
+            raise
+        logger.debug("%s: no room for a copy: it is made shorter where it is", target)
+        # What is kept are the bytes whose SHA-256 has just been compared.
+        shorten(target, len(found.data), before=instead)
+    logger.info("%s: %s bytes, as before", target, len(found.data))
+
+
+def _lacks_room(error: KdumpInitrdError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _kind(base: Base, profile: Distro) -> InitrdKind:

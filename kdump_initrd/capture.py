@@ -67,8 +67,7 @@ class Capture:
     def write(self, *, force: bool) -> int:
         """Write the image and return its size in bytes; raises KdumpInitrdError."""
         with step(f"Writing {self.out}"):
-            write_image(self.tree, self.out, self.packing, force=force)
-        return self.out.stat().st_size
+            return write_image(self.tree, self.out, self.packing, force=force)
 
     def summary(self, stored: int) -> Iterator[str]:
         """Yield what the user wants to know of the image that took ``stored`` bytes."""

@@ -11,14 +11,31 @@ from collections.abc import Sequence
 from . import log, verbs
 from .errors import KdumpInitrdError, UsageError
 from .grammar import choice
+from .image import publish
+from .interrupts import Interrupts
 
 logger = log.get_logger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``mkinitrd-kdump`` and return its exit status: 0, 1 (error) or 2 (usage)."""
+    """Run ``mkinitrd-kdump`` and return its exit status.
+
+    0: done, or yes; 1: an error; 2: wrong usage; 3: the answer is no; 128 + N: ended by signal N.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
+    before = publish.things()
+    with Interrupts() as interrupts:
+        try:
+            status = _run(words, debug="--debug" in words)
+        except KeyboardInterrupt:
+            done = publish.done(before)
+            what = f"by then: {', '.join(done)}" if done else "nothing was written"
+            _complain(f"interrupted: {what}", None, debug="--debug" in words)
+            status = interrupts.status
+    return status
+
+
+def _run(words: Sequence[str], *, debug: bool) -> int:
     try:
         _check_text(words)
         command = choice.understand(words)
@@ -33,13 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `--list IMAGE | head`: nobody listens any more, and the interpreter must not either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        _complain(str(error), None, debug=debug)
+        _complain(_plain(error), None, debug=debug)
         return 1
     except ModuleNotFoundError as error:
         _complain(f"Python module {error.name}: not installed", "pip install .", debug=debug)
-        return 1
-    except KeyboardInterrupt:
-        _complain("interrupted: nothing was written", None, debug=debug)
         return 1
     return 0
 
@@ -50,6 +64,11 @@ def _complain(message: str, hint: str | None, *, debug: bool) -> None:
     print(f"kdump-initrd: error: {message}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
+
+
+def _plain(error: OSError) -> str:
+    parts = (error.filename, error.filename2, error.strerror)
+    return ": ".join(str(part) for part in parts if part is not None) or str(error)
 
 
 def _check_text(words: Sequence[str]) -> None:

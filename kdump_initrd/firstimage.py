@@ -11,6 +11,7 @@ from .config.settings import FirstKernelSettings
 from .image import listing
 from .image.cpio import Packing, write_image
 from .image.manifest import Manifest
+from .image.publish import Stamp
 from .image.tree import Entry, Tree
 from .log import step
 from .probe.distro import Distro
@@ -39,7 +40,7 @@ class FirstImage:
     """A first kernel's initrd, decided: what is written, behind which base, and where.
 
     ``base`` is empty for a whole initrd; ``mode`` are the permission bits of the file;
-    ``replaces`` says that ``out`` may be there already.
+    ``instead`` is the stamp of the base where that is what ``out`` replaces.
     """
 
     out: Path
@@ -48,24 +49,27 @@ class FirstImage:
     facts: Mapping[str, str]
     base: bytes = b""
     mode: int = 0o600
-    replaces: bool = False
+    instead: Stamp | None = None
 
     def lines(self) -> Iterator[str]:
         """Yield what would be written behind the base, a line an entry."""
         yield from listing.list_entries(self.entries)
 
     def write(self, *, force: bool) -> int:
-        """Write the image and return its size in bytes; raises KdumpInitrdError."""
+        """Write the image and return its size in bytes; raises KdumpInitrdError.
+
+        ChangedError where the base has been replaced since it was read.
+        """
         with step(f"Writing {self.out}"):
-            write_image(
+            return write_image(
                 self.entries,
                 self.out,
                 self.packing,
-                force=force or self.replaces,
+                force=force or self.instead is not None,
                 mode=self.mode,
                 base=self.base,
+                instead=self.instead,
             )
-        return self.out.stat().st_size
 
     def summary(self, stored: int) -> Iterator[str]:
         """Yield what the user wants to know of the image that took ``stored`` bytes."""

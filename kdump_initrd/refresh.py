@@ -71,6 +71,8 @@ def run(
     manner = Manner(root, force, dry_run, opened)
     host = _Host(root, profile, distro, configured, wanted, manner)
     with nullcontext() if dry_run else record.alone(root=root), _results_only():
+        if not dry_run:
+            removal.sweep(root=root, profile=profile)
         status = _refresh(host, releases)
         return max(status, 0 if releases else _drop_gone(host))
 
@@ -84,6 +86,7 @@ def remove(root: Path, *, releases: Sequence[str], distro: str | None) -> int:
     root, profile = _find(root, distro)
     status = 0
     with record.alone(root=root):
+        removal.sweep(root=root, profile=profile)
         for release in releases or removal.known_releases(root=root, profile=profile):
             try:
                 removal.drop(release, root=root, profile=profile)

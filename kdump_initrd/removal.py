@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from . import record
 from .appended import strip
 from .errors import KdumpInitrdError
+from .image import publish
 from .log import get_logger
 from .probe import kernel
 from .probe.distro import Distro
@@ -27,6 +28,14 @@ def known_releases(*, root: Path, profile: Distro) -> list[str]:
     return sorted(found | {*_named(root, profile)}, key=kernel.version_key)
 
 
+def sweep(*, root: Path, profile: Distro) -> None:
+    """Remove what runs that were killed have left where images and records are written."""
+    layout = profile.kernel
+    names = (layout.capture_image, f"boot/{layout.first_image}", f"{record.FOLDER}/x")
+    for folder in {(root / name).parent for name in names}:
+        publish.sweep(folder)
+
+
 def drop(release: str, *, root: Path, profile: Distro) -> None:
     """Remove the images and records of a release, and take our segment off its initrds.
 
@@ -39,9 +48,12 @@ def drop(release: str, *, root: Path, profile: Distro) -> None:
     }
     paths = {Path(each.output) for each in records.values()}
     paths.add(root / layout.capture_image.format(release=release))
-    paths |= {*initrds(release, root=root, profile=profile)}
-    for path in sorted(paths):
-        _drop_image(path, release, first_image=layout.first_image.format(release=release))
+    bases = {*initrds(release, root=root, profile=profile)}
+    paths |= bases
+    first_image = layout.first_image.format(release=release)
+    # What frees room comes before what may need some.
+    for path in sorted(paths, key=lambda path: (path in bases, path)):
+        _drop_image(path, release, first_image=first_image)
     for name in records:
         record.forget(name, root=root)
 
@@ -62,7 +74,7 @@ def _drop_image(path: Path, release: str, *, first_image: str) -> None:
             if manifest.base_size:
                 strip(path, None, force=True)
             return
-        path.unlink()
+        publish.remove(path)
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error
     logger.info("%s: removed", path)

@@ -21,6 +21,7 @@ from .capture import Capture
 from .config.settings import CommonSettings
 from .errors import KdumpInitrdError
 from .firstimage import FirstImage
+from .image import publish
 from .image.manifest import Manifest
 from .image.segments import read_manifest
 from .image.tree import Entry
@@ -70,13 +71,17 @@ class Manner:
 def keep(wanted: Wanted, manner: Manner) -> bool:
     """Write the image if it has to be; tell whether it had to. Raises KdumpInitrdError.
 
-    What was there stays whenever that cannot be done.
+    What was there stays whenever that cannot be done. It is begun anew, once, where the
+    distribution has replaced its initrd meanwhile.
     """
+    return publish.twice(lambda: _keep(wanted, manner))
+
+
+def _keep(wanted: Wanted, manner: Manner) -> bool:
     before = record.load(wanted.name, root=manner.root)
     if not manner.force and before is not None and _is_current(wanted, before, manner):
         _say_kept(wanted, manner)
         return False
-    found = inputs.stamp(wanted.out)
     with inputs.watch() as opened:
         planned = wanted.plan()
     read = (manner.opened, wanted.read, opened)
@@ -92,18 +97,21 @@ def keep(wanted: Wanted, manner: Manner) -> bool:
             _say_kept(wanted, manner)
         return bool(why)
     if why:
-        if inputs.stamp(wanted.out) != found:
-            raise KdumpInitrdError(
-                f"{wanted.out}: somebody else writes it", hint="run mkinitrd-kdump --refresh again"
-            )
-        planned.write(force=True)
+        size = planned.write(force=True)
         logger.info("%s: written, because %s", wanted.out, why)
+        stored = _stored(wanted.out, size)
     else:
         _say_kept(wanted, manner)
-    stored = inputs.take(wanted.out) or Input("")
+        stored = inputs.take(wanted.out) or Input("")
     reason = why or (before.why if before else "")
     replace(new, stored=stored, why=reason).save(wanted.name, root=manner.root)
     return bool(why)
+
+
+def _stored(out: Path, size: int) -> Input:
+    """Return what was written, as it is on the disk: nothing where it is another one by now."""
+    found = inputs.take(out) or Input("")
+    return found if found.stamp[:1] == (size,) else Input("")
 
 
 def say_pending(wanted: Wanted, why: str) -> None:

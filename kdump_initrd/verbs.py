@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +26,8 @@ from .grammar.requests import (
     ShowDistro,
     Strip,
 )
+from .image import publish
+from .image.publish import ChangedError
 from .log import get_logger
 
 if TYPE_CHECKING:
@@ -68,23 +71,28 @@ def perform(requests: Sequence[Request]) -> int:
 
 def _build(builds: Sequence[Capture | FirstKernel]) -> None:
     host = _look(builds[0].said)
-    planned = [_plan(each, host) for each in builds]
+    planned = [publish.twice(partial(_plan, each, host)) for each in builds]
     if len(planned) > 1:
-        from .image import publish
-
         for plan, settings in planned:
             publish.check(plan.out, force=settings.force or settings.dry_run)
-    for plan, settings in planned:
-        if len(planned) > 1 and settings.dry_run:
-            print(f"# {plan.out}")
-        _finish(plan, settings)
+    for request, (plan, settings) in zip(builds, planned):
+        if settings.dry_run:
+            _print_plan(plan, named=len(planned) > 1)
+            continue
+        try:
+            _write(plan, settings)
+        except ChangedError:
+            _write(*_plan(request, host))
 
 
-def _finish(plan: _Plan, settings: CommonSettings) -> None:
-    if settings.dry_run:
-        for line in plan.lines():
-            print(line)
-        return
+def _print_plan(plan: _Plan, *, named: bool) -> None:
+    if named:
+        print(f"# {plan.out}")
+    for line in plan.lines():
+        print(line)
+
+
+def _write(plan: _Plan, settings: CommonSettings) -> None:
     stored = plan.write(force=settings.force)
     for line in plan.summary(stored):
         logger.info("%s", line)

@@ -6,16 +6,15 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from types import FrameType
 from typing import Any
 
 from . import __version__
 from .config.settings import CAPTURE
 from .conversion import STDOUT, Conversion, Wishes
 from .errors import KdumpInitrdError, UsageError
+from .interrupts import Interrupts
 from .options import Parser, add_settings, values
 from .saver.failure import SaverError, SpaceError, describe
 from .saver.folder import write_all
@@ -28,7 +27,6 @@ _PROGRAM = "vmcore-save"
 #: The rows of mkinitrd-kdump's table that mean the same here.
 _NAMES = ("dump_format", "dump_compress", "dump_level", "jobs", "keep_free", "verify")
 SETTINGS = tuple(setting for setting in CAPTURE if setting.name in _NAMES)
-_INTERRUPTED = 130
 
 _USAGE = """\
 vmcore-save VMCORE DUMPFILE [OPTION]...
@@ -41,13 +39,14 @@ not) to DUMPFILE: filtered, compressed, in another format, and verified."""
 
 _EPILOG = """\
 DUMPFILE is called DUMPFILE-incomplete until it is whole, and stays so if it does not get whole.
-Exit status: 0 all is well, 1 the dump is incomplete or there is none, 2 wrong usage, 130 Ctrl-C."""
+Exit status: 0 all is well, 1 the dump is incomplete or there is none, 2 wrong usage,
+128 and the number of the signal that ended it: 130 Ctrl-C, 143 kill."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``vmcore-save`` and return its exit status: 0, 1 (error), 2 (usage) or 130 (Ctrl-C)."""
+    """Run ``vmcore-save`` and return its exit status: 0, 1 (error), 2 (usage) or 128 + a signal."""
     talk = Talk(_PROGRAM)
-    with _Interrupts() as interrupts:
+    with Interrupts() as interrupts:
         try:
             words = list(sys.argv[1:] if argv is None else argv)
             arguments = parser().parse_intermixed_args(list(_split(words)))
@@ -63,29 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except Exception as error:
             _complain(talk, describe(error), _hint(error))
             status = 1
-    return _INTERRUPTED if status and interrupts.seen else status
-
-
-class _Interrupts:
-    # Ctrl-C: whatever the work makes of the exception, it is known that there was one.
-
-    def __init__(self) -> None:
-        self.seen = False
-        self._before: Any = None
-
-    def __enter__(self) -> _Interrupts:
-        self._before = signal.getsignal(signal.SIGINT)
-        if self._before is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.seen = True
-        raise KeyboardInterrupt
+    return interrupts.status if status and interrupts.number else status
 
 
 def _split(words: Sequence[str]) -> Iterator[str]:

@@ -35,7 +35,9 @@ ALLOWED = {
     "grammar": {"grammar", "options", "config.settings", "errors", ""},
 }
 #: A command beside mkinitrd-kdump, and the parts that it may import: it needs no library.
-ALLOWED["vmcoresave"] = {"conversion", "options", "talk", "config.settings", "errors", "saver", ""}
+ALLOWED["vmcoresave"] = {
+    *("conversion", "interrupts", "options", "talk", "config.settings", "errors", "saver", ""),
+}
 ALLOWED["conversion"] = {"talk", "errors", "saver", ""}
 ALLOWED["options"] = {"config.settings", "errors"}
 ALLOWED["talk"] = {"saver"}

@@ -13,6 +13,7 @@ from ..errors import KdumpInitrdError
 from ..rooted import follow
 from .boundary import Codec
 from .newc import Member
+from .publish import Stamp, unchanged
 from .segments import Segment, manifest_of, read_segments
 from .tree import Entry, Kind
 
@@ -26,10 +27,12 @@ class Base:
 
     ``data`` is what it was before a segment of ours came, which ``extended`` says is there.
     ``codec`` is that of the last segment. ``members`` are what the kernel's tree has in the end,
-    by path without leading slash; small files have their contents.
+    by path without leading slash; small files have their contents. ``stamp`` is that of the file
+    that it was read from.
     """
 
     path: Path
+    stamp: Stamp
     data: bytes
     extended: bool
     codec: Codec
@@ -63,30 +66,42 @@ def read_base(path: Path) -> Base:
     Raises KdumpInitrdError for a file that is no initrd or is damaged, for a name in it that
     leaves the root, and for a segment of ours that does not fit what is before it.
     """
-    data, segments, extended = _read(path)
-    members: dict[PurePosixPath, Member] = {}
-    base = Base(path, data, extended, segments[-1].compression, members)
-    for segment in segments:
-        for member in segment.entries(contents=True):
-            place = PurePosixPath(member.path.lstrip("/"))
-            if ".." in place.parts:
-                raise KdumpInitrdError(
-                    f"{path}: segment {segment.number}: {member.path}: leads out of the root",
-                    hint="that is no initrd of a distribution: make the base anew",
-                )
-            kept = member if member.size <= _KEPT else replace(member, content=b"")
-            # The kernel, too, follows the links that are there by then.
-            members[base.resolve(place.parent) / place.name] = kept
+    with unchanged(path) as before:
+        data, segments, extended = _read(path)
+        members: dict[PurePosixPath, Member] = {}
+        base = Base(path, before, data, extended, segments[-1].compression, members)
+        for segment in segments:
+            _add_members(base, members, segment)
     return base
 
 
-def stripped(path: Path) -> tuple[bytes, bool]:
-    """Return the bytes of an initrd without a segment of ours, and whether there was one.
+def _add_members(base: Base, members: dict[PurePosixPath, Member], segment: Segment) -> None:
+    for member in segment.entries(contents=True):
+        place = PurePosixPath(member.path.lstrip("/"))
+        if ".." in place.parts:
+            raise KdumpInitrdError(
+                f"{base.path}: segment {segment.number}: {member.path}: leads out of the root",
+                hint="that is no initrd of a distribution: make the base anew",
+            )
+        kept = member if member.size <= _KEPT else replace(member, content=b"")
+        # The kernel, too, follows the links that are there by then.
+        members[base.resolve(place.parent) / place.name] = kept
 
-    Raises KdumpInitrdError as read_base().
-    """
-    data, _, extended = _read(path)
-    return data, extended
+
+@dataclass(frozen=True)
+class Stripped:
+    """The bytes of an initrd without a segment of ours, and whether the file had one."""
+
+    data: bytes
+    extended: bool
+    stamp: Stamp
+
+
+def stripped(path: Path) -> Stripped:
+    """Return what an initrd was without a segment of ours; raises KdumpInitrdError as read_base."""
+    with unchanged(path) as before:
+        data, _, extended = _read(path)
+    return Stripped(data, extended, before)
 
 
 def _read(path: Path) -> tuple[bytes, Sequence[Segment], bool]:

@@ -17,7 +17,7 @@ from ..errors import KdumpInitrdError
 from ..run import find
 from .manifest import MANIFEST, SEGMENT
 from .newc import Member
-from .publish import new_file
+from .publish import Stamp, new_file
 from .segments import load_libarchive, read_segments
 from .tree import Entry, Kind
 
@@ -88,13 +88,15 @@ def write_image(
     force: bool,
     mode: int = 0o600,
     base: bytes = b"",
-) -> None:
-    """Write the entries as ``out``: whole or not at all, read back and compared.
+    instead: Stamp | None = None,
+) -> int:
+    """Write the entries as ``out``: whole or not at all, read back and compared; return its size.
 
-    ``base`` is an initrd, padded as it has to be, to which the archive is appended. Owner and
-    group are 0; the manifest comes first, then the rest in path order. Raises KdumpInitrdError:
-    ``out`` exists and not ``force``, it cannot be written, the packing program is missing, or the
-    archive does not hold the entries.
+    ``base`` is an initrd, padded as it has to be, to which the archive is appended; ``instead`` is
+    the stamp of what is replaced. Owner and group are 0; the manifest comes first, then the rest
+    in path order. Raises KdumpInitrdError: ``out`` exists and not ``force``, or is not ``instead``
+    any more (ChangedError), it cannot be written, the packing program is missing, or the archive
+    does not hold the entries.
     """
     mtime = packing.mtime
     if not 0 <= mtime <= _MAX_MTIME:
@@ -103,11 +105,12 @@ def write_image(
             hint="correct SOURCE_DATE_EPOCH",
         )
     ordered = _ordered(entries)
-    with new_file(out, force=force, mode=mode) as new:
+    with new_file(out, force=force, mode=mode, instead=instead) as new:
         with os.fdopen(os.dup(new.descriptor), "wb") as file:
             file.write(base)
         _write(ordered, new.descriptor, packing, out)
         _compare(ordered, new.path, out, mtime, start=len(base))
+        return os.fstat(new.descriptor).st_size
 
 
 def pack(entries: Iterable[Entry], packing: Packing) -> bytes:

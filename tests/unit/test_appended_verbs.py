@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kdump_initrd.cli import main
+from kdump_initrd.image import cpio, publish
 
 from .firstimages import REGULAR, Parts, make_parts, ours
 from .initrdwriter import EARLY, pipe, write_base
@@ -229,6 +233,42 @@ def test_the_summary(parts: Parts, tmp_path: Path, capsys: pytest.CaptureFixture
     ]
 
 
+def test_in_place_while_the_distribution_makes_it_anew(
+    parts: Parts, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = write_base(tmp_path / "theirs").read_bytes()
+    assert theirs != base.read_bytes()
+    real, once = cpio._write, iter([True])
+
+    def slow(*arguments: Any) -> None:  # noqa: ANN401
+        if next(once, False):
+            (tmp_path / "theirs").replace(base)
+        real(*arguments)
+
+    monkeypatch.setattr(cpio, "_write", slow)
+    assert main(parts.argv("--in-place", base=base)) == 0
+    assert base.read_bytes().startswith(theirs)
+    assert len(base.read_bytes()) > len(theirs)
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
+def test_strip_while_the_distribution_makes_it_anew(
+    parts: Parts, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(parts.argv("--in-place", base=base)) == 0
+    theirs = write_base(tmp_path / "theirs").read_bytes()
+    real = publish._publish
+
+    def slow(*arguments: Any) -> None:  # noqa: ANN401
+        (tmp_path / "theirs").replace(base)
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "_publish", slow)
+        assert main(["--strip", str(base)]) == 0
+    assert base.read_bytes() == theirs
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for a base and not for ours."""
@@ -252,3 +292,19 @@ def test_a_full_disk_leaves_what_was_there(
     assert hint == f"make room in {small}"
     assert os.listdir(small) == ["base"]  # noqa: PTH208 - hidden ones, too
     assert (base.read_bytes(), base.stat().st_ino) == before
+
+
+def test_strip_needs_no_room(
+    parts: Parts, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the segment takes is what is lacking for a copy."""
+    image = parts.make(tmp_path / "image", base=write_base(tmp_path / "theirs"))
+    subprocess.run(["mount", "-o", "remount,size=4m", small], check=True)
+    shutil.copy(image, small / "base")
+    with suppress(OSError):
+        (small / "filler").write_bytes(bytes(4 << 20))
+    assert main(["--strip", str(small / "base")]) == 0
+    theirs = (tmp_path / "theirs").read_bytes()
+    assert (small / "base").read_bytes() == theirs
+    assert f"{small}/base: {len(theirs)} bytes, as before" in capsys.readouterr().err
+    assert sorted(os.listdir(small)) == ["base", "filler"]  # noqa: PTH208 - hidden ones, too

@@ -198,7 +198,7 @@ def test_partition_tags_bring_a_better_findfs(tmp_path: Path) -> None:
         (["--python", "/no/python3.11"], "/no/python3.11: no such Python in /", "--python"),
         (["-o", "/no/such/folder/x"], "/no/such/folder: No such file", "that can be written"),
         (["-o", "/dev/null"], "/dev/null: exists already", "--force"),
-        (["-o", "/dev/null", "--force"], "/dev/null: is no regular file", "name of a file"),
+        (["-o", "/dev/null", "--force"], "/dev/null: is not a regular file", "name of a file"),
     ],
 )  # fmt: skip
 def test_refused_with_a_hint(

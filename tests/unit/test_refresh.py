@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd import capture, firstkernel, log, record, upkeep
-from kdump_initrd.config.settings import FirstKernelSettings
 from kdump_initrd.errors import KdumpInitrdError, UsageError
 from kdump_initrd.firstimage import FirstImage
 from kdump_initrd.image import publish
@@ -305,7 +304,7 @@ def test_a_full_disk_keeps_what_was_there(
     changed_tool(host)
     before = {path: host.root.joinpath(path).read_bytes() for path in (CAPTURE, BASE)}
 
-    def full(new: Path, out: Path, force: bool) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
@@ -318,22 +317,76 @@ def test_a_full_disk_keeps_what_was_there(
     settled(host, lines)
 
 
-def test_an_initrd_that_is_made_anew_meanwhile_wins(
+@pytest.mark.parametrize("when", ["planned", "written"])
+def test_an_initrd_that_is_made_anew_meanwhile_gets_the_segment(
+    host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """update-initramfs renames its new one into place, while the old one's successor is packed."""
+    changed_tool(host)
+    once = iter([True])
+
+    def replace(*arguments: object) -> None:
+        # Behind the last look of whoever plans; of both images, that at the base counts.
+        if (when == "planned" or arguments[1] == host.base) and next(once, False):
+            write_base(host.base.with_suffix(".new"), DRACUT).replace(host.base)
+
+    module, name = (firstkernel, "plan") if when == "planned" else (publish, "_publish")
+    real = getattr(module, name)
+
+    def slow(*arguments: object) -> object:
+        result = real(*arguments) if when == "planned" else None
+        replace(*arguments)
+        return result if when == "planned" else real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, slow)
+        assert host.run() == 0
+    assert [line.split(",")[0] for line in lines.take()] == [
+        f"{CAPTURE}: written", f"{BASE}: written",
+    ]  # fmt: skip
+    base = write_base(host.root / "theirs", DRACUT).read_bytes()
+    assert host.base.read_bytes().startswith(base)
+    assert kind_of(host.base) == "first-kernel"
+    settled(host, lines)
+
+
+def test_an_initrd_that_is_made_anew_all_the_time_stays(
     host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = firstkernel.plan
+    real = publish._publish
 
-    def slow(settings: FirstKernelSettings) -> FirstImage:
-        planned = real(settings)
-        write_base(host.base.with_suffix(".new"), DRACUT).replace(host.base)
-        return planned
+    def slow(new: Path, out: Path, force: bool, instead: publish.Stamp | None) -> None:
+        if out == host.base:
+            write_base(host.base.with_suffix(".new"), DRACUT).replace(host.base)
+        real(new, out, force, instead)
 
     changed_tool(host)
     with monkeypatch.context() as patch:
-        patch.setattr(firstkernel, "plan", slow)
+        patch.setattr(publish, "_publish", slow)
         assert host.run() == 1
-    again = "run mkinitrd-kdump --refresh again"
-    assert lines.take()[1:] == [f"{RELEASE}: {BASE}: somebody else writes it ({again})"]
+    again = "run it again when that is done"
+    assert lines.take()[1:] == [
+        f"{RELEASE}: {BASE}: somebody else has written it meanwhile ({again})"
+    ]
+    assert kind_of(host.base) == ""
+    assert host.run() == 0
+    assert kind_of(host.base) == "first-kernel"
+
+
+def test_an_initrd_that_is_made_anew_right_behind_is_not_taken_for_ours(
+    host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = FirstImage.write
+
+    def write(image: FirstImage, *, force: bool) -> int:
+        size = real(image, force=force)
+        write_base(host.base.with_suffix(".new"), DRACUT).replace(host.base)
+        return size
+
+    changed_tool(host)
+    with monkeypatch.context() as patch:
+        patch.setattr(FirstImage, "write", write)
+        assert host.run() == 0
     assert kind_of(host.base) == ""
     assert host.run() == 0
     assert kind_of(host.base) == "first-kernel"

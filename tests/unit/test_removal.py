@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd import record
+from kdump_initrd.image import publish
 
 from . import refreshroots
 from .initrdwriter import write_base, write_capture
@@ -110,3 +111,22 @@ def test_another_segment_behind_ours_is_an_error_and_the_rest_goes(
     assert host.remove() == 1
     assert kind_of(host.base) == ""
     assert not host.capture.exists()
+
+
+def test_what_frees_room_comes_first(host: Host) -> None:
+    """On a full file system the copy of an initrd has room in the place of a capture initrd."""
+    before = publish.things()
+    assert host.remove(NEWER) == 0
+    images = [words for words in publish.done(before) if "/boot/" in words]
+    assert images == [
+        f"{host.root}/boot/initrd.img-{NEWER}-kdump removed",
+        f"{host.root}/boot/initrd.img-{NEWER} written",
+    ]
+
+
+def test_what_a_killed_run_left_goes(host: Host) -> None:
+    for folder in (host.root / "boot", host.root / record.FOLDER):
+        (folder / ".kdump-initrd-0123456789ab.new").touch()
+    assert host.remove() == 0
+    assert names(host) == set()
+    assert not (host.root / record.FOLDER).exists()

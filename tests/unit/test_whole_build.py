@@ -195,7 +195,7 @@ def test_its_name_without_o(first: list[str], distro: str) -> None:
         fstype="ext4", hardware=("virtio",), release=RELEASE, distro=distro,
     )  # fmt: skip
     plan = firstkernel.plan(settings)
-    assert (plan.out, plan.replaces, plan.base) == (Path("/boot", NEW_NAMES[distro]), False, b"")
+    assert (plan.out, plan.instead, plan.base) == (Path("/boot", NEW_NAMES[distro]), None, b"")
 
 
 def test_where_there_is_no_base_it_is_a_whole_one(
