@@ -17,7 +17,7 @@ from .faults import FaultyWindow
 from .layout import Layout
 from .logged import LOG, logged
 from .minireader import MiniReader
-from .printk import Printk, add_log
+from .printk import Printk, Records, Text, add_log
 from .running import save
 from .synthetic import KINDS_OF_PAGES, build
 from .test_dumps import sample
@@ -127,6 +127,23 @@ def machine(folder: Path, text: str = MACHINE) -> Input:
     for at, size in _physical(raw, place, place + len(image)):
         raw[at : at + size] = image[:size]
     return Input("machine", bytes(raw), _parts(layout, bytes(raw)))
+
+
+def with_log(path: Path, log: Records | Text, release: str) -> Path:
+    """Write the vmcore of a machine that makedumpfile opens, with an older log, as a release."""
+    layout = parse("kernel 5.10\nmemory 0-11M")
+    place, vaddr = layout.base + (1 << 20), layout.place.text + (1 << 20)
+    layout.sets.update(_keys(log.info(vaddr)), OSRELEASE=release)
+    build(layout, path)
+    raw = bytearray(path.read_bytes())
+    for start, content in (
+        (place, log.image(vaddr)),
+        (layout.base + 0x1000 + 2 * 65, release.encode().ljust(65, b"\0")),
+    ):
+        for at, size in _physical(raw, start, start + len(content)):
+            raw[at : at + size] = content[:size]
+    path.write_bytes(raw)
+    return path
 
 
 def _parts(layout: Layout, raw: bytes) -> dict[str, Places]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Builds printk ring buffers as Linux 5.10 and newer fill them, in an image of memory."""
+"""Builds the buffers of printk as each Linux fills them, in an image of memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ RESERVED, COMMITTED, FINALIZED, REUSABLE = 0, 1, 2, 3
 NO_DATA, NO_ROOM = 3, 1
 #: Places in the image, relative to its start.
 _PRB, _RING, _DATA = 0, 64, 4096
+_PAGE = 4096
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Record:
     state: int
     begin: int
     end: int
+    caller: int = 0
 
 
 class Printk:
@@ -44,8 +46,10 @@ class Printk:
         self.head = self.tail = self.word_mask + 1 - self.size
         self.records: list[Record] = []
         self.data = bytearray(self.size)
+        #: Whether VMCOREINFO tells of callers, as that of Linux 5.10 and newer does.
+        self.callers = False
 
-    def add(self, time: int, text: bytes, state: int = FINALIZED) -> Record:
+    def add(self, time: int, text: bytes, state: int = FINALIZED, caller: int = 0) -> Record:
         word = self.machine.word
         begin = self.head
         length = -(-(word + len(text)) // word) * word
@@ -59,7 +63,7 @@ class Printk:
         self.head = end
         ident = self.next_id
         self.data[place : place + length] = (self.machine.long(ident) + text).ljust(length, b"\0")
-        return self._append(Record(ident, time, text, state, begin, end))
+        return self._append(Record(ident, time, text, state, begin, end, caller))
 
     def add_empty(self, time: int, mark: int) -> Record:
         return self._append(Record(self.next_id, time, b"", FINALIZED, mark, mark))
@@ -103,11 +107,13 @@ class Printk:
             descs[index * 3 * word : (index + 1) * 3 * word] = desc
             info = struct.pack(order + "QQH", record.ident, record.time, len(record.text))
             infos[index * 88 : index * 88 + len(info)] = info
+            struct.pack_into(order + "I", infos, index * 88 + 20, record.caller)
         start = long(base + _RING).ljust(_RING, b"\0") + ring
         return start.ljust(_DATA, b"\0") + self.data + descs + infos
 
     def info(self, base: int) -> list[str]:
         """VMCOREINFO lines for the image at base."""
+        callers = ["OFFSET(printk_info.caller_id)=20"] if self.callers else []
         word = self.machine.word
         offsets = {
             "printk_ringbuffer.desc_ring": 0,
@@ -131,11 +137,112 @@ class Printk:
             f"SYMBOL(prb)={base + _PRB:x}",
             f"SIZE(prb_desc)={3 * word}",
             "SIZE(printk_info)=88",
+            *callers,
             *[f"OFFSET({name})={value}" for name, value in offsets.items()],
         ]
 
 
-def add_log(core: Core, printk: Printk, paddr: int, vaddr: int) -> Core:
+class Records:
+    """log_buf as Linux 3.5 to 5.9 fill it; name is what their record's type is called.
+
+    index is where the first record goes; without keys, VMCOREINFO tells of no layout, as 3.5's.
+    """
+
+    def __init__(
+        self,
+        machine: Machine = X86_64,
+        *,
+        size: int = 512,
+        name: str = "printk_log",
+        callers: bool = False,
+        keys: bool = True,
+    ) -> None:
+        self.machine, self.name, self.callers, self.keys = machine, name, callers, keys
+        self.head = 20 if callers else 16
+        self.head = -(-self.head // machine.word) * machine.word
+        self.data = bytearray(size)
+        self.first = self.next = 0
+        self.texts: list[bytes] = []
+
+    def add(self, time: int, text: bytes, caller: int = 0, dictionary: bytes = b"") -> None:
+        """Store a record as log_store() does."""
+        length = -(-(self.head + len(text) + len(dictionary)) // self.machine.word)
+        length *= self.machine.word
+        while not self._has_space(length):
+            self.first = self._after(self.first)
+            del self.texts[0]
+        if self.next + length + self.head > len(self.data):
+            self.data[self.next : self.next + self.head] = bytes(self.head)
+            self.next = 0
+        layout = self.machine.order + ("QHHHBBI" if self.callers else "QHHHBB")
+        fields = [time, length, len(text), len(dictionary), 0, 6]
+        if self.callers:
+            fields.append(caller)
+        record = struct.pack(layout, *fields).ljust(self.head, b"\0") + text + dictionary
+        self.data[self.next : self.next + length] = record.ljust(length, b"\0")
+        self.next += length
+        self.texts.append(text)
+
+    def _has_space(self, length: int) -> bool:
+        if self.next > self.first or not self.texts:
+            free = max(len(self.data) - self.next, self.first)
+        else:
+            free = self.first - self.next
+        return free >= length + self.head
+
+    def _after(self, index: int) -> int:
+        length = struct.unpack_from(self.machine.order + "H", self.data, index + 8)[0]
+        if not length:
+            return int(struct.unpack_from(self.machine.order + "H", self.data, 8)[0])
+        return index + int(length)
+
+    def image(self, base: int) -> bytes:
+        """Memory from the kernel address base on: variables, and the buffer."""
+        numbers = struct.pack(self.machine.order + "III", len(self.data), self.first, self.next)
+        head = self.machine.long(base + _PAGE).ljust(8, b"\0") + numbers
+        return head.ljust(_PAGE, b"\0") + self.data
+
+    def info(self, base: int) -> list[str]:
+        """VMCOREINFO lines for the image at base."""
+        places = {"log_buf": 0, "log_buf_len": 8, "log_first_idx": 12, "log_next_idx": 16}
+        lines = [f"SYMBOL({name})={base + at:x}" for name, at in places.items()]
+        if self.keys:
+            offsets = {"ts_nsec": 0, "len": 8, "text_len": 10, "dict_len": 12}
+            if self.callers:
+                offsets["caller_id"] = 16
+            lines.append(f"SIZE({self.name})={self.head}")
+            lines += [f"OFFSET({self.name}.{name})={at}" for name, at in offsets.items()]
+        return lines
+
+
+class Text:
+    """log_buf before Linux 3.5: text alone, in a ring."""
+
+    def __init__(self, machine: Machine = X86_64, *, size: int = 512, end: int = 0) -> None:
+        """log_end begins at a number of bytes, as if so many had been written."""
+        self.machine = machine
+        self.data = bytearray(size)
+        self.end, self.chars = end, min(end, size)
+
+    def add(self, text: bytes) -> None:
+        for char in text:
+            self.data[self.end % len(self.data)] = char
+            self.end = self.end + 1 & 0xFFFFFFFF
+            self.chars = min(self.chars + 1, len(self.data))
+
+    def image(self, base: int) -> bytes:
+        """See Records."""
+        numbers = struct.pack(self.machine.order + "III", len(self.data), self.end, self.chars)
+        head = self.machine.long(base + _PAGE).ljust(8, b"\0") + numbers
+        return head.ljust(_PAGE, b"\0") + self.data
+
+    def info(self, base: int) -> list[str]:
+        """See Records."""
+        places = {"log_buf": 0, "log_buf_len": 8, "log_end": 12, "logged_chars": 16}
+        return [f"SYMBOL({name})={base + at:x}" for name, at in places.items()]
+
+
+def add_log(core: Core, printk: Printk | Records | Text, paddr: int, vaddr: int) -> Core:
     """Put a ring's image into a core of its own PT_LOAD."""
     image = printk.image(vaddr)
     assert core.info is not None
