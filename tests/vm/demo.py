@@ -6,7 +6,10 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -34,11 +37,27 @@ _HIGHLIGHTS = (
     "running in system mode",
     "Reached target multi-user.target",
     " login:",
-    "booted:",
-    "found /",
 )
 
 
+#: What each phase means to somebody who watches.
+_PHASES: Mapping[Phase, str] = {
+    Phase.ARMED: "the regular kernel has loaded the capture kernel: it is armed",
+    Phase.BOOTED: "the Debian system is up",
+    Phase.CRASHED: "it is made to crash",
+    Phase.CAPTURING: "the capture kernel has taken over",
+    Phase.SAVED: "the dump is on the disk",
+    Phase.REBOOTED: "the machine restarts",
+    Phase.RESTARTED: "the same system is up again",
+    Phase.FOUND: "it has found the dump of its crash",
+    Phase.OFF: "the machine is off",
+}
+#: Seconds between two signs of life of a step that says nothing by itself.
+_PATIENCE = 10.0
+_NEXT = """
+Now on your machine (README.md, "Install it"):
+  make deb && apt install ./dist/kdump-initrd_*_all.deb
+It builds the images, and says which crashkernel= to add to the kernel's command line."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -46,13 +65,35 @@ class _Show:
     """Prints the highlights of the console as they come, with the seconds since the start."""
 
     def __init__(self) -> None:
-        self._start = time.monotonic()
+        self._start = self._said = time.monotonic()
 
     def say(self, text: str) -> None:
-        print(f"{time.monotonic() - self._start:7.1f} s  {text}", flush=True)
+        self._said = time.monotonic()
+        print(f"{self._said - self._start:5.0f} s  {text}", flush=True)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Say what is done, and that it still is where nothing else was said for a while."""
+        self.say(text)
+        start, ended = time.monotonic(), threading.Event()
+
+        def tell() -> None:
+            while not ended.wait(1):
+                if time.monotonic() - self._said < _PATIENCE:
+                    continue
+                self.say(f"  ... {time.monotonic() - start:.0f} s so far")
+
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def phase(self, phase: Phase) -> None:
-        self.say(f"== {phase.value}")
+        if phase in _PHASES:
+            self.say(f"* {_PHASES[phase]}")
 
     def line(self, line: str) -> None:
         text = _COLOUR.sub("", line)
@@ -90,9 +131,10 @@ def _show_times(
 ) -> None:
     _heading("Times and sizes")
     for phase in outcome.run.reached:
-        print(f"{phase.value:<18} {outcome.run.took(phase):7.1f} s")
-    print(f"{'panic to restart':<18} {outcome.run.restart_seconds:7.1f} s")
-    print(f"{'builds':<18} {capture.seconds:7.1f} s and {first.seconds:.1f} s")
+        if phase in _PHASES:
+            print(f"{outcome.run.took(phase):7.1f} s  until {_PHASES[phase]}")
+    print(f"{outcome.run.restart_seconds:7.1f} s  from the panic to the restart, in all")
+    print(f"\n{'builds':<18} {capture.seconds:7.1f} s and {first.seconds:.1f} s")
     print(f"{'capture initrd':<18} {capture.path.stat().st_size / 1e6:7.1f} MB")
     print(f"{'first initrd':<18} {first.path.stat().st_size / 1e6:7.1f} MB, with the base in it")
     print(f"{'dump':<18} {folder.file('dump.').size / 1e6:7.1f} MB of a guest of 1074 MB")
@@ -104,20 +146,23 @@ def demonstrate() -> None:
     show = _Show()
     work = folder_of(_NAME)
     shutil.rmtree(work / "crash", ignore_errors=True)
-    show.say("a Debian system from debootstrap (the first time this takes two minutes)")
-    root = rootfs.debian()
-    kernel = root.kernel
-    base = bases.base(root, bases.Base.MOST)
-    disk = rootfs.disk(root, work / "root.raw")
-    show.say(f"it has kernel {kernel.release} and an initrd of {base.stat().st_size / 1e6:.1f} MB")
-    capture = product.build(work / "capture.img", kernel, f"UUID={rootfs.UUID}", *product.VIRTIO)
-    show.say(f"capture initrd of {capture.path.stat().st_size / 1e6:.1f} MB: {capture.path}")
-    first = product.build_first(work / "first.img", capture.path, kernel, "--base", str(base))
-    show.say(f"the same initrd with a segment more that loads it: {first.path}")
-    show.say(f"QEMU starts, without KVM; its console log: {work / 'console.log'}")
-    run = Loop(_NAME, kernel, first.path, (disk.path,))
-    outcome = loop.go(run, on_line=show.line, on_phase=show.phase)
-    show.say("the machine is off; now its disk is read, without mounting it")
+    with show.step("Making a Debian system with debootstrap (the first time: two minutes)"):
+        root = rootfs.debian()
+        kernel = root.kernel
+        base = bases.base(root, bases.Base.MOST)
+    with show.step("Copying it to a disk image"):
+        disk = rootfs.disk(root, work / "root.raw")
+    size = base.stat().st_size / 1e6
+    show.say(f"It has kernel {kernel.release} and an initrd of its own, {size:.1f} MB")
+    with show.step("Building the capture initrd, and the regular initrd that carries and loads it"):
+        capture = product.build(
+            work / "capture.img", kernel, f"UUID={rootfs.UUID}", *product.VIRTIO
+        )
+        first = product.build_first(work / "first.img", capture.path, kernel, "--base", str(base))
+    with show.step(f"Starting it in QEMU, without KVM; console log: {work / 'console.log'}"):
+        run = Loop(_NAME, kernel, first.path, (disk.path,))
+        outcome = loop.go(run, on_line=show.line, on_phase=show.phase)
+    show.say("Reading its disk, without mounting it")
     saved = loop.read_back(disk, work / "crash", outcome, kernel.release)
     folder = saved.folder
     dump, dmesg = folder.file("dump."), folder.file("dmesg.")
@@ -128,7 +173,11 @@ def demonstrate() -> None:
     print(f"{readers.seconds_up(log):.1f} s after its start")
     _show_facts(saved.facts, dump.copy)
     _show_times(outcome, capture, first, folder)
-    print(f"\nThe dump is of this very crash (token {outcome.token}): {dump.copy}")
+    print(
+        f"\nIt is the dump of this very crash: drgn found the run's random word, {outcome.token}."
+    )
+    print(f"It is {dump.copy}")
+    print(_NEXT)
 
 
 def main() -> int:
