@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 from .config.settings import CommonSettings
 from .errors import KdumpInitrdError, UsageError
+from .log import get_logger
 from .probe import sysfs
 from .probe.device import BlockDevice
 from .probe.distro import Distro
 from .probe.kmod import Wish
 from .probe.sysfs import Hardware
+
+logger = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,32 @@ class Purpose:
     hint: str
 
 
-DUMP = Purpose("dump", (), "save to a plain partition or disk")
+#: What mends a place that the image cannot reach; the first words name the way.
+PLAIN_DISK = (
+    "save to a partition or disk of its own, without layers: -c DEV -f FS, or device and fstype in "
+    "/etc/kdump-initrd.toml"
+)
+DUMP = Purpose("dump", (), PLAIN_DISK)
 ROOT = Purpose("root", ("lvm", "md"), "use a base: leave --standalone out")
+#: The layers of sysfs.Hardware in words.
+_TITLES = {
+    "lvm": "LVM",
+    "md": "MD RAID",
+    "md with external metadata": "firmware RAID",
+    "crypt": "encryption (LUKS or dm-crypt)",
+    "mpath": "multipath",
+    "dm": "device-mapper",
+    "iscsi": "iSCSI",
+    "nvme-fabrics": "NVMe over a network",
+    "nbd": "a network block device (nbd)",
+    "rbd": "Ceph (rbd)",
+    "drbd": "DRBD",
+    "network": "a network",
+    "loop": "a loop device",
+    "zram": "memory (zram)",
+    "ram": "memory (ram)",
+    "zd": "a ZFS volume",
+}
 
 
 def hardware(
@@ -43,6 +70,11 @@ def hardware(
     found = look(purpose, device)
     if chosen == ("host",):
         return [_host_hardware(purpose, device, found)]
+    if device.node and found is None:
+        logger.warning(
+            "%s: sysfs does not know it: check that it is a plain disk or a partition of one",
+            device.node,
+        )
     wishes = []
     for name in tuple(profile.hardware) if chosen == ("generic",) else chosen:
         if name not in profile.hardware:
@@ -77,13 +109,28 @@ def look(purpose: Purpose, device: BlockDevice) -> Hardware | None:
     Raises KdumpInitrdError for layers that the image cannot assemble.
     """
     found = sysfs.hardware_of(device.node) if device.node else None
-    beyond = [each for each in found.layers if each not in purpose.assembles] if found else []
-    if beyond:
-        raise KdumpInitrdError(
-            f"{device.spec}: lies on {', '.join(beyond)}, which the image cannot assemble",
-            hint=purpose.hint,
-        )
+    if found is None:
+        return None
+    why = beyond(purpose, found)
+    if why:
+        # A UUID that was read from the device is no name that anybody has typed.
+        name = found.name or str(device.node)
+        known = device.spec if device.spec.startswith("/") else f"{name} ({device.spec})"
+        raise KdumpInitrdError(f"{known}: {why}", hint=purpose.hint)
     return found
+
+
+def beyond(purpose: Purpose, found: Hardware) -> str:
+    """Return why the image cannot bring up such a device, "" where it can."""
+    layers = [each for each in found.layers if each not in purpose.assembles]
+    if layers:
+        titles = (_TITLES.get(each, f"a virtual device ({each})") for each in layers)
+        return f"lies on {', '.join(titles)}, which the image cannot assemble"
+    holders = [each for each in found.holders if each not in purpose.assembles]
+    if holders:
+        titles = (_TITLES.get(each, each) for each in holders)
+        return f"is a part of {', '.join(titles)}, which the image cannot assemble"
+    return ""
 
 
 def ticking_watchdogs(settings: CommonSettings, device: BlockDevice) -> tuple[str, ...]:
@@ -101,6 +148,6 @@ def _host_hardware(purpose: Purpose, device: BlockDevice, found: Hardware | None
         raise KdumpInitrdError(
             f"{device.spec}: not on this host, so its hardware is unknown", hint=hint
         )
-    if found is None or not (found.modaliases or found.drivers):
+    if found is None:
         raise KdumpInitrdError(f"{device.node}: sysfs does not tell its hardware", hint=hint)
     return Wish((*found.modaliases, *found.drivers), f"hardware of the {purpose.name} device")

@@ -441,8 +441,11 @@ def test_what_cannot_be_assembled_is_refused(
     argv = [*CAPTURE, "--hardware", hardware, "-o", str(tmp_path / "x.img"), RELEASE]
     status, error, hint = complain(capsys, *argv)
     assert status == 1
-    assert "lies on lvm, which the image cannot assemble" in error
-    assert hint == "save to a plain partition or disk"
+    assert error.endswith("): lies on LVM, which the image cannot assemble")
+    assert hint == (
+        "save to a partition or disk of its own, without layers: -c DEV -f FS, or device and "
+        "fstype in /etc/kdump-initrd.toml"
+    )
 
 
 def test_hardware_that_nobody_knows_is_an_error(
@@ -451,7 +454,7 @@ def test_hardware_that_nobody_knows_is_an_error(
     monkeypatch.setattr(
         device, "identify", lambda spec, fs: BlockDevice(spec, fs, Path("/dev/ram0"))
     )
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node: Hardware((), (), ()))
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node: None)
     argv = ["-c", "/dev/ram0", "-f", "ext4", "-o", str(tmp_path / "x.img"), RELEASE]
     status, error, hint = complain(capsys, *argv)
     assert (status, error) == (1, "/dev/ram0: sysfs does not tell its hardware")

@@ -104,7 +104,17 @@ def test_this_hosts_layers_and_drivers(
     assert 'load_if "$1"' not in (tree / "usr/lib/kdump-initrd/drivers.sh").read_text()
 
 
-@pytest.mark.parametrize("layer", ["crypt", "mpath", "dm", "iscsi", "md with external metadata"])
+@pytest.mark.parametrize(
+    ("layer", "title"),
+    [
+        ("crypt", "encryption (LUKS or dm-crypt)"),
+        ("mpath", "multipath"),
+        ("dm", "device-mapper"),
+        ("iscsi", "iSCSI"),
+        ("md with external metadata", "firmware RAID"),
+        ("bcache", "a virtual device (bcache)"),
+    ],
+)
 @pytest.mark.parametrize("hardware", [[], ["--hardware", "generic"]], ids=["host", "generic"])
 def test_layers_that_cannot_be_assembled(
     parts: Parts,
@@ -112,12 +122,13 @@ def test_layers_that_cannot_be_assembled(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     layer: str,
+    title: str,
     hardware: list[str],
 ) -> None:
     on_host(monkeypatch, "lvm", layer)
     out = str(tmp_path / "x.img")
     argv = words(parts, "-f", "ext4", *hardware, "-o", out, device="/dev/vg/root")
-    message = f"/dev/vg/root: lies on {layer}, which the image cannot assemble"
+    message = f"/dev/vg/root: lies on {title}, which the image cannot assemble"
     assert complain(capsys, *argv) == (1, message, USE_A_BASE)
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -132,21 +134,136 @@ def test_only_ticking_watchdogs(fake: FakeSysfs) -> None:
     assert sysfs_probe.running_watchdogs(sysfs=fake.top) == ("iTCO_wdt",)
 
 
+PCI = "devices/pci0000:00/0000:00:1e.0"
+SESSION = "host2/session1/target2:0:0/2:0:0:1"
+VMBUS = "devices/LNXSYSTM:00/LNXSYBUS:00/ACPI0004:00/VMBUS:00/f8b3781a"
+
+
 @pytest.mark.parametrize(
-    ("path", "layers"),
+    ("path", "served", "layers"),
     [
-        ("devices/platform/host2/session1/target2:0:0/2:0:0:1/block/sdb", ("iscsi",)),
+        # (folder of the disk, {device above it: (modalias, driver, class)}, what is beyond drivers)
+        (f"devices/platform/{SESSION}/block/sdb", {}, ("iscsi",)),
+        (f"{PCI}/{SESSION}/block/sdb", {PCI: ("pci:nic", "mlx5_core", "0x020000")}, ("iscsi",)),
+        (f"{PCI}/{SESSION}/block/sdb", {PCI: ("pci:hba", "bnx2i", "0x010000")}, ("iscsi",)),
         # An adapter that does it by itself is hardware.
-        ("devices/pci0000:00/0000:00:1d.0/host2/session1/target2:0:0/2:0:0:1/block/sdb", ()),
-        ("devices/virtual/block/nbd0", ("nbd",)),
-        ("devices/virtual/nvme-fabrics/ctl/nvme1/nvme1n1", ("nvme-fabrics",)),
-        ("devices/virtual/block/rbd12", ("rbd",)),
-        ("devices/virtual/block/ram0", ()),
+        (f"{PCI}/{SESSION}/block/sdb", {PCI: ("pci:hba", "qla4xxx", "0x028000")}, ()),
+        # SRP's host hangs on the card, FCoE's on the network interface.
+        (f"{PCI}/host3/target/3:0:0:0/block/sdb", {PCI: ("pci:ib", "mlx5_core", "0x020700")},
+         ("network",)),
+        (f"{PCI}/net/eth0/ctlr_0/host3/rport/3:0:0:0/block/sdb",
+         {PCI: ("pci:x", "ixgbe", "0x010000")}, ("network",)),
+        (f"{PCI}/host3/rport-3:0-1/3:0:0:0/block/sdb", {PCI: ("pci:fc", "lpfc", "0x0c0400")}, ()),
+        (f"{PCI}/virtio1/block/vda",
+         {PCI: ("pci:v", "virtio-pci", "0x010000"), f"{PCI}/virtio1": ("virtio:d2", "virtio_blk", "")},
+         ()),
+        (f"{PCI}/usb1/1-1/1-1:1.0/host6/6:0:0:0/block/sdb",
+         {PCI: ("pci:xhci", "xhci_hcd", "0x0c0330"),
+          f"{PCI}/usb1/1-1/1-1:1.0": ("usb:ic08", "usb-storage", "")}, ()),
+        ("devices/platform/vhci_hcd.0/usb3/3-1/3-1:1.0/host6/6:0:0:0/block/sdb",
+         {"devices/platform/vhci_hcd.0": ("platform:vhci_hcd", "vhci_hcd", ""),
+          "devices/platform/vhci_hcd.0/usb3/3-1/3-1:1.0": ("usb:ic08", "usb-storage", "")},
+         ("network",)),
+        ("devices/vbd-51712/block/xvda", {"devices/vbd-51712": ("xen:vbd", "vbd", "")}, ()),
+        (f"{VMBUS}/host0/0:0:0:0/block/sdb", {VMBUS: ("vmbus:1", "hv_storvsc", "")}, ()),
+        ("devices/css0/0.0.0001/0.0.0200/block/dasda",
+         {"devices/css0/0.0.0001/0.0.0200": ("ccw:t3990", "dasd-eckd", "")}, ()),
+        # Disks of no hardware: those of a bus that only SCSI knows, and what hangs on nothing.
+        ("devices/pseudo_0/adapter0/host7/7:0:0:0/block/sdb",
+         {"devices/pseudo_0/adapter0": ("", "scsi_debug", ""),
+          "devices/pseudo_0/adapter0/host7/7:0:0:0": ("scsi:t-0x00", "sd", "")}, ("sdb",)),
+        ("devices/virtual/nvme-fabrics/ctl/nvme1/nvme1n1", {}, ("nvme-fabrics",)),
+        ("devices/virtual/block/nbd0", {}, ("nbd",)),
+        ("devices/virtual/block/rbd12", {}, ("rbd",)),
+        ("devices/virtual/block/ram0", {}, ("ram",)),
+        ("devices/virtual/block/loop7", {}, ("loop",)),
+        ("devices/virtual/block/bcache0", {}, ("bcache",)),
+        ("devices/virtual/block/drbd1000", {}, ("drbd",)),
+        ("devices/virtual/block/zram0", {}, ("zram",)),
+        ("devices/virtual/block/zd16", {}, ("zd",)),
+        ("devices/virtual/block/etherd!e1.1", {}, ("etherd",)),
+        ("devices/virtual/block/what-comes-next0", {}, ("what-comes-next",)),
     ],
-)
-def test_networks_are_named(fake: FakeSysfs, path: str, layers: tuple[str, ...]) -> None:
-    fake.disk(path)
-    assert hardware_of(Path("/dev", Path(path).name), sysfs=fake.top).layers == layers
+)  # fmt: skip
+@pytest.mark.parametrize("partition", [False, True])
+def test_only_hardware_has_no_layers(
+    fake: FakeSysfs,
+    path: str,
+    served: dict[str, tuple[str, str, str]],
+    layers: tuple[str, ...],
+    partition: bool,
+) -> None:
+    name = Path(path).name
+    fake.disk(path, f"{name}p1")
+    for place, (alias, driver, kind) in served.items():
+        fake.device(place, alias, driver)
+        if kind:
+            fake.write(f"{place}/class", kind)
+    node = Path("/dev", f"{name}p1" if partition else name)
+    assert hardware_of(node, sysfs=fake.top).layers == layers
+
+
+def test_card_of_mmc(fake: FakeSysfs) -> None:
+    """Its modalias is in uevent only."""
+    card = f"{PCI}/mmc_host/mmc0/mmc0:0001"
+    fake.link(f"{card}/driver", "bus/mmc/drivers/mmcblk")
+    fake.write(f"{card}/uevent", "DRIVER=mmcblk\nMODALIAS=mmc:block")
+    fake.disk(f"{card}/block/mmcblk0", "mmcblk0p1")
+    assert hardware_of(Path("/dev/mmcblk0p1"), sysfs=fake.top).layers == ()
+
+
+@pytest.mark.parametrize("network", ["nvme-fabrics", "pci"])
+def test_multipath_nvme_by_a_network(fake: FakeSysfs, network: str) -> None:
+    subsystem = "devices/virtual/nvme-subsystem/nvme-subsys0"
+    fake.disk(f"{subsystem}/nvme1n1", "nvme1n1p1")
+    fabric = network == "nvme-fabrics"
+    fake.link(f"{subsystem}/nvme0", "devices/virtual/nvme-fabrics/ctl/nvme0" if fabric else NVME)
+    found = hardware_of(Path("/dev/nvme1n1p1"), sysfs=fake.top)
+    assert found.layers == (("nvme-fabrics",) if fabric else ())
+
+
+@pytest.mark.parametrize(
+    ("holder", "uuid", "layer"),
+    [("dm-0", "mpath-36", "mpath"), ("dm-0", "LVM-x", "lvm"), ("bcache0", "", "bcache"),
+     ("drbd0", "", "drbd"), ("md0", "", "md")],
+)  # fmt: skip
+@pytest.mark.parametrize("part", ["sda", "sda1"])
+def test_part_of_something_else(
+    fake: FakeSysfs, holder: str, uuid: str, layer: str, part: str
+) -> None:
+    above = f"devices/virtual/block/{holder}"
+    fake.disk(above)
+    if uuid:
+        fake.write(f"{above}/dm/uuid", uuid)
+    if layer == "md":
+        fake.write(f"{above}/md/level", "raid1")
+    folder = f"{SATA}/block/sda"
+    fake.link(f"{folder}/holders/{holder}" if part == "sda" else f"{folder}/sda1/holders/{holder}",
+              above)  # fmt: skip
+    assert hardware_of(Path("/dev/sda1"), sysfs=fake.top).holders == (layer,)
+    assert hardware_of(Path("/dev/sda"), sysfs=fake.top).holders == (
+        (layer,) if part == "sda" else ()
+    )
+
+
+def test_name_for_people(fake: FakeSysfs) -> None:
+    fake.disk("devices/virtual/block/dm-7")
+    fake.write("devices/virtual/block/dm-7/dm/uuid", "LVM-x")
+    fake.write("devices/virtual/block/dm-7/dm/name", "vg-var")
+    assert hardware_of(Path("/dev/dm-7"), sysfs=fake.top).name == "/dev/mapper/vg-var"
+    assert hardware_of(Path("/dev/sda1"), sysfs=fake.top).name == "/dev/sda1"
+
+
+def test_a_node_of_any_name_is_found_by_its_number(
+    fake: FakeSysfs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = tmp_path / "root"
+    node.touch()
+    status = os.stat_result((stat.S_IFBLK | 0o660, *[0] * 9), {"st_rdev": os.makedev(8, 1)})
+    fake.link("dev/block/8:1", f"{SATA}/block/sda/sda1")
+    monkeypatch.setattr(Path, "stat", lambda self, **_: status)
+    entry = sysfs_probe._entry_of(node, fake.top)
+    assert entry == fake.top / "dev/block/8:1"
 
 
 def test_array_with_a_firmwares_metadata(fake: FakeSysfs) -> None:

@@ -262,11 +262,15 @@ def test_another_root_wants_o(
 
 SCSI = "host3/session1/target3:0:0/3:0:0:0/block/sdx"
 DISKS = {
-    f"devices/platform/{SCSI}": "iscsi", f"devices/pci0000:00/0000:00:1e.0/{SCSI}": "",
-    "devices/virtual/nvme-fabrics/ctl/nvme5/nvme5n1": "nvme-fabrics", f"{NVME}/nvme0n1": "",
-    "devices/virtual/block/nbd0": "nbd", "devices/virtual/block/rbd12": "rbd",
+    f"devices/platform/{SCSI}": "iSCSI", f"devices/pci0000:00/0000:00:1e.0/{SCSI}": "",
+    "devices/virtual/nvme-fabrics/ctl/nvme5/nvme5n1": "NVMe over a network", f"{NVME}/nvme0n1": "",
+    "devices/virtual/block/nbd0": "a network block device (nbd)",
+    "devices/virtual/block/rbd12": "Ceph (rbd)",
 }  # fmt: skip
-MAPPINGS = {"LVM-1": "", "CRYPT-LUKS2-1": "crypt", "mpath-36": "mpath", "part1-x": "dm"}
+MAPPINGS = {
+    "LVM-1": "", "CRYPT-LUKS2-1": "encryption (LUKS or dm-crypt)", "mpath-36": "multipath",
+    "part1-x": "device-mapper",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("above", MAPPINGS)
@@ -276,6 +280,9 @@ def test_what_a_root_cannot_lie_on(
 ) -> None:
     fake = FakeSysfs(tmp_path)
     fake.disk(disk)
+    # An adapter that logs in by itself.
+    fake.device("devices/pci0000:00/0000:00:1e.0", "pci:iscsi", "qla4xxx")
+    fake.device("devices/pci0000:00/0000:00:1d.0/0000:02:00.0", "pci:nvme", "nvme")
     fake.disk("devices/virtual/block/dm-0")
     fake.write("devices/virtual/block/dm-0/dm/uuid", above)
     fake.link(f"devices/virtual/block/dm-0/slaves/{Path(disk).name}", disk)
@@ -289,5 +296,7 @@ def test_what_a_root_cannot_lie_on(
         return
     with pytest.raises(KdumpInitrdError) as caught:
         drivers.look(drivers.ROOT, device)
-    assert str(caught.value) == f"UUID=1: lies on {beyond}, which the image cannot assemble"
+    assert caught.value.message == (
+        f"/dev/dm-0 (UUID=1): lies on {beyond}, which the image cannot assemble"
+    )
     assert caught.value.hint == USE_A_BASE
