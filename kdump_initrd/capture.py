@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from . import __version__, codec, collector, demand, drivers, ingredients, templatevalues
+from . import (
+    __version__,
+    codec,
+    collector,
+    demand,
+    drivers,
+    dumptarget,
+    ingredients,
+    templatevalues,
+)
 from .config.settings import CaptureSettings
 from .errors import KdumpInitrdError
 from .image import hooks, listing, reservation, stage
@@ -20,13 +29,13 @@ from .image.render import render
 from .image.tree import Entry, Tree
 from .ingredients import ETC, LIB
 from .log import get_logger, step
-from .probe import device, elf, kernel, kernelimage, python, tools
+from .probe import elf, kernel, kernelimage, python, tools
 from .probe.kmod import KernelModule, Wish
 from .probe.python import PythonRuntime
 from .probe.tools import Toolbox
 from .resources import find_data, search_path
 from .saver.params import ParamsError, SaverParams
-from .site import Site, Target, find_root
+from .site import Site, find_root
 
 logger = get_logger(__name__)
 
@@ -140,12 +149,8 @@ def _look(settings: CaptureSettings) -> Site:
     root, profile = find_root(settings, target=settings.output)
     release = kernel.find(settings.release or os.uname().release, root=root, layout=profile.kernel)
     kernel.check_capture_options(release)
-    dump_device = device.identify(settings.device, settings.fstype or "")
-    folder, options = device.folder_on(dump_device, settings.path or profile.dump.path)
-    if dump_device.node is None and root == Path("/"):
-        logger.warning("%s: not on this host: nothing about it could be checked", dump_device.spec)
-    watchdogs = drivers.ticking_watchdogs(settings, dump_device)
-    target = Target(dump_device, folder, options)
+    target = dumptarget.locate(settings, path=settings.path or profile.dump.path, root=root)
+    watchdogs = drivers.ticking_watchdogs(settings, target.device)
     makedumpfile = collector.find(settings, root=root, profile=profile)
     return Site(root, profile, release, target, watchdogs, makedumpfile)
 

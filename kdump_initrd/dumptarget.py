@@ -1,85 +1,153 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where dumps go if no device is said: the file system that holds the folder for dumps."""
+"""Where dumps go: the device that is said, or else the file system that holds their folder."""
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
 
+from . import drivers
 from .config.settings import CaptureSettings
 from .errors import KdumpInitrdError
-from .probe import device, mounts, rootdevice
+from .log import get_logger
+from .probe import device, filesystem, mounts, rootdevice, sysfs
 from .probe.distro import Distro
-from .probe.mounts import Mount
+from .probe.mounts import Mount, Planned
+from .site import Target
+
+logger = get_logger(__name__)
 
 _HINT = "say where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml"
 #: udev's links to devices by MAJOR:MINOR.
 _NUMBERED = Path("/dev/block")
-#: Types that have no device to save to, and why.
-_REFUSED = {
-    "overlay": "an overlay, which no device of its own holds",
-    "aufs": "an overlay, which no device of its own holds",
-    "tmpfs": "tmpfs: memory, which a crash does not leave",
-    "ramfs": "ramfs: memory, which a crash does not leave",
-    "zfs": "ZFS, which the image cannot import",
-    **dict.fromkeys(("squashfs", "iso9660", "erofs", "cramfs"), "a file system that is read-only"),
-    **dict.fromkeys(
-        ("nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "afs"),
-        "a file system on the network, which the image cannot reach",
-    ),
-    **dict.fromkeys(
-        ("9p", "virtiofs", "vboxsf", "fuse.vmhgfs-fuse"),
-        "a folder of the hypervisor, which the image cannot reach",
-    ),
-}
+#: Options of fstab(5) that name another device of the same file system.
+_MORE_DEVICES = ("logdev=", "rtdev=", "journal_dev=", "journal_path=", "jdev=", "device=")
+_SUBVOLUME = ("subvol=", "subvolid=")
 
 
 def resolve(settings: CaptureSettings, *, root: Path, profile: Distro) -> CaptureSettings:
     """Return ``settings`` with a device and its file system, and what they say else.
 
     A device that is not said is that which holds the folder for dumps: on the running root the
-    one that is mounted there, in another root (and in one without mounts, as in a chroot) the one
-    in its fstab. Raises KdumpInitrdError where that cannot be told, or cannot be saved to.
+    one that is mounted there, or that its fstab mounts there later; in another root (and in one
+    without mounts, as in a chroot) the one in its fstab. Raises KdumpInitrdError where that
+    cannot be told, or cannot be saved to.
     """
+    path = settings.path or profile.dump.path
+    _check_path(path)
     if settings.device:
         return settings if settings.fstype else replace(settings, fstype=_read(settings.device))
-    path = settings.path or profile.dump.path
     mount = mounts.mounted(path) if root == Path("/") else None
-    if mount is not None:
-        _check(path, mount)
-        spec = _node(path, mount)
-    else:
-        found = mounts.in_fstab(path, root=root)
-        if found is None:
-            where = "neither findmnt nor /etc/fstab tells" if root == Path("/") else "no fstab says"
-            raise _refusal(path, f"{where} which file system that is on")
-        mount, folder = found
-        _check(path, mount)
-        _check_subvolume(path, mount)
-        spec = rootdevice.translate(mount.source)
-        # Whether it is mounted here, and where, has nothing to do with that root.
-        settings = replace(settings, path=str(folder))
+    planned = mounts.in_fstab(path, root=root)
+    if planned is not None and (mount is None or _comes_later(path, planned, mount)):
+        return _by_fstab(settings, path, planned)
+    if mount is None:
+        where = "neither findmnt nor /etc/fstab tells" if root == Path("/") else "no fstab says"
+        raise _refusal(path, f"{where} which file system that is on")
+    if planned is not None:
+        _compare(path, planned, mount)
+    _check(path, mount)
+    spec = _node(path, mount)
+    found = sysfs.hardware_of(Path(spec))
+    why = drivers.beyond(drivers.DUMP, found) if found else ""
+    if found and why:
+        name = found.name or spec
+        raise KdumpInitrdError(
+            f"{path}: {mount.target} is on {name}, and that {why}", hint=drivers.PLAIN_DISK
+        )
     return replace(settings, device=spec, fstype=settings.fstype or mount.fstype)
+
+
+def locate(settings: CaptureSettings, *, path: str, root: Path) -> Target:
+    """Return the device of ``settings``, and what the folder ``path`` is on its file system.
+
+    A device of another ``root`` than this host's need not be here. Raises KdumpInitrdError as
+    device.identify() does, and for a folder that no hook could name.
+    """
+    found = device.identify(settings.device, settings.fstype or "")
+    if found.node is None and root == Path("/"):
+        logger.warning("%s: not on this host: nothing about it could be checked", found.spec)
+    folder, options = path, settings.mount_options or ""
+    if settings.mount_options is None and found.node is not None:
+        folder, options = mounts.folder_on(found.node, found.fstype, path)
+    folder = os.path.normpath("/" + folder.lstrip("/"))
+    _check_path(folder)
+    return Target(found, folder, options)
+
+
+def _comes_later(path: str, planned: Planned, mount: Mount) -> bool:
+    """Tell whether the fstab's file system is not mounted now: another, further up, is there."""
+    if mount.target not in planned.target.parents:
+        return False
+    logger.info(
+        "%s: %s is not mounted now: /etc/fstab has %s for it", path, planned.target,
+        planned.mount.source,
+    )  # fmt: skip
+    return True
+
+
+def _by_fstab(settings: CaptureSettings, path: str, planned: Planned) -> CaptureSettings:
+    mount = planned.mount
+    _check(path, mount)
+    spec = rootdevice.translate(mount.source)
+    # One type, and not a list of those to be tried.
+    fstype = settings.fstype or (mount.fstype if mount.fstype.isalnum() else "")
+    if fstype in ("", "auto"):
+        fstype = _read(spec)
+    # Whether it is mounted here, and where, has nothing to do with what is planned.
+    return replace(
+        settings,
+        device=spec,
+        fstype=fstype,
+        path=str(planned.folder),
+        mount_options=",".join(each for each in mount.options if each.startswith(_SUBVOLUME)),
+    )
+
+
+def _compare(path: str, planned: Planned, mount: Mount) -> None:
+    """Refuse a folder whose mounted file system is not that of its own line in fstab.
+
+    The root's line decides nothing: the kernel's command line does.
+    """
+    if planned.target != mount.target or str(planned.target) == "/":
+        return
+    spec = rootdevice.translate(planned.mount.source)
+    node = Path(spec) if spec.startswith("/") else device.node_of(spec)
+    here = Path(mount.source)
+    if node is None or not (_is_device(node) and _is_device(here)):
+        return
+    if node.stat().st_rdev != here.stat().st_rdev:
+        raise _refusal(
+            path,
+            f"{mount.source} is mounted on {mount.target}, but /etc/fstab has {spec} for it",
+        )
+
+
+def _check_path(path: str) -> None:
+    """Refuse a folder that hooks, which read a line, would not find."""
+    if not path.isprintable() or path.rstrip() != path:
+        what = "ends with a blank" if path.isprintable() else "has characters that no line shows"
+        raise KdumpInitrdError(
+            f"{path!a}: the name of the folder for dumps {what}",
+            hint="give it another name, and say that: --path DIR, or path in the configuration",
+        )
 
 
 def _check(path: str, mount: Mount) -> None:
     """Refuse a file system that the image cannot mount or write to."""
-    if mount.fstype in _REFUSED:
-        raise _refusal(path, f"on {_REFUSED[mount.fstype]}")
+    why = filesystem.refusal(mount.fstype)
+    if why:
+        raise _refusal(path, f"on {why}")
     if "ro" in mount.options:
         raise _refusal(path, f"on {mount.source}, which is mounted read-only")
     tag, equals, value = mount.source.partition("=")
     if not mount.source.startswith("/dev/") and not (equals and tag in device.TAGS and value):
         raise _refusal(path, f"on {mount.source} ({mount.fstype}), which is no block device")
-
-
-def _check_subvolume(path: str, mount: Mount) -> None:
     for option in mount.options:
-        if option.startswith(("subvol=", "subvolid=")):
-            raise _refusal(
-                path, f"on a subvolume ({option}) of a file system that is not mounted here"
-            )
+        if option.startswith(_MORE_DEVICES):
+            raise _refusal(path, f"on {mount.source} and {option}, which the image cannot assemble")
 
 
 def _node(path: str, mount: Mount) -> str:

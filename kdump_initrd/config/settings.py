@@ -57,11 +57,13 @@ class CommonSettings:
 class CaptureSettings(CommonSettings):
     """What a capture initrd is to be; None means that the recipe decides.
 
-    Times are in seconds, 0 switches a timer off. ``fstype`` must be said.
+    Times are in seconds, 0 switches a timer off. ``fstype`` must be said. Where ``mount_options``
+    are known, ``path`` is a folder of the device mounted by them, else it is one of the host.
     """
 
     device: str = ""
     path: str | None = None
+    mount_options: str | None = None
     python: str | None = None
     collector: str = "saver"
     dump_format: str = "kdump"

@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A block device: its stable name, the file system on it, and where it is mounted here."""
+"""A block device: its stable name, and the file system on it."""
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
 from ..run import run
+from . import filesystem, superblock
 
 logger = get_logger(__name__)
 
 #: The tags that findfs(8) resolves.
 TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
+#: blkid's name for a file system: the driver that can write to it (ntfs was one that cannot).
+_DRIVERS = {"ntfs": "ntfs3"}
 _TIMEOUT = 30.0
 
 
@@ -38,12 +41,18 @@ def identify(spec: str, fstype: str) -> BlockDevice:
     """Look ``spec`` up on this host, and give it the most stable name there is.
 
     A device path whose UUID can be read becomes that UUID; one that cannot be read is kept with
-    a warning. Raises KdumpInitrdError for a path that is no block device, an unformatted
-    device, and a file system other than ``fstype``.
+    a warning. Raises KdumpInitrdError for what is no name of a device, a path that is no block
+    device, an unformatted device, a file system other than ``fstype``, and one that no dump can
+    be saved to.
     """
+    _check_name(spec)
+    _check_type(spec, fstype)
     tag, equals, value = spec.partition("=")
     if equals and tag in TAGS and value:
-        return BlockDevice(spec, fstype, _check(node_of(spec), spec, fstype)[0])
+        _check_value(tag, value)
+        found = BlockDevice(spec, fstype, _check(node_of(spec), spec, fstype)[0])
+        _warn_of_namesakes(found)
+        return found
     if not spec.startswith("/"):
         raise KdumpInitrdError(
             f"{spec}: not a dump device",
@@ -59,34 +68,60 @@ def identify(spec: str, fstype: str) -> BlockDevice:
         logger.warning("%s: its UUID cannot be read: the name may change between boots", spec)
         # The image has no udev: /dev/disk/by-* is not there.
         return BlockDevice(str(path.resolve()), fstype, node)
-    return BlockDevice(f"UUID={uuid}", fstype, node)
+    found = BlockDevice(f"UUID={uuid}", fstype, node)
+    _warn_of_namesakes(found)
+    return found
 
 
-def folder_on(device: BlockDevice, path: str) -> tuple[str, str]:
-    """Return (folder on the dump file system, mount options) for the host's folder ``path``.
+def _check_name(spec: str) -> None:
+    if not spec.isprintable():
+        raise KdumpInitrdError(
+            f"{spec!a}: not a dump device: the name is not printable",
+            hint="name it otherwise: by UUID=, or by a new label",
+        )
+    if spec != spec.strip():
+        logger.warning("%s: the name begins or ends with a blank: is that meant?", ascii(spec))
 
-    Where the device is mounted here and ``path`` lies below the mount point, the folder is what
-    ``path`` is on that file system; else it is ``path`` as given.
-    """
-    wanted = PurePosixPath(os.path.normpath("/" + path.lstrip("/")))
-    if device.node is None:
-        return str(wanted), ""
-    given, wanted = wanted, PurePosixPath(os.path.realpath(wanted))  # /var/crash may be a link
-    argv = ["findmnt", "--noheadings", "--raw", "--output", "TARGET,FSROOT", "--source"]
-    result = run([*argv, device.node], timeout=_TIMEOUT, check=False)
-    best: tuple[PurePosixPath, PurePosixPath] | None = None
-    for line in result.stdout.decode(errors="replace").splitlines():
-        target, _, top = (unescape(word) for word in line.partition(" "))
-        mounted = PurePosixPath(target)
-        below = mounted == wanted or mounted in wanted.parents
-        if below and (best is None or len(mounted.parts) > len(best[0].parts)):
-            best = (mounted, PurePosixPath(top or "/"))
-    if best is None:
-        return str(given), ""
-    relative = wanted.relative_to(best[0])
-    if device.fstype == "btrfs" and str(best[1]) != "/":
-        return str(PurePosixPath("/") / relative), f"subvol={best[1]}"
-    return str(best[1] / relative), ""
+
+def _check_type(spec: str, fstype: str) -> None:
+    why = filesystem.refusal(fstype)
+    if why:
+        raise KdumpInitrdError(
+            f"{spec}: {why}", hint="save to a disk or partition with ext4, xfs, btrfs or vfat on it"
+        )
+    if not filesystem.is_known(fstype):
+        logger.warning(
+            "%s: not known as a file system on block devices: check that it can be mounted from %s",
+            *(fstype, spec),
+        )
+
+
+def _check_value(tag: str, value: str) -> None:
+    """Refuse a UUID that is none: file systems' own ones are hexadecimal, too, if shorter."""
+    if tag not in ("UUID", "PARTUUID") or re.fullmatch(r"[0-9A-Fa-f]+(-[0-9A-Fa-f]+)*", value):
+        return
+    raise KdumpInitrdError(
+        f"{tag}={value}: not a UUID: hexadecimal digits and hyphens are wanted",
+        hint=f"lsblk -o NAME,{tag},LABEL lists those present; LABEL= takes any name",
+    )
+
+
+def _warn_of_namesakes(device: BlockDevice) -> None:
+    """Warn where several devices carry the name: the image would take any of them."""
+    tag, _, value = device.spec.partition("=")
+    if device.node is None or tag not in TAGS:
+        return
+    argv = ["lsblk", "--json", "--list", "--paths", "--output", f"NAME,{tag}"]
+    result = run(argv, timeout=_TIMEOUT, check=False)
+    text = result.stdout.decode(errors="replace")
+    rows = json.loads(text)["blockdevices"] if result.status == 0 and text.strip() else []
+    names = dict.fromkeys(row["name"] for row in rows if row.get(tag.lower()) == value)
+    if len(names) > 1:
+        logger.warning(
+            "%s: %s have that name, and the image takes the one that it finds first: give each its "
+            "own, or say PARTUUID=",
+            *(device.spec, " and ".join(names)),
+        )
 
 
 def node_of(spec: str) -> Path | None:
@@ -101,28 +136,39 @@ def _check(node: Path | None, spec: str, fstype: str) -> tuple[Path | None, str]
     if node is None:
         return None, ""
     try:
-        with node.open("rb") as file:
-            file.read(4096)
+        elsewhere = superblock.beyond(node, fstype)
     except OSError as error:
         logger.warning("%s: cannot be read (%s): its file system is not checked", spec, error)
         return node, ""
     found, uuid = read_superblock(node)
     if not found:
+        what = read_signature(node)
         raise KdumpInitrdError(
-            f"{spec}: no file system on it", hint=f"format it first, as mkfs.{fstype} would"
+            f"{spec}: holds {what}, no file system" if what else f"{spec}: no file system on it",
+            hint=f"format it first, as mkfs.{fstype} would",
         )
     if found != fstype:
         raise KdumpInitrdError(
             f"{spec}: holds {found}, not {fstype}",
             hint=f"say that it is {found}, or format it anew",
         )
+    if elsewhere:
+        known = spec if spec == str(node) else f"{node} ({spec})"
+        raise KdumpInitrdError(
+            f"{known}: {fstype} {elsewhere}, which the image cannot assemble",
+            hint="save to a file system that is on one disk or partition alone",
+        )
     return node, uuid
 
 
 def read_superblock(path: Path) -> tuple[str, str]:
-    """Return (file system type, UUID) that blkid reads from a device or image file, "" if none."""
+    """Return (file system type, UUID) that blkid reads from a device or image file, "" if none.
+
+    The type is as mount(8) wants it to be written to.
+    """
     values = _blkid(["--usages", "filesystem"], path)
-    return unescape(values.get("TYPE", "")), unescape(values.get("UUID", ""))
+    found = unescape(values.get("TYPE", ""))
+    return _DRIVERS.get(found, found), unescape(values.get("UUID", ""))
 
 
 def read_signature(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import NoReturn
 from ..errors import KdumpInitrdError
 from ..log import get_logger
 from ..rooted import resolve
-from . import device
+from . import device, superblock
 from .device import BlockDevice
 
 logger = get_logger(__name__)
@@ -37,9 +37,6 @@ _ZFS_NAME = re.compile(r"zfs(:.*|=.*)?", re.IGNORECASE)
 _ENCRYPTED_WORD = re.compile(r"rd\.luks\.(uuid|name)=.*|cryptdevice=.*|cryptopts=.*")
 #: Folders below /dev that are no volume groups.
 _NO_GROUPS = ("block", "bus", "disk", "fd", "input", "mapper", "md", "shm", "cciss", "ida")
-#: Where btrfs keeps its mark and the number of its devices (Documentation of its disk format:
-#: superblock at 64 KiB, magic at 0x40, num_devices at 0x88, little endian).
-_BTRFS_SUPERBLOCK, _BTRFS_MAGIC, _BTRFS_DEVICES = 0x10000, 0x40, 0x88
 
 
 @dataclass(frozen=True)
@@ -180,7 +177,7 @@ def named_layers(spec: str) -> tuple[str, ...]:
 def _read(name: RootName, node: Path) -> tuple[str, str]:
     try:
         with node.open("rb") as file:
-            start = file.read(_BTRFS_SUPERBLOCK + 0x1000)
+            file.read(4096)
     except OSError as error:
         logger.warning("%s: cannot be read (%s): its file system is not checked", node, error)
         return "", ""
@@ -193,16 +190,10 @@ def _read(name: RootName, node: Path) -> tuple[str, str]:
     if not found:
         holds = f"holds {what}, no file system" if what else "no file system on it"
         raise KdumpInitrdError(f"{name.spec}: {holds}", hint="name the device with the root on it")
-    if found == "btrfs" and _btrfs_devices(start) > 1:
-        _refuse(f"{name.spec}: btrfs over several devices, which the image cannot assemble")
+    elsewhere = superblock.beyond(node, found)
+    if elsewhere:
+        _refuse(f"{name.spec}: {found} {elsewhere}, which the image cannot assemble")
     return found, uuid
-
-
-def _btrfs_devices(start: bytes) -> int:
-    superblock = start[_BTRFS_SUPERBLOCK:]
-    if superblock[_BTRFS_MAGIC : _BTRFS_MAGIC + 8] != b"_BHRfS_M":
-        return 0
-    return int.from_bytes(superblock[_BTRFS_DEVICES : _BTRFS_DEVICES + 8], "little")
 
 
 def _fstab_line(root: Path, mount_point: str) -> list[str] | None:

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import logging
 import stat
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kdump_initrd import dumptarget
+from kdump_initrd import drivers, dumptarget
 from kdump_initrd.config.settings import CaptureSettings
 from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import device, distro, mounts
+from kdump_initrd.probe import device, distro, mounts, sysfs
+from kdump_initrd.probe.device import BlockDevice
 from kdump_initrd.probe.distro import Distro
-from kdump_initrd.probe.mounts import Mount
+from kdump_initrd.probe.mounts import Mount, Planned
+from kdump_initrd.probe.sysfs import Hardware
 from kdump_initrd.resources import search_path
 
 ROOT = Path("/")
@@ -30,11 +33,26 @@ def any_file_is_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stat, "S_ISBLK", lambda mode: True)
 
 
+@pytest.fixture(autouse=True)
+def no_fstab(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the host that the tests run on have none."""
+    in_fstab = mounts.in_fstab
+    monkeypatch.setattr(
+        mounts, "in_fstab", lambda path, root: None if root == ROOT else in_fstab(path, root=root)
+    )
+
+
 def mount_of(
     source: str, fstype: str = "ext4", *options: str, target: str = "/var", number: str = ""
 ) -> Mount:
     """Return a mount."""
     return Mount(source, PurePosixPath(target), fstype, options, number)
+
+
+def planned(source: str, folder: str, *options: str, target: str, fstype: str = "ext4") -> Planned:
+    """Return what an fstab has for a place."""
+    mount = mount_of(source, fstype, *options, target=target)
+    return Planned(mount, PurePosixPath(folder), PurePosixPath(target))
 
 
 def test_the_mounted_file_system_is_taken(monkeypatch: pytest.MonkeyPatch, profile: Distro) -> None:
@@ -96,15 +114,23 @@ def test_a_device_that_is_not_here_needs_its_file_system(
 @pytest.mark.parametrize(
     ("mount", "why"),
     [
-        (mount_of("overlay", "overlay"), "on an overlay, which no device of its own holds"),
+        (
+            mount_of("overlay", "overlay"),
+            "on overlay: a layer over other file systems",
+        ),
         (mount_of("tmpfs", "tmpfs"), "on tmpfs: memory, which a crash does not leave"),
-        (mount_of("server:/x", "nfs4"), "on a file system on the network, which the image"),
-        (mount_of("//server/x", "cifs"), "on a file system on the network, which the image"),
+        (mount_of("server:/x", "nfs4"), "on nfs4: a file system on the network, which the image"),
+        (mount_of("//server/x", "cifs"), "on cifs: a file system on the network, which the image"),
         (mount_of("rpool/var", "zfs"), "on ZFS, which the image cannot import"),
-        (mount_of("host", "9p"), "on a folder of the hypervisor, which the image"),
-        (mount_of("/dev/loop0", "squashfs"), "on a file system that is read-only"),
+        (mount_of("host", "9p"), "on 9p: a folder of the hypervisor, which the image"),
+        (mount_of("/dev/loop0", "squashfs"), "on squashfs: a file system that is read-only"),
         (mount_of("/dev/null", "ext4", "ro"), "on /dev/null, which is mounted read-only"),
-        (mount_of("gvfsd-fuse", "fuse.x"), "on gvfsd-fuse (fuse.x), which is no block device"),
+        (mount_of("gvfsd-fuse", "fuse.x"), "on fuse.x: a file system in user space, whose"),
+        (mount_of("what", "newfs"), "on what (newfs), which is no block device"),
+        (
+            mount_of("/dev/null", "xfs", "rw", "logdev=/dev/sdb1"),
+            "on /dev/null and logdev=/dev/sdb1, which the image cannot assemble",
+        ),
         (mount_of("UUID=", "ext4"), "on UUID= (ext4), which is no block device"),
         (mount_of("/dev/no-such-disk", number="0:0"), "on /dev/no-such-disk, which is no block"),
     ],
@@ -131,26 +157,31 @@ def fstab(root: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("UUID=1 / ext4 defaults 0 1\n", ("UUID=1", "ext4", "/var/crash")),
-        ("UUID=1 / ext4 defaults\nLABEL=v /var xfs defaults\n", ("LABEL=v", "xfs", "/crash")),
-        ("/dev/disk/by-uuid/4e1b / ext4 defaults\n", ("UUID=4e1b", "ext4", "/var/crash")),
-        ("/dev/sda1 / btrfs compress=zstd\n", ("/dev/sda1", "btrfs", "/var/crash")),
+        ("UUID=1 / ext4 defaults 0 1\n", ("UUID=1", "ext4", "/var/crash", "")),
+        ("UUID=1 / ext4 defaults\nLABEL=v /var xfs defaults\n", ("LABEL=v", "xfs", "/crash", "")),
+        ("/dev/disk/by-uuid/4e1b / ext4 defaults\n", ("UUID=4e1b", "ext4", "/var/crash", "")),
+        ("/dev/sda1 / btrfs compress=zstd\n", ("/dev/sda1", "btrfs", "/var/crash", "")),
+        ("UUID=1 / btrfs rw,subvol=@\n", ("UUID=1", "btrfs", "/var/crash", "subvol=@")),
+        ("UUID=1 / btrfs subvolid=257,noatime\n",
+         ("UUID=1", "btrfs", "/var/crash", "subvolid=257")),
+        ("UUID=1 / btrfs subvol=@\nUUID=1 /var btrfs subvol=@var\n",
+         ("UUID=1", "btrfs", "/crash", "subvol=@var")),
     ],
-)
+)  # fmt: skip
 def test_another_root_is_asked_for_its_fstab(
-    tmp_path: Path, profile: Distro, text: str, wanted: tuple[str, str, str]
+    tmp_path: Path, profile: Distro, text: str, wanted: tuple[str, str, str, str]
 ) -> None:
     root = fstab(tmp_path, text)
     found = dumptarget.resolve(CaptureSettings(), root=root, profile=profile)
-    assert (found.device, found.fstype, found.path) == wanted
+    assert (found.device, found.fstype, found.path, found.mount_options) == wanted
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("", "no fstab says which file system that is on"),
-        ("server:/x / nfs defaults\n", "on a file system on the network"),
-        ("UUID=1 / btrfs subvol=@\n", "on a subvolume (subvol=@) of a file system that is not"),
+        ("server:/x / nfs defaults\n", "on nfs: a file system on the network"),
+        ("UUID=1 / xfs rtdev=/dev/sdc\n", "on UUID=1 and rtdev=/dev/sdc, which the image cannot"),
         ("UUID=1 / ext4 ro\n", "on UUID=1, which is mounted read-only"),
     ],
 )
@@ -166,10 +197,120 @@ def test_a_root_without_mounts_has_its_fstab(
 ) -> None:
     """In a chroot, findmnt knows nothing of what is mounted outside."""
     monkeypatch.setattr(mounts, "mounted", lambda path: None)
-    answer = (mount_of("UUID=1"), PurePosixPath("/crash"))
+    answer = planned("UUID=1", "/crash", target="/var")
     monkeypatch.setattr(mounts, "in_fstab", lambda path, root: answer)
     found = dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
     assert (found.device, found.fstype, found.path) == ("UUID=1", "ext4", "/crash")
     monkeypatch.setattr(mounts, "in_fstab", lambda path, root: None)
     with pytest.raises(KdumpInitrdError, match="neither findmnt nor /etc/fstab tells"):
         dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+
+
+@pytest.mark.parametrize("options", ["nofail", "x-systemd.automount", "noauto", "defaults"])
+def test_a_line_of_its_own_that_is_not_mounted_now(
+    monkeypatch: pytest.MonkeyPatch,
+    profile: Distro,
+    caplog: pytest.LogCaptureFixture,
+    options: str,
+) -> None:
+    """What lies there now is another file system, which the dump would fill unseen."""
+    monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/null", target="/"))
+    line = planned("UUID=1", "/", options, target="/var/crash", fstype="xfs")
+    monkeypatch.setattr(mounts, "in_fstab", lambda path, root: line)
+    with caplog.at_level(logging.INFO, logger="kdump-initrd"):
+        found = dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+    assert (found.device, found.fstype, found.path, found.mount_options) == (
+        "UUID=1", "xfs", "/", ""
+    )  # fmt: skip
+    assert "/var/crash: /var/crash is not mounted now: /etc/fstab has UUID=1 for it" in caplog.text
+
+
+@pytest.mark.parametrize(("line", "now"), [("/", "/"), ("/", "/var"), ("/var", "/var")])
+def test_a_line_that_is_mounted_or_further_up(
+    monkeypatch: pytest.MonkeyPatch, profile: Distro, line: str, now: str
+) -> None:
+    monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/null", target=now))
+    monkeypatch.setattr(
+        mounts, "in_fstab", lambda path, root: planned("/dev/null", "/x", target=line)
+    )
+    found = dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+    assert (found.device, found.path, found.mount_options) == ("/dev/null", None, None)
+
+
+def test_fstab_and_the_mounts_disagree(
+    monkeypatch: pytest.MonkeyPatch, profile: Distro, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/null", target="/var"))
+    monkeypatch.setattr(
+        mounts, "in_fstab", lambda path, root: planned("/dev/zero", "/crash", target="/var")
+    )
+    with pytest.raises(KdumpInitrdError) as caught:
+        dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+    assert caught.value.message == (
+        "/var/crash: /dev/null is mounted on /var, but /etc/fstab has /dev/zero for it"
+    )
+
+
+@pytest.mark.parametrize("fstype", ["auto", "ext4,xfs"])
+def test_fstab_that_leaves_the_type_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: Distro, fstype: str
+) -> None:
+    root = fstab(tmp_path, f"UUID=1 / {fstype} defaults\n")
+    monkeypatch.setattr(device, "node_of", lambda spec: Path("/dev/null"))
+    monkeypatch.setattr(device, "read_superblock", lambda path: ("xfs", "1"))
+    assert dumptarget.resolve(CaptureSettings(), root=root, profile=profile).fstype == "xfs"
+    monkeypatch.setattr(device, "node_of", lambda spec: None)
+    with pytest.raises(KdumpInitrdError, match="UUID=1: its file system cannot be seen here"):
+        dumptarget.resolve(CaptureSettings(), root=root, profile=profile)
+
+
+def test_a_layer_is_named_as_people_know_it(
+    monkeypatch: pytest.MonkeyPatch, profile: Distro
+) -> None:
+    monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/null", "xfs"))
+    found = Hardware((), ("dm_mod",), ("lvm", "md"), "/dev/mapper/vg-var")
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node: found)
+    with pytest.raises(KdumpInitrdError) as caught:
+        dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+    assert caught.value.message == (
+        "/var/crash: /var is on /dev/mapper/vg-var, and that lies on LVM, MD RAID, which the image "
+        "cannot assemble"
+    )
+    assert caught.value.hint == drivers.PLAIN_DISK
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/var/crash ", "'/var/crash ': the name of the folder for dumps ends with a blank"),
+        ("/a\nb", "'/a\\nb': the name of the folder for dumps has characters that no line shows"),
+        ("/a\udcff", "'/a\\udcff': the name of the folder for dumps has characters that no line"),
+    ],
+)
+def test_folders_that_no_hook_can_name(
+    monkeypatch: pytest.MonkeyPatch, profile: Distro, path: str, message: str
+) -> None:
+    for settings in (CaptureSettings(path=path), CaptureSettings(path=path, device="UUID=1")):
+        with pytest.raises(KdumpInitrdError) as caught:
+            dumptarget.resolve(settings, root=ROOT, profile=profile)
+        assert caught.value.message.startswith(message)
+    # A link may lead there.
+    here = BlockDevice("UUID=1", "ext4", Path("/dev/null"))
+    monkeypatch.setattr(device, "identify", lambda spec, fstype: here)
+    monkeypatch.setattr(mounts, "folder_on", lambda *_: (path, ""))
+    with pytest.raises(KdumpInitrdError) as caught:
+        dumptarget.locate(CaptureSettings(device="UUID=1"), path="/var/crash", root=ROOT)
+    assert caught.value.message.startswith(message)
+
+
+def test_where_the_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = BlockDevice("UUID=1", "btrfs", Path("/dev/null"))
+    monkeypatch.setattr(device, "identify", lambda spec, fstype: here)
+    monkeypatch.setattr(mounts, "folder_on", lambda *_: ("/crash", "subvol=/@var"))
+    said = CaptureSettings(device="UUID=1", fstype="btrfs")
+    found = dumptarget.locate(said, path="/var/crash", root=ROOT)
+    assert (found.folder, found.mount_options) == ("/crash", "subvol=/@var")
+    # What a root's fstab has is not looked for on this host.
+    said = CaptureSettings(device="UUID=1", fstype="btrfs", mount_options="subvol=@")
+    found = dumptarget.locate(said, path="dumps/./x/", root=ROOT)
+    assert (found.folder, found.mount_options) == ("/dumps/x", "subvol=@")

@@ -130,7 +130,8 @@ what is this
         ("/srv", "/dev/sdb1", "ext4", "/"),
         ("/var/crash", "/dev/sdb1", "ext4", "/dumps"),
         ("/var/crash/a", "/dev/sdb1", "ext4", "/dumps/a"),
-        ("/var/spool/x", "LABEL=var disk", "xfs", "/spool/x"),
+        # Its own line, whether it is mounted at boot or later.
+        ("/var/spool/x", "/dev/sdc1", "ext4", "/x"),
         ("/var/auto/x", "/dev/sdd1", "ext4", "/x"),
         ("/media/my disk/x", "PARTUUID=5", "vfat", "/x"),
         ("/twice/x", "/dev/sdg1", "xfs", "/x"),
@@ -147,7 +148,16 @@ def test_fstab_of_another_root(
     (tmp_path / "link").symlink_to("/srv/linked")
     found = mounts.in_fstab(path, root=tmp_path)
     assert found is not None
-    assert (found[0].source, found[0].fstype, str(found[1])) == (source, fstype, folder)
+    assert (found.mount.source, found.mount.fstype) == (source, fstype)
+    assert str(found.folder) == folder
+
+
+def test_target_of_a_bind_mount(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/fstab").write_text(FSTAB)
+    found = mounts.in_fstab("/var/crash/a", root=tmp_path)
+    assert found is not None
+    assert (str(found.target), str(found.mount.target)) == ("/var/crash", "/srv")
 
 
 @pytest.mark.parametrize(
@@ -165,3 +175,98 @@ def test_folder_on_a_mount() -> None:
     mount = Mount("/dev/sda1", PurePosixPath("/var"), "ext4", ())
     assert mount.folder(PurePosixPath("/var/crash")) == PurePosixPath("/crash")
     assert mount.folder(PurePosixPath("/var")) == PurePosixPath("/")
+
+
+def table_of(*fields: tuple[str, str, str]) -> Result:
+    """What findmnt prints of a device for (target, what of it is there, its own options)."""
+    table = [
+        {"source": "/dev/x", "target": target, "fstype": "x", "options": f"rw,{own},x-systemd.y",
+         "fsroot": top, "fs-options": own}
+        for target, top, own in fields
+    ]  # fmt: skip
+    return Result(0, json.dumps({"filesystems": table}).encode(), "")
+
+
+ROOT = ("/", "/", "rw")
+
+
+@pytest.mark.parametrize(
+    ("mounts_here", "path", "wanted"),
+    [
+        ([], "/var/crash", "/var/crash"),
+        ([ROOT], "/var/crash", "/var/crash"),
+        ([("/var", "/", "rw")], "/var/crash", "/crash"),
+        ([("/var/crash", "/", "rw")], "/var/crash", "/"),
+        ([("/srv", "/", "rw")], "/var/crash", "/var/crash"),
+        ([("/var/crash", "/exports/crash", "rw")], "/var/crash/x", "/exports/crash/x"),
+        ([ROOT, ("/var/crash", "/exports", "rw")], "/var/crash/x", "/exports/x"),
+        ([("/my disk", "/", "rw")], "/my disk/d", "/d"),
+        ([ROOT], "var//crash/../dumps", "/var/dumps"),
+        ([("/var", "/", "rw")], "/variable", "/variable"),
+    ],
+)
+def test_folder_is_the_same_as_on_the_host(
+    monkeypatch: pytest.MonkeyPatch,
+    mounts_here: list[tuple[str, str, str]],
+    path: str,
+    wanted: str,
+) -> None:
+    asked: list[str | Path] = []
+
+    def findmnt(argv: Sequence[str | Path], **_: object) -> Result:
+        asked[:] = argv
+        return table_of(*mounts_here) if mounts_here else Result(1, b"", "")
+
+    monkeypatch.setattr(mounts, "run", findmnt)
+    assert mounts.folder_on(Path("/dev/x"), "ext4", path) == (wanted, "")
+    assert asked[-2:] == ["--source", Path("/dev/x")]
+
+
+def test_folder_that_is_a_link_is_followed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "srv").mkdir()
+    (tmp_path / "crash").symlink_to(tmp_path / "srv")
+    monkeypatch.setattr(mounts, "run", lambda *_, **__: table_of((str(tmp_path), "/", "rw")))
+    found = mounts.folder_on(Path("/dev/x"), "ext4", str(tmp_path / "crash"))
+    assert found == ("/srv", "")
+
+
+OSTREE = "/root/ostree/deploy/fedora/var"
+
+
+@pytest.mark.parametrize(
+    ("mounts_here", "wanted"),
+    [
+        # A subvolume for /, and one for /var.
+        ([("/", "/@", "rw,subvolid=256,subvol=/@"),
+          ("/var", "/@var", "rw,subvolid=257,subvol=/@var")],
+         ("/crash", "subvol=/@var")),
+        # One for /, and those below it are not mounted by themselves.
+        ([("/", "/@", "rw,subvolid=256,subvol=/@")], ("/var/crash", "subvol=/@")),
+        # A bind mount of a folder.
+        ([("/", "/@", "rw,subvolid=256,subvol=/@"),
+          ("/var/crash", "/@/srv/dumps", "rw,subvolid=256,subvol=/@")],
+         ("/srv/dumps", "subvol=/@")),
+        # ostree: /var is a bind mount of a folder deep in the only subvolume.
+        ([("/var", OSTREE, "rw,subvolid=256,subvol=/root")],
+         ("/ostree/deploy/fedora/var/crash", "subvol=/root")),
+        # A bind mount of a subvolume below another: the kernel names the inner one.
+        ([("/var", "/@/nested/var", "rw,subvolid=300,subvol=/@/nested")],
+         ("/var/crash", "subvol=/@/nested")),
+        # The top of all, whatever the default subvolume is.
+        ([("/", "/", "rw,subvolid=5,subvol=/")], ("/var/crash", "subvolid=5")),
+        # A snapshot that snapper made the default one.
+        ([("/", "/@/.snapshots/1/snapshot", "rw,subvolid=267,subvol=/@/.snapshots/1/snapshot")],
+         ("/var/crash", "subvol=/@/.snapshots/1/snapshot")),
+        # mount(8) takes a comma for the end of an option.
+        ([("/var", "/a,b", "rw,subvolid=258,subvol=/a,b")], ("/crash", "subvolid=258")),
+        # Kernels before 4.2 do not tell.
+        ([("/var", "/@var", "rw")], ("/crash", "subvol=/@var")),
+    ],
+)  # fmt: skip
+def test_folder_on_btrfs(
+    monkeypatch: pytest.MonkeyPatch,
+    mounts_here: list[tuple[str, str, str]],
+    wanted: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(mounts, "run", lambda *_, **__: table_of(*mounts_here))
+    assert mounts.folder_on(Path("/dev/x"), "btrfs", "/var/crash") == wanted

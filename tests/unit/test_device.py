@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The dump device: stable names, the file system check, the folder on it."""
+"""The dump device: stable names, namesakes, the file system check."""
 
 from __future__ import annotations
 
+import json
 import logging
 import stat
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd import run
 from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import device
+from kdump_initrd.probe import device, filesystem
 from kdump_initrd.probe.device import BlockDevice
 from kdump_initrd.run import Result
 
@@ -82,44 +84,132 @@ def test_no_dump_device(spec: str, message: str) -> None:
 
 @pytest.mark.parametrize("tag", device.TAGS)
 def test_tag_that_is_not_here_is_kept(tag: str) -> None:
-    spec = f"{tag}=of-another-machine"
+    spec = f"{tag}={'4e1b-01' if 'UUID' in tag else 'of another machine'}"
     assert device.identify(spec, "xfs") == BlockDevice(spec, "xfs", None)
 
 
 @pytest.mark.parametrize(
-    ("mounts", "fstype", "path", "wanted"),
+    ("spec", "message"),
     [
-        ("", "ext4", "/var/crash", ("/var/crash", "")),
-        ("/ /", "ext4", "/var/crash", ("/var/crash", "")),
-        ("/var /", "ext4", "/var/crash", ("/crash", "")),
-        ("/var/crash /", "ext4", "/var/crash", ("/", "")),
-        ("/srv /", "ext4", "/var/crash", ("/var/crash", "")),
-        ("/var/crash /exports/crash", "ext4", "/var/crash/x", ("/exports/crash/x", "")),
-        ("/ /@\n/var /@var", "btrfs", "/var/crash", ("/crash", "subvol=/@var")),
-        ("/my\\x20disk /", "ext4", "/my disk/d", ("/d", "")),
-        ("/ /", "ext4", "var//crash/../dumps", ("/var/dumps", "")),
-        ("/var /", "ext4", "/variable", ("/variable", "")),
+        ("UUID=xyz", "UUID=xyz: not a UUID: hexadecimal digits and hyphens are wanted"),
+        ("UUID=4e1b-", "UUID=4e1b-: not a UUID: hexadecimal digits and hyphens are wanted"),
+        ('UUID="4e1b"', 'UUID="4e1b": not a UUID: hexadecimal digits and hyphens are wanted'),
+        ("PARTUUID=x-01", "PARTUUID=x-01: not a UUID: hexadecimal digits and hyphens are wanted"),
+        (
+            "LABEL=a\nb",
+            "'LABEL=a\\nb': not a dump device: the name is not printable",
+        ),
+        (
+            "/dev/x\x1b",
+            "'/dev/x\\x1b': not a dump device: the name is not printable",
+        ),
     ],
 )
-def test_folder_is_the_same_as_on_the_host(
-    monkeypatch: pytest.MonkeyPatch, mounts: str, fstype: str, path: str, wanted: tuple[str, str]
+def test_names_that_no_device_has(spec: str, message: str) -> None:
+    with pytest.raises(KdumpInitrdError) as caught:
+        device.identify(spec, "ext4")
+    assert caught.value.message == message
+    assert caught.value.hint
+
+
+def test_label_that_ends_with_a_blank(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
+        device.identify("LABEL=dump ", "ext4")
+    assert "'LABEL=dump ': the name begins or ends with a blank: is that meant?" in caplog.text
+
+
+def rows(tag: str, *pairs: tuple[str, str]) -> Result:
+    """What lsblk prints."""
+    table = [{"name": name, tag: value} for name, value in pairs]
+    return Result(0, json.dumps({"blockdevices": table}).encode(), "")
+
+
+@pytest.mark.parametrize("tag", ["UUID", "LABEL", "PARTLABEL"])
+def test_devices_of_one_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tag: str
 ) -> None:
-    def findmnt(argv: Sequence[object], **_: object) -> Result:
-        assert str(argv[0]) == "findmnt"
-        return Result(0 if mounts else 1, mounts.encode(), "")
+    value = "ab12"
+    monkeypatch.setattr(device, "_check", lambda node, *_: (node, value))
+    monkeypatch.setattr(device, "node_of", lambda spec: Path("/dev/sda1"))
+    answer = rows(tag.lower(), ("/dev/sda1", value), ("/dev/sdb", "x"), ("/dev/sda1", value))
+    monkeypatch.setattr(device, "run", lambda *_, **__: answer)
+    with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
+        device.identify(f"{tag}={value}", "ext4")
+        assert caplog.text == ""
+        answer = rows(tag.lower(), ("/dev/sda1", value), ("/dev/sdb1", value))
+        device.identify(f"{tag}={value}", "ext4")
+    assert f"{tag}={value}: /dev/sda1 and /dev/sdb1 have that name, and the image" in caplog.text
 
-    monkeypatch.setattr(device, "run", findmnt)
-    there = BlockDevice("UUID=1", fstype, Path("/dev/x"))
-    assert device.folder_on(there, path) == wanted
+
+def test_a_clone_of_the_disk_that_a_path_names(
+    disk: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+
+    def answer(argv: Sequence[str | Path], *, timeout: float, check: bool) -> Result:
+        clones = rows("uuid", (str(disk), UUID), ("/dev/clone", UUID))
+        return clones if argv[0] == "lsblk" else run.run(argv, timeout=timeout, check=check)
+
+    monkeypatch.setattr(device, "run", answer)
+    with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
+        device.identify(str(disk), "ext4")
+    assert f"UUID={UUID}: {disk} and /dev/clone have that name" in caplog.text
 
 
-def test_folder_of_a_device_elsewhere_is_as_given() -> None:
-    assert device.folder_on(BlockDevice("UUID=1", "ext4", None), "/x") == ("/x", "")
+@pytest.mark.parametrize(
+    ("fstype", "why"),
+    [
+        ("nfs", "nfs: a file system on the network, which the image cannot reach"),
+        ("virtiofs", "virtiofs: a folder of the hypervisor, which the image cannot reach"),
+        ("9p", "9p: a folder of the hypervisor, which the image cannot reach"),
+        ("tmpfs", "tmpfs: memory, which a crash does not leave"),
+        ("overlay", "overlay: a layer over other file systems, which no device of its own holds"),
+        ("fuse", "fuse: a file system in user space, whose program the image does not have"),
+        ("fuse.x", "fuse.x: a file system in user space, whose program the image does not have"),
+        ("squashfs", "squashfs: a file system that is read-only"),
+        ("ubifs", "ubifs: a file system on bare flash memory, which is no block device"),
+        ("minix", "minix: a file system whose names are too short for those of a dump"),
+        ("crypto_LUKS", "crypto_LUKS: no file system, but what lies below one"),
+        ("proc", "proc: a file system that is on no block device"),
+        ("what-is-new", "what-is-new: a file system that is on no block device"),
+    ],
+)
+def test_file_systems_that_no_device_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fstype: str, why: str
+) -> None:
+    (tmp_path / "filesystems").write_text("nodev\tproc\nnodev\twhat-is-new\n\text4\nnodev\n")
+    monkeypatch.setattr(filesystem, "_FILESYSTEMS", tmp_path / "filesystems")
+    with pytest.raises(KdumpInitrdError) as caught:
+        device.identify("UUID=1", fstype)
+    assert caught.value.message == f"UUID=1: {why}"
+    assert caught.value.hint == "save to a disk or partition with ext4, xfs, btrfs or vfat on it"
 
 
-def test_folder_that_is_a_link_is_followed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "srv").mkdir()
-    (tmp_path / "crash").symlink_to(tmp_path / "srv")
-    monkeypatch.setattr(device, "run", lambda *_, **__: Result(0, f"{tmp_path} /\n".encode(), ""))
-    there = BlockDevice("UUID=1", "ext4", Path("/dev/x"))
-    assert device.folder_on(there, str(tmp_path / "crash")) == ("/srv", "")
+def test_a_file_system_that_nobody_knows(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
+        assert device.identify("UUID=1", "newfs").fstype == "newfs"
+    assert "newfs: not known as a file system on block devices: check that" in caplog.text
+
+
+def test_ntfs_is_mounted_by_the_driver_that_writes(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_blkid", lambda *_: {"TYPE": "ntfs", "UUID": "2B1C"})
+    assert device.identify(str(disk), "ntfs3").spec == "UUID=2B1C"
+
+
+def test_what_is_no_file_system_is_named(disk: Path) -> None:
+    disk.write_bytes(b"LUKS\xba\xbe\x00\x01".ljust(168, b"\0") + UUID.encode() + bytes(1 << 20))
+    with pytest.raises(KdumpInitrdError, match="disk: holds crypto_LUKS, no file system"):
+        device.identify(str(disk), "ext4")
+
+
+def test_a_part_elsewhere_is_refused(disk: Path) -> None:
+    with disk.open("r+b") as file:
+        file.seek(1024 + 0xE0)
+        file.write(bytes(4))
+    with pytest.raises(KdumpInitrdError) as caught:
+        device.identify(str(disk), "ext4")
+    assert caught.value.message == (
+        f"{disk}: ext4 with an external journal, which the image cannot assemble"
+    )
+    assert caught.value.hint == "save to a file system that is on one disk or partition alone"

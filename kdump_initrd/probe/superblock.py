@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a file system's superblock tells that blkid does not: parts of it on other devices.
+
+A mount of the one device fails without them, or the image would have to find them first.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SEVERAL = "over several devices"
+#: Bytes from the start of a device that hold every superblock looked at here.
+_START = 0x12000
+
+
+@dataclass(frozen=True)
+class _Superblock:
+    # Where it is, what it begins with at an offset of its own, and what looks at it.
+    place: int
+    magic: int
+    mark: bytes
+    beyond: Callable[[bytes], str]
+
+
+def beyond(path: Path, fstype: str) -> str:
+    """Return what of the file system on ``path`` is elsewhere, or keeps it from being written to.
+
+    The text goes behind the type's name ("xfs with an external log"); "" where all of it is here,
+    or nothing is known of that type. Raises OSError where it cannot be read.
+    """
+    known = _KNOWN.get(fstype)
+    if known is None:
+        return ""
+    with path.open("rb") as file:
+        start = file.read(_START)
+    block = start[known.place :]
+    if block[known.magic : known.magic + len(known.mark)] != known.mark:
+        return ""
+    try:
+        return known.beyond(block)
+    except struct.error:  # a device that ends within it
+        return ""
+
+
+def _number(block: bytes, layout: str, offset: int) -> int:
+    (value,) = struct.unpack_from(layout, block, offset)
+    return int(value)
+
+
+def _btrfs(block: bytes) -> str:
+    # Btrfs's on-disk format, superblock: flags (bit 32: a seed device), num_devices.
+    if _number(block, "<Q", 0x88) > 1:
+        return SEVERAL
+    return "as a seed device, which is read-only" if _number(block, "<Q", 0x38) >> 32 & 1 else ""
+
+
+def _xfs(block: bytes) -> str:
+    # fs/xfs/libxfs/xfs_format.h, struct xfs_dsb: sb_rblocks, sb_logstart.
+    if _number(block, ">Q", 48) == 0:
+        return "with an external log"
+    return "with a realtime device" if _number(block, ">Q", 16) else ""
+
+
+def _ext(block: bytes) -> str:
+    # fs/ext4/ext4.h, struct ext4_super_block: s_feature_compat (0x4: has_journal), s_journal_inum.
+    journal = _number(block, "<I", 0x5C) & 0x4 and not _number(block, "<I", 0xE0)
+    return "with an external journal" if journal else ""
+
+
+def _f2fs(block: bytes) -> str:
+    # include/linux/f2fs_fs.h, struct f2fs_super_block: the second of devs[], a path first.
+    return SEVERAL if block[2201 + 68 : 2201 + 69].strip(b"\0") else ""
+
+
+def _jfs(block: bytes) -> str:
+    # fs/jfs/jfs_superblock.h, s_flag; jfs_filsys.h: JFS_INLINELOG.
+    return "" if _number(block, "<I", 36) & 0x800 else "with an external log"
+
+
+def _reiserfs(block: bytes) -> str:
+    # fs/reiserfs/reiserfs.h, struct journal_params: jp_journal_1st_block, jp_journal_dev.
+    inside = _number(block, "<I", 12) and not _number(block, "<I", 16)
+    return "" if inside else "with an external journal"
+
+
+def _bcachefs(block: bytes) -> str:
+    # fs/bcachefs/bcachefs_format.h, struct bch_sb: nr_devices.
+    return SEVERAL if block[123] > 1 else ""
+
+
+_EXT = _Superblock(1024, 0x38, b"\x53\xef", _ext)
+_KNOWN: Mapping[str, _Superblock] = {
+    "ext2": _EXT,
+    "ext3": _EXT,
+    "ext4": _EXT,
+    "btrfs": _Superblock(0x10000, 0x40, b"_BHRfS_M", _btrfs),
+    "xfs": _Superblock(0, 0, b"XFSB", _xfs),
+    "f2fs": _Superblock(1024, 0, b"\x10\x20\xf5\xf2", _f2fs),
+    "jfs": _Superblock(0x8000, 0, b"JFS1", _jfs),
+    "reiserfs": _Superblock(0x10000, 0x34, b"ReIsEr", _reiserfs),
+    "bcachefs": _Superblock(4096, 24, b"\xc6\x85\x73\xf6", _bcachefs),
+}
