@@ -4,6 +4,8 @@
 # capture kernel is short of memory, and what is empty need not be tried again.
 # applets: insmod
 
+# shellcheck source=hooks/kernelline.sh
+. "$KDUMP_LIB/kernelline.sh"
 # shellcheck source=hooks/plug.sh
 . "$KDUMP_LIB/plug.sh"
 # shellcheck source=/dev/null
@@ -15,8 +17,7 @@ loaded=0
 load_list() { # LIST
 	while read -r file parameters; do
 		[ -s "$file" ] || continue
-		# shellcheck disable=SC2086 # parameters are words, as modprobe.d has them
-		if error=$(insmod "$file" $parameters 2>&1); then
+		if insert "$file" "$parameters"; then
 			loaded=$((loaded + 1))
 		else
 			# Drivers for hardware that is not here are no news.

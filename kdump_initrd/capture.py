@@ -29,7 +29,7 @@ from .image.render import render
 from .image.tree import Entry, Tree
 from .ingredients import ETC, LIB
 from .log import get_logger, step
-from .probe import elf, kernel, kernelimage, python, tools
+from .probe import elf, kernel, kernelimage, python, tools, xen
 from .probe.kmod import KernelModule, Wish
 from .probe.python import PythonRuntime
 from .probe.tools import Toolbox
@@ -147,6 +147,8 @@ def plan(settings: CaptureSettings) -> Capture:
 
 def _look(settings: CaptureSettings) -> Site:
     root, profile = find_root(settings, target=settings.output)
+    if root == Path("/"):
+        xen.check()
     release = kernel.find(settings.release or os.uname().release, root=root, layout=profile.kernel)
     kernel.check_capture_options(release)
     target = dumptarget.locate(settings, path=settings.path or profile.dump.path, root=root)

@@ -23,6 +23,11 @@ from .resources import find_data, search_path
 
 #: A file for each name that may be asked for, with its modules in the order of loading.
 _TABLE = ETC / "on-demand"
+#: What the hooks share that load them.
+_PARTS = {
+    "kernelline.sh": "reads the kernel's command line",
+    "plug.sh": "finds drivers for devices",
+}
 #: The bus and the first number, which is the vendor's mostly; the bus of "acpi*:VMBUS:*" is acpi.
 _START = re.compile(r"(?P<bus>[\w-]*)\*?:(?P<number>(?:[a-z]+[0-9A-F]+)?)")
 
@@ -54,8 +59,8 @@ def add_modules(
         asked = add(tree, plugged, kernel=kernel, profile=profile, root=root, omit=omit)
     modules = kmod.closure(certain, kernel=kernel, root=root, omit=omit)
     add_kernel_modules(tree, modules, kernel=kernel, profile=profile, root=root)
-    source = find_data("hooks", "plug.sh", root=root)
-    tree.add_file(LIB / "plug.sh", source, why="finds drivers for devices", mode=0o644)
+    for name, why in _PARTS.items():
+        tree.add_file(LIB / name, find_data("hooks", name, root=root), why=why, mode=0o644)
     values = {"drivers": [module.name for module in asked.named], "starts": by_start(asked.named)}
     folders = search_path("templates", root=root)
     text = render("drivers.j2", values, search_path=folders, root=root)

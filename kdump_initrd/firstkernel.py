@@ -16,7 +16,7 @@ from .image.manifest import Manifest
 from .image.segments import read_manifest
 from .image.tree import Tree
 from .log import get_logger, step
-from .probe import kernel, kernelimage
+from .probe import kernel, kernelimage, xen
 from .probe.distro import Distro
 from .probe.kernelimage import KernelImage
 from .site import find_root
@@ -49,16 +49,13 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
     with step("Looking at the root, capture kernel and initrd"):
         root, profile = find_root(settings, target=settings.output or settings.base)
         pair = _capture_pair(settings, root, profile)
-        limits = _limits(pair)
     release = settings.release or os.uname().release
     tree = Tree()
     with step("Resolving kexec, tools and libraries"):
         runner = payload.add_programs(tree, root=root, profile=profile, source=settings.tools)
         _check_machine(pair, runner.machine)
     with step("Rendering the hook"):
-        line = pair.manifest.cmdline if pair.manifest else ""
-        line = line or " ".join(profile.capture_cmdline(pair.image.machine))
-        arming = payload.Arming(pair.kernel, pair.initrd, line, settings.append_cmdline, limits)
+        arming = _arming(pair, settings, profile)
         values = payload.add_payload(tree, arming, runner, root=root, profile=profile)
     manifest = Manifest(
         kind="first-kernel",
@@ -67,11 +64,11 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
         kernel=release,
         machine=pair.image.machine,
         capture=pair.image.release,
-        cmdline=f"{line} {settings.append_cmdline}".strip(),
+        cmdline=f"{arming.cmdline} {arming.append}".strip(),
     )
     facts = {
         "capture kernel": f"{pair.image.release or pair.kernel} ({pair.image.machine})",
-        "reserve": f"crashkernel={limits.wanted}M",
+        "reserve": f"crashkernel={arming.limits.wanted}M",
         "command line": manifest.cmdline,
     }
     order = Order(settings, root, profile, release, tree, manifest, values, facts)
@@ -116,7 +113,9 @@ def _check_appended(settings: FirstKernelSettings) -> None:
 
 
 def _capture_pair(settings: FirstKernelSettings, root: Path, profile: Distro) -> CapturePair:
-    """Find both and check that they belong together."""
+    """Find both and check that they belong together, and to this host where it is for that."""
+    if root == Path("/"):
+        xen.check()
     path = _capture_kernel(settings.capture_kernel, root, profile)
     image = kernelimage.read(path)
     initrd = Path(settings.capture_initrd)
@@ -166,6 +165,19 @@ def _check_machine(pair: CapturePair, machine: str) -> None:
                 f"{path}: for {theirs}, but the root is {machine}",
                 hint="take a capture kernel and a capture initrd of this root's architecture",
             )
+
+
+def _arming(pair: CapturePair, settings: FirstKernelSettings, profile: Distro) -> payload.Arming:
+    line = pair.manifest.cmdline if pair.manifest else ""
+    return payload.Arming(
+        kernel=pair.kernel,
+        initrd=pair.initrd,
+        cmdline=line or " ".join(profile.capture_cmdline(pair.image.machine)),
+        append=settings.append_cmdline,
+        longest=pair.image.cmdline,
+        modules=pair.manifest.modules if pair.manifest else (),
+        limits=_limits(pair),
+    )
 
 
 def _limits(pair: CapturePair) -> payload.Limits:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from .errors import KdumpInitrdError
 from .image.hooks import read_needs
 from .image.render import render
 from .image.tree import Tree
-from .probe import elf, tools
+from .probe import elf, tools, xen
 from .probe.distro import Distro
 from .resources import find_data, search_path
 from .rooted import first_file
@@ -22,6 +23,12 @@ from .rooted import first_file
 HOME = PurePosixPath("kdump-initrd")
 _LIB = HOME / "lib"
 _ARM = "first/arm.j2"
+_READER = "kernelline.sh"
+#: Bytes that are added to the command line when it is loaded, at most. By file descriptor the
+#: kernel adds "elfcorehdr=0x… " and "dmcryptkeys=0x… " (arch/x86/kernel/kexec-bzimage64.c: 30 and
+#: 31), and counts the NUL; kexec-tools add " elfcorehdr=…K" and " acpi_rsdp=0x…"
+#: (kexec/arch/i386/crashdump-x86.c), on ppc64 " savemaxmem=…M".
+_ADDED = 64
 
 
 @dataclass(frozen=True)
@@ -88,20 +95,28 @@ def _add_libraries(tree: Tree, files: Iterable[Path], root: Path) -> None:
 class Arming:
     """What the hook loads and how: the capture kernel's command line and the reservation.
 
-    ``cmdline`` is built in, ``append`` comes behind what is taken over at run time.
+    ``cmdline`` is built in, ``append`` comes behind what is taken over at run time, ``longest``
+    are the bytes that the capture kernel takes of all. ``modules`` are the image's.
     """
 
     kernel: Path
     initrd: Path
     cmdline: str
     append: str
+    longest: int
+    modules: Sequence[str]
     limits: Limits
 
 
 def add_payload(
     tree: Tree, arming: Arming, runner: Runner, *, root: Path, profile: Distro
 ) -> Mapping[str, object]:
-    """Add the capture kernel, its initrd and the hook; return the values of the hook's callers."""
+    """Add the capture kernel, its initrd and the hook; return the values of the hook's callers.
+
+    Raises KdumpInitrdError for a command line that the capture kernel does not take.
+    """
+    room = arming.longest - _ADDED - (len(os.fsencode(arming.append)) + 1 if arming.append else 0)
+    _check_room(arming, room)
     tree.add_file(HOME / "kernel", arming.kernel, why="capture kernel", mode=0o600)
     tree.add_file(HOME / "initrd", arming.initrd, why="capture initrd", mode=0o600)
     values = {
@@ -111,21 +126,52 @@ def add_payload(
         "kexec": runner.words["kexec"],
         "cmdline": arming.cmdline,
         "append": arming.append,
-        "inherit": _checked(profile.cmdline.get("inherit", ())),
+        "inherit": _inherited(arming, profile),
+        "room": room,
+        "dom0": xen.DOM0,
         "floor": arming.limits.floor,
         "least": arming.limits.least,
         "wanted": arming.limits.wanted,
     }
+    reader = find_data("hooks", _READER, root=root)
+    tree.add_file(HOME / _READER, reader, why="reads the kernel's command line", mode=0o644)
     text = render(_ARM, values, search_path=search_path("templates", root=root), root=root)
     tree.add_content(HOME / "arm", text.encode(), why="loads the capture kernel", mode=0o755)
     return {"arm": f"/{HOME}/arm", "shell": runner.words["sh"]}
 
 
-def _checked(names: Sequence[str]) -> Sequence[str]:
+def _check_room(arming: Arming, room: int) -> None:
+    size = len(os.fsencode(arming.cmdline))
+    if size > room:
+        longest = arming.longest - _ADDED
+        needed = size + longest - room
+        raise KdumpInitrdError(
+            f"the capture kernel's command line would have {needed} bytes, "
+            f"and {arming.kernel} takes {longest}",
+            hint="say fewer words with --append-cmdline"
+            if arming.append
+            else "say fewer words in [cmdline] of the distribution's profile",
+        )
+
+
+def _inherited(arming: Arming, profile: Distro) -> Sequence[str]:
+    """Return the names of parameters that are taken over, with "_" for "-".
+
+    Those of the list, and any of the image's modules and of the drivers in sets, which may be
+    built in.
+    """
+    names = _checked(profile.cmdline.get("inherit", ()))
+    drivers = (name for names in profile.hardware.values() for name in names)
+    modules = [each for each in (*arming.modules, *drivers) if re.fullmatch(r"[\w-]+", each)]
+    names += [f"{module}.*" for module in modules]
+    return list(dict.fromkeys(name.replace("-", "_") for name in names))
+
+
+def _checked(names: Sequence[str]) -> list[str]:
     for name in names:
         if not re.fullmatch(r"[\w.-]+\*?", name):
             raise KdumpInitrdError(
                 f"cmdline.inherit: {name!r} is no name of a parameter",
                 hint="letters, digits, dots, dashes, and a * at the end",
             )
-    return list(dict.fromkeys(names))
+    return [*names]

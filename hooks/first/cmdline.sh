@@ -63,28 +63,10 @@ take_word() { # WORD
 }
 
 read_cmdline() {
-	line=
-	read -r line </proc/cmdline
-	pending=
-	set -f
-	for word in $line; do
-		pending=${pending:+$pending }$word
-		# A value in double quotes may hold blanks.
-		rest=$pending
-		while :; do
-			case $rest in
-			*\"*\"*) rest=${rest#*\"*\"} ;;
-			*) break ;;
-			esac
-		done
-		case $rest in
-		*\"*) continue ;;
-		esac
-		word=$(replace "$pending" '"' '')
-		[ "$word" != -- ] || break # what follows is for init
-		take_word "$word"
-		pending=
-	done
-	set +f
+	each_word take_unquoted
 	[ "$root_limit" -eq 0 ] || [ "$root_delay" -le "$root_limit" ] || root_limit=$root_delay
+}
+
+take_unquoted() { # WORD
+	take_word "$(replace "$1" '"' '')"
 }

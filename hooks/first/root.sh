@@ -7,8 +7,7 @@
 
 load_modules() {
 	while read -r file parameters; do
-		# shellcheck disable=SC2086 # parameters are words, as modprobe.d has them
-		error=$(insmod "$file" $parameters 2>&1) || note "${file##*/}: ${error##*: }"
+		insert "$file" "$parameters" || note "${file##*/}: ${error##*: }"
 	done <"$KDUMP_ETC/modules"
 }
 

@@ -15,6 +15,16 @@ from .searchpath import machine_named
 
 #: Documentation/arch/x86/boot.rst: offsets in the set-up header.
 _X86_MAGIC, _X86_VERSION, _X86_RELEASE, _X86_FLAGS, _X86_SIZE = 0x202, 0x206, 0x20E, 0x236, 0x260
+_X86_CMDLINE = 0x238
+#: The same of kernels before 2.06 of the protocol, and what kexec-tools takes at most.
+_X86_SHORTEST, _X86_LONGEST = 255, 2047
+#: arch/s390/include/asm/setup.h (max_command_line_size, of 5.13 and newer), and what it was before.
+_S390_CMDLINE, _S390_SHORTEST = 0x10430, 895
+#: COMMAND_LINE_SIZE of arch/*/include/(uapi/)asm/setup.h, without the NUL.
+_CMDLINE = {"aarch64": 2047, "arm": 1023, "i386": 2047, "ppc64": 2047, "ppc64le": 2047,
+            "riscv64": 1023, "s390x": _S390_SHORTEST, "x86_64": 2047}  # fmt: skip
+#: Of any other: the kernel's own smallest (include/uapi/asm-generic/setup.h).
+_CMDLINE_SHORTEST = 511
 _XLF_KERNEL_64 = 1
 #: PE/COFF, Machine: the header of an EFI stub.
 _PE_MACHINES = {0x8664: "x86_64", 0xAA64: "aarch64", 0x5064: "riscv64", 0x014C: "i386"}
@@ -29,12 +39,14 @@ class KernelImage:
 
     ``machine`` is as ``uname -m`` says it; ``release`` is "" where the header does not tell it;
     ``unpacked`` are the bytes that the kernel itself takes in memory until it is unpacked and
-    laid out, 0 where the header does not tell.
+    laid out, 0 where the header does not tell; ``cmdline`` are the bytes of the longest command
+    line that it takes, without the NUL.
     """
 
     machine: str
     release: str
     unpacked: int
+    cmdline: int
 
 
 def read(path: Path) -> KernelImage:
@@ -60,15 +72,21 @@ def _by_header(data: bytes) -> KernelImage | None:
         return _elf(data)
     if data[0x38:0x3C] == b"ARM\x64":
         # Documentation/arch/arm64/booting.rst: image_size.
-        return KernelImage("aarch64", _banner(data), *struct.unpack_from("<Q", data, 16))
+        return _plain("aarch64", data, *struct.unpack_from("<Q", data, 16))
     if data[0x38:0x3C] == b"RSC\x05":
-        return KernelImage("riscv64", _banner(data), *struct.unpack_from("<Q", data, 16))
+        return _plain("riscv64", data, *struct.unpack_from("<Q", data, 16))
     if data[0x24:0x28] == b"\x18\x28\x6f\x01":
-        return KernelImage("arm", _banner(data), 0)
+        return _plain("arm", data)
     if data[0x10008:0x1000E] == b"S390EP":
-        return KernelImage("s390x", _banner(data), 0)
+        (size,) = struct.unpack_from(">Q", data, _S390_CMDLINE)
+        return KernelImage("s390x", _banner(data), 0, size - 1 if size else _S390_SHORTEST)
     machine = _pe_machine(data)
-    return KernelImage(machine, _banner(data), 0) if machine else None
+    return _plain(machine, data) if machine else None
+
+
+def _plain(machine: str, data: bytes, unpacked: int = 0) -> KernelImage:
+    cmdline = _CMDLINE.get(machine, _CMDLINE_SHORTEST)
+    return KernelImage(machine, _banner(data), unpacked, cmdline)
 
 
 def _x86(data: bytes) -> KernelImage:
@@ -77,13 +95,16 @@ def _x86(data: bytes) -> KernelImage:
     if text:
         words = data[0x200 + text :].partition(b"\0")[0][:200].split()
         release = words[0].decode("ascii", "replace") if words else ""
-    machine, unpacked = "i386", 0
+    machine, unpacked, cmdline = "i386", 0, _X86_SHORTEST
+    if version >= 0x0206:
+        (cmdline,) = struct.unpack_from("<I", data, _X86_CMDLINE)
     if version >= 0x020A:
         (unpacked,) = struct.unpack_from("<I", data, _X86_SIZE)
     if version >= 0x020C:
         (flags,) = struct.unpack_from("<H", data, _X86_FLAGS)
         machine = "x86_64" if flags & _XLF_KERNEL_64 else "i386"
-    return KernelImage(machine, release, unpacked)
+    # A header that says 0 does not say it.
+    return KernelImage(machine, release, unpacked, min(cmdline or _X86_LONGEST, _X86_LONGEST))
 
 
 def _elf(data: bytes) -> KernelImage:
@@ -92,7 +113,7 @@ def _elf(data: bytes) -> KernelImage:
     number = int.from_bytes(data[18:20], "little" if little else "big")
     name = MACHINES.get(number, str(number))
     machine = machine_named(name, bits=64 if data[4] == 2 else 32, little_endian=little)
-    return KernelImage(machine.name, _banner(data), 0)
+    return _plain(machine.name, data)
 
 
 def _pe_machine(data: bytes) -> str:

@@ -7,6 +7,8 @@ import ctypes
 import os
 import sys
 
+from .kernelline import parameters as parameters_of
+
 #: reboot(2), include/uapi/linux/reboot.h; glibc's reboot(3) adds the magic numbers.
 _COMMANDS = {"reboot": 0x01234567, "poweroff": 0x4321FEDC, "halt": 0xCDEF0123}
 #: finit_module(2) by architecture (arch/*/include/…/unistd*.h): no libc wraps it.
@@ -31,30 +33,50 @@ def load_module(path: str, parameters: str) -> None:
         raise OSError(0, f"finit_module is not known on {machine}")
     with open(path, "rb", buffering=0) as file:
         number = ctypes.c_long(_FINIT_MODULE[machine])
-        if libc.syscall(number, file.fileno(), parameters.encode(), 0) != 0:
+        words = parameters.encode("utf-8", "surrogateescape")
+        if libc.syscall(number, file.fileno(), words, 0) != 0:
             error = ctypes.get_errno()
             if error != 17:  # EEXIST: it is loaded
                 raise OSError(error, os.strerror(error))
 
 
-def load_modules(listing: str) -> int:
+def load_modules(listing: str, cmdline: str = "/proc/cmdline") -> int:
     """Load the modules of a list in its order, and say those that refuse; return how many loaded.
 
-    A line is a path and the module's parameters. The files are removed: they take memory.
+    A line is a path and the module's parameters. Behind them come those that the kernel's command
+    line has for the module: the last one counts, as with modprobe. The files are removed: they
+    take memory.
     """
     loaded = 0
-    with open(listing, encoding="utf-8") as file:
-        lines = file.read().splitlines()
-    for line in lines:
+    given = parameters_of(_read(cmdline) if os.path.exists(cmdline) else "")
+    for line in _read(listing).splitlines():
         path, _, parameters = line.partition(" ")
+        file = path.rpartition("/")[2]
+        extra = given.get(file.partition(".")[0].replace("-", "_"), "")
         try:
-            load_module(path, parameters)
+            _load(path, parameters, extra)
             loaded += 1
         except OSError as error:
-            print(f"{path.rpartition('/')[2]}: {error.strerror}")
+            print(f"{file}: {error.strerror}")
         if os.path.exists(path):
             os.unlink(path)
     return loaded
+
+
+def _load(path: str, parameters: str, extra: str) -> None:
+    """Load a module; where it refuses what the command line has for it, without that."""
+    try:
+        load_module(path, f"{parameters} {extra}".strip())
+    except OSError:
+        if not extra:
+            raise
+        load_module(path, parameters)
+        print(f"{path.rpartition('/')[2]}: refused these of the command line: {extra}")
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 def end(action: str) -> None:

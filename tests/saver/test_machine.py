@@ -101,6 +101,34 @@ def test_modules_are_loaded_with_their_parameters(
     assert [path.name for path in tmp_path.iterdir()] == ["list"]
 
 
+def test_the_kernel_s_line_comes_behind_a_module_s_own_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernel = pretend(monkeypatch, Kernel())
+    line = tmp_path / "cmdline"
+    line.write_bytes(b'my-disk.x=2 my_disk.y="a  b" ether.z=\xff other.x=1 -- my_disk.n=1\n')
+    listing = modules(tmp_path, "my-disk.ko x=1", "ether.ko", "b.ko")
+    assert machine.load_modules(listing, str(line)) == 3
+    assert kernel.loaded == [b'x=1 x=2 y="a  b"', b"z=\xff", b""]
+    assert capsys.readouterr().out == ""
+
+
+def test_what_a_module_refuses_does_not_cost_the_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Strict(Kernel):
+        def syscall(self, number: ctypes.c_long, fd: int, parameters: bytes, flags: int) -> int:
+            self.error = errno.EINVAL if b"bad" in parameters else 0
+            return super().syscall(number, fd, parameters, flags)
+
+    kernel = pretend(monkeypatch, Strict())
+    (tmp_path / "cmdline").write_text("a.x=bad\n")
+    assert machine.load_modules(modules(tmp_path, "a.ko x=1"), str(tmp_path / "cmdline")) == 1
+    assert kernel.loaded == [b"x=1 x=bad", b"x=1"]
+    assert capsys.readouterr().out == "a.ko: refused these of the command line: x=bad\n"
+    assert not (tmp_path / "a.ko").exists()
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

@@ -15,10 +15,12 @@ from kdump_initrd import payload
 from kdump_initrd.image.tree import Tree
 from kdump_initrd.payload import Arming, Limits, Runner
 from kdump_initrd.probe import distro
-from kdump_initrd.resources import search_path
+from kdump_initrd.resources import find_data, search_path
 
 SHELLS = (["dash"], ["bash", "--posix"], ["busybox", "ash"])
 LIMITS = Limits(80, 96, 128)
+#: A kernel's longest command line, in bytes.
+LONGEST = 2047
 BUILT_IN = "panic=10 nr_cpus=1"
 #: A kexec of the test: it keeps its words, says what it is told to, and loads if it is told to.
 KEXEC = """\
@@ -34,16 +36,22 @@ cat "says$way" 2>/dev/null
 
 
 @functools.lru_cache
-def render(line: str, append: str, inherit: tuple[str, ...] = ("as shipped",)) -> str:
+def render(
+    line: str,
+    append: str,
+    inherit: tuple[str, ...] = ("as shipped",),
+    modules: tuple[str, ...] = (),
+    longest: int = LONGEST,
+) -> str:
     """Return the hook's text, as for a root that has all its tools in static programs."""
     tree = Tree()
     words = {"rm": ("/bin/rm",), "timeout": ("/usr/bin/timeout",),
              "kexec": (f"/{payload.HOME}/bin/kexec",), "sh": ("/bin/sh",)}  # fmt: skip
     anything = Path(__file__)
-    arming = Arming(anything, anything, line, append, LIMITS)
+    arming = Arming(anything, anything, line, append, longest, modules, LIMITS)
     profile = distro.load("linux", search_path=search_path("distros", root=Path("/")))
     if inherit != ("as shipped",):
-        profile = replace(profile, cmdline={**profile.cmdline, "inherit": inherit})
+        profile = replace(profile, cmdline={**profile.cmdline, "inherit": inherit}, hardware={})
     payload.add_payload(tree, arming, Runner("x86_64", words), root=Path("/"), profile=profile)
     return tree[payload.HOME / "arm"].content.decode()
 
@@ -90,14 +98,19 @@ class Boot:
         path.write_text(text)
         return path
 
-    def script(self, line: str, append: str, seconds: str, inherit: tuple[str, ...]) -> Path:
-        """Move the hook from the root to the folder."""
-        text = render(line, append, inherit)
+    def script(self, text: str, seconds: str) -> Path:
+        """Move the hook from the root to the folder, and what it reads beside it."""
+        for name in ("kernelline.sh",):
+            hook = find_data("hooks", name, root=Path("/"))
+            self.write(f"kdump-initrd/{name}", self.moved(hook.read_text()))
+        return self.write("kdump-initrd/arm", self.moved(text).replace(" 30 ", f" {seconds} "))
+
+    def moved(self, text: str) -> str:
+        """Let the paths of a script begin in the folder."""
         # A file that stands for /dev/kmsg has to be appended to.
-        text = text.replace(">/dev/kmsg", f">>{self.top}/kmsg").replace(" 30 ", f" {seconds} ")
-        text = re.sub(r"/(?=(proc|sys/kernel|kdump-initrd)/)", f"{self.top}/", text)
-        text = re.sub(r"/kdump-initrd$", f"{self.home}", text, flags=re.MULTILINE)
-        return self.write("kdump-initrd/arm", text)
+        text = text.replace(">/dev/kmsg", f">>{self.top}/kmsg")
+        text = re.sub(r"/(?=(proc|sys/kernel|sys/hypervisor|kdump-initrd)/)", f"{self.top}/", text)
+        return re.sub(r"/kdump-initrd$", f"{self.home}", text, flags=re.MULTILINE)
 
     def run(
         self,
@@ -106,10 +119,12 @@ class Boot:
         append: str = "",
         seconds: str = "30",
         inherit: tuple[str, ...] = ("as shipped",),
+        modules: tuple[str, ...] = (),
+        longest: int = LONGEST,
         env: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Run the hook."""
-        script = self.script(line, append, seconds, inherit)
+        script = self.script(render(line, append, inherit, modules, longest), seconds)
         done = subprocess.run(
             [*self.shell, script], cwd=self.top, stdin=subprocess.DEVNULL, capture_output=True,
             env={"PATH": os.environ["PATH"], **(env or {})}, timeout=20, check=False, text=True,

@@ -107,13 +107,15 @@ def write_base(path: Path, items: Iterable[Item] = INITRAMFS_TOOLS, codec: Codec
     return path
 
 
-def bzimage(release: str = "6.1.0-test", *, flags: int = 1, protocol: int = 0x020F) -> bytes:
+def bzimage(release: str = "6.1.0-test", *, flags: int = 1, protocol: int = 0x020F,
+            cmdline: int = 2047) -> bytes:  # fmt: skip
     """Return what begins like an x86 kernel (Documentation/arch/x86/boot.rst)."""
     data = bytearray(1 << 17)
     data[0x1FE:0x206] = b"\x55\xaa\xeb\x6aHdrS"
     struct.pack_into("<H", data, 0x206, protocol)
     struct.pack_into("<H", data, 0x20E, 0x3000)
     struct.pack_into("<H", data, 0x236, flags)
+    struct.pack_into("<I", data, 0x238, cmdline)
     struct.pack_into("<I", data, 0x260, 48 << 20)
     text = release.encode() + b" (builder@host) #1 SMP\0"
     data[0x3200 : 0x3200 + len(text)] = text
@@ -121,9 +123,10 @@ def bzimage(release: str = "6.1.0-test", *, flags: int = 1, protocol: int = 0x02
 
 
 def write_capture(path: Path, *, kernel: str = "6.1.0-test", machine: str = "x86_64",
-                  cmdline: str = "panic=10 nr_cpus=1", kind: str = "capture") -> Path:  # fmt: skip
+                  cmdline: str = "panic=10 nr_cpus=1", kind: str = "capture",
+                  modules: tuple[str, ...] = ()) -> Path:  # fmt: skip
     """Write a small image of ours that says of itself what is asked for."""
-    manifest = Manifest(kind, "0", kernel=kernel, machine=machine, cmdline=cmdline)
+    manifest = Manifest(kind, "0", kernel=kernel, machine=machine, cmdline=cmdline, modules=modules)
     tree = Tree()
     tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
     tree.add_content("init", b"#!/bin/sh\n", why="the first process", mode=0o755)

@@ -141,7 +141,7 @@ class Loading:
 
     def __init__(self, boot: RootBoot) -> None:
         self.boot = boot
-        for name in ("functions.sh", "modules.sh", "plug.sh"):
+        for name in ("functions.sh", "kernelline.sh", "modules.sh", "plug.sh"):
             boot.write(f"lib/{name}", boot.moved((REPO / "hooks" / name).read_text()))
         boot.write("lib/drivers.sh", self.TABLES)
         tables = {"bus": "ring bus", "disk": "ring odd disk", "silent": "old last", "fs": "ext4"}
@@ -183,6 +183,23 @@ def test_only_drivers_of_devices_are_loaded(loading: Loading) -> None:
         "<5>kdump-initrd: 4 kernel modules loaded",
     ]
     assert loading.left() == {"old", "last"}, "what was tried takes memory"
+
+
+def test_parameters_of_the_kernel_s_command_line(loading: Loading) -> None:
+    """Behind the module's own; what a module refuses must not cost the driver."""
+    loading.boot.write("sys/bus/pci/devices/0/modalias", "pci:v1d2\n")
+    loading.boot.write("proc/cmdline", 'ring.a=3 "disk.b=x  y" disk.c odd.d bus-.e=1 -- disk.f\n')
+    refuse = 'case $* in *a=3) echo "x: bad"; return 1 ;; esac\n'
+    tables = loading.TABLES.replace("case $1 in", f"{refuse}case $1 in", 1)
+    loading.boot.write("lib/drivers.sh", tables)
+    done = loading.hook("10-load-modules")
+    calls = [call for call in done.calls if "ring" in call or "disk" in call]
+    assert calls == [
+        "insmod /ring.ko a=1 b=2 a=3",
+        "insmod /ring.ko a=1 b=2",
+        'insmod /disk.ko a=1 b=2 "b=x  y" c',
+    ]
+    assert done.log[0] == "<5>kdump-initrd: ring.ko: refused these of the command line: a=3"
 
 
 def test_driver_of_a_device_that_comes_late(loading: Loading) -> None:

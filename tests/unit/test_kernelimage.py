@@ -62,35 +62,59 @@ def test_the_kernel_of_this_host() -> None:
     assert found.release == version[1]
     # init_size is no less than what the packed kernel is and unpacks to.
     assert HOST.stat().st_size < found.unpacked < 1 << 27
+    assert found.cmdline == 2047
 
 
 NAME = "6.12.0-3-test"
 IMAGES = {
-    "x86_64": (bzimage(), KernelImage("x86_64", "6.1.0-test", 48 << 20)),
-    "i386": (bzimage(flags=0), KernelImage("i386", "6.1.0-test", 48 << 20)),
-    "x86 of 2.6.30": (bzimage(protocol=0x0209), KernelImage("i386", "6.1.0-test", 0)),
-    "arm64": (image(0x38, b"ARM\x64", size=33 << 20), KernelImage("aarch64", NAME, 33 << 20)),
-    "riscv64": (image(0x38, b"RSC\x05", size=22 << 20), KernelImage("riscv64", NAME, 22 << 20)),
-    "arm": (image(0x24, b"\x18\x28\x6f\x01", banner=b""), KernelImage("arm", "", 0)),
-    "s390x": (image(0x10008, b"S390EP"), KernelImage("s390x", NAME, 0)),
-    "ppc64le": (elf(21, bits=64, little=True), KernelImage("ppc64le", NAME, 0)),
-    "ppc64": (elf(21, bits=64, little=False), KernelImage("ppc64", NAME, 0)),
-    "vmlinux": (elf(62, bits=64, little=True), KernelImage("x86_64", NAME, 0)),
-    "vmlinux of arm64": (elf(183, bits=64, little=True), KernelImage("aarch64", NAME, 0)),
-    "vmlinux of riscv": (elf(243, bits=64, little=True), KernelImage("riscv64", NAME, 0)),
-    "vmlinux of s390x": (elf(22, bits=64, little=False), KernelImage("s390x", NAME, 0)),
-    "vmlinux of i386": (elf(3, bits=32, little=True), KernelImage("i386", NAME, 0)),
-    "vmlinux of arm": (elf(40, bits=32, little=True), KernelImage("arm", NAME, 0)),
-    "a vmlinux of nobody": (elf(4660, bits=64, little=True), KernelImage("4660", NAME, 0)),
-    "packed ELF": (elf(21, bits=64, little=True, banner=b""), KernelImage("ppc64le", "", 0)),
-    "zboot of arm64": (pe(0xAA64, zboot=True), KernelImage("aarch64", "", 0)),
-    "zboot of riscv": (pe(0x5064, zboot=True), KernelImage("riscv64", "", 0)),
+    "x86_64": (bzimage(), KernelImage("x86_64", "6.1.0-test", 48 << 20, 2047)),
+    "i386": (bzimage(flags=0), KernelImage("i386", "6.1.0-test", 48 << 20, 2047)),
+    "x86 of 2.6.30": (bzimage(protocol=0x0209), KernelImage("i386", "6.1.0-test", 0, 2047)),
+    "arm64": (image(0x38, b"ARM\x64", size=33 << 20), KernelImage("aarch64", NAME, 33 << 20, 2047)),
+    "riscv64": (
+        image(0x38, b"RSC\x05", size=22 << 20),
+        KernelImage("riscv64", NAME, 22 << 20, 1023),
+    ),
+    "arm": (image(0x24, b"\x18\x28\x6f\x01", banner=b""), KernelImage("arm", "", 0, 1023)),
+    "s390x": (image(0x10008, b"S390EP"), KernelImage("s390x", NAME, 0, 895)),
+    "ppc64le": (elf(21, bits=64, little=True), KernelImage("ppc64le", NAME, 0, 2047)),
+    "ppc64": (elf(21, bits=64, little=False), KernelImage("ppc64", NAME, 0, 2047)),
+    "vmlinux": (elf(62, bits=64, little=True), KernelImage("x86_64", NAME, 0, 2047)),
+    "vmlinux of arm64": (elf(183, bits=64, little=True), KernelImage("aarch64", NAME, 0, 2047)),
+    "vmlinux of riscv": (elf(243, bits=64, little=True), KernelImage("riscv64", NAME, 0, 1023)),
+    "vmlinux of s390x": (elf(22, bits=64, little=False), KernelImage("s390x", NAME, 0, 895)),
+    "vmlinux of i386": (elf(3, bits=32, little=True), KernelImage("i386", NAME, 0, 2047)),
+    "vmlinux of arm": (elf(40, bits=32, little=True), KernelImage("arm", NAME, 0, 1023)),
+    "a vmlinux of nobody": (elf(4660, bits=64, little=True), KernelImage("4660", NAME, 0, 511)),
+    "packed ELF": (elf(21, bits=64, little=True, banner=b""), KernelImage("ppc64le", "", 0, 2047)),
+    "zboot of arm64": (pe(0xAA64, zboot=True), KernelImage("aarch64", "", 0, 2047)),
+    "zboot of riscv": (pe(0x5064, zboot=True), KernelImage("riscv64", "", 0, 1023)),
 }
 
 
 @pytest.mark.parametrize(("data", "wanted"), IMAGES.values(), ids=IMAGES)
 def test_architecture_release_and_size(tmp_path: Path, data: bytes, wanted: KernelImage) -> None:
     assert read(tmp_path / "kernel", data) == wanted
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said", "found"),
+    [(0x0205, 2047, 255), (0x0206, 255, 255), (0x020F, 1023, 1023), (0x020F, 4095, 2047),
+     (0x020F, 0, 2047)],
+)  # fmt: skip
+def test_the_longest_command_line_of_x86(
+    tmp_path: Path, protocol: int, said: int, found: int
+) -> None:
+    """By the boot protocol, and no longer than kexec-tools take it; 0 says nothing."""
+    data = bzimage(protocol=protocol, cmdline=said)
+    assert read(tmp_path / "kernel", data).cmdline == found
+
+
+@pytest.mark.parametrize(("said", "found"), [(0, 895), (4096, 4095), (1024, 1023)])
+def test_the_longest_command_line_of_s390(tmp_path: Path, said: int, found: int) -> None:
+    data = bytearray(image(0x10008, b"S390EP"))
+    struct.pack_into(">Q", data, 0x10430, said)
+    assert read(tmp_path / "kernel", bytes(data)).cmdline == found
 
 
 def test_an_image_in_gzip(tmp_path: Path) -> None:

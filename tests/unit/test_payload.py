@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kdump_initrd.probe import xen
+
 from .firstimages import REGULAR, Parts, make_parts, ours, unpack
+from .initrdwriter import bzimage, write_capture
 from .test_cli import complain
 from .test_firstkernel import Refusal
 
@@ -92,3 +96,36 @@ def test_the_hook_runs_with_nothing_but_the_payload(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (top / "dev/kmsg").read_text() == "<4>kdump-initrd: not armed: load refused: status 1\n"
     assert not (top / "kdump-initrd").exists()
+
+
+def test_the_hook_knows_the_image_s_modules_and_the_kernel_s_room(
+    parts: Parts, tmp_path: Path, refusal: Refusal
+) -> None:
+    """Of the very capture image and kernel that are carried."""
+    capture = write_capture(tmp_path / "capture.img", modules=("my_disk", "ext4"))
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(bzimage(cmdline=255))
+    mine = replace(parts, capture=capture, kernel=kernel)
+    image = mine.make(tmp_path / "image", "--append-cmdline", "x=1")
+    arm = (unpack(ours(image, parts.base), tmp_path / "top") / "kdump-initrd/arm").read_text()
+    assert "my_disk.*" in arm and "ext4.*" in arm
+    assert f'"$((${{#line}} + ${{#kept}}))" -le {255 - 64 - len(" x=1")} ]' in arm
+    error, hint = refusal.of(mine, "--append-cmdline", "x" * 200)
+    assert error == (
+        f"the capture kernel's command line would have 219 bytes, and {kernel} takes 191"
+    )
+    assert hint == "say fewer words with --append-cmdline"
+
+
+@pytest.mark.parametrize("kind", ["capture", "first-kernel"])
+def test_nothing_is_built_on_a_dom0_for_itself(
+    parts: Parts, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(xen, "_is_dom0", lambda _: True)
+    if kind == "capture":
+        argv = ["-c", "UUID=0b5e6f4e-8a53-4c3d-9a57-7d8a3f6c1e02", "-f", "ext4", "--dry-run"]
+        status, error, hint = complain(refusal.capsys, *argv)
+    else:
+        status, error, hint = complain(refusal.capsys, *parts.argv("--dry-run"))
+    assert (status, error) == (1, xen.DOM0)
+    assert hint == "kdump-initrd does not do that; --root DIR builds for another system"

@@ -24,7 +24,7 @@ def boot(request: pytest.FixtureRequest, tmp_path: Path) -> RootBoot:
     [
         ("quiet splash", {}),
         ("root=UUID=1 ro root=/dev/vda1 rw", {"root": "/dev/vda1", "root_mode": "rw"}),
-        ('root="LABEL=my  disk"', {"root": "LABEL=my disk"}),
+        ('root="LABEL=my  disk"', {"root": "LABEL=my  disk"}),
         ('"root=LABEL=a b" init=/x', {"root": "LABEL=a b", "wanted_init": "/x"}),
         ('rootflags="subvol=@,x=a b"', {"root_flags": "subvol=@,x=a b"}),
         ("rootfstype=xfs,btrfs", {"root_types": "xfs btrfs"}),
@@ -404,3 +404,14 @@ def test_modules_on_demand(boot: RootBoot) -> None:
     done = boot.run(f"for name in dm-raid nope; do set -- -q -- $name; (. {script}); echo $?; done")
     assert done.printed == "0\n1\n"
     assert done.calls == ["insmod /md.ko", "insmod /dm-raid.ko a=1 b=2"]
+
+
+def test_modules_get_what_the_command_line_has_for_them(boot: RootBoot) -> None:
+    root_with(boot, "sbin/init")
+    boot.device("vda1")
+    boot.write("proc/cmdline", "root=/dev/none rootwait=1 a.x=3 dm_raid.b=4\n")
+    boot.write("etc/kdump-initrd/modules", "/a.ko x=1 y=2\n/b.ko\n")
+    boot.write("etc/kdump-initrd/on-demand/dm-raid", "/dm-raid.ko a=1\n")
+    script = boot.write("modprobe", boot.moved(Path("hooks/first/modprobe").resolve().read_text()))
+    done = boot.run(f"load_modules; set -- dm-raid; (. {script})")
+    assert done.calls == ["insmod /a.ko x=1 y=2 x=3", "insmod /b.ko", "insmod /dm-raid.ko a=1 b=4"]

@@ -120,7 +120,8 @@ class RootBoot:
     def moved(self, text: str) -> str:
         """Let the paths of a script begin in the folder."""
         text = re.sub(
-            r"(?<=[ \"<>=(\t|])/(?=(proc|sys|dev|run|tmp|etc|usr/sbin)/)(?!dev/null)",
+            r"(?<=[ \"<>=(\t|])/(?=(proc|sys|dev|run|tmp|etc|usr/sbin|usr/lib/kdump-initrd)/)"
+            r"(?!dev/null)",
             f"{self.top}/",
             text,
         )
@@ -134,8 +135,12 @@ class RootBoot:
             f"mount={self.top}/sysroot KDUMP_ETC={self.top}/etc/kdump-initrd expected=",
             "built_root=UUID=built built_type=ext4 node= seconds=0 why= KDUMP_LIB=/none",
         ]
-        for name in ("functions.sh", *(f"first/{part}" for part in PARTS), "plug.sh"):
-            lines.append(self.moved(find_data("hooks", name, root=Path("/")).read_text()))
+        shared = ("functions.sh", "kernelline.sh")
+        for name in (*shared, *(f"first/{part}" for part in PARTS), "plug.sh"):
+            text = self.moved(find_data("hooks", name, root=Path("/")).read_text())
+            lines.append(text)
+            if name in shared:
+                self.write(f"usr/lib/kdump-initrd/{name}", text)
         said = f">>{self.top}/calls"
         lines += [
             "drivers=x; load_drivers() { /bin/false; }",
