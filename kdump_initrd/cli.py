@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
 
 from . import log, verbs
-from .errors import KdumpInitrdError, UsageError
+from .errors import KdumpInitrdError, UsageError, is_denied
 from .grammar import choice
+from .grammar.vocabulary import PROGRAM
 from .image import publish
 from .interrupts import Interrupts
 
@@ -44,13 +46,14 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
             logger.warning("%s", warning)
         return verbs.perform(command.requests)
     except KdumpInitrdError as error:
-        _complain(error.message, error.hint, debug=debug)
+        hint = _as_root(words) if is_denied(error) else error.hint
+        _complain(error.message, hint, debug=debug)
         return error.exit_status
     except BrokenPipeError:
         # `--list IMAGE | head`: nobody listens any more, and the interpreter must not either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        _complain(_plain(error), None, debug=debug)
+        _complain(_plain(error), _as_root(words) if is_denied(error) else None, debug=debug)
         return 1
     except ModuleNotFoundError as error:
         _complain(f"Python module {error.name}: not installed", "pip install .", debug=debug)
@@ -64,6 +67,10 @@ def _complain(message: str, hint: str | None, *, debug: bool) -> None:
     print(f"kdump-initrd: error: {message}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
+
+
+def _as_root(words: Sequence[str]) -> str:
+    return f"this needs root: sudo {shlex.join([PROGRAM, *words])}"
 
 
 def _plain(error: OSError) -> str:

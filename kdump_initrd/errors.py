@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import os
+
+#: The exit status of a question whose answer is no.
+NO = 3
+
 
 class KdumpInitrdError(Exception):
     """Something the user can mend: what is wrong, and a hint how to mend it.
@@ -23,3 +28,11 @@ class UsageError(KdumpInitrdError):
     """The command line itself is wrong. The exit status is 2."""
 
     exit_status = 2
+
+
+def is_denied(error: BaseException) -> bool:
+    """Tell whether an error comes from rights that this process lacks and root has."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, PermissionError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None and os.geteuid() != 0

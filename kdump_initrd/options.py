@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NoReturn, Protocol
 
 from .config.settings import Setting, parse
@@ -34,6 +34,43 @@ class Parser(argparse.ArgumentParser):
     def flags(self) -> list[str]:
         """Return all options that it knows, with their synonyms."""
         return list(self._option_string_actions)
+
+    def nearest(self, word: str) -> str:
+        """Return the long option that somebody may have meant by ``word``, "" for none."""
+        from difflib import get_close_matches
+
+        known = [
+            flag
+            for flag, action in self._option_string_actions.items()
+            if flag.startswith("--") and action.help != argparse.SUPPRESS
+        ]
+        name = word.partition("=")[0]
+        begun = [flag for flag in known if len(name) > 3 and flag.startswith(name)]
+        return next(iter(begun or get_close_matches(name, known, 1, 0.7)), "")
+
+    def unknown(
+        self, words: Sequence[str], hint: str, *, elsewhere: Container[str] = ()
+    ) -> UsageError:
+        """Return what is wrong with ``words``, which are no options of this command.
+
+        Those that are options ``elsewhere`` are not misspelt.
+        """
+        odd = [word for word in words if word.startswith("-") and len(word) > 2]
+        meant = [self.nearest(word) for word in odd if word.partition("=")[0] not in elsewhere]
+        near = next(filter(None, meant), "")
+        return UsageError(
+            f"unrecognized arguments: {' '.join(words)}",
+            hint=f"did you mean {near}? {hint}" if near else hint,
+        )
+
+    def parse_intermixed_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """Return the options and words; raises UsageError, also for words that it does not know."""
+        arguments, unknown = self.parse_known_intermixed_args(args, namespace)
+        if unknown:
+            raise self.unknown(unknown, f"{self.prog} --help lists the options")
+        return arguments
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the words."""

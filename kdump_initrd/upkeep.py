@@ -19,7 +19,7 @@ from typing import Union
 from . import __version__, inputs, record
 from .capture import Capture
 from .config.settings import CommonSettings
-from .errors import KdumpInitrdError
+from .errors import KdumpInitrdError, is_denied
 from .firstimage import FirstImage
 from .image import publish
 from .image.manifest import Manifest
@@ -134,6 +134,8 @@ def manifest_of(image: Path) -> Manifest | None:
     try:
         return read_manifest(image)
     except KdumpInitrdError as error:
+        if is_denied(error):
+            raise
         # Whatever it is, it is somebody else's.
         logger.debug("%s", error.message)
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,6 +71,9 @@ def perform(requests: Sequence[Request]) -> int:
 
 def _build(builds: Sequence[Capture | FirstKernel]) -> None:
     host = _look(builds[0].said)
+    for each in builds:
+        _check_output(each)
+    builds = [_with_release(each, host) for each in builds]
     planned = [publish.twice(partial(_plan, each, host)) for each in builds]
     if len(planned) > 1:
         for plan, settings in planned:
@@ -83,6 +86,24 @@ def _build(builds: Sequence[Capture | FirstKernel]) -> None:
             _write(plan, settings)
         except ChangedError:
             _write(*_plan(request, host))
+
+
+def _check_output(request: Capture | FirstKernel) -> None:
+    """Raise the error that writing would raise in the end: all the work is before that."""
+    said = request.said
+    if "output" in said and not {"force", "dry_run"} & {*said}:
+        publish.check(Path(said["output"]), force=False)
+
+
+def _with_release(request: Capture | FirstKernel, host: _Host) -> Capture | FirstKernel:
+    """Return the request with the release of a kernel that was named by its image."""
+    from .probe import kernelname
+
+    if "release" not in request.said:
+        return request
+    word = request.said["release"]
+    release = kernelname.understood(word, root=host.root, layout=host.profile.kernel)
+    return replace(request, said={**request.said, "release": release})
 
 
 def _print_plan(plan: _Plan, *, named: bool) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from . import native
 
-#: Where the comments behind the values begin.
-_COLUMN = 40
+#: How wide a value is at least, before the blank and the comment behind it.
+_COLUMN = 39
 
 
 def lines(
@@ -28,11 +28,11 @@ def lines(
             if row.name in values:
                 origin = origins.get(row.name, "")
                 line = f"{key} = {_text(values[row.name])}"
-                found.append(f"{line:{_COLUMN}}# {origin}" if origin else line)
+                found.append(f"{line:{_COLUMN}} # {origin}" if origin else line)
             elif defaults and row.default is not None:
-                found.append(f"{f'# {key} = {_text(row.default)}':{_COLUMN}}# default")
+                found.append(f"{f'# {key} = {_text(row.default)}':{_COLUMN}} # default")
             elif defaults:
-                found.append(f"{f'# {key}':{_COLUMN}}# chosen when an image is built")
+                found.append(f"{f'# {key}':{_COLUMN}} # chosen when an image is built")
         if found:
             yield f"[{section}]"
             yield from found

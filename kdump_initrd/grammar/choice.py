@@ -27,6 +27,9 @@ def understand(words: Sequence[str]) -> Command:
             return Command((Print(text),), level(meant.arguments))
         if getattr(reading.arguments, "version", False):
             return Command((Print(f"kdump-initrd {__version__}"),), level(meant.arguments))
+    if meant.unknown:
+        known = {flag for each in (ours, *theirs) for flag in each.grammar.parser().flags()}
+        meant.check(elsewhere=known)
     return Command(
         meant.requests(),
         level(meant.arguments),

@@ -33,10 +33,11 @@ mkinitrd-kdump -c DEV -f FS [-o OUT] [OPTION]... [KERNEL_VERSION]
 
 _EPILOG = """\
 KERNEL_VERSION is the release of the kernel that boots the image: with -c the capture kernel, with
--i the regular one; the default is the running one. Without -c the dump goes where the
-configuration says.
+-i the regular one; the default is the running one. The path of its image does, too.
+Without -c the dump goes where the configuration says.
 The options of the other two grammars are in mkinitrd-kdump-grammars(7).
-Exit status: 0 done or nothing to do, 1 error, 2 wrong usage."""
+Exit status: 0 done, or yes; 1 error; 2 wrong usage; 3 the answer is no (--refresh --dry-run:
+something would be changed); 128 + N: ended by signal N."""
 
 #: Debian's mkinitrd (initrd-tools 0.1.8x) had these. Its -k is read as SLES's where a word follows.
 RETIRED = (

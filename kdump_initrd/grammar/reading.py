@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError
@@ -51,11 +51,14 @@ class Reading:
         """The words that are neither options nor their values."""
         return list(getattr(self.arguments, WORDS, None) or ())
 
-    def check(self) -> None:
-        """Raise UsageError for words that do not fit."""
-        if self.problem or self.unknown:
-            unknown = f"unrecognized arguments: {' '.join(self.unknown)}"
-            raise UsageError(self.problem or unknown, hint=self.grammar.hint)
+    def check(self, *, elsewhere: Container[str] = ()) -> None:
+        """Raise UsageError for words that do not fit; ``elsewhere`` are other grammars' options."""
+        if self.problem:
+            raise UsageError(self.problem, hint=self.grammar.hint)
+        if self.unknown:
+            raise self.grammar.parser().unknown(
+                self.unknown, self.grammar.hint, elsewhere=elsewhere
+            )
 
     def requests(self) -> tuple[Request, ...]:
         """Return what is asked for; raises UsageError."""

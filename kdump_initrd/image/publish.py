@@ -97,7 +97,8 @@ def _check(out: Path, force: bool) -> None:
     if out.exists() and not out.is_file():
         raise KdumpInitrdError(f"{out}: is not a regular file", hint="give the name of a file")
     if not out.parent.is_dir():
-        raise _no_place(out, os.strerror(errno.ENOENT))
+        there = os.path.lexists(out.parent)
+        raise _no_place(out, os.strerror(errno.ENOTDIR if there else errno.ENOENT))
 
 
 def stamp(path: Path) -> Stamp:
@@ -256,5 +257,5 @@ def _exists(out: Path) -> KdumpInitrdError:
 
 def _no_place(out: Path, reason: str) -> KdumpInitrdError:
     return KdumpInitrdError(
-        f"{out.parent}: {reason}", hint="it must be a folder that files can be written into"
+        f"{out.parent}: {reason}", hint="it must be a folder that can be written"
     )

@@ -29,6 +29,16 @@ _FILTERS = {
     Codec.LZ4_FRAME: "lz4",
     Codec.ZSTD: "zstd",
 }
+#: What else lies beside initrds: offset, magic number, and what it is.
+_OTHERS = (
+    # The boot protocol's header, of images for EFI and others (Documentation/arch/x86/boot.rst).
+    (0x202, b"HdrS", "a kernel"),
+    (0, b"MZ", "a kernel, or another program for EFI"),
+    (0, b"\x7fELF", "a program or a kernel (ELF)"),
+    (0, b"KDUMP   ", "a dump"),
+    (0, b"makedumpfile", "a dump"),
+    (0, b"#!", "a script"),
+)
 _CHUNK = 1 << 18
 #: Of every libarchive since 3.0.
 _SONAME = "libarchive.so.13"
@@ -83,6 +93,8 @@ def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
         number = len(segments) + 1
         with _named(path, number, offset):
             codec = detect(data, offset)
+            if codec is None and not segments:
+                raise _no_initrd(path, data[offset:])
             if codec is None:
                 raise CorruptError(f"no known magic number, but {data[offset : offset + 6]!r}")
             end = find_end(data, offset, codec=codec)
@@ -91,6 +103,16 @@ def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
     if not segments:
         raise KdumpInitrdError(f"{path}: no initrd: there is nothing in it but padding")
     return tuple(segments)
+
+
+def _no_initrd(path: Path, data: bytes) -> KdumpInitrdError:
+    found = next((what for at, magic, what in _OTHERS if data[at:].startswith(magic)), "")
+    if found:
+        return KdumpInitrdError(f"{path}: is {found}, not an initrd", hint="name an initrd")
+    return KdumpInitrdError(
+        f"{path}: is not an initrd: it begins with {data[:6]!r}",
+        hint="an initrd is a cpio archive, packed or not",
+    )
 
 
 def read_manifest(path: Path) -> Manifest | None:

@@ -17,6 +17,23 @@ _RELEASE = "{release}"
 _WORD = re.compile(r"\\\{\w+\\\}")
 
 
+def understood(word: str, *, root: Path, layout: Layout) -> str:
+    """Return the release that ``word`` stands for: itself, or that of the kernel image it names.
+
+    An image is a path of the host, or the name of a file in /boot of ``root``. One that is gone is
+    known by its name. Raises KdumpInitrdError where nothing tells the release.
+    """
+    image = resolve(PurePosixPath("/boot", word), root=root)
+    if "/" not in word:
+        named = image is not None and image.is_file()
+        return release_of(word, boot="/boot", root=root, layout=layout) if named else word
+    if not os.path.lexists(word):
+        known = _by_name(PurePath(word), layout)
+        if known:
+            return known
+    return release_of(word, boot="/boot", root=root, layout=layout)
+
+
 def release_of(name: str, *, boot: str, root: Path, layout: Layout) -> str:
     """Return the release of the kernel image ``name``: by its header, else by its name.
 

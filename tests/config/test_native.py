@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.config import effective, native
+from kdump_initrd.config import effective, native, nativetext
 from kdump_initrd.config.findings import ROWS
 from kdump_initrd.config.settings import CAPTURE, COMMON, FIRST_KERNEL, HOST, FinalAction
 
@@ -258,3 +258,12 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Path, "read_bytes", refuse)
     found = read(tmp_path, {}, peer="")
     assert (found.errors, found.files) == ([f"/{NAME}: Permission denied"], [f"/{NAME}"])
+
+
+def test_a_comment_is_apart_from_a_value_of_any_length() -> None:
+    values = {"device": f"PARTLABEL={'x' * 60}", "path": "/var/crash"}
+    origins = dict.fromkeys(values, "somewhere")
+    lines = [line for line in nativetext.lines(values, origins, defaults=True) if "#" in line]
+    assert len(lines) > 10
+    assert all(line.startswith("# ") or " # " in line for line in lines)
+    assert f'{values["device"]}" # somewhere' in lines[0]

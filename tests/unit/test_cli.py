@@ -192,3 +192,77 @@ def test_nobody_listens_any_more(tmp_path: Path) -> None:
 def test_release_without_an_image_to_build(capsys: pytest.CaptureFixture[str]) -> None:
     status, error, _ = complain(capsys, "--list", "/boot/x", "6.1")
     assert (status, error) == (2, "6.1: --list takes no KERNEL_VERSION")
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        ("--lsit x", "--list"), ("--dry", "--dry-run"), ("--bas x", "--base"),
+        ("--check-conf", "--check-config"), ("--dump_level=1", "--dump-level"), ("--xyzzy", ""),
+        ("--refesh", "--refresh"), ("-c /dev/a -f xfs --dumplevel 31", "--dump-level"),
+    ],
+)  # fmt: skip
+def test_the_nearest_word(capsys: pytest.CaptureFixture[str], words: str, near: str) -> None:
+    status, error, hint = complain(capsys, *words.split())
+    assert (status, error.startswith("unrecognized arguments: --")) == (2, True)
+    start = f"did you mean {near}? " if near else ""
+    assert hint == f"{start}mkinitrd-kdump --help lists the options"
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"MZ" + bytes(0x200) + b"HdrS", "is a kernel, not an initrd"),
+        (b"MZ\0\0", "is a kernel, or another program for EFI, not an initrd"),
+        (b"\x7fELF\2\1", "is a program or a kernel (ELF), not an initrd"),
+        (b"#!/bin/sh\n", "is a script, not an initrd"),
+        (b"KDUMP   ", "is a dump, not an initrd"),
+        (b"MEMTEST", "is not an initrd: it begins with b'MEMTES'"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["--list", "--strip", "--print-cmdline"])
+def test_what_is_not_an_initrd(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, body: bytes, what: str
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(body)
+    assert complain(capsys, verb, str(path))[:2] == (1, f"{path}: {what}")
+
+
+def test_where_it_is_to_be_written_is_looked_at_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdump_initrd.capture.plan", lambda settings: pytest.fail("planned"))
+    there = tmp_path / "there"
+    there.touch()
+    for out, message in (
+        (there, "exists already"), (tmp_path, "is a folder"), (there / "x", "Not a directory"),
+    ):  # fmt: skip
+        assert complain(capsys, *CAPTURE, "-o", str(out))[1].endswith(message)
+
+
+def test_a_kernel_by_its_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "x"
+    assert main([*CAPTURE, "-o", str(out), f"/boot/vmlinuz-{RELEASE}"]) == 0
+    assert f" of {RELEASE}\n" in capsys.readouterr().err
+    status, error, _ = complain(capsys, *CAPTURE, "-o", str(out), "--force", "/boot/vmlinuz-none")
+    assert (status, error.partition(" (")[0]) == (1, "none: no such kernel in /")
+
+
+ROOTS = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534); "
+
+
+@pytest.mark.parametrize("words", ["--list IMAGE", "--strip IMAGE", "-c UUID=1-1 -f vfat -o DIR/x"])
+def test_without_roots_rights(tmp_path: Path, words: str) -> None:
+    tmp_path.chmod(0o755)
+    image = tmp_path / "image"
+    image.touch(mode=0o600)
+    words = words.replace("IMAGE", str(image)).replace("DIR", str(tmp_path))
+    code = f"{ROOTS}from kdump_initrd.cli import main; raise SystemExit(main({words.split()!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert "Permission denied" in lines[-2]
+    assert lines[-1] == f"hint: this needs root: sudo mkinitrd-kdump {words}"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd import capture, firstkernel, log, record, upkeep
-from kdump_initrd.errors import KdumpInitrdError, UsageError
+from kdump_initrd.errors import KdumpInitrdError
 from kdump_initrd.firstimage import FirstImage
 from kdump_initrd.image import publish
 from kdump_initrd.image.segments import read_manifest
@@ -290,7 +290,7 @@ def test_dry_run_says_and_writes_nothing(host: Host, lines: Lines) -> None:
     assert lines.take() == [f"{name}: kept: nothing changed" for name in (CAPTURE, BASE)]
     changed_tool(host)
     before = host.files()
-    assert host.run(dry_run=True) == 0
+    assert host.run(dry_run=True) == 3
     assert lines.take() == [
         f"{CAPTURE}: would be written, because usr/bin/busybox changed",
         f"{BASE}: would be written, because the capture initrd in it would be",
@@ -440,8 +440,16 @@ def test_only_the_configured_images(host: Host, lines: Lines) -> None:
 
 def test_without_an_initrd_of_the_distribution(host: Host, lines: Lines) -> None:
     host.base.unlink()
+    for dry_run in (True, False):
+        assert host.run(dry_run=dry_run) == 1
+        (said,) = [line for line in lines.take() if "kept: nothing changed" not in line]
+        assert said.startswith(
+            f"{RELEASE}: no initrd of it is there that could load the capture kernel: "
+            "it is not armed at boot (mkinitrd-kdump -i "
+        )
+    assert kind_of(host.capture) == "capture"
+    host.write("etc/kdump-initrd.toml", f'{CONFIGURATION}[refresh]\nimages = "capture"\n')
     assert host.run() == 0
-    assert lines.take() == [f"{RELEASE}: no initrd of it is there: it is not armed at boot"]
 
 
 def test_each_copy_of_an_initrd_is_extended(host: Host, lines: Lines) -> None:
@@ -455,16 +463,45 @@ def test_each_copy_of_an_initrd_is_extended(host: Host, lines: Lines) -> None:
     settled(host, lines)
 
 
-@pytest.mark.parametrize("release", ["6.1.0-none", "../../etc", ".."])
+@pytest.mark.parametrize("release", ["6.1.0-none", "../../none", ".."])
 def test_a_kernel_that_is_not_there(host: Host, lines: Lines, release: str) -> None:
     before = host.files()
     if release.startswith("."):
-        with pytest.raises(UsageError, match="no kernel release"):
+        with pytest.raises(KdumpInitrdError, match=r"not a kernel release|No such file"):
             host.run(release)
     else:
         assert host.run(release) == 1
         assert lines.take() == [f"{release}: no such kernel in {host.root} (present: {RELEASE})"]
     assert host.files() == before
+
+
+def test_a_kernel_by_its_image(host: Host, lines: Lines) -> None:
+    host.add_kernel()
+    assert host.run(str(host.root / f"boot/vmlinuz-{NEWER}")) == 0
+    assert kind_of(host.root / f"boot/initrd.img-{NEWER}-kdump") == "capture"
+    assert host.remove(f"vmlinuz-{NEWER}") == 0
+    assert not (host.root / f"boot/initrd.img-{NEWER}-kdump").exists()
+    lines.take()
+
+
+@pytest.mark.parametrize(
+    ("answer", "dry_run", "expected"),
+    [("current", True, 0), ("stale", True, 3), ("gone", True, 3), ("broken", True, 1),
+     ("stale", False, 0), ("broken", False, 1)],
+)  # fmt: skip
+def test_the_answer_of_a_dry_run(
+    host: Host, lines: Lines, answer: str, dry_run: bool, expected: int
+) -> None:
+    if answer == "stale":
+        changed_tool(host)
+    elif answer == "gone":
+        host.add_kernel()
+        assert host.run() == 0
+        (host.root / f"boot/vmlinuz-{NEWER}").unlink()
+    elif answer == "broken":
+        write_base(host.capture.with_suffix(".new")).replace(host.capture)
+    assert host.run(dry_run=dry_run) == expected
+    assert lines.take()
 
 
 def test_an_error_in_the_configuration_stops_all(host: Host, lines: Lines) -> None:
