@@ -34,6 +34,7 @@ from .probe.kmod import KernelModule, Wish
 from .probe.python import PythonRuntime
 from .probe.tools import Toolbox
 from .resources import find_data, search_path
+from .rooted import place, read_text
 from .saver.params import ParamsError, SaverParams
 from .site import Site, find_root
 
@@ -49,10 +50,7 @@ _CODECS = {
     "zlib": ("libdeflate.so.0", "libz.so.1"),
 }
 #: The scripts beside the hooks that say in their header what they need.
-_SCRIPTS = (
-    *(("hooks", "functions.sh"), ("hooks", "modules.sh")),
-    *(("templates", "init.j2"), ("templates", "python.j2")),
-)
+_SCRIPTS = {"hooks": ("functions.sh", "modules.sh"), "templates": ("init.j2", "python.j2")}
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def plan(settings: CaptureSettings) -> Capture:
     tree, later = Tree(), Tree()
     for each in (tree, later):
         ingredients.lay_out(each, folders=(_MOUNT, _RUN))
-    scripts = hooks.discover(search_path("hooks", root=site.root))
+    scripts = hooks.discover(search_path("hooks", root=site.root), root=site.root)
     toolbox = _toolbox(settings, site, scripts)
     with step("Resolving kernel modules"):
         modules = _add_modules(tree, settings, site, toolbox)
@@ -140,7 +138,7 @@ def plan(settings: CaptureSettings) -> Capture:
     )
     tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
     name = site.profile.kernel.capture_image.format(release=site.kernel.release)
-    out = Path(settings.output or site.root / name)
+    out = Path(settings.output) if settings.output else place(name, root=site.root)
     size = kernelimage.read(site.kernel.image).unpacked if site.kernel.image else 0
     return Capture(out, tree, second, manifest, Packing(compression, mtime), size)
 
@@ -184,9 +182,9 @@ def _add_modules(
 def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -> Toolbox:
     """Decide where the shell and what the scripts call come from."""
     needs = [hook.needs for hook in scripts]
-    for kind, name in _SCRIPTS:
+    for kind, name in ((kind, name) for kind, names in _SCRIPTS.items() for name in names):
         path = find_data(kind, name, root=site.root)
-        needs.append(hooks.read_needs(path.read_text("utf-8"), path))
+        needs.append(hooks.read_needs(read_text(path), path))
     return ingredients.choose_toolbox(
         settings.tools,
         needs,

@@ -17,7 +17,7 @@ from .image.tree import Tree
 from .probe import elf, tools, xen
 from .probe.distro import Distro
 from .resources import find_data, search_path
-from .rooted import first_file
+from .rooted import first_file, read_text
 
 #: Where all of it lies in the image: a folder that no initrd has, and that goes when it is done.
 HOME = PurePosixPath("kdump-initrd")
@@ -61,7 +61,7 @@ def add_programs(tree: Tree, *, root: Path, profile: Distro, source: ToolSource)
     if kexec is None:
         raise KdumpInitrdError(f"{root}: no kexec", hint="install kexec-tools there")
     script = find_data("templates", _ARM, root=root)
-    needs = read_needs(script.read_text("utf-8"), script).commands
+    needs = read_needs(read_text(script), script).commands
     busybox = None if source is ToolSource.ROOT else tools.find_busybox(root, profile.tools)
     toolbox = tools.pick(needs, root=root, tools=profile.tools, busybox=busybox)
     if toolbox.missing or (source is ToolSource.BUSYBOX and busybox is None):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .errors import KdumpInitrdError
-from .rooted import folders
+from .rooted import folders, real_or_own
 
 _PACKAGE = Path(__file__).resolve().parent
 #: Relative to the root that the image is built from: what an administrator overrides.
@@ -30,12 +30,13 @@ def search_path(kind: str, *, root: Path) -> tuple[Path, ...]:
 
 
 def find_data(kind: str, name: str, *, root: Path) -> Path:
-    """Return the file ``name`` of the first folder of ``kind`` that has it.
+    """Return the file ``name`` of the first folder of ``kind`` that has it, free of links.
 
     Raises KdumpInitrdError when none has.
     """
     places = search_path(kind, root=root)
-    found = next((folder / name for folder in places if (folder / name).exists()), None)
+    paths = (real_or_own(folder / name, root=root) for folder in places)
+    found = next((path for path in paths if path.exists()), None)
     if found is None:
         raise KdumpInitrdError(
             f"{places[-1] / name}: not found", hint="reinstall kdump-initrd: it is incomplete"

@@ -28,7 +28,8 @@ def lines(root: Path, name: str | None) -> Iterator[str]:
     """
     # Nothing is written: --root needs no -o.
     root, found = find_root(CommonSettings(root=str(root), distro=name, dry_run=True), target=None)
-    profile = distro.read(found.id, search_path=search_path("distros", root=root))
+    folders = search_path("distros", root=root)
+    profile = distro.read(found.id, search_path=folders, root=root)
     yield f"# The profile {found.id}, of these files, each over those before it:"
     yield from (f"#   {file.path}" for file in profile.files)
     sections = {key: value for key, value in profile.values.items() if isinstance(value, dict)}

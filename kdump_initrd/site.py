@@ -55,5 +55,5 @@ def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Path, Di
         raise UsageError("--root wants -o: nothing is written into that root", hint="-o FILE")
     profiles = search_path("distros", root=root)
     if settings.distro:
-        return root, distro.load(settings.distro, search_path=profiles)
+        return root, distro.load(settings.distro, search_path=profiles, root=root)
     return root, distro.detect(root, search_path=profiles)

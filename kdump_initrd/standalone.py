@@ -25,7 +25,7 @@ from .probe.kmod import KernelModule
 from .probe.script import read_interpreter
 from .probe.tools import Toolbox
 from .resources import find_data, search_path
-from .rooted import first_file
+from .rooted import first_file, place, read_text
 
 logger = get_logger(__name__)
 
@@ -83,7 +83,7 @@ def plan(order: Order) -> FirstImage:
         **order.facts,
     }
     return FirstImage(
-        out=Path(settings.output or order.root / "boot" / name),
+        out=Path(settings.output) if settings.output else place(f"boot/{name}", root=order.root),
         entries=tuple(tree),
         packing=Packing(compression, ingredients.time_stamp()),
         facts=facts,
@@ -172,7 +172,7 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
     paths += [find_data("hooks", "functions.sh", root=order.root)]
     paths += [find_data("templates", "first/init.j2", root=order.root)]
     for path in paths:
-        needs.append(hooks.read_needs(path.read_text("utf-8"), path))
+        needs.append(hooks.read_needs(read_text(path), path))
     # util-linux's knows partition tags, and that half a mirror is no file system.
     better = tuple(name for name in ("findfs", "blkid") if _own(order, name) is not None)
     must = site.device.spec.startswith(tools.PARTITION_TAGS) or "md" in site.certain

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import UsageError
-from ..rooted import resolve
+from ..rooted import TEXT, read, resolve
 from .settings import HOST, SETTINGS, Setting, parse
 
 #: The rows of the table by the names of their attributes.
@@ -101,7 +101,7 @@ class Findings:
         path = root / name
         try:
             path = resolve(PurePosixPath("/", name), root=root) or path
-            content = path.read_bytes()
+            content = read(path, limit=TEXT)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import rooted
 from ..errors import KdumpInitrdError
 
 #: The stages of a capture, in order; inside a stage the order is lexical.
 STAGES = ("pre-mount", "mount", "pre-save", "save", "post-save", "umount", "final")
 _NAME = re.compile(r"[0-9][\w-]*")
+#: Bytes of a hook in which its header ends.
+_HEAD = 1 << 16
+_SECONDS = re.compile(r"[0-9]{1,6}")
 _HEADER = re.compile(r"# (needs|applets|timeout): (.*)")
 
 
@@ -31,7 +36,10 @@ class Needs:
 
 @dataclass(frozen=True)
 class Hook:
-    """One hook: hooks/<stage>/<name> on the host, the same below the image's hooks folder."""
+    """One hook: hooks/<stage>/<name> on the host, the same below the image's hooks folder.
+
+    ``source`` is where that is, free of links.
+    """
 
     stage: str
     name: str
@@ -49,27 +57,36 @@ class Hook:
         return self.needs.timeout
 
 
-def discover(search_path: Sequence[Path]) -> tuple[Hook, ...]:
+def discover(search_path: Sequence[Path], *, root: Path = Path("/")) -> tuple[Hook, ...]:
     """Return the hooks on ``search_path`` in their order; of two of one name the first wins.
 
-    Raises KdumpInitrdError for a hook that is not executable.
+    Links of folders in ``root`` lead where that root's do. Raises KdumpInitrdError for a hook that
+    is not executable, or no file.
     """
     found: dict[tuple[int, str], Hook] = {}
     for order, stage in enumerate(STAGES):
         for folder in search_path:
-            for source in sorted((folder / stage).glob("[0-9]*")):
-                if not _NAME.fullmatch(source.name):
+            place = rooted.real_or_own(folder / stage, root=root)
+            for path in sorted(place.glob("[0-9]*")):
+                if not _NAME.fullmatch(path.name):
                     continue  # an editor's backup
-                if not source.stat().st_mode & 0o100:
-                    raise KdumpInitrdError(f"{source}: not executable", hint=f"chmod +x {source}")
-                hook = Hook(
-                    stage,
-                    source.name,
-                    source,
-                    read_needs(source.read_text("utf-8", "replace"), source),
-                )
-                found.setdefault((order, source.name), hook)
+                source = rooted.real_or_own(path, root=root)
+                hook = Hook(stage, path.name, source, _read_hook(source))
+                found.setdefault((order, path.name), hook)
     return tuple(found[key] for key in sorted(found))
+
+
+def _read_hook(source: Path) -> Needs:
+    try:
+        # It may be a program of any size: its header is at its beginning.
+        with rooted.open_file(source) as file:
+            head = file.read(_HEAD)
+            executable = os.fstat(file.fileno()).st_mode & 0o100
+    except OSError as error:
+        raise KdumpInitrdError(f"{source}: {error.strerror}") from error
+    if not executable:
+        raise KdumpInitrdError(f"{source}: not executable", hint=f"chmod +x {source}")
+    return read_needs(head.decode("utf-8", "replace"), source)
 
 
 def read_needs(text: str, source: Path) -> Needs:
@@ -81,7 +98,7 @@ def read_needs(text: str, source: Path) -> Needs:
         if match := _HEADER.fullmatch(line):
             values[match.group(1)] = match.group(2)
     timeout = values.get("timeout", "60")
-    if not timeout.isdigit():
+    if not _SECONDS.fullmatch(timeout):
         raise KdumpInitrdError(f"{source}: timeout: whole seconds are wanted, not {timeout!r}")
     return Needs(
         tuple(values.get("needs", "").split()),

@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
-from ..rooted import follow
+from ..rooted import follow, read
 
 
 class Kind(str, Enum):
@@ -108,10 +108,10 @@ class Tree:
     ) -> None:
         """Add a copy of the host's ``source``: 0755 if executable, else 0644, unless ``mode``.
 
-        Raises KdumpInitrdError when it cannot be read.
+        The path is free of links. Raises KdumpInitrdError when it cannot be read.
         """
         try:
-            content = source.read_bytes()
+            content = read(source)
             executable = bool(source.stat().st_mode & 0o111)
         except OSError as error:
             raise KdumpInitrdError(f"{source}: {error.strerror}", hint=f"needed: {why}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import KdumpInitrdError
+from ..rooted import real_or_own
 from . import osrelease, profilefile, schema
 from .profilefile import ProfileFile
 
@@ -123,12 +124,13 @@ def known(search_path: Sequence[Path]) -> list[str]:
     return sorted({file.stem for folder in search_path for file in folder.glob("*.toml")})
 
 
-def load(distro: str, *, search_path: Sequence[Path]) -> Distro:
+def load(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) -> Distro:
     """Read the profile ``distro`` and those that it inherits from.
 
-    Raises KdumpInitrdError for an unknown id, a broken file, and a key outside the schema.
+    Links of folders in ``root`` lead where that root's do. Raises KdumpInitrdError for an unknown
+    id, a broken file, and a key outside the schema.
     """
-    merged = read(distro, search_path=search_path).values
+    merged = read(distro, search_path=search_path, root=root).values
     schema.check_complete(distro, merged, _SECTIONS)
     facts: dict[str, Any] = {name: _frozen(merged.get(name, {})) for name in schema.LISTS}
     facts |= {name: kind(**_frozen(merged[name])) for name, kind in _SECTIONS.items()}
@@ -143,12 +145,12 @@ def load(distro: str, *, search_path: Sequence[Path]) -> Distro:
     )
 
 
-def read(distro: str, *, search_path: Sequence[Path]) -> Profile:
+def read(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) -> Profile:
     """Return what the files of the profile ``distro`` say; raises as load() does.
 
     It need not be complete.
     """
-    files = tuple(_chain(distro, search_path, 0, seen=()))
+    files = tuple(_chain(distro, search_path, 0, seen=(), root=root))
     values: dict[str, Any] = {}
     for file in files:
         for key, value in file.table.items():
@@ -160,7 +162,7 @@ def read(distro: str, *, search_path: Sequence[Path]) -> Profile:
 
 def detect(root: Path, *, search_path: Sequence[Path]) -> Distro:
     """Return the profile of the distribution in ``root``, by its os-release's ID, then ID_LIKE."""
-    return load(_name_of(root, search_path), search_path=search_path)
+    return load(_name_of(root, search_path), search_path=search_path, root=root)
 
 
 def _name_of(root: Path, search_path: Sequence[Path]) -> str:
@@ -169,7 +171,7 @@ def _name_of(root: Path, search_path: Sequence[Path]) -> str:
     for word in osrelease.names(osrelease.read(root)):
         if word in there:
             return word
-        aliases = _aliases(search_path) if aliases is None else aliases
+        aliases = _aliases(search_path, root) if aliases is None else aliases
         if word in aliases:
             return aliases[word]
     if FALLBACK not in there:
@@ -177,12 +179,12 @@ def _name_of(root: Path, search_path: Sequence[Path]) -> str:
     return FALLBACK
 
 
-def _aliases(search_path: Sequence[Path]) -> dict[str, str]:
+def _aliases(search_path: Sequence[Path], root: Path) -> dict[str, str]:
     """Return the profiles by the further IDs of os-release that they hold for."""
     found: dict[str, str] = {}
     for folder in search_path:
         for path in sorted(folder.glob("*.toml")):
-            for name in _read(path).table.get("ids", ()):
+            for name in _read(path, root).table.get("ids", ()):
                 found.setdefault(name, path.stem)
     return found
 
@@ -191,29 +193,29 @@ def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
 
 
-def _read(path: Path) -> ProfileFile:
-    file = profilefile.read(path)
+def _read(path: Path, root: Path) -> ProfileFile:
+    file = profilefile.read(path, root=root)
     schema.check(file, _SECTIONS)
     return file
 
 
 def _chain(
-    distro: str, search_path: Sequence[Path], begin: int, *, seen: tuple[Path, ...]
+    distro: str, search_path: Sequence[Path], begin: int, *, seen: tuple[Path, ...], root: Path
 ) -> list[ProfileFile]:
     """Return the files from the eldest ancestor to ``distro`` itself, sought from ``begin`` on.
 
     A file changes that of the same name further on the search path, unless it says what else it
     inherits from.
     """
-    place = _find(distro, search_path, begin)
+    place = _find(distro, search_path, begin, root)
     if place is None:
         there = ", ".join(known(search_path))
         raise KdumpInitrdError(f"{distro}: unknown distribution", hint=f"known are {there}")
     path = search_path[place] / f"{distro}.toml"
-    file = _read(path)
+    file = _read(path, root)
     parent = file.table.get("inherits", distro)
     begin = place + 1 if parent == distro else 0
-    found = _find(parent, search_path, begin)
+    found = _find(parent, search_path, begin, root)
     if found is None and "inherits" not in file.table:
         return [file]
     if path in seen or (found is None and parent == distro):
@@ -226,10 +228,11 @@ def _chain(
         raise KdumpInitrdError(
             f"{file.where('inherits')}: {parent}: unknown distribution", hint=f"known are {there}"
         )
-    return [*_chain(parent, search_path, begin, seen=(*seen, path)), file]
+    return [*_chain(parent, search_path, begin, seen=(*seen, path), root=root), file]
 
 
-def _find(distro: str, search_path: Sequence[Path], begin: int) -> int | None:
+def _find(distro: str, search_path: Sequence[Path], begin: int, root: Path) -> int | None:
     """Return which folder from ``begin`` on has the profile, None for none."""
     numbers = range(begin, len(search_path)) if schema.NAME.fullmatch(distro) else ()
-    return next((n for n in numbers if (search_path[n] / f"{distro}.toml").exists()), None)
+    paths = ((n, real_or_own(search_path[n] / f"{distro}.toml", root=root)) for n in numbers)
+    return next((n for n, path in paths if path.exists()), None)

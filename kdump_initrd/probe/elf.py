@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
-from ..rooted import first_file, real_path
+from ..rooted import first_file, open_file, real_path
 from .script import read_interpreter
 from .searchpath import Machine, SearchPath, is_musls_own, machine_named
 
@@ -80,7 +80,7 @@ class _Object:
 def read_elf(path: Path) -> Elf:
     """Read the file; raises KdumpInitrdError when it cannot be read or is no sound ELF file."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return _parse(file)
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import KdumpInitrdError
+from ..rooted import read
 from .elfimage import Damaged, ElfImage
 
 _SYMBOL = b"PyImport_Inittab"
@@ -41,7 +42,7 @@ def built_in(binaries: Iterable[Path]) -> frozenset[str]:
     """
     for path in binaries:
         try:
-            names = _table(path.read_bytes())
+            names = _table(read(path))
         except OSError as error:
             raise KdumpInitrdError(f"{path}: {error.strerror}") from error
         except Damaged:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
-from ..rooted import resolve
+from ..rooted import folders, open_file, read_text, real_path, resolve
 
 #: The oldest Python that the saver runs on.
 OLDEST = (3, 9)
@@ -23,7 +23,8 @@ class Interpreter:
     """A CPython of ``root``.
 
     ``source`` is the program, free of links, and ``dest`` its path in the root without leading
-    slash; ``stdlib`` the folder of os.py, ``dynload`` that of the extension modules.
+    slash; ``stdlib`` the folder of os.py, ``dynload`` that of the extension modules, free of
+    links.
     """
 
     root: Path
@@ -59,7 +60,8 @@ def find_interpreter(root: Path, *, python: Path | None = None) -> Interpreter:
             return found
     newer = sorted(
         (int(match[1]), path)
-        for path in (root / "usr/bin").glob("python3.*")
+        for folder in folders(["usr/bin"], root=root)
+        for path in folder.glob("python3.*")
         if (match := _NAME.search(path.name)) and (3, int(match[1])) >= OLDEST
     )
     if newer:
@@ -86,7 +88,7 @@ def _look_at(path: PurePosixPath, root: Path, *, check: bool = True) -> Interpre
         raise KdumpInitrdError(
             f"{path}: no such Python in {root}", hint="give --python a path as that root sees it"
         )
-    with source.open("rb") as file:
+    with open_file(source) as file:
         head = file.read(4)
     if head != b"\x7fELF":
         shim = "pyenv" in str(path)
@@ -104,11 +106,11 @@ def _look_at(path: PurePosixPath, root: Path, *, check: bool = True) -> Interpre
             hint="the saver needs 3.9 or newer: install one and name it with --python",
         )
     dynload = next(
-        (path for path in (_beside(source, library) / stdlib.name / "lib-dynload"
-                           for library in _LIBRARIES) if path.is_dir()),
+        (path for path in (_beside(source, library, root) / stdlib.name / "lib-dynload"
+                           for library in _LIBRARIES) if real_path(path, root=root).is_dir()),
         stdlib / "lib-dynload",
     )  # fmt: skip
-    return Interpreter(root, source, dest, version, stdlib, dynload)
+    return Interpreter(root, source, dest, version, stdlib, real_path(dynload, root=root))
 
 
 def _without_environment(path: PurePosixPath, root: Path) -> PurePosixPath:
@@ -118,7 +120,7 @@ def _without_environment(path: PurePosixPath, root: Path) -> PurePosixPath:
     if config is None or not config.is_file():
         return path
     settings: dict[str, str] = {}
-    for line in config.read_text(errors="replace").splitlines():
+    for line in read_text(config).splitlines():
         key, _, value = line.partition("=")
         settings[key.strip()] = value.strip()
     version = re.match(r"3\.\d+", settings.get("version", settings.get("version_info", "")))
@@ -138,21 +140,22 @@ def _stdlib(source: Path, root: Path) -> Path:
     match = _NAME.search(source.name)
     pattern = f"python3.{match[1]}" if match else "python3.*"
     found = {
-        path.parent.resolve(): path.parent
+        real_path(path.parent, root=root): path.parent
         for library in _LIBRARIES
-        for path in sorted(_beside(source, library).glob(f"{pattern}/os.py"))
+        for path in sorted(_beside(source, library, root).glob(f"{pattern}/os.py"))
     }
     if len(found) == 1:
         return next(iter(found.values()))
-    looked = ", ".join(str(_beside(source, library) / pattern) for library in _LIBRARIES)
+    looked = ", ".join(str(_beside(source, library, root) / pattern) for library in _LIBRARIES)
     raise KdumpInitrdError(
         f"{source}: {'more than one' if found else 'no'} standard library beside it",
         hint=f"looked for os.py in {looked}; name the interpreter with its version",
     )
 
 
-def _beside(source: Path, library: str) -> Path:
-    return source.parent.parent / library
+def _beside(source: Path, library: str, root: Path) -> Path:
+    above = source.parent.parent
+    return real_path(above / library, root=root) if above.is_relative_to(root) else above
 
 
 def _kind(head: bytes) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
-from ..rooted import folders, resolve
+from ..rooted import folders, read_text, real_path, resolve
 from . import placeholder
 from .distro import Kernel as Layout
 
@@ -40,16 +40,15 @@ class KernelRelease:
 
 def find(release: str, *, root: Path, layout: Layout) -> KernelRelease:
     """Return the kernel ``release`` of ``root``; raises KdumpInitrdError when it is not there."""
-    present = releases(root=root, layout=layout)
     modules = first(layout.modules, root=root, release=release)
-    if modules is None:
+    if modules is None or not modules.is_dir():
         image = first(layout.image, root=root, release=release)
         if image is not None:
             raise KdumpInitrdError(
                 f"{release}: no modules directory for {image}",
                 hint=f"install the modules of {release} under {root / 'lib/modules'}",
             )
-        there = ", ".join(present) or "none"
+        there = ", ".join(releases(root=root, layout=layout)) or "none"
         raise KdumpInitrdError(f"{release}: no such kernel in {root}", hint=f"present: {there}")
     config = first(layout.config, root=root, release=release)
     return KernelRelease(
@@ -67,14 +66,17 @@ def releases(*, root: Path, layout: Layout) -> list[str]:
         entry.name
         for folder in folders(above, root=root)
         for entry in folder.iterdir()
-        if entry.is_dir()
+        if real_path(entry, root=root).is_dir()
     }
-    return sorted(names, key=version_key)
+    odd = {name for name in names if not name.isprintable()}
+    for name in sorted(odd):
+        logger.warning("%a: no name of a kernel release: left out", name)
+    return sorted(names - odd, key=version_key)
 
 
 def version_key(release: str) -> list[tuple[int, int, str]]:
     """Return a sort key that puts 6.9 before 6.10."""
-    return [(int(w), 0, "") if w.isdigit() else (-1, 0, w) for w in re.split(r"(\d+)", release)]
+    return [(int(w), 0, "") if w.isdecimal() else (-1, 0, w) for w in re.split(r"(\d+)", release)]
 
 
 def check_capture_options(kernel: KernelRelease) -> None:
@@ -111,7 +113,7 @@ def _read_config(path: Path) -> dict[str, str]:
     options: dict[str, str] = {}
     unset = re.compile(r"# (CONFIG_\w+) is not set")
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(path)
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error
     for line in text.splitlines():

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KdumpInitrdError
+from ..rooted import FILE
+from ..rooted import read as read_file
 from .elfimage import MACHINES
 from .searchpath import machine_named
 
@@ -52,7 +54,7 @@ class KernelImage:
 def read(path: Path) -> KernelImage:
     """Read the file's header; raises KdumpInitrdError for what is no kernel image."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}", hint="name a kernel image") from error
     if data.startswith(b"\x1f\x8b"):
@@ -132,6 +134,6 @@ def _banner(data: bytes) -> str:
 
 def _gunzip(path: Path, data: bytes) -> bytes:
     try:
-        return zlib.decompressobj(wbits=31).decompress(data)
+        return zlib.decompressobj(wbits=31).decompress(data, FILE)
     except zlib.error as error:
         raise KdumpInitrdError(f"{path}: cannot be unpacked: {error}") from error

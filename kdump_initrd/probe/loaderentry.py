@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..rooted import folders, resolve
+from ..rooted import folders, read_text, resolve
 
 #: $BOOT, where loader/entries is: the places that the specification and kernel-install(8) name.
 _BOOTS = ("boot", "efi", "boot/efi")
@@ -54,7 +54,7 @@ def _numbers(path: Path) -> list[tuple[int, str]]:
 def _read(path: Path) -> dict[str, list[str]]:
     """Return the words of each key, but for GRUB's variables; none of a file that is unreadable."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(path)
     except OSError:
         return {}
     found: dict[str, list[str]] = {}

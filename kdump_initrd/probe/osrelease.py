@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..rooted import first_file
+from ..rooted import first_file, read_text
 
 
 def read(root: Path) -> Mapping[str, str]:
@@ -16,7 +16,7 @@ def read(root: Path) -> Mapping[str, str]:
     A value that cannot be unquoted is "".
     """
     path = first_file(("etc/os-release", "usr/lib/os-release"), root=root)
-    text = path.read_text(encoding="utf-8", errors="replace") if path else ""
+    text = read_text(path) if path else ""
     pairs = (line.partition("=") for line in text.splitlines())
     return {key: _unquote(value) for key, equals, value in pairs if equals}
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ..rooted import first_file
+from ..rooted import first_file, read_text
 from . import loaderentry, osrelease
 
 RELEASE = "release"
@@ -66,7 +66,7 @@ def _line(name: str, *, root: Path) -> str:
     """Return the first line of a file of the root, "" where there is none."""
     path = first_file([name], root=root)
     try:
-        text = path.read_text(encoding="utf-8", errors="replace") if path else ""
+        text = read_text(path) if path else ""
     except OSError:
         return ""
     return text.strip().partition("\n")[0].strip()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import rooted
 from ..errors import KdumpInitrdError
 from ..tomllines import line_of, loads
 
@@ -35,10 +36,14 @@ class ProfileFile:
         return f"{self.path}:{line}" if line else str(self.path)
 
 
-def read(path: Path) -> ProfileFile:
-    """Read a file; raises KdumpInitrdError for one that is not there or no TOML."""
+def read(path: Path, *, root: Path) -> ProfileFile:
+    """Read a file, by the links of ``root`` if it lies in that.
+
+    Raises KdumpInitrdError for one that is not there or no TOML.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        real = rooted.real_or_own(path, root=root)
+        text = rooted.read(real, limit=rooted.TEXT).decode().replace("\r\n", "\n")
         return ProfileFile(path, text, loads(text))
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
+from ..rooted import TEXT, open_file, read, real_or_own, real_path
 from ..saver.stdlib import MODULES, SHA256
 from . import inittab
 from .bytecode import Unit, translate
@@ -155,7 +156,7 @@ class _Scan:
 
     def _add_source(self, name: str, source: Path, package: bool) -> None:
         try:
-            text = source.read_bytes()
+            text = read(source, limit=TEXT)
         except OSError as error:
             raise KdumpInitrdError(f"{source}: {error.strerror}") from error
         self.add_text(name, text, package=package)
@@ -173,10 +174,12 @@ class _Scan:
     def add_extension(self, name: str, *, needer: str, if_there: bool = False) -> None:
         """Add an extension module; one without a file is built in or, if_there, missing."""
         files = self._python.extension(name)
-        source = next((path for path in files if _machine(path) == self._machine), None)
-        if source is not None:
-            dest = PurePosixPath(source.relative_to(self._python.root).as_posix())
-            self.extensions[name] = Library(dest, source, f"Python module {name}, for {needer}")
+        root = self._python.root
+        real = {path: real_path(path, root=root) for path in files}
+        path = next((path for path in files if _machine(real[path]) == self._machine), None)
+        if path is not None:
+            dest = PurePosixPath(path.relative_to(root).as_posix())
+            self.extensions[name] = Library(dest, real[path], f"Python module {name}, for {needer}")
         elif not if_there:
             # A file for another architecture only is no reason to say no: it may be built in.
             self.built_in.setdefault(name, needer)
@@ -185,8 +188,9 @@ class _Scan:
         top = _PACKAGE.parent if name.startswith(_PACKAGE.name) else self._python.stdlib
         path = top.joinpath(*name.split("."))
         for candidate, package in ((path / "__init__.py", True), (path.with_suffix(".py"), False)):
-            if candidate.is_file():
-                return candidate, package
+            real = real_or_own(candidate, root=self._python.root)
+            if real.is_file():
+                return real, package
         return None
 
     def _missing(self, name: str, needer: str) -> KdumpInitrdError:
@@ -210,7 +214,7 @@ def _check_built_in(interpreter: Interpreter, names: dict[str, str], libraries: 
 def _machine(path: Path) -> str:
     """Return the architecture of an ELF file; raises KdumpInitrdError for what is none."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return ElfImage(file.read(_ELF_HEADER)).machine
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error

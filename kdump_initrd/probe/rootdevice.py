@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
-from ..rooted import resolve
+from ..rooted import read_text, resolve
 from . import device, superblock
 from .device import BlockDevice
 
@@ -212,7 +212,7 @@ def _table(root: Path, name: str) -> list[list[str]]:
     path = resolve(name, root=root)
     if path is None or not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(path).splitlines()
     return [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 

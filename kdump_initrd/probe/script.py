@@ -6,15 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import KdumpInitrdError
+from ..rooted import open_file
 
 
 def read_interpreter(path: Path) -> str | None:
     """Return the absolute path behind ``#!`` in the file's first line, None for no script.
 
-    Raises KdumpInitrdError when the file cannot be read.
+    The path is free of links. Raises KdumpInitrdError when the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             line = file.readline(256)
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error

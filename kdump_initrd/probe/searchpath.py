@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..rooted import resolve
+from ..rooted import read_text, real_path, resolve
 
 #: musl's, without an /etc/ld-musl-ARCH.path (ldso/dynlink.c).
 _MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
@@ -133,7 +133,7 @@ class SearchPath:
         if path is None or path in seen or not path.is_file():
             return
         seen.add(path)
-        for line in path.read_text(errors="replace").splitlines():
+        for line in read_text(path).splitlines():
             words = line.partition("#")[0].split()
             if not words or words[0] == "hwcap":
                 continue
@@ -156,6 +156,7 @@ class SearchPath:
     def _musl_path(self) -> tuple[PurePosixPath, ...]:
         folder = self._resolve(PurePosixPath("/etc"))
         for path in sorted(folder.glob("ld-musl-*.path")) if folder is not None else ():
-            words = re.split(r"[:\n]", path.read_text(errors="replace"))
+            real = real_path(path, root=self._root)
+            words = re.split(r"[:\n]", read_text(real))
             return tuple(PurePosixPath(word) for word in words if word.startswith("/"))
         return ()

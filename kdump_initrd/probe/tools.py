@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KdumpInitrdError
-from ..rooted import first_file
+from ..rooted import first_file, read
 from .distro import Tools
 
 #: busybox's findfs knows no partition tags: util-linux's has to help.
@@ -79,6 +79,6 @@ def _applet_table(busybox: Path) -> bytes:
     of a root that may be another machine's.)
     """
     try:
-        return busybox.read_bytes()
+        return read(busybox)
     except OSError as error:
         raise KdumpInitrdError(f"{busybox}: {error.strerror}") from error

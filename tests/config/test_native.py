@@ -251,11 +251,11 @@ def test_links_stay_in_the_root(tmp_path: Path) -> None:
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, *, limit: int) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
     write(tmp_path, {NAME: ""})
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("kdump_initrd.config.findings.read", refuse)
     found = read(tmp_path, {}, peer="")
     assert (found.errors, found.files) == ([f"/{NAME}: Permission denied"], [f"/{NAME}"])
 

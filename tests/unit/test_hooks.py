@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,10 @@ def test_header(tmp_path: Path) -> None:
     assert (needs.commands, needs.applets, needs.timeout) == (("a", "b"), ("c",), 7)
 
 
-def test_wrong_timeout_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(KdumpInitrdError, match="timeout: whole seconds are wanted, not 'soon'"):
-        hooks.read_needs("# timeout: soon\n", tmp_path)
+@pytest.mark.parametrize("word", ["soon", "²", "-1", "9" * 5000])
+def test_wrong_timeout_is_refused(tmp_path: Path, word: str) -> None:
+    with pytest.raises(KdumpInitrdError, match=f"timeout: whole seconds are wanted, not '{word}'"):
+        hooks.read_needs(f"# timeout: {word}\n", tmp_path)
 
 
 def test_hook_that_cannot_run_is_refused(tmp_path: Path) -> None:
@@ -64,3 +66,26 @@ def test_backups_are_no_hooks_and_programs_are(tmp_path: Path) -> None:
     path.chmod(0o755)
     (found,) = hooks.discover([tmp_path])
     assert (found.path, found.timeout) == ("save/20-program", 60)
+
+
+def test_links_of_a_root_end_in_it(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write_hook(root, "srv/real")
+    write_hook(tmp_path, "srv/host", mode=0o644)
+    for name, target in (("save/10-x", "/srv/real"), ("save/20-x", f"{tmp_path}/srv/host")):
+        (root / "hooks" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "hooks" / name).symlink_to(target)
+    with pytest.raises(KdumpInitrdError) as caught:
+        hooks.discover([root / "hooks"], root=root)
+    # Not the host's, which is not executable.
+    assert caught.value.message == f"{root}{tmp_path}/srv/host: No such file or directory"
+    (root / "hooks/save/20-x").unlink()
+    (found,) = hooks.discover([root / "hooks"], root=root)
+    assert (found.path, found.source) == ("save/10-x", root / "srv/real")
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "save").mkdir()
+    os.mkfifo(tmp_path / "save/10-x")
+    with pytest.raises(KdumpInitrdError, match="save/10-x: is not a regular file"):
+        hooks.discover([tmp_path])

@@ -23,8 +23,9 @@ NAMES = ("_abc", "_struct", "time")
 def test_same_as_the_interpreter_says(python: Path) -> None:
     code = "import json, sys; print(json.dumps(sys.builtin_module_names))"
     done = subprocess.run([python, "-c", code], capture_output=True, check=True, timeout=30)
-    libraries = sorted((python.parent.parent / "lib").glob(f"lib{python.name}.so*"))
-    found = built_in([python, *libraries])
+    beside = (python.parent.parent / "lib").glob(f"lib{python.name}.so*")
+    libraries = sorted({path.resolve() for path in beside})
+    found = built_in([python.resolve(), *libraries])
     assert found == set(json.loads(done.stdout))
     assert found >= ALWAYS
 

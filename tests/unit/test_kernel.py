@@ -64,3 +64,34 @@ def test_unknown_options_are_a_warning(tmp_path: Path, caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
         kernel.check_capture_options(kernel.find("6.1", root=tmp_path, layout=LAYOUT))
     assert "6.1: no configuration found" in caplog.text
+
+
+def test_odd_names_are_left_out_with_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("6.1", "6.1²", "6.1²3", "6.1\nx", "6.1\udcff", "٣"):
+        (tmp_path / "lib/modules" / name).mkdir(parents=True)
+    found = kernel.releases(root=tmp_path, layout=LAYOUT)
+    assert sorted(found) == sorted(["6.1", "6.1²", "6.1²3", "٣"])
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "'6.1\\nx': no name of a kernel release: left out",
+        "'6.1\\udcff': no name of a kernel release: left out",
+    ]
+
+
+def test_a_folder_of_the_host_is_no_kernel(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    make_kernel(root, "6.1", None)
+    make_kernel(tmp_path, "6.2", None)
+    (root / "lib/modules/6.2").symlink_to(tmp_path / "lib/modules/6.2")
+    (root / "lib/modules/6.3").symlink_to("/lib/modules/6.1")
+    assert kernel.releases(root=root, layout=LAYOUT) == ["6.1", "6.3"]
+
+
+def test_what_is_no_folder_has_no_modules(tmp_path: Path) -> None:
+    make_kernel(tmp_path, "6.1", None)
+    (tmp_path / "lib/modules/6.1").rmdir()
+    (tmp_path / "lib/modules/6.1").touch()
+    with pytest.raises(KdumpInitrdError, match=r"6.1: no modules directory for .*vmlinuz-6.1"):
+        kernel.find("6.1", root=tmp_path, layout=LAYOUT)
