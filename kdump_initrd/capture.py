@@ -15,6 +15,7 @@ from . import (
     demand,
     drivers,
     dumptarget,
+    filenames,
     ingredients,
     templatevalues,
 )
@@ -152,6 +153,7 @@ def _look(settings: CaptureSettings) -> Site:
     target = dumptarget.locate(settings, path=settings.path or profile.dump.path, root=root)
     watchdogs = drivers.ticking_watchdogs(settings, target.device)
     makedumpfile = collector.find(settings, root=root, profile=profile)
+    profile = filenames.fit(profile, target.device.fstype)
     return Site(root, profile, release, target, watchdogs, makedumpfile)
 
 

@@ -8,7 +8,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from . import drivers
+from . import drivers, filenames
 from .config.settings import CaptureSettings
 from .errors import KdumpInitrdError
 from .log import get_logger
@@ -74,6 +74,9 @@ def locate(settings: CaptureSettings, *, path: str, root: Path) -> Target:
         folder, options = mounts.folder_on(found.node, found.fstype, path)
     folder = os.path.normpath("/" + folder.lstrip("/"))
     _check_path(folder)
+    filenames.check_folder(folder, found.fstype)
+    if found.fstype == "vfat" and not folder.isascii():
+        options = "utf8=1"  # whatever the capture kernel takes names for otherwise
     return Target(found, folder, options)
 
 

@@ -314,3 +314,11 @@ def test_where_the_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:
     said = CaptureSettings(device="UUID=1", fstype="btrfs", mount_options="subvol=@")
     found = dumptarget.locate(said, path="dumps/./x/", root=ROOT)
     assert (found.folder, found.mount_options) == ("/dumps/x", "subvol=@")
+
+
+def test_folder_that_the_file_system_cannot_hold() -> None:
+    said = CaptureSettings(device="UUID=1", fstype="vfat")
+    with pytest.raises(KdumpInitrdError, match="/a:b: vfat cannot hold ':' in a name"):
+        dumptarget.locate(said, path="/a:b", root=ELSEWHERE)
+    assert dumptarget.locate(said, path="/ä", root=ELSEWHERE).mount_options == "utf8=1"
+    assert dumptarget.locate(said, path="/a", root=ELSEWHERE).mount_options == ""
