@@ -170,8 +170,8 @@ def _is_device(node: Path) -> bool:
 
 def _read(spec: str) -> str:
     """Return the type of the file system on a device that is said without it."""
-    node = Path(spec) if spec.startswith("/") else device.node_of(spec)
-    found = device.read_superblock(node)[0] if node is not None and node.exists() else ""
+    node = device.locate(spec)
+    found = device.read_superblock(node)[0] if node is not None else ""
     if not found:
         raise KdumpInitrdError(
             f"{spec}: its file system cannot be seen here",

@@ -19,7 +19,7 @@ from .retired import Retired
 from .vocabulary import PROGRAM, add_talk
 
 USAGE = """\
-mkinitrd-kdump -c DEV -f FS [-o OUT] [OPTION]... [KERNEL_VERSION]
+mkinitrd-kdump -c DEV [-f FS] [-o OUT] [OPTION]... [KERNEL_VERSION]
        mkinitrd-kdump -o OUT [OPTION]... [KERNEL_VERSION]
        mkinitrd-kdump -i CAPTURE_INITRD -v CAPTURE_KERNEL [-o OUT] [OPTION]... [KERNEL_VERSION]
        mkinitrd-kdump --refresh [--force] [--dry-run] [KERNEL_VERSION]...
@@ -163,8 +163,6 @@ def _release(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _capture(arguments: argparse.Namespace) -> ask.Capture:
-    if arguments.device is not None and arguments.fstype is None:
-        raise UsageError("-c wants -f: the file system on the device", hint="-f ext4, for example")
     if arguments.fstype is not None and arguments.device is None:
         raise UsageError(
             "-f wants -c: the device with that file system", hint="-c DEV, or leave -f out"

@@ -27,8 +27,12 @@ class Capture:
     target: str = field(default="-c DEV -f FS", compare=False)
 
     def settings(self, configured: Mapping[str, Any]) -> CaptureSettings:
-        """Return the settings: what was said wins over what is configured."""
-        return CaptureSettings(**{**configured, **self.said})
+        """Return the settings: what was said wins over what is configured.
+
+        A configured file system is that of the configured device, and of no other.
+        """
+        said = {"fstype": None, **self.said} if "device" in self.said else self.said
+        return CaptureSettings(**{**configured, **said})
 
 
 @dataclass(frozen=True)

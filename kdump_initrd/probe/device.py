@@ -45,14 +45,31 @@ def identify(spec: str, fstype: str) -> BlockDevice:
     device, an unformatted device, a file system other than ``fstype``, and one that no dump can
     be saved to.
     """
-    _check_name(spec)
+    node = locate(spec)
     _check_type(spec, fstype)
+    node, uuid = _check(node, spec, fstype)
+    if not spec.startswith("/"):
+        found = BlockDevice(spec, fstype, node)
+    elif uuid:
+        found = BlockDevice(f"UUID={uuid}", fstype, node)
+    else:
+        logger.warning("%s: its UUID cannot be read: the name may change between boots", spec)
+        # The image has no udev: /dev/disk/by-* is not there.
+        return BlockDevice(str(Path(spec).resolve()), fstype, node)
+    _warn_of_namesakes(found)
+    return found
+
+
+def locate(spec: str) -> Path | None:
+    """Return the block device of that name here; None where none carries the tag.
+
+    Raises KdumpInitrdError for what is no name of a device, and for a path of none.
+    """
+    _check_name(spec)
     tag, equals, value = spec.partition("=")
     if equals and tag in TAGS and value:
         _check_value(tag, value)
-        found = BlockDevice(spec, fstype, _check(node_of(spec), spec, fstype)[0])
-        _warn_of_namesakes(found)
-        return found
+        return node_of(spec)
     if not spec.startswith("/"):
         raise KdumpInitrdError(
             f"{spec}: not a dump device",
@@ -63,14 +80,7 @@ def identify(spec: str, fstype: str) -> BlockDevice:
         raise KdumpInitrdError(f"{spec}: no such device", hint="lsblk lists those present")
     if not stat.S_ISBLK(path.stat().st_mode):
         raise KdumpInitrdError(f"{spec}: not a block device", hint="lsblk lists those present")
-    node, uuid = _check(path, spec, fstype)
-    if not uuid:
-        logger.warning("%s: its UUID cannot be read: the name may change between boots", spec)
-        # The image has no udev: /dev/disk/by-* is not there.
-        return BlockDevice(str(path.resolve()), fstype, node)
-    found = BlockDevice(f"UUID={uuid}", fstype, node)
-    _warn_of_namesakes(found)
-    return found
+    return path
 
 
 def _check_name(spec: str) -> None:

@@ -101,14 +101,27 @@ def test_a_device_that_is_said_stays(monkeypatch: pytest.MonkeyPatch, profile: D
     assert (found.device, found.fstype) == ("/dev/null", "btrfs")
 
 
-@pytest.mark.parametrize("spec", ["UUID=1", "/dev/no-such-disk"])
 def test_a_device_that_is_not_here_needs_its_file_system(
-    monkeypatch: pytest.MonkeyPatch, profile: Distro, spec: str
+    monkeypatch: pytest.MonkeyPatch, profile: Distro
 ) -> None:
     monkeypatch.setattr(device, "node_of", lambda spec: None)
     with pytest.raises(KdumpInitrdError, match="its file system cannot be seen here") as caught:
-        dumptarget.resolve(CaptureSettings(device=spec), root=ROOT, profile=profile)
+        dumptarget.resolve(CaptureSettings(device="UUID=1"), root=ROOT, profile=profile)
     assert caught.value.hint == "say it: -f FS, or fstype in /etc/kdump-initrd.toml"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("/dev/no-such-disk", "/dev/no-such-disk: no such device"),
+        ("sda1", "sda1: not a dump device"),
+        ("UUID=xyz", "UUID=xyz: not a UUID: hexadecimal digits and hyphens are wanted"),
+    ],
+)
+def test_a_device_that_cannot_be(profile: Distro, spec: str, message: str) -> None:
+    with pytest.raises(KdumpInitrdError) as caught:
+        dumptarget.resolve(CaptureSettings(device=spec), root=ROOT, profile=profile)
+    assert caught.value.message == message
 
 
 @pytest.mark.parametrize(

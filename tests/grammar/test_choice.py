@@ -107,7 +107,7 @@ def test_help_shows_all_three() -> None:
     (request,) = understand(["--help"]).requests
     assert isinstance(request, Print)
     for words in (
-        "-c DEV -f FS",
+        "-c DEV [-f FS]",
         "--dump-dev=DEV --dump-fs=FS",
         "-v DEV -f FS] -k KERNEL -i IMAGE",
     ):

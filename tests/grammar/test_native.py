@@ -206,6 +206,9 @@ def test_how_much_is_said(words: str, level: int) -> None:
 
 def test_what_is_said_wins_over_what_is_configured() -> None:
     configured = {"device": "LABEL=a", "fstype": "xfs", "dump_level": 1, "path": "/dumps"}
+    # Its file system is not the configured device's.
+    assert Capture({"device": "LABEL=b"}).settings(configured).fstype is None
+    assert Capture({"jobs": 2}).settings(configured).fstype == "xfs"
     request = Capture({"device": "LABEL=b", "fstype": "ext4", "dump_level": 31})
     settings = request.settings(configured)
     assert (settings.device, settings.fstype, settings.path) == ("LABEL=b", "ext4", "/dumps")

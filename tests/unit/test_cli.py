@@ -48,7 +48,6 @@ def complain(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, 
     ("argv", "message"),
     [
         ([], WANTED),
-        (["-c", UUID], "-c wants -f: the file system on the device"),
         ([*CAPTURE, "-i", "x"], "-c and -i (-v) exclude each other"),
         ([*CAPTURE, "-v", "x"], "-c and -i (-v) exclude each other"),
         (["-i", "x"], "-i and -v belong together"),
