@@ -19,6 +19,7 @@ from .probe import kmod
 from .probe.distro import Distro
 from .probe.kernel import KernelRelease
 from .probe.kmod import KernelModule, Wish
+from .probe.modulefile import canonical
 from .resources import find_data, search_path
 
 #: A file for each name that may be asked for, with its modules in the order of loading.
@@ -78,16 +79,15 @@ def add(
     omit: Sequence[str],
 ) -> OnDemand:
     """Add what each name of ``wishes`` needs, and its entry in the table; return the modules."""
-    single = {name: Wish((name,), wish.why) for wish in wishes for name in wish.names}
-    found = kmod.closures(single.values(), kernel=kernel, root=root, omit=omit)
-    every = {module.name: module for modules in found for module in modules}
+    found = kmod.closures(wishes, kernel=kernel, root=root, omit=omit)
+    every = {module.name: module for modules in found.values() for module in modules}
     add_module_files(tree, tuple(every.values()), kernel=kernel, profile=profile, root=root)
     named = {}
     tree.add_directory(_TABLE, why="kernel modules that may be asked for")
-    for name, modules in zip(single, found):
+    for name, modules in found.items():
         if modules:
             # What a soft dependency loads behind it comes last; an alias is the last one's.
-            own = {module.name: module for module in modules}.get(kmod.canonical(name), modules[-1])
+            own = {module.name: module for module in modules}.get(canonical(name), modules[-1])
             named[own.name] = own
             text = module_list(modules)
             tree.add_content(_TABLE / name, text, why="kernel modules that may be asked for")

@@ -69,20 +69,22 @@ def hardware(
     chosen = _chosen(settings, device)
     found = look(purpose, device)
     if chosen == ("host",):
-        return [_host_hardware(purpose, device, found)]
+        return _host_hardware(purpose, device, found)
     if device.node and found is None:
         logger.warning(
             "%s: sysfs does not know it: check that it is a plain disk or a partition of one",
             device.node,
         )
     wishes = []
-    for name in tuple(profile.hardware) if chosen == ("generic",) else chosen:
+    # Whoever names a set has such hardware; the generic ones are of all machines there are.
+    named = chosen != ("generic",)
+    for name in chosen if named else tuple(profile.hardware):
         if name not in profile.hardware:
             raise UsageError(
                 f"--hardware {name}: unknown set",
                 hint=f"known are host, generic, {', '.join(profile.hardware)}",
             )
-        wishes.append(Wish(profile.hardware[name], f"hardware set {name}"))
+        wishes.append(Wish(profile.hardware[name], f"hardware set {name}", strict=named))
     return wishes
 
 
@@ -142,7 +144,12 @@ def _chosen(settings: CommonSettings, device: BlockDevice) -> tuple[str, ...]:
     return settings.hardware or (("host",) if device.node else ("generic",))
 
 
-def _host_hardware(purpose: Purpose, device: BlockDevice, found: Hardware | None) -> Wish:
+def _host_hardware(purpose: Purpose, device: BlockDevice, found: Hardware | None) -> list[Wish]:
+    """Return the wishes for what the device sits on here.
+
+    A driver that is a module of the running kernel must be one of the image's, or built into it. Of
+    others the name need not be a module's, and not every device on the way has a driver.
+    """
     hint = "say --hardware generic, or the sets that the machine has"
     if device.node is None:
         raise KdumpInitrdError(
@@ -150,4 +157,7 @@ def _host_hardware(purpose: Purpose, device: BlockDevice, found: Hardware | None
         )
     if found is None:
         raise KdumpInitrdError(f"{device.node}: sysfs does not tell its hardware", hint=hint)
-    return Wish((*found.modaliases, *found.drivers), f"hardware of the {purpose.name} device")
+    why = f"hardware of the {purpose.name} device"
+    loaded = tuple(name for name in found.drivers if sysfs.is_loaded(name))
+    wishes = [Wish(loaded, why, required=True)] if loaded else []
+    return [*wishes, Wish((*found.modaliases, *found.drivers), why, strict=True)]

@@ -11,7 +11,7 @@ from .config.settings import ToolSource
 from .errors import KdumpInitrdError
 from .image.hooks import Needs
 from .image.tree import Tree
-from .probe import kmod, tools
+from .probe import firmware, tools
 from .probe.distro import Distro
 from .probe.elf import Closure
 from .probe.kernel import KernelRelease
@@ -126,11 +126,11 @@ def add_module_files(
     """Add the modules, unpacked, and their firmware; those that are there already stay."""
     fresh = [module for module in modules if module.dest not in tree]
     for module in fresh:
-        tree.add_content(module.dest, module.content(), why=module.why)
-    found = kmod.firmware(fresh, root=root, layout=profile.kernel.firmware, release=kernel.release)
-    for dest, source, why in found:
-        if dest not in tree:
-            tree.add_content(dest, kmod.unpacked(source), why=why)
+        tree.add_content(module.dest, module.data, why=module.why)
+    layout = profile.kernel.firmware
+    for each in firmware.find(fresh, root=root, layout=layout, release=kernel.release):
+        if each.dest not in tree:
+            tree.add_content(each.dest, each.data, why=each.why)
 
 
 def module_list(modules: Sequence[KernelModule]) -> bytes:

@@ -7,7 +7,9 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,17 +44,16 @@ def run(
     timeout: float,
     check: bool = True,
     stdin: bytes | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Result:
     """Run ``argv`` and return its result; ``timeout`` is in seconds.
+
+    ``environment`` is all that it has, but for LC_ALL; None for this process's own.
 
     Raises KdumpInitrdError when the program is missing, overruns its deadline or, with
     ``check``, ends with another status than 0.
     """
-    words = [os.fspath(word) for word in argv]
-    program = find(words[0])
-    if program is None:
-        raise KdumpInitrdError(f"{words[0]}: program not found", hint=f"install {words[0]}")
-    logger.debug("+ %s", shlex.join(words))
+    words, program = _command(argv)
     try:
         done = subprocess.run(
             [program, *words[1:]],
@@ -60,15 +61,63 @@ def run(
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             timeout=timeout,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            env={**(os.environ if environment is None else environment), "LC_ALL": "C.UTF-8"},
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise KdumpInitrdError(f"{shlex.join(words)}: no answer in {timeout:g} s") from error
     stderr = done.stderr.decode(errors="replace")
     if check and done.returncode != 0:
-        tail = "\n".join(stderr.splitlines()[-_TAIL:])
-        raise KdumpInitrdError(
-            f"{shlex.join(words)}: exit status {done.returncode}\n{tail}".rstrip()
-        )
+        raise _failure(words, done.returncode, stderr)
     return Result(done.returncode, done.stdout, stderr)
+
+
+def output_of(argv: Sequence[str | Path], *, stdin: bytes, timeout: float, limit: int) -> bytes:
+    """Return what ``argv`` makes of ``stdin``; no more than ``limit`` bytes are taken.
+
+    Raises KdumpInitrdError as run() does, and where there is more.
+    """
+    words, program = _command(argv)
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as errors:
+        source.write(stdin)
+        source.seek(0)
+        process = subprocess.Popen(
+            [program, *words[1:]],
+            stdin=source,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},
+        )
+        late = threading.Timer(timeout, process.kill)
+        late.start()
+        with process:
+            assert process.stdout is not None
+            output = process.stdout.read(limit + 1)
+            if len(output) > limit:
+                process.kill()
+        in_time = late.is_alive()
+        late.cancel()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace")
+    if len(output) > limit:
+        raise KdumpInitrdError(f"{shlex.join(words)}: more than {limit >> 20} MB of output")
+    if not in_time:
+        raise KdumpInitrdError(f"{shlex.join(words)}: no answer in {timeout:g} s")
+    if process.returncode != 0:
+        raise _failure(words, process.returncode, said)
+    return output
+
+
+def _command(argv: Sequence[str | Path]) -> tuple[list[str], str]:
+    """Return the words of a command, and its program's path."""
+    words = [os.fspath(word) for word in argv]
+    program = find(words[0])
+    if program is None:
+        raise KdumpInitrdError(f"{words[0]}: program not found", hint=f"install {words[0]}")
+    logger.debug("+ %s", shlex.join(words))
+    return words, program
+
+
+def _failure(words: Sequence[str], status: int, stderr: str) -> KdumpInitrdError:
+    tail = "\n".join(stderr.splitlines()[-_TAIL:])
+    return KdumpInitrdError(f"{shlex.join(words)}: exit status {status}\n{tail}".rstrip())

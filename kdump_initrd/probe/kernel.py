@@ -3,35 +3,48 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
 from ..rooted import folders, read_text, real_path, resolve
-from . import placeholder
+from . import kernelimage, placeholder
 from .distro import Kernel as Layout
+from .kernelimage import KernelImage
 
 logger = get_logger(__name__)
 
 #: What a capture kernel cannot do without.
 _REQUIRED = ("CONFIG_CRASH_DUMP", "CONFIG_PROC_VMCORE")
+#: With CONFIG_IKCONFIG_PROC, the running kernel's configuration.
+_RUNNING = Path("/proc/config.gz")
 
 
 @dataclass(frozen=True)
 class KernelRelease:
     """One installed kernel.
 
-    ``image`` is None where the root has none (it is not needed to build a capture initrd).
-    ``config`` maps CONFIG_ names to "y", "m", "n" or a value; it is empty where the root has none.
+    ``image`` is None where the root has none (it is not needed to build a capture initrd), and
+    ``modules`` where all that it has is built in. ``config`` maps CONFIG_ names to "y", "m", "n" or
+    a value; it is empty where the root has none.
     """
 
     release: str
     image: Path | None
-    modules: Path
+    modules: Path | None
     config: Mapping[str, str]
+
+    @cached_property
+    def header(self) -> KernelImage | None:
+        """What the image says of itself; raises KdumpInitrdError for a damaged one."""
+        return kernelimage.read(self.image) if self.image else None
 
     def builds_in(self, option: str) -> bool:
         """Tell whether ``option`` is built in, as far as the configuration is known."""
@@ -41,22 +54,20 @@ class KernelRelease:
 def find(release: str, *, root: Path, layout: Layout) -> KernelRelease:
     """Return the kernel ``release`` of ``root``; raises KdumpInitrdError when it is not there."""
     modules = first(layout.modules, root=root, release=release)
-    if modules is None or not modules.is_dir():
-        image = first(layout.image, root=root, release=release)
+    if modules is not None and not modules.is_dir():
+        modules = None
+    image = first(layout.image, root=root, release=release)
+    config = _configuration(release, root=root, layout=layout)
+    if modules is None and (image is None or not config):
         if image is not None:
             raise KdumpInitrdError(
                 f"{release}: no modules directory for {image}",
-                hint=f"install the modules of {release} under {root / 'lib/modules'}",
+                hint=f"install the modules of {release} under {root / 'lib/modules'}; where all is "
+                "built in, its configuration has to say so",
             )
         there = ", ".join(releases(root=root, layout=layout)) or "none"
         raise KdumpInitrdError(f"{release}: no such kernel in {root}", hint=f"present: {there}")
-    config = first(layout.config, root=root, release=release)
-    return KernelRelease(
-        release=release,
-        image=first(layout.image, root=root, release=release),
-        modules=modules,
-        config=_read_config(config) if config else {},
-    )
+    return KernelRelease(release=release, image=image, modules=modules, config=config)
 
 
 def releases(*, root: Path, layout: Layout) -> list[str]:
@@ -109,13 +120,24 @@ def first(patterns: Sequence[str], *, root: Path, release: str) -> Path | None:
     return None
 
 
-def _read_config(path: Path) -> dict[str, str]:
+def _configuration(release: str, *, root: Path, layout: Layout) -> dict[str, str]:
+    """Return the configuration of a kernel: a file's or, of the one that runs here, its own."""
+    path = first(layout.config, root=root, release=release)
+    running = root == Path("/") and release == os.uname().release
+    if path is None and not (running and _RUNNING.is_file()):
+        return {}
+    try:
+        if path is not None:
+            return _options(read_text(path))
+        return _options(gzip.decompress(_RUNNING.read_bytes()).decode("utf-8", "replace"))
+    except (OSError, EOFError, zlib.error) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise KdumpInitrdError(f"{path or _RUNNING}: {why}") from error
+
+
+def _options(text: str) -> dict[str, str]:
     options: dict[str, str] = {}
     unset = re.compile(r"# (CONFIG_\w+) is not set")
-    try:
-        text = read_text(path)
-    except OSError as error:
-        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
     for line in text.splitlines():
         if line.startswith("CONFIG_"):
             name, _, value = line.partition("=")

@@ -1,63 +1,59 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The closure of kernel modules in load order, and the firmware they name: kmod's own tools ask."""
+"""The closure of kernel modules in load order, proven by the modules' own words; their firmware.
+
+An index tells where a module is; what it needs, and whether this kernel takes it, is read from its
+file. So an index that is older than the modules makes no image that lacks one.
+"""
 
 from __future__ import annotations
 
-import gzip
-import lzma
-import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
-from ..rooted import first_file, folders
-from ..run import run
+from .builtin import BuiltIn
 from .kernel import KernelRelease
+from .modulechain import Chains, Found
+from .modulefile import ModuleFile, canonical
+from .moduleindex import ModuleIndex
+from .packed import SUFFIXES
 
 logger = get_logger(__name__)
-
-_TIMEOUT = 60.0
-_CONFIG_DIRS = ("etc/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
-_COMPRESSED = (".xz", ".zst", ".gz")
-#: modprobe's line for a module: the root's path may hold blanks.
-_INSMOD = re.compile(r"insmod (.*?\.ko(?:\.(?:xz|zst|gz))?) *(.*)")
-#: What depmod takes from a kernel's build; the rest of modules.* it makes.
-_DEPMOD_READS = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 
 
 @dataclass(frozen=True)
 class Wish:
     """Modules (names or aliases) that somebody wants, and why.
 
-    A ``required`` wish must be met for every name, by a module or by the kernel itself.
+    A ``required`` wish must be met for every name, by a module or by the kernel itself. A
+    ``strict`` one is of a machine that is known to have such hardware: what is there of it must
+    not be damaged, and there must be something.
     """
 
     names: tuple[str, ...]
     why: str
     required: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True)
 class KernelModule:
-    """A module to load: its uncompressed place in the image, its file, its parameters in a line."""
+    """A module to load: its uncompressed place in the image, its file, its parameters in a line.
+
+    ``data`` are its bytes, unpacked: busybox's insmod knows no compression; ``file`` is what they
+    say.
+    """
 
     name: str
     dest: PurePosixPath
     source: Path
     parameters: str
     why: str
-
-    def content(self) -> bytes:
-        """Return the module's bytes, unpacked: busybox's insmod knows no compression."""
-        return unpacked(self.source)
-
-
-def canonical(name: str) -> str:
-    """Return the one spelling of a module name (kmod treats ``-`` and ``_`` alike)."""
-    return name.replace("-", "_")
+    data: bytes = field(default=b"", repr=False)
+    file: ModuleFile = field(default_factory=ModuleFile, repr=False)
 
 
 def closure(
@@ -66,199 +62,165 @@ def closure(
     """Return the modules that meet ``wishes``, each once, in load order.
 
     Soft dependencies are followed, built-in modules left out, ``omit`` left out with a warning
-    where something wanted depends on it. Raises KdumpInitrdError for a required name that is
-    neither a module nor built in.
+    where something wanted depends on it. What cannot be loaded (no file, cut off, of another
+    kernel) is left out with a warning. Raises KdumpInitrdError where a required wish needs it,
+    for a required name that is neither a module nor built in, for a strict wish of which nothing
+    is left, and for a damaged index.
     """
     found: dict[str, KernelModule] = {}
-    for modules in closures(wishes, kernel=kernel, root=root, omit=omit):
-        for module in modules:
-            found.setdefault(module.name, module)
+    with tempfile.TemporaryDirectory(prefix="kdump-initrd-") as scratch:
+        closer = _Closer(kernel, root, omit, Path(scratch))
+        for wish in wishes:
+            for modules in closer.meet(wish).values():
+                for module in modules:
+                    found.setdefault(module.name, module)
     return tuple(found.values())
 
 
 def closures(
     wishes: Iterable[Wish], *, kernel: KernelRelease, root: Path, omit: Iterable[str] = ()
-) -> list[tuple[KernelModule, ...]]:
-    """As closure(), but what meets each wish by itself."""
-    omitted = {canonical(name) for name in omit}
-    found = []
+) -> dict[str, tuple[KernelModule, ...]]:
+    """As closure(), but what meets each name of the wishes by itself."""
+    found: dict[str, tuple[KernelModule, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="kdump-initrd-") as scratch:
-        index = _Index(kernel, root, Path(scratch))
+        closer = _Closer(kernel, root, omit, Path(scratch))
         for wish in wishes:
-            names = [name for name in wish.names if canonical(name) not in omitted]
-            # modprobe names a module again for each that needs it.
-            once: dict[str, KernelModule] = {}
-            for module in index.show_depends(names, wish) if names else ():
-                if module.name in omitted:
-                    logger.warning("%s is omitted, but needed: %s", module.name, wish.why)
-                    continue
-                once.setdefault(module.name, module)
-            found.append(tuple(once.values()))
+            for name, modules in closer.meet(wish, apart=True).items():
+                found.setdefault(name, modules)
     return found
 
 
-class _Index:
-    """modprobe's view of one kernel's modules, without anything of the root being run."""
+class _Closer:
+    """Meets wishes; each module is read once."""
 
-    def __init__(self, kernel: KernelRelease, root: Path, scratch: Path) -> None:
+    def __init__(
+        self, kernel: KernelRelease, root: Path, omit: Iterable[str], scratch: Path
+    ) -> None:
         self._kernel = kernel
-        self._root = root
-        # modprobe wants the folder above lib/modules; where /lib is a link, /usr is that folder.
-        self._base = kernel.modules.parents[2]
-        if not (kernel.modules / "modules.dep.bin").exists():
-            self._base = _index_in(scratch, kernel)
-        self._config = folders(_CONFIG_DIRS, root=root)
-        if not self._config:
-            empty = scratch / "modprobe.d"
-            empty.mkdir(exist_ok=True)
-            self._config = [empty]
+        self._index = ModuleIndex(kernel, root, scratch)
+        self._built_in = BuiltIn(kernel, root)
+        self._chains = Chains(kernel, self._index, self._built_in)
+        self._omitted = {canonical(name) for name in omit}
+        self._warned: set[str] = set()
 
-    def show_depends(self, names: Sequence[str], wish: Wish) -> list[KernelModule]:
-        """Ask modprobe what ``names`` need, dependencies first."""
-        argv: list[str | Path] = ["modprobe", "--dirname", self._base, "-S", self._kernel.release]
-        for folder in self._config:
-            argv += ["--config", folder]
-        argv += ["--all", "--ignore-install", "--show-depends", "--", *names]
-        result = run(argv, timeout=_TIMEOUT, check=False)
-        lines = result.stdout.decode(errors="replace").splitlines()
-        if wish.required:
-            self._insist(names, result.stderr, wish)
-        return self._parse(lines, names, wish)
+    def meet(self, wish: Wish, *, apart: bool = False) -> dict[str, tuple[KernelModule, ...]]:
+        """Return what meets a wish: by name where they are wanted ``apart``, else all by one."""
+        names = [name for name in wish.names if canonical(name) not in self._omitted]
+        groups = [[name] for name in names] if apart or wish.required else [names]
+        found = {group[0]: self._group(group, wish) for group in groups if group}
+        if wish.strict and names and not any(found.values()):
+            self._check_hardware(names, wish)
+        return found
 
-    def _parse(self, lines: Sequence[str], names: Sequence[str], wish: Wish) -> list[KernelModule]:
-        modules = []
-        wanted = {canonical(name) for name in names}
-        for number, line in enumerate(lines, 1):
-            match = _INSMOD.fullmatch(line.strip())
-            if match is not None:  # the others are "builtin NAME"
-                path, parameters = match[1], match[2]
-                source = self._source(Path(path))
-                name = canonical(source.name.partition(".ko")[0])
-                # modprobe ends with the last module that was asked for, by whatever alias.
-                asked = name in wanted or number == len(lines)
-                why = wish.why if asked else f"dependency: {wish.why}"
-                modules.append(KernelModule(name, self._dest(source), source, parameters, why))
-        return modules
-
-    def _source(self, path: Path) -> Path:
-        """Map a path below the index's base to the kernel's own folder."""
-        relative = path.relative_to(self._base / "lib/modules" / self._kernel.release)
-        source = self._kernel.modules / relative
-        return source if source.exists() else source.with_name(f"{source.name}.gz")
-
-    def _dest(self, source: Path) -> PurePosixPath:
-        relative = PurePosixPath(source.relative_to(self._kernel.modules).as_posix())
-        if relative.suffix in _COMPRESSED:
-            relative = relative.with_suffix("")
-        return PurePosixPath("usr/lib/modules", self._kernel.release) / relative
-
-    def _insist(self, names: Sequence[str], stderr: str, wish: Wish) -> None:
+    def _group(self, names: Sequence[str], wish: Wish) -> tuple[KernelModule, ...]:
+        chain, asked = self._chains.of(names)
+        if not chain and not asked and wish.required:
+            self._insist(names[0], wish)
         for name in names:
-            if f"Module {name} not found" in stderr:
-                raise KdumpInitrdError(
-                    f"{wish.why}: neither a module of kernel {self._kernel.release} nor built in",
-                    hint=f"modprobe knows no {name} there: install it, or take another kernel",
+            known = {canonical(name)} & (chain.keys() | asked) or ":" in name
+            path = None if known else self._index.lacks(name)
+            if path is not None:
+                raise self._index.broken(f"it lacks {path}")
+        bad = self._faults(chain, wish)
+        if bad and len(names) > 1:
+            parts = [self._group([name], wish) for name in names]
+            return tuple({module.name: module for part in parts for module in part}.values())
+        # modprobe ends with the last module that was asked for, by whatever alias.
+        last = next(reversed(chain), "")
+        useless = bad and (canonical(names[0]) if canonical(names[0]) in chain else last) in bad
+        modules = []
+        for name, found in chain.items():
+            if name in self._omitted:
+                self._warn(f"{name} is omitted, but needed: {wish.why}")
+            elif name in bad:
+                self._warn(f"{wish.why}: {bad[name]}: left out")
+            elif not useless:
+                wanted = name in map(canonical, names) or name == last
+                modules.append(
+                    self._module(found, wish.why if wanted else f"dependency: {wish.why}")
                 )
+        return tuple(modules)
 
+    def _faults(self, chain: Mapping[str, Found], wish: Wish) -> dict[str, str]:
+        """Return by name why a module cannot be loaded, dependencies' faults included.
 
-def firmware(
-    modules: Sequence[KernelModule], *, root: Path, layout: Sequence[str], release: str
-) -> tuple[tuple[PurePosixPath, Path, str], ...]:
-    """Return (place in the image, file, reason) of each firmware that ``modules`` name.
+        Raises KdumpInitrdError where that must not be.
+        """
+        bad: dict[str, str] = {}
+        for name, found in chain.items():
+            fault, gone = found.fault, found.gone
+            for each in found.file.depends if not fault else ():
+                if each in self._omitted or self._built_in.has(each):
+                    continue
+                if each in bad:
+                    fault, gone = bad[each], True
+                elif each not in chain:
+                    fault = (
+                        f"{found.source}: needs {each}, which kernel {self._kernel.release} lacks"
+                    )
+                    gone = True
+            if fault and (wish.required or (wish.strict and not gone)):
+                raise KdumpInitrdError(
+                    f"{wish.why}: {fault}",
+                    hint=f"install the modules of {self._kernel.release} again, "
+                    f"and run depmod {self._kernel.release}",
+                )
+            if fault:
+                bad[name] = fault
+        return bad
 
-    What the root does not have is left out: most drivers name many that no machine needs.
-    """
-    if not modules:
-        return ()
-    found: dict[PurePosixPath, tuple[PurePosixPath, Path, str]] = {}
-    by_source = {str(module.source): module.name for module in modules}
-    for source_name, field, value in _fields(by_source):
-        source = None
-        if field == "firmware":
-            source = _firmware_file(value, root=root, layout=layout, release=release)
-        if source is not None:
-            dest = PurePosixPath("usr/lib/firmware", value)
-            why = f"firmware of {by_source.get(source_name, 'a module')}"
-            found.setdefault(dest, (dest, source, why))
-    return tuple(found.values())
+    def _insist(self, name: str, wish: Wish) -> None:
+        """Raise KdumpInitrdError for a name that is not built in, either."""
+        if self._built_in.has(name):
+            return
+        plain = name.removeprefix("fs-")
+        path = self._index.lacks(plain)
+        if path is not None:
+            raise self._index.broken(f"it lacks {path}")
+        release = self._kernel.release
+        hint = f"modprobe knows no {name} there: install it, or take another kernel"
+        if self._kernel.modules is None:
+            hint = f"there is no folder lib/modules/{release}: install the modules of that kernel"
+        raise KdumpInitrdError(
+            f"{wish.why}: neither a module of kernel {release} nor built in", hint=hint
+        )
+
+    def _check_hardware(self, names: Sequence[str], wish: Wish) -> None:
+        """Raise KdumpInitrdError where the kernel has no driver for hardware that is there."""
+        if any(self._built_in.has(name) for name in names):
+            return
+        release = self._kernel.release
+        if not self._built_in.is_known:
+            self._warn(
+                f"{wish.why}: no driver is a module of kernel {release}, and what it has built in "
+                "nobody tells: look into its configuration"
+            )
+            return
+        raise KdumpInitrdError(
+            f"{wish.why}: kernel {release} has none of its drivers",
+            hint="install its modules, take another kernel, or name the hardware by --hardware",
+        )
+
+    def _module(self, found: Found, why: str) -> KernelModule:
+        assert found.source is not None
+        path = found.listed.path
+        if path.suffix in SUFFIXES:
+            path = path.with_suffix("")
+        dest = PurePosixPath("usr/lib/modules", self._kernel.release) / path
+        return KernelModule(
+            found.listed.name, dest, found.source, found.listed.parameters, why,
+            found.data, found.file,
+        )  # fmt: skip
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            logger.warning("%s", text)
 
 
 def aliases(modules: Iterable[KernelModule]) -> dict[str, tuple[str, ...]]:
     """Return by name the patterns of the devices (MODALIAS) that each module is a driver of."""
-    by_source = {str(module.source): module.name for module in modules}
-    found: dict[str, dict[str, None]] = {name: {} for name in by_source.values()}
-    for source, field, value in _fields(by_source) if by_source else ():
-        if field == "alias" and ":" in value and source in by_source:
-            found[by_source[source]][value] = None
-    return {name: tuple(patterns) for name, patterns in found.items()}
-
-
-def _fields(sources: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (file, field, value) of what modinfo tells."""
-    with tempfile.TemporaryDirectory(prefix="kdump-initrd-") as scratch:
-        # Debian's knows no gzip.
-        files = {_plain(source, Path(scratch)): source for source in sources}
-        result = run(["modinfo", *files], timeout=_TIMEOUT, check=False)
-    source = ""
-    for line in result.stdout.decode(errors="replace").splitlines():
-        field, _, value = (word.strip() for word in line.partition(":"))
-        if field == "filename":
-            source = files.get(value, value)
-        yield source, field, value
-
-
-def _plain(source: str, scratch: Path) -> str:
-    """Return the file of a module that every modinfo can read."""
-    path = Path(source)
-    if path.suffix != ".gz":
-        return source
-    plain = scratch / path.stem
-    plain.write_bytes(unpacked(path))
-    return str(plain)
-
-
-def _firmware_file(name: str, *, root: Path, layout: Sequence[str], release: str) -> Path | None:
-    if ".." in PurePosixPath(name).parts:
-        return None
-    # The kernel's own search order: drivers/base/firmware_loader/main.c, fw_path.
-    bases = (f"updates/{release}/", "updates/", f"{release}/", "")
-    return first_file(
-        (f"{folder}/{base}{name}{end}" for folder in layout for base in bases
-         for end in ("", *_COMPRESSED)),
-        root=root,
-    )  # fmt: skip
-
-
-def unpacked(source: Path) -> bytes:
-    """Return the bytes of ``source``, unpacked if its name says that it is compressed."""
-    try:
-        if source.suffix == ".xz":
-            return lzma.decompress(source.read_bytes())
-        if source.suffix == ".gz":
-            return gzip.decompress(source.read_bytes())
-        if source.suffix == ".zst":
-            return run(["zstd", "--decompress", "--stdout", source], timeout=_TIMEOUT).stdout
-        return source.read_bytes()
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise KdumpInitrdError(f"{source}: cannot be read: {error}") from error
-
-
-def _index_in(scratch: Path, kernel: KernelRelease) -> Path:
-    """Index a kernel without modules.dep.bin in a scratch folder, and return its base.
-
-    depmod has no folder for its output, so it gets a tree of links to the modules. Debian's
-    knows no gzip: such modules lie there unpacked.
-    """
-    folder = scratch / "index/lib/modules" / kernel.release
-    for source in kernel.modules.rglob("*"):
-        name = source.relative_to(kernel.modules)
-        if source.is_dir() or (name.name.startswith("modules.") and name.name not in _DEPMOD_READS):
-            continue
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if name.suffix == ".gz":
-            (folder / name).with_suffix("").write_bytes(unpacked(source))
-        else:
-            (folder / name).symlink_to(source.resolve())
-    folder.mkdir(parents=True, exist_ok=True)
-    run(["depmod", "--basedir", scratch / "index", kernel.release], timeout=_TIMEOUT)
-    return scratch / "index"
+    return {
+        module.name: tuple(each for each in module.file.aliases if ":" in each)
+        for module in modules
+    }

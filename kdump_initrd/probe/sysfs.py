@@ -77,6 +77,14 @@ def running_watchdogs(*, sysfs: Path = Path("/sys")) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_loaded(name: str, *, sysfs: Path = Path("/sys")) -> bool:
+    """Tell whether the running kernel has loaded the module ``name``: built-in ones have no state.
+
+    (Documentation/ABI/stable/sysfs-module: initstate.)
+    """
+    return (sysfs / "module" / name.replace("-", "_") / "initstate").exists()
+
+
 def _entry_of(node: Path, sysfs: Path) -> Path:
     """Return the place of a block device: by its number, since a node may have any name."""
     try:

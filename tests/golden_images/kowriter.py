@@ -71,10 +71,15 @@ MODULES: Mapping[str, Module] = {
 }  # fmt: skip
 
 
-def module(name: str, *, machine: int = X86_64) -> bytes:
-    """Return the file of the module ``name``, of a 64-bit little-endian machine (e_machine)."""
+def module(name: str, *, release: str, machine: int = X86_64, versioned: bool = False) -> bytes:
+    """Return the file of the module ``name``, of a 64-bit little-endian machine (e_machine).
+
+    It is built for the kernel ``release``, or does not say for which; a ``versioned`` one has a
+    table of its symbols' checksums, which is empty.
+    """
     made = MODULES[name]
     info = (*made.info, f"name={name}", f"depends={made.needs}", "license=GPL")
+    info += (f"vermagic={release} SMP mod_unload ",) if release else ()
     symbols = [(f"{name}_api", 1)]
     symbols += [(f"{made.needs}_api", 0)] if made.needs else []
     strings = b"\0" + b"".join(text.encode() + b"\0" for text, _ in symbols)
@@ -92,9 +97,17 @@ def module(name: str, *, machine: int = X86_64) -> bytes:
             ("__ksymtab_strings", _SHT_PROGBITS, exports, 0, 0),
             (".symtab", _SHT_SYMTAB, table, 4, 24),
             (".strtab", _SHT_STRTAB, strings, 0, 0),
+            *([("__versions", _SHT_PROGBITS, b"", 0, 0)] if versioned else []),
         ],
         machine,
     )
+
+
+def bare(name: str, *, release: str) -> bytes:
+    """Return the file of a module that needs nothing and has no symbols."""
+    info = (*MODULES[name].info, f"name={name}", "depends=", f"vermagic={release} SMP ")
+    modinfo = b"".join(field.encode() + b"\0" for field in info)
+    return _elf([(".modinfo", _SHT_PROGBITS, modinfo, 0, 0)], X86_64)
 
 
 def _elf(sections: list[tuple[str, int, bytes, int, int]], machine: int) -> bytes:
@@ -137,7 +150,7 @@ def write_modules(
     for name in MODULES.keys() - inside:
         path = folder / f"{MODULES[name].path(name)}{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        data = module(name, machine=machine)
+        data = module(name, release=folder.name, machine=machine)
         path.write_bytes(gzip.compress(data, mtime=0) if suffix == ".gz" else packed(suffix, data))
     lines = [f"{each.path(name)}\n" for name, each in MODULES.items() if name in inside]
     (folder / "modules.builtin").write_text("".join(lines))

@@ -102,7 +102,18 @@ class Host:
     def add_kernel(self, release: str = NEWER) -> None:
         """Install another kernel."""
         modules = self.root / "lib/modules"
-        shutil.copytree(modules / RELEASE, modules / release, symlinks=True, copy_function=os.link)
+
+        def copy(source: str, dest: str) -> None:
+            """Copy a file; a module says what kernel it is of."""
+            if not source.endswith(".ko"):
+                os.link(source, dest)
+                return
+            old = f"vermagic={RELEASE} "
+            new = f"vermagic={release} ".ljust(len(old))
+            data = Path(source).read_bytes()
+            Path(dest).write_bytes(data.replace(old.encode(), new.encode()))
+
+        shutil.copytree(modules / RELEASE, modules / release, symlinks=True, copy_function=copy)
         add_files_of_kernel(self.root, release)
 
     def write(self, name: str, text: str | bytes) -> None:

@@ -199,6 +199,7 @@ def test_what_is_found(tmp_path: Path, layout: Layout) -> None:
         assert found == (root / wanted if wanted else None), key
     release = kernel.find(layout.release, root=root, layout=profile.kernel)
     assert release.image == root / layout.image
+    assert release.modules is not None
     assert release.modules.name == layout.release
     busybox = [name for name in profile.tools.busybox if (root / name).exists()]
     assert busybox[:1] == [layout.busybox] * bool(layout.busybox)

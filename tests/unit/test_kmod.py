@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import logging
 import lzma
@@ -13,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd import rooted
 from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import kernel, kmod
+from kdump_initrd.probe import firmware, kernel, kmod
 from kdump_initrd.probe.kmod import Wish
+from kdump_initrd.probe.modulefile import canonical
+from kdump_initrd.probe.packed import unpacked
 
 from .test_kernel import LAYOUT
 
@@ -28,6 +30,12 @@ EXT4 = ("jbd2", "mbcache", "crc16", "ext4")
 @pytest.fixture
 def installed() -> kernel.KernelRelease:
     return kernel.find(RELEASE, root=ROOT, layout=LAYOUT)
+
+
+def folder(release: kernel.KernelRelease) -> Path:
+    """Return the folder of a kernel's modules, which it has."""
+    assert release.modules is not None
+    return release.modules
 
 
 def names(modules: tuple[kmod.KernelModule, ...]) -> list[str]:
@@ -44,10 +52,10 @@ def test_load_order_and_soft_dependencies(installed: kernel.KernelRelease) -> No
 
 def test_built_in_is_no_module(installed: kernel.KernelRelease) -> None:
     wish = Wish(("virtio_console", "ext4", "proc"), "test")
-    builtin = (installed.modules / "modules.builtin").read_text().splitlines()
+    builtin = (folder(installed) / "modules.builtin").read_text().splitlines()
     name = Path(builtin[0]).stem
     found = kmod.closure([wish, Wish((name,), "test", True)], kernel=installed, root=ROOT)
-    assert kmod.canonical(name) not in names(found)
+    assert canonical(name) not in names(found)
 
 
 def test_required_and_absent_is_an_error(installed: kernel.KernelRelease) -> None:
@@ -87,9 +95,9 @@ def fake_root(tmp_path: Path, source: kernel.KernelRelease, *, suffix: str, inde
     for name in ("fs/ext4/ext4", "fs/jbd2/jbd2", "fs/mbcache", "lib/crc16"):
         dest = modules / f"kernel/{name}.ko{suffix}"
         dest.parent.mkdir(parents=True, exist_ok=True)
-        dest.write_bytes(packed(suffix, (source.modules / f"kernel/{name}.ko").read_bytes()))
+        dest.write_bytes(packed(suffix, (folder(source) / f"kernel/{name}.ko").read_bytes()))
     for name in ("modules.builtin", "modules.order"):
-        shutil.copy(source.modules / name, modules / name)
+        shutil.copy(folder(source) / name, modules / name)
     if index:
         subprocess.run(["depmod", "-b", tmp_path / "usr", RELEASE], check=True)
     return tmp_path
@@ -110,7 +118,7 @@ def test_foreign_root(
     assert set(names(found)) == set(EXT4)
     last = found[-1]
     assert str(last.dest) == f"usr/lib/modules/{RELEASE}/kernel/fs/ext4/ext4.ko"
-    assert last.content() == (installed.modules / "kernel/fs/ext4/ext4.ko").read_bytes()
+    assert last.data == (folder(installed) / "kernel/fs/ext4/ext4.ko").read_bytes()
     assert sorted(root.rglob("*")) == before, "the root is changed"
 
 
@@ -120,18 +128,38 @@ def test_aliases_and_firmware_of_modules_packed_by_gzip(
     """Debian's modinfo cannot read those."""
     wishes = [Wish(("qla2xxx",), "hba", True)]
     plain = kmod.closure(wishes, kernel=installed, root=ROOT)
-    packed_ones = []
     for module in plain:
-        source = tmp_path / f"{module.source.name}.gz"
-        source.write_bytes(gzip.compress(module.source.read_bytes()))
-        packed_ones.append(dataclasses.replace(module, source=source))
+        path = tmp_path / "lib/modules" / RELEASE / module.source.relative_to(folder(installed))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(module.data))
+    release = kernel.find(RELEASE, root=tmp_path, layout=LAYOUT)
+    packed_ones = kmod.closure(wishes, kernel=release, root=tmp_path)
+    assert {module.name: module.data for module in packed_ones} == {
+        module.name: module.data for module in plain
+    }
     found = kmod.aliases(packed_ones)
     assert found == kmod.aliases(plain)
     assert any(pattern.startswith("pci:v00001077d") for pattern in found["qla2xxx"])
     (tmp_path / "lib/firmware").mkdir(parents=True)
     (tmp_path / "lib/firmware/ql2400_fw.bin").write_bytes(b"firmware")
-    files = kmod.firmware(packed_ones, root=tmp_path, layout=("lib/firmware",), release=RELEASE)
-    assert [str(dest) for dest, _, _ in files] == ["usr/lib/firmware/ql2400_fw.bin"]
+    files = firmware.find(packed_ones, root=tmp_path, layout=("lib/firmware",), release=RELEASE)
+    assert [str(each.dest) for each in files] == ["usr/lib/firmware/ql2400_fw.bin"]
+
+
+def test_what_a_module_says_is_what_modinfo_says(installed: kernel.KernelRelease) -> None:
+    for module in kmod.closure([Wish(("qla2xxx", "ext4"), "x")], kernel=installed, root=ROOT):
+        done = subprocess.run(
+            ["modinfo", module.source], capture_output=True, text=True, check=True
+        )
+        said: dict[str, list[str]] = {}
+        for line in done.stdout.splitlines():
+            key, colon, value = line.partition(":")
+            if colon and key in ("alias", "firmware", "depends", "vermagic", "softdep"):
+                said.setdefault(key, []).append(value.strip())
+        found = {key: [value.strip() for value in values]
+                 for key, values in module.file.fields.items() if key in said}  # fmt: skip
+        assert found == {key: sorted(values, key=found[key].index) for key, values in said.items()}
+        assert module.file.release == RELEASE
 
 
 def test_parameters_come_from_the_roots_modprobe_d(
@@ -145,19 +173,43 @@ def test_parameters_come_from_the_roots_modprobe_d(
     assert found["mbcache"].parameters == 'size=5 name="a b"'
 
 
-def test_damaged_module_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "x.ko.xz"
-    path.write_bytes(b"no xz")
-    with pytest.raises(KdumpInitrdError, match=r"x\.ko\.xz: cannot be read"):
-        kmod.unpacked(path)
+@pytest.mark.parametrize("suffix", [".xz", ".zst", ".gz"])
+def test_damaged_file_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x.ko{suffix}"
+    whole = packed(suffix, bytes(range(256)) * 300)
+    for data in (b"not packed", whole[: len(whole) // 2], whole[:-1], b"x" + whole):
+        path.write_bytes(data)
+        with pytest.raises(KdumpInitrdError) as caught:
+            unpacked(path)
+        assert caught.value.message.startswith(f"{path}: cannot be read: "), data
+        assert "\n" not in caught.value.message
 
 
-def test_firmware_that_the_root_has(tmp_path: Path, installed: kernel.KernelRelease) -> None:
+@pytest.mark.parametrize("suffix", ["", ".xz", ".zst", ".gz"])
+def test_more_than_anybody_wants(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooted, "FILE", 1 << 20)
+    path = tmp_path / f"x.ko{suffix}"
+    path.write_bytes(packed(suffix, bytes(1 << 20)))
+    assert unpacked(path) == bytes(1 << 20)
+    path.write_bytes(packed(suffix, bytes(1 + (1 << 20))))
+    with pytest.raises(KdumpInitrdError, match=r"x\.ko.*: .*(larger|more) than 1 MB"):
+        unpacked(path)
+
+
+def test_firmware_that_the_root_has(
+    tmp_path: Path, installed: kernel.KernelRelease, caplog: pytest.LogCaptureFixture
+) -> None:
     modules = kmod.closure([Wish(("qla2xxx",), "hba", True)], kernel=installed, root=ROOT)
     (tmp_path / "lib/firmware").mkdir(parents=True)
-    (tmp_path / "lib/firmware/ql2400_fw.bin.xz").write_bytes(lzma.compress(b"firmware"))
+    file = tmp_path / "lib/firmware/ql2400_fw.bin.xz"
+    file.write_bytes(lzma.compress(b"firmware"))
     layout = ("usr/lib/firmware", "lib/firmware")
-    found = kmod.firmware(modules, root=tmp_path, layout=layout, release=RELEASE)
-    ((dest, source, why),) = found
-    assert (str(dest), why) == ("usr/lib/firmware/ql2400_fw.bin", "firmware of qla2xxx")
-    assert kmod.unpacked(source) == b"firmware"
+    (found,) = firmware.find(modules, root=tmp_path, layout=layout, release=RELEASE)
+    assert (str(found.dest), found.why) == ("usr/lib/firmware/ql2400_fw.bin", "firmware of qla2xxx")
+    assert found.data == b"firmware"
+    file.write_bytes(b"damaged")
+    with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
+        assert firmware.find(modules, root=tmp_path, layout=layout, release=RELEASE) == ()
+    assert f"firmware of qla2xxx: {file}: cannot be read: " in caplog.text

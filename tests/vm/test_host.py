@@ -62,7 +62,7 @@ def _initrd(target: Path, kernel: Kernel, token: str, devices: tuple[str, ...]) 
     archive.busybox(tool("busybox"), _APPLETS)
     files = []
     for module in kmod.closure(wishes, kernel=release, root=kernel.root):
-        archive.content(f"/kmods/{module.name}.ko", module.content())
+        archive.content(f"/kmods/{module.name}.ko", module.data)
         files.append(f"{module.name}.ko")
     init = _INIT.format(
         files=" ".join(files),
