@@ -13,7 +13,7 @@ from .appended import strip
 from .errors import KdumpInitrdError
 from .image import publish
 from .log import get_logger
-from .probe import kernel
+from .probe import kernel, versions
 from .probe.distro import Distro
 from .rooted import folders
 from .upkeep import manifest_of
@@ -25,7 +25,7 @@ def known_releases(*, root: Path, profile: Distro) -> list[str]:
     """Return the releases that something of ours may be there for, installed or not."""
     found = {each.release for each in record.every(root=root).values()}
     found |= {*kernel.releases(root=root, layout=profile.kernel)}
-    return sorted(found | {*_named(root, profile)}, key=kernel.version_key)
+    return versions.oldest_first(found | {*_named(root, profile)}, order=profile.kernel.versions)
 
 
 def sweep(*, root: Path, profile: Distro) -> None:

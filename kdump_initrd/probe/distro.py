@@ -22,7 +22,7 @@ class Kernel:
     """Where kernels, their modules and images lie; kernel.first() resolves the words in braces.
 
     ``initrd`` are the candidates for the distribution's own initrd, ``first_image`` is the name
-    of ours for the first kernel, beside it.
+    of ours for the first kernel, beside it; ``versions`` orders releases (versions.ORDERS).
     """
 
     image: tuple[str, ...]
@@ -32,6 +32,7 @@ class Kernel:
     initrd: tuple[str, ...]
     capture_image: str
     first_image: str
+    versions: str
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import KdumpInitrdError
 from ..log import get_logger
 from ..rooted import folders, read_text, real_path, resolve
-from . import kernelimage, placeholder
+from . import kernelimage, placeholder, versions
 from .distro import Kernel as Layout
 from .kernelimage import KernelImage
 
@@ -82,12 +82,7 @@ def releases(*, root: Path, layout: Layout) -> list[str]:
     odd = {name for name in names if not name.isprintable()}
     for name in sorted(odd):
         logger.warning("%a: no name of a kernel release: left out", name)
-    return sorted(names - odd, key=version_key)
-
-
-def version_key(release: str) -> list[tuple[int, int, str]]:
-    """Return a sort key that puts 6.9 before 6.10."""
-    return [(int(w), 0, "") if w.isdecimal() else (-1, 0, w) for w in re.split(r"(\d+)", release)]
+    return versions.oldest_first(names - odd, order=layout.versions)
 
 
 def check_capture_options(kernel: KernelRelease) -> None:

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..errors import KdumpInitrdError
-from . import placeholder
+from . import placeholder, versions
 from .profilefile import ProfileFile
 from .searchpath import MACHINES
 
@@ -217,6 +217,7 @@ _CHECKS: Mapping[str, Check] = {
     "kernel.modules": _pattern(placeholder.RELEASE),
     "kernel.capture_image": _pattern(placeholder.RELEASE),
     "kernel.first_image": _pattern(placeholder.RELEASE, path=_file_name),
+    "kernel.versions": _one_of(*versions.ORDERS),
     "dump.path": _absolute,
     "dump.directory": _stamped,
     "dump.dump": _stamped,
