@@ -100,7 +100,7 @@ def check_folder(folder: str, fstype: str) -> None:
             what = f"{wrong[0]!r} in a name, or at its end" if wrong else "so long a name"
             raise KdumpInitrdError(
                 f"{folder}: {fstype} cannot hold {what}",
-                hint="say another folder for dumps: --path DIR, or path in the configuration",
+                hint="say another folder for dumps: --path DIR, or path in /etc/kdump-initrd.toml",
             )
 
 
