@@ -134,7 +134,7 @@ def _check_path(path: str) -> None:
         what = "ends with a blank" if path.isprintable() else "has characters that no line shows"
         raise KdumpInitrdError(
             f"{path!a}: the name of the folder for dumps {what}",
-            hint="give it another name, and say that: --path DIR, or path in /etc/kdump-initrd.toml",
+            hint="give it another name, and say it: --path DIR, or path in /etc/kdump-initrd.toml",
         )
 
 

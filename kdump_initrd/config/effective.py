@@ -64,6 +64,8 @@ def read(root: Path, *, peer: str) -> Effective:
         source = f"/{native.NAME}"
     elif peers.read(findings, root=root, peer=peer):
         source = peer
+    else:
+        peers.warn_of_others(findings, root=root, peer=peer)
     if native.read_drop_ins(findings, root=root):
         source = source or f"/{native.DROP_INS}"
     return _frozen(findings, source)

@@ -4,17 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import KdumpInitrdError
-from ..rooted import real_or_own
+from ..log import get_logger
+from ..rooted import first_file, real_or_own
 from . import osrelease, profilefile, schema
 from .profilefile import ProfileFile
 
+logger = get_logger(__name__)
+
 #: The profile of a distribution that nobody knows.
 FALLBACK = "linux"
+#: Keys that hold for the profile that has them, and not for those that inherit from it.
+_OF_ITSELF = ("inherits", "ids", "files")
 
 
 @dataclass(frozen=True)
@@ -155,29 +160,59 @@ def read(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) ->
     values: dict[str, Any] = {}
     for file in files:
         for key, value in file.table.items():
-            if key not in ("inherits", "ids"):
+            if key not in _OF_ITSELF:
                 is_table = isinstance(value, dict)
                 values[key] = {**values.get(key, {}), **value} if is_table else value
     return Profile(files, values)
 
 
 def detect(root: Path, *, search_path: Sequence[Path]) -> Distro:
-    """Return the profile of the distribution in ``root``, by its os-release's ID, then ID_LIKE."""
-    return load(_name_of(root, search_path), search_path=search_path, root=root)
+    """Return the profile of the distribution in ``root``.
 
-
-def _name_of(root: Path, search_path: Sequence[Path]) -> str:
+    It is known by its os-release's ID, then ID_LIKE, then by a file that profiles name: then it is
+    a distribution of that family, and nobody knows what its readers of dumps open.
+    """
     there = known(search_path)
+    if FALLBACK not in there:
+        raise KdumpInitrdError(f"no profile {FALLBACK}.toml in {search_path[-1]}")
+    names = osrelease.names(osrelease.read(root))
+    name = _name_of(names, there, root=root, search_path=search_path)
+    if name:
+        return load(name, search_path=search_path, root=root)
+    unknown = load(FALLBACK, search_path=search_path, root=root)
+    found = _by_file(root, search_path)
+    if found is None:
+        return unknown
+    name, file = found
+    logger.info(
+        "%s: an unknown distribution, taken for one like %s because of /%s",
+        *(names[0] if names else root, name, file),
+    )
+    profile = load(name, search_path=search_path, root=root)
+    return replace(profile, dump=replace(profile.dump, codecs=unknown.dump.codecs))
+
+
+def _name_of(
+    names: Sequence[str], there: Sequence[str], *, root: Path, search_path: Sequence[Path]
+) -> str:
     aliases: Mapping[str, str] | None = None
-    for word in osrelease.names(osrelease.read(root)):
+    for word in names:
         if word in there:
             return word
         aliases = _aliases(search_path, root) if aliases is None else aliases
         if word in aliases:
             return aliases[word]
-    if FALLBACK not in there:
-        raise KdumpInitrdError(f"no profile {FALLBACK}.toml in {search_path[-1]}")
-    return FALLBACK
+    return ""
+
+
+def _by_file(root: Path, search_path: Sequence[Path]) -> tuple[str, str] | None:
+    """Return the first profile that names a file which is there, and the file."""
+    for folder in search_path:
+        for path in sorted(folder.glob("*.toml")):
+            for name in _read(path, root).table.get("files", ()):
+                if first_file([name], root=root) is not None:
+                    return path.stem, name
+    return None
 
 
 def _aliases(search_path: Sequence[Path], root: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ PEERS = ("kdump-utils", "suse-kdump", "kdump-tools", "")
 #: Names of profiles: those of os-release's ID (os-release(5)).
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{,63}")
 #: Keys beside the sections, and whether each is a list of strings.
-_TOP = {"inherits": False, "name": False, "ids": True}
+_TOP = {"inherits": False, "name": False, "ids": True, "files": True}
 #: Sections whose keys are names that the profile chooses; those of the last are not free.
 LISTS = ("hardware", "filesystems", "cmdline")
 _CMDLINE = ("common", "inherit", *MACHINES)
@@ -211,6 +211,7 @@ _CHECKS: Mapping[str, Check] = {
     "inherits": _profile,
     "name": _word,
     "ids": _profile,
+    "files": _relative,
     "kernel.image": _ANY,
     "kernel.config": _ANY,
     "kernel.initrd": _ANY,

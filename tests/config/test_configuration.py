@@ -104,7 +104,7 @@ def test_a_target_that_is_not_found_is_an_error(tmp_path: Path) -> None:
     lines, status = check(tmp_path)
     assert (status, lines[-1]) == (
         1,
-        "error: /etc/kdump-initrd.toml:2: /dev/no-such-disk: its file system cannot be seen here; say it: -f FS, or fstype in /etc/kdump-initrd.toml",
+        "error: /etc/kdump-initrd.toml:2: /dev/no-such-disk: no such device; lsblk lists those present",
     )
 
 

@@ -116,7 +116,8 @@ def test_whatever_a_file_holds_is_read_or_told(tmp_path: Path, text: str) -> Non
                 found = effective.read(tmp_path, peer=peer)
             for line in (*found.errors, *found.warnings):
                 assert line.isprintable()
-                assert line.startswith(tuple(f"{path}:" for path in found.files))
+                paths = (*found.files, *(tmp_path / name for name in _FILES))
+                assert line.startswith(tuple(f"{path}:" for path in paths))
             assert set(found.values) == set(found.origins)
             _check_types(found.values)
         (tmp_path / name).unlink()
@@ -134,3 +135,14 @@ def _check_types(values: Any) -> None:  # noqa: ANN401
 
 def test_profiles_name_the_peers_that_are_read() -> None:
     assert set(schema.PEERS) == {*PEERS, ""}
+
+
+def test_a_file_of_another_tool_is_not_ignored_silently(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    path = tmp_path / "etc/kdump.conf"
+    path.write_text("path /dumps\n")
+    found = effective.read(tmp_path, peer="")
+    assert found.warnings == (f"{path}: not read: no tool of this distribution's profile",)
+    assert effective.read(tmp_path, peer="kdump-utils").warnings == ()
+    (tmp_path / "etc/kdump-initrd.toml").touch()
+    assert effective.read(tmp_path, peer="").warnings == ()

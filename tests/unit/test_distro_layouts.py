@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -242,6 +243,42 @@ def test_detected_from_os_release(tmp_path: Path, text: str, wanted: str) -> Non
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/os-release").write_text(text)
     assert detect(tmp_path).id == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "wanted", "peer"),
+    [
+        ('ID="openEuler"\n', ["etc/kdump.conf", "etc/sysconfig/kdump"], "redhat", "kdump-utils"),
+        ("ID=azurelinux\n", ["etc/kdump.conf"], "redhat", "kdump-utils"),
+        ("ID=photon\n", ["etc/kdump.conf"], "redhat", "kdump-utils"),
+        ('ID="kylin"\n', ["etc/kdump.conf"], "redhat", "kdump-utils"),
+        ("", ["etc/kdump.conf"], "redhat", "kdump-utils"),
+        ("ID=x\n", ["etc/default/kdump-tools"], "debian", "kdump-tools"),
+        ("ID=x\n", ["etc/sysconfig/kdump"], "suse", "suse-kdump"),
+    ],
+)
+def test_an_unknown_id_is_known_by_its_file(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    text: str,
+    files: list[str],
+    wanted: str,
+    peer: str,
+) -> None:
+    for name in ("etc/os-release", *files):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text if name == "etc/os-release" else "")
+    with caplog.at_level(logging.INFO, logger="kdump-initrd"):
+        found = detect(tmp_path)
+    assert (found.id, found.config.peer, found.dump.codecs) == (wanted, peer, ("zlib",))
+    assert f"taken for one like {wanted} because of /{files[0]}" in caplog.text
+
+
+def test_a_file_does_not_make_another_distribution_of_a_known_one(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/kdump.conf").touch()
+    (tmp_path / "etc/os-release").write_text("ID=arch\n")
+    assert detect(tmp_path).id == "arch"
 
 
 def test_an_id_of_the_administrators_profile(tmp_path: Path) -> None:

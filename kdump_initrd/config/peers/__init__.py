@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import KdumpInitrdError
+from ...rooted import first_file
 from ..findings import Findings
 from . import kdump_tools, kdump_utils, suse_kdump
 from .keys import PeerFile
@@ -37,3 +38,13 @@ def read(findings: Findings, *, root: Path, peer: str) -> bool:
             text = content.decode(errors="surrogateescape")
             file.read(findings, path, text, file.keys)
     return len(findings.files) > before
+
+
+def warn_of_others(findings: Findings, *, root: Path, peer: str) -> None:
+    """Note the files of other tools than ``peer``: who wrote them may take them for in effect."""
+    own = [file.name for file in PEERS.get(peer, ())]
+    others = {file.name for files in PEERS.values() for file in files if file.name not in own}
+    for name in sorted(others):
+        path = first_file([name], root=root)
+        if path is not None:
+            findings.warnings.append(f"{path}: not read: no tool of this distribution's profile")
