@@ -8,6 +8,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+from . import codec
 from .errors import KdumpInitrdError
 from .firstimage import FirstImage, Order
 from .image.base import Base, place, read_base, stripped
@@ -72,7 +73,7 @@ def plan(order: Order, path: Path) -> FirstImage:
         entries=entries,
         packing=Packing(compression, time_stamp(), fast=True),
         facts=facts,
-        base=_joined(base),
+        base=_joined(base, compression),
         mode=stat.S_IMODE(path.stat().st_mode),
         instead=base.stamp if in_place else None,
     )
@@ -154,13 +155,13 @@ def _compression(base: Base) -> Compression:
             f"{base.path}: packed as an lz4 frame, which no kernel unpacks",
             hint="pack it anew by lz4 -l",
         )
-    return Compression(base.codec.value)
+    return codec.behind(Compression(base.codec.value))
 
 
-def _joined(base: Base) -> bytes:
+def _joined(base: Base, compression: Compression) -> bytes:
     # lsinitramfs lists a joined file by one run of the unpacking program: nothing may be between.
     # Only a plain archive must begin at a multiple of four (init/initramfs.c).
-    padding = -len(base.data) % 4 if base.codec is Codec.NONE else 0
+    padding = -len(base.data) % 4 if compression is Compression.NONE else 0
     return base.data + bytes(padding)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from . import hints, inputs, record, removal
+from . import hints, inputs, ownership, readiness, record, removal
 from .config import effective
 from .config.settings import (
     HOST,
@@ -24,7 +24,7 @@ from .config.settings import (
 from .errors import NO, KdumpInitrdError, UsageError, is_denied
 from .hostimages import Host, capture_image, capture_settings, first_images
 from .log import get_logger
-from .probe import kernel, kernelname
+from .probe import kernel, kernelname, unmounted
 from .probe.distro import Distro
 from .site import find_root
 from .upkeep import Manner, keep, say_pending
@@ -50,6 +50,9 @@ def run(
         releases = _releases(releases, root, profile)
         configured = effective.read(root, peer=profile.config.peer)
     configured.check()
+    for warning in ownership.warnings(root):
+        logger.warning("%s", warning)
+    _check_mounted(root, profile, force=force)
     wanted = HostSettings(**configured.settings(HOST))
     manner = Manner(root, force, dry_run, opened)
     host = Host(root, profile, distro, configured, wanted, manner)
@@ -67,6 +70,7 @@ def remove(root: Path, *, releases: Sequence[str], distro: str | None) -> int:
     """
     root, profile = _find(root, distro)
     releases = _releases(releases, root, profile)
+    _check_mounted(root, profile, force=False)
     status = 0
     with record.alone(root=root):
         removal.sweep(root=root, profile=profile)
@@ -75,7 +79,20 @@ def remove(root: Path, *, releases: Sequence[str], distro: str | None) -> int:
                 removal.drop(release, root=root, profile=profile)
             except (KdumpInitrdError, OSError) as error:
                 status = _complain(release, error)
+        removal.say_left(releases, root=root, profile=profile)
     return status
+
+
+def _check_mounted(root: Path, profile: Distro, *, force: bool) -> None:
+    """Refuse to take an empty folder below a mount for a /boot without kernels and images."""
+    if root != Path("/"):
+        return
+    try:
+        unmounted.check(root / profile.kernel.capture_image)
+    except KdumpInitrdError as error:
+        if not force:
+            raise
+        logger.warning("%s", error.message)
 
 
 def _releases(words: Sequence[str], root: Path, profile: Distro) -> list[str]:
@@ -124,7 +141,20 @@ def _refresh(host: Host, releases: Sequence[str]) -> int:
             failed = _complain(release, error)
     for warning in host.configured.warnings if written else ():
         logger.warning("%s", warning)
+    if not failed and not host.manner.dry_run and "first-kernel" in host.wanted.images:
+        _say_readiness(host, kernels, target)
     return failed or _answer(host, written)
+
+
+def _say_readiness(host: Host, kernels: Sequence[str], target: CaptureSettings) -> None:
+    images = []
+    for release in kernels:
+        path = kernel.first(host.profile.kernel.image, root=host.root, release=release)
+        if path is not None:
+            images.append((capture_image(host, release, target).out, path))
+    dumps = target.path or host.profile.dump.path
+    for warning in readiness.say(host.root, images, dumps=dumps):
+        logger.warning("%s", warning)
 
 
 def _answer(host: Host, written: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from . import record
@@ -56,6 +56,23 @@ def drop(release: str, *, root: Path, profile: Distro) -> None:
         _drop_image(path, release, first_image=first_image)
     for name in records:
         record.forget(name, root=root)
+
+
+def say_left(releases: Sequence[str], *, root: Path, profile: Distro) -> None:
+    """Say which images of ours in the folder of images stay, and how they are removed.
+
+    What somebody has written by hand may be in use; of ``releases`` only, if there are any.
+    """
+    for folder in folders([str(PurePosixPath(profile.kernel.capture_image).parent)], root=root):
+        for path in sorted(folder.iterdir()):
+            manifest = manifest_of(path) if path.is_file() and not path.is_symlink() else None
+            if manifest is None or (releases and manifest.kernel not in releases):
+                continue
+            command = "mkinitrd-kdump --strip" if manifest.base_size else "rm"
+            logger.warning(
+                "%s: stays: a %s initrd that --refresh has not written: %s %s removes it",
+                *(path, manifest.kind, command, path),
+            )
 
 
 def initrds(release: str, *, root: Path, profile: Distro) -> list[Path]:

@@ -70,6 +70,8 @@ def perform(requests: Sequence[Request]) -> int:
 
 
 def _build(builds: Sequence[Capture | FirstKernel]) -> None:
+    from .probe import unmounted
+
     host = _look(builds[0].said)
     for each in builds:
         _check_output(each)
@@ -78,6 +80,9 @@ def _build(builds: Sequence[Capture | FirstKernel]) -> None:
     if len(planned) > 1:
         for plan, settings in planned:
             publish.check(plan.out, force=settings.force or settings.dry_run)
+    for plan, settings in planned:
+        if host.root == Path("/") and not settings.dry_run and not settings.force:
+            unmounted.check(plan.out)
     for request, (plan, settings) in zip(builds, planned):
         if settings.dry_run:
             _print_plan(plan, named=len(planned) > 1)
@@ -124,6 +129,7 @@ def _look(said: Mapping[str, Any]) -> _Host:
 
     Raises KdumpInitrdError for an error in the configuration that the words do not mend.
     """
+    from . import ownership
     from .config import effective
     from .site import find_root
 
@@ -132,6 +138,8 @@ def _look(said: Mapping[str, Any]) -> _Host:
     root, profile = find_root(place, target=place.output or said.get("base"))
     configured = effective.read(root, peer=profile.config.peer)
     for warning in configured.warnings:
+        logger.warning("%s", warning)
+    for warning in ownership.warnings(root):
         logger.warning("%s", warning)
     configured.check(said)
     return _Host(root, profile, configured)

@@ -190,6 +190,12 @@ def _programs(packing: Packing) -> Mapping[Compression, tuple[str, str]]:
     return _FAST if packing.fast else _PROGRAMS
 
 
+def missing(compression: Compression, *, fast: bool = False) -> str:
+    """Return the program that a codec needs and this host lacks, "" where it can be written."""
+    name = _programs(Packing(compression, 0, fast)).get(compression, ("",))[0]
+    return name if name and find(name) is None else ""
+
+
 def _command(packing: Packing) -> bytes:
     name, options = _programs(packing)[packing.compression]
     program = find(name)

@@ -24,6 +24,8 @@ _FREED = 8 * _MIB
 _SAVER = 8 * _MIB
 #: For what a larger machine's drivers and tables take, in bytes.
 _HEADROOM = 24 * _MIB
+#: What is enough for nearly every image, where none is at hand; in MiB.
+USUAL = 144
 #: Nobody reserves odd numbers; in bytes.
 _STEP = 8 * _MIB
 

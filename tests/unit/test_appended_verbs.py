@@ -17,6 +17,7 @@ import pytest
 
 from kdump_initrd.cli import main
 from kdump_initrd.image import cpio, publish
+from kdump_initrd.image.segments import read_segments
 
 from .firstimages import REGULAR, Parts, make_parts, ours
 from .initrdwriter import EARLY, pipe, write_base
@@ -99,6 +100,21 @@ def test_in_place_replaces_an_older_segment(parts: Parts, base: Path) -> None:
     archive = ours(base, base.parent / "before")
     assert b"word=newer" in archive
     assert b"word=older" not in archive
+
+
+def test_without_the_program_of_the_base(
+    parts: Parts, base: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = base.read_bytes()
+    monkeypatch.setattr(cpio, "find", lambda name: None)
+    assert main(parts.argv("--in-place", base=base)) == 0
+    warning = "kdump-initrd: warning: zstd: program not found: the image is not packed, so that"
+    assert warning in capsys.readouterr().err
+    # Where the kernel looks for a plain archive: at a multiple of four (init/initramfs.c).
+    last = read_segments(base)[-1]
+    assert (last.compression.value, last.offset % 4) == ("none", 0)
+    assert main(["--strip", str(base)]) == 0
+    assert base.read_bytes() == before
 
 
 def test_in_place_goes_through_a_link(parts: Parts, base: Path) -> None:

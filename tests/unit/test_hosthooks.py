@@ -266,6 +266,7 @@ def test_systemd_takes_the_service(tmp_path: Path) -> None:
     text = SERVICE.read_text()
     # The tool is not installed here.
     unit.write_text(text.replace("ExecStart=mkinitrd-kdump", "ExecStart=/bin/true"))
+    assert "ExecStart=/bin/true --refresh" in unit.read_text()
     argv = ["systemd-analyze", "verify", "--man=no", str(unit)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -280,7 +281,12 @@ def test_the_service_keeps_out_of_the_way() -> None:
     assert unit["Unit"]["ConditionPathExists"] == "!/proc/vmcore"
     service = unit["Service"]
     assert service["Type"] == "oneshot"
-    assert service["ExecStart"] == "mkinitrd-kdump --refresh"
+    # configparser keeps the last of both.
+    lines = [line for line in SERVICE.read_text().splitlines() if line.startswith("ExecStart=")]
+    armed = "grep -qx 1 /sys/kernel/kexec_crash_loaded"
+    assert lines == ["ExecStart=mkinitrd-kdump --refresh", f"ExecStart={armed}"]
+    # A unit that a boot only wants: it may fail.
+    assert set(unit["Install"]) == {"WantedBy"}
     assert (service["Nice"], service["IOSchedulingClass"]) == ("19", "idle")
     assert unit["Install"]["WantedBy"] == "multi-user.target"
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -130,3 +131,27 @@ def test_what_a_killed_run_left_goes(host: Host) -> None:
     assert host.remove() == 0
     assert names(host) == set()
     assert not (host.root / record.FOLDER).exists()
+
+
+def test_what_was_written_by_hand_stays_and_is_said(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = host.root / "boot/kdump.img"
+    write_capture(mine, kernel=RELEASE)
+    appended = host.root / "boot/mine.img"
+    shutil.copy(host.base, appended)
+    try:
+        with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
+            assert host.remove(NEWER) == 0
+            assert [each for each in caplog.messages if "stays" in each] == []
+            assert host.remove() == 0
+        stays = "initrd that --refresh has not written"
+        assert [each for each in caplog.messages if "stays" in each] == [
+            f"{mine}: stays: a capture {stays}: rm {mine} removes it",
+            f"{appended}: stays: a first-kernel {stays}: "
+            f"mkinitrd-kdump --strip {appended} removes it",
+        ]
+        assert kind_of(mine) == "capture"
+    finally:
+        mine.unlink()
+        appended.unlink()

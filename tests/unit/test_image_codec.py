@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which codec an image gets: what its kernel unpacks, and what this host has the program for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd import codec
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.image import cpio
+from kdump_initrd.image.cpio import Compression
+from kdump_initrd.probe.kernel import KernelRelease
+
+GZIP_ONLY = {"CONFIG_RD_GZIP": "y", "CONFIG_RD_ZSTD": "n"}
+
+
+def release(config: dict[str, str]) -> KernelRelease:
+    return KernelRelease("6.1.0-test", None, Path("/none"), config)
+
+
+@pytest.fixture
+def lacks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Sequence[str]:
+    """Programs that this host lacks: those that a test puts into the list."""
+    names: list[str] = []
+    monkeypatch.setattr(cpio, "find", lambda name: None if name in names else f"/usr/bin/{name}")
+    caplog.set_level(logging.WARNING, logger="kdump-initrd")
+    return names
+
+
+@pytest.mark.parametrize(
+    ("config", "missing", "expected", "how"),
+    [
+        ({}, [], "zstd", ""),
+        ({}, ["zstd"], "xz", "packed by xz instead"),
+        ({}, ["zstd", "xz"], "gzip", "packed by gzip instead"),
+        (GZIP_ONLY, ["zstd", "xz", "lz4"], "gzip", ""),
+        ({"CONFIG_RD_ZSTD": "y"}, ["zstd"], "none", "not packed"),
+        ({"CONFIG_RD_LZ4": "y"}, [], "lz4", ""),
+        ({"CONFIG_X": "y"}, ["zstd"], "none", ""),
+    ],
+)
+def test_what_is_there(
+    lacks: list[str],
+    caplog: pytest.LogCaptureFixture,
+    config: dict[str, str],
+    missing: list[str],
+    expected: str,
+    how: str,
+) -> None:
+    lacks += missing
+    assert codec.choose(None, release(config)) is Compression(expected)
+    warning = (
+        f"{missing[0]}: program not found: the image is {how}, which needs a larger reservation "
+        f"(install {missing[0]})"
+        if how
+        else ""
+    )
+    assert caplog.messages == ([warning] if warning else [])
+
+
+def test_what_was_asked_for_is_not_exchanged(
+    lacks: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    lacks.append("zstd")
+    assert codec.choose("zstd", release({})) is Compression.ZSTD
+    with pytest.raises(KdumpInitrdError, match="cannot unpack it"):
+        codec.choose("zstd", release(GZIP_ONLY))
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("base", Compression)
+def test_behind_a_base(
+    lacks: list[str], caplog: pytest.LogCaptureFixture, base: Compression
+) -> None:
+    assert codec.behind(base) is base
+    assert caplog.messages == []
+    lacks += ["zstd", "xz", "lz4", "bzip2", "lzop"]
+    needs_none = base in (Compression.NONE, Compression.GZIP)
+    assert codec.behind(base) is (base if needs_none else Compression.NONE)
+    assert len(caplog.messages) == (0 if needs_none else 1)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a machine lacks until a crash is saved: said with the command that mends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd import readiness
+from kdump_initrd.readiness import Running
+
+from .initrdwriter import bzimage, write_capture
+
+PLAIN, WORD = b"root=/dev/vda1 quiet", b"root=/dev/vda1 crashkernel=120M quiet"
+#: In front, another word that ends in the same way.
+OTHER = b"root=/dev/vda1 my.crashkernel=1 quiet"
+TEST = (
+    "try it, which crashes this machine at once: echo c >/proc/sysrq-trigger; "
+    "the dump is in /var/crash"
+)
+
+
+def put(root: Path, name: str, text: str = "") -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def images(root: Path) -> list[tuple[Path, Path]]:
+    kernel = root / "vmlinuz"
+    kernel.write_bytes(bzimage("6.1.0-test"))
+    return [(write_capture(root / "capture"), kernel)]
+
+
+def lacking(machine: Running | None, root: Path) -> list[list[str]]:
+    found = readiness.lacking(machine, root, images(root), dumps="/var/crash")
+    return [[line.strip() for line in each.splitlines()] for each in found]
+
+
+@pytest.mark.parametrize("cmdline", [PLAIN, OTHER])
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [
+        (
+            "usr/sbin/update-grub",
+            "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=88M\"' "
+            ">/etc/default/grub.d/kdump-initrd.cfg && update-grub",
+        ),
+        ("usr/sbin/grubby", "grubby --update-kernel=ALL --args=crashkernel=88M"),
+        (
+            "usr/sbin/grub2-mkconfig",
+            "add crashkernel=88M to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
+            "grub2-mkconfig -o /boot/grub2/grub.cfg",
+        ),
+        (
+            "bin/grub-mkconfig",
+            "add crashkernel=88M to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
+            "grub-mkconfig -o /boot/grub/grub.cfg",
+        ),
+        (
+            "bin/true",
+            "add crashkernel=88M to the kernel's command line in the boot loader's configuration "
+            "(GRUB: GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run update-grub)",
+        ),
+    ],
+)
+def test_nothing_is_reserved(tmp_path: Path, cmdline: bytes, program: str, command: str) -> None:
+    put(tmp_path, program)
+    put(tmp_path, "etc/default/grub", "# crashkernel=auto would be nice\n")
+    (lines,) = lacking(Running(cmdline, 0, loaded=False), tmp_path)
+    assert lines == [
+        "not armed: no memory is reserved, crashkernel= is not on the kernel's command line",
+        command,
+        f"then restart, and {TEST}",
+    ]
+
+
+def test_in_a_chroot_its_own_configuration_counts(tmp_path: Path) -> None:
+    assert lacking(None, tmp_path)[0][0].startswith("not armed: no memory is reserved")
+    put(tmp_path, "etc/kernel/cmdline", "crashkernel=120M")
+    assert lacking(None, tmp_path)[0][1] == "restart"
+
+
+def test_configured_and_not_started_with_it(tmp_path: Path) -> None:
+    machine = Running(PLAIN, 0, loaded=False)
+    put(tmp_path, "etc/default/grub.d/x.cfg", 'GRUB_CMDLINE_LINUX="crashkernel=120M"\n')
+    assert lacking(machine, tmp_path)[0][:2] == [
+        "not armed: crashkernel= is in GRUB's defaults, but not in what GRUB reads",
+        "run update-grub (or grub2-mkconfig -o /boot/grub2/grub.cfg), then restart",
+    ]
+    put(tmp_path, "boot/grub/grub.cfg", "\tlinux /vmlinuz root=/dev/vda1 crashkernel=120M\n")
+    assert lacking(machine, tmp_path) == [
+        ["not armed: crashkernel= is configured, but not in effect yet", "restart", TEST]
+    ]
+
+
+def test_a_reservation_that_the_kernel_could_not_make(tmp_path: Path) -> None:
+    (lines,) = lacking(Running(WORD, 0, loaded=False), tmp_path)
+    assert lines[0] == (
+        "not armed: the kernel could not reserve what crashkernel= on its command line asks for"
+    )
+    assert "crashkernel=88M is enough" in lines[1]
+
+
+def test_why_this_start_has_not_armed_it(tmp_path: Path) -> None:
+    machine = Running(WORD, 120, loaded=False)
+    assert lacking(machine, tmp_path)[0][:2] == [
+        "not armed: this start was before its initrd was made",
+        "restart; dmesg | grep kdump-initrd tells what came of it",
+    ]
+    put(tmp_path, "dev/kmsg", "4,1,2,-;kdump-initrd: not armed: lockdown\n SUBSYSTEM=x\n")
+    assert lacking(machine, tmp_path)[0][0] == "not armed: lockdown"
+
+
+def test_armed(tmp_path: Path) -> None:
+    assert lacking(Running(WORD, 120, loaded=True), tmp_path) == []
+
+
+def test_what_the_running_kernel_says(tmp_path: Path) -> None:
+    assert readiness.running(tmp_path) is None
+    put(tmp_path, "proc/cmdline", "crashkernel=1")
+    assert readiness.running(tmp_path) == Running(b"crashkernel=1", 0, loaded=False)
+    put(tmp_path, "sys/kernel/kexec_crash_size", f"{120 << 20}\n")
+    put(tmp_path, "sys/kernel/kexec_crash_loaded", "1\n")
+    assert readiness.running(tmp_path) == Running(b"crashkernel=1", 120, loaded=True)
+    # Somebody else's root, as the first process's is of who is in a chroot.
+    (tmp_path / "proc/1/root").mkdir(parents=True)
+    assert readiness.running(tmp_path) is None
+
+
+@pytest.mark.parametrize("unit", ["kdump-tools.service", "kdump.service", "kdump-early.service"])
+def test_another_tool_that_loads_one(tmp_path: Path, unit: str) -> None:
+    assert readiness.others(tmp_path) == []
+    wants = tmp_path / "etc/systemd/system/multi-user.target.wants" / unit
+    wants.parent.mkdir(parents=True)
+    wants.symlink_to(f"/lib/systemd/system/{unit}")
+    assert readiness.others(tmp_path) == [unit]
+    (tmp_path / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    assert readiness.others(tmp_path) == []
+
+
+def test_another_root_is_nobodys_machine(tmp_path: Path) -> None:
+    assert list(readiness.say(tmp_path, [], dumps="/var/crash")) == []

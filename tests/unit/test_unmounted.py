@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A /boot that is not mounted, and overrides that anybody can write: said before it matters."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd import ownership
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.probe import unmounted
+
+ROW = "36 35 98:0 / {} rw,noatime master:1 - ext4 /dev/root rw\n"
+
+
+def check(tmp_path: Path, path: str, fstab: str, *mounted: str) -> None:
+    (tmp_path / "fstab").write_text(fstab)
+    (tmp_path / "mounts").write_text("".join(ROW.format(each) for each in ("/", *mounted)))
+    unmounted.check(Path(path), fstab=tmp_path / "fstab", mounts=tmp_path / "mounts")
+
+
+FSTAB = """\
+# UUID=1 /none/commented ext4 defaults 0 2
+UUID=0 / ext4 defaults 0 1
+
+UUID=1\t/none/boot/\text4 noauto 0 2
+UUID=2 /none/a\\040b ext4 defaults 0 2
+UUID=3 none swap sw 0 0
+odd
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "mounted", "place"),
+    [
+        ("/none/boot/initrd", (), "/none/boot"),
+        ("/none/boot/sub/initrd", (), "/none/boot"),
+        ("/none/boot/initrd", ("/none/boot",), ""),
+        ("/none/boot/efi/initrd", ("/none/boot/efi",), ""),
+        ("/none/bootx/initrd", (), ""),
+        ("/none/commented/initrd", (), ""),
+        ("/none/a b/initrd", (), "/none/a b"),
+        ("/none/a b/initrd", ("/none/a\\040b",), ""),
+    ],
+)
+def test_what_would_be_hidden(
+    tmp_path: Path, path: str, mounted: tuple[str, ...], place: str
+) -> None:
+    if not place:
+        check(tmp_path, path, FSTAB, *mounted)
+        return
+    with pytest.raises(KdumpInitrdError) as caught:
+        check(tmp_path, path, FSTAB, *mounted)
+    fstab = tmp_path / "fstab"
+    assert caught.value.message == (
+        f"{place}: is in {fstab}, but not mounted: {path} would be hidden when it is"
+    )
+    assert caught.value.hint == f"mount {place}; or take its line out of {fstab}"
+
+
+def test_where_nobody_can_tell(tmp_path: Path) -> None:
+    unmounted.check(Path("/none/x"), fstab=tmp_path / "fstab", mounts=tmp_path / "mounts")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "user", "group", "who"),
+    [
+        ("etc/kdump-initrd/hooks/save/5-mine", 0o755, 0, 0, ""),
+        ("etc/kdump-initrd/hooks/save/5-mine", 0o775, 0, 0, ""),
+        ("etc/kdump-initrd/hooks/save/5-mine", 0o775, 0, 50, "group 50"),
+        ("etc/kdump-initrd/hooks/save/5-mine", 0o757, 0, 0, "everybody"),
+        ("etc/kdump-initrd/hooks/save/5-mine", 0o755, 1000, 0, "user 1000"),
+        ("etc/kdump-initrd/hooks/save", 0o1777, 0, 0, "everybody"),
+        ("etc/kdump-initrd", 0o755, 1000, 0, "user 1000"),
+        ("etc/kdump-initrd.toml", 0o666, 0, 0, "everybody"),
+        ("etc/kdump-initrd.toml.d", 0o777, 0, 0, "everybody"),
+        ("etc/kdump-initrd.toml.d/1.toml", 0o644, 1000, 0, "user 1000"),
+    ],
+)
+def test_who_can_write(
+    tmp_path: Path, name: str, mode: int, user: int, group: int, who: str
+) -> None:
+    for each in ("etc/kdump-initrd/hooks/save/5-mine", "etc/kdump-initrd.toml",
+                 "etc/kdump-initrd.toml.d/1.toml"):  # fmt: skip
+        (tmp_path / each).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / each).touch()
+    for path in (path for path in tmp_path.rglob("*") if path.name != "etc"):
+        path.chmod(0o755)
+    os.chown(tmp_path / name, user, group)
+    (tmp_path / name).chmod(mode)
+    path = tmp_path / name
+    expected = (
+        f"{path}: can be written by {who}, and what is in it runs as root: "
+        f"chown root:root {path}; chmod go-w {path}"
+    )
+    assert list(ownership.writable(tmp_path)) == ([expected] if who else [])
+    assert list(ownership.warnings(tmp_path)) == []
+
+
+def test_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
+    hooks = tmp_path / "etc/kdump-initrd/hooks/save"
+    hooks.mkdir(parents=True)
+    (tmp_path / "elsewhere").touch(mode=0o777)
+    (tmp_path / "elsewhere").chmod(0o777)
+    (hooks / "5-mine").symlink_to("../../../../elsewhere")
+    (hooks / "6-gone").symlink_to("nowhere")
+    assert [line.partition(":")[0] for line in ownership.writable(tmp_path)] == [
+        str(hooks / "5-mine")
+    ]
