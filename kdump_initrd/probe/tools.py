@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import KdumpInitrdError
 from ..rooted import first_file, read
+from .applets import offered
 from .distro import Tools
 
 #: busybox's findfs knows no partition tags: util-linux's has to help.
@@ -49,17 +50,17 @@ def pick(
     everything is the root's own. ``applets`` are taken from busybox where it has them, and never
     from the root. Raises KdumpInitrdError where the root has no shell.
     """
-    table = _applet_table(busybox) if busybox else b""
+    has = offered(_content(busybox), (*needs, *applets)) if busybox else frozenset()
     linked, programs, missing = [], [], []
     for name in needs:
         source = first_file(tuple(f"{folder}/{name}" for folder in tools.path), root=root)
-        if name not in own and _offers(table, name):
+        if name not in own and name in has:
             linked.append(name)
         elif source is not None:
             programs.append((name, source))
         else:
             missing.append(name)
-    linked += [name for name in applets if _offers(table, name)]
+    linked += [name for name in applets if name in has]
     shell = busybox or first_file(tools.shell, root=root)
     if shell is None:
         raise KdumpInitrdError(
@@ -68,16 +69,8 @@ def pick(
     return Toolbox(busybox, shell, tuple(linked), tuple(programs), tuple(missing))
 
 
-def _offers(table: bytes, name: str) -> bool:
-    return b"\0" + name.encode() + b"\0" in table
-
-
-def _applet_table(busybox: Path) -> bytes:
-    """Return busybox's bytes: its table of applet names lies there, NUL-separated.
-
-    (busybox, include/applet_tables.h: applet_names. Asking `busybox --list` would run a program
-    of a root that may be another machine's.)
-    """
+def _content(busybox: Path) -> bytes:
+    # Asking `busybox --list` would run a program of a root that may be another machine's.
     try:
         return read(busybox)
     except OSError as error:

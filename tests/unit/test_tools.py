@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import tools
+from kdump_initrd.probe import applets, tools
 from kdump_initrd.probe.distro import Tools
 
 LAYOUT = Tools(
@@ -59,6 +61,26 @@ def test_applets_are_busyboxs(root: Path) -> None:
 
 def test_part_of_a_name_is_no_applet(root: Path) -> None:
     assert pick(root, "find", busybox=True).missing == ("find",)
+
+
+def test_same_as_busybox_says() -> None:
+    busybox = Path("/usr/bin/busybox")
+    done = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
+    listed = done.stdout.split()
+    data = busybox.read_bytes()
+    strings = {word.decode() for word in re.findall(rb"\0([a-z]{3,12})(?=\0)", data)}
+    assert len(strings - set(listed)) > 50, "names that mean something else"
+    assert applets.offered(data, [*listed, *sorted(strings)]) == set(listed)
+    for each in sorted(strings - set(listed)):
+        assert applets.offered(data, [each]) == set(), each
+
+
+def test_string_in_busybox_is_no_applet(root: Path) -> None:
+    """An option of an applet, beside the table."""
+    data = b"\0kill-after\0timeout\0signal\0\0cat\0dd\0findfs\0mount\0reboot\0"
+    (root / "usr/bin/busybox").write_bytes(data)
+    found = pick(root, "timeout", "cat", busybox=True)
+    assert (found.applets, found.missing) == (("cat",), ("timeout",))
 
 
 def test_absolute_links_stay_in_the_root(root: Path) -> None:
