@@ -30,7 +30,7 @@ from .image.render import render
 from .image.tree import Entry, Tree
 from .ingredients import ETC, LIB
 from .log import get_logger, step
-from .probe import elf, kernel, kernelimage, python, tools, xen
+from .probe import elf, elffile, kernel, kernelimage, python, tools, xen
 from .probe.kmod import KernelModule, Wish
 from .probe.python import PythonRuntime
 from .probe.tools import Toolbox
@@ -124,7 +124,7 @@ def plan(settings: CaptureSettings) -> Capture:
     with step("Rendering the scripts"):
         _add_scripts(tree, settings, site, scripts, runtime, folders)
         _add_params(tree, settings, site, dump_codec)
-    machine = elf.read_elf(runtime.interpreter.source).architecture.name
+    machine = elffile.read_elf(runtime.interpreter.source).architecture.name
     manifest = Manifest(
         kind="capture",
         version=__version__,

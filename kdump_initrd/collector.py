@@ -9,7 +9,7 @@ from . import ingredients
 from .config.settings import CaptureSettings
 from .errors import KdumpInitrdError, UsageError
 from .image.tree import Tree
-from .probe import elf
+from .probe import elf, elffile
 from .probe.distro import Distro
 from .rooted import first_file
 
@@ -46,7 +46,7 @@ def knows(program: Path | None, codec: str) -> bool:
     """Tell whether a makedumpfile compresses pages so; without one, there is nothing to know."""
     if program is None or codec not in _LIBRARIES:
         return True
-    needed = elf.read_elf(program).needed
+    needed = elffile.read_elf(program).needed
     # A static one does not tell.
     return not needed or any(name.startswith(_LIBRARIES[codec]) for name in needed)
 

@@ -14,7 +14,7 @@ from .errors import KdumpInitrdError
 from .image.hooks import read_needs
 from .image.render import render
 from .image.tree import Tree
-from .probe import elf, tools, xen
+from .probe import elf, elffile, tools, xen
 from .probe.distro import Distro
 from .resources import find_data, search_path
 from .rooted import first_file, read_text
@@ -70,7 +70,7 @@ def add_programs(tree: Tree, *, root: Path, profile: Distro, source: ToolSource)
             hint="install busybox there",
         )
     files = {"kexec": kexec, "sh": toolbox.shell, **dict(toolbox.programs)}
-    images = {name: elf.read_elf(path) for name, path in files.items()}
+    images = {name: elffile.read_elf(path) for name, path in files.items()}
     _add_libraries(tree, files.values(), root)
     interpreter = next((each.interpreter for each in images.values() if each.interpreter), "")
     loader = (f"/{_LIB}/{PurePosixPath(interpreter).name}", "--library-path", f"/{_LIB}")

@@ -17,7 +17,7 @@ MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for p
 FENCES = {
     "jinja2": {"image.render"},
     "libarchive": {"image.cpio", "image.segments"},
-    "elftools": {"probe.elf"},
+    "elftools": {"probe.elffile"},
     "subprocess": {"run"},
     "argparse": {
         *(f"grammar.{name}" for name in ("native", "redhat", "suse")),

@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-#: The table is found by these, if by none that is asked for: every busybox has one of them.
-_ANCHORS = ("ash", "cat", "echo", "ls", "mount", "sh")
+#: Names by which the table is found: every busybox has one of them.
+_ANCHORS = ("umount", "mkdir", "cat", "ls", "sh")
+#: A run of as many is the table; a shorter one may be, if there is no longer.
+_SURE = 30
 _NAME = re.compile(rb"[\w\[][\w.\[+-]*", re.ASCII)
 
 
@@ -20,8 +22,8 @@ def offered(busybox: bytes, names: Iterable[str]) -> frozenset[str]:
     """
     table: tuple[bytes, ...] = ()
     wanted = {name: name.encode() for name in names}
-    for name in {**wanted, **{name: name.encode() for name in _ANCHORS}}.values():
-        at = busybox.find(b"\0" + name + b"\0")
+    for name in (*map(str.encode, _ANCHORS), *wanted.values()):
+        at = busybox.find(b"\0" + name + b"\0") if len(table) < _SURE else -1
         while at >= 0:
             if name not in table:
                 table = max(table, _run(busybox, at + 1), key=len)

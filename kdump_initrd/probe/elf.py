@@ -1,44 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ELF files: what they need, and where the loader finds it in a root."""
+"""Programs and libraries: what they need, and where the loader finds it in a root."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
-from ..rooted import first_file, open_file, real_path
+from ..rooted import first_file, real_path
+from .elffile import Elf, read_elf
+from .elfimage import Damaged, NotElf
 from .script import read_interpreter
-from .searchpath import Machine, SearchPath, is_musls_own, machine_named
+from .searchpath import Machine, SearchPath, is_musls_own
 
 logger = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Elf:
-    """The header, the program interpreter and the dynamic section of one file.
-
-    ``machine`` is e_machine without "EM_", in lower case ("x86_64"); ``bits`` 32 or 64; ``type``
-    e_type without "ET_" ("DYN", "EXEC", "REL"). ``rpath`` and ``runpath`` are split at colons.
-    """
-
-    machine: str
-    bits: int
-    little_endian: bool
-    type: str
-    interpreter: str | None = None
-    soname: str | None = None
-    needed: tuple[str, ...] = ()
-    rpath: tuple[str, ...] = ()
-    runpath: tuple[str, ...] = ()
-
-    @property
-    def architecture(self) -> Machine:
-        """What the loader must be of to load it."""
-        return machine_named(self.machine, bits=self.bits, little_endian=self.little_endian)
 
 
 @dataclass(frozen=True)
@@ -75,19 +52,6 @@ class _Object:
         while here is not None:
             yield here
             here = here.parent
-
-
-def read_elf(path: Path) -> Elf:
-    """Read the file; raises KdumpInitrdError when it cannot be read or is no sound ELF file."""
-    try:
-        with open_file(path) as file:
-            return _parse(file)
-    except OSError as error:
-        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
-    except ImportError as error:
-        raise KdumpInitrdError(f"pyelftools: {error}", hint="install pyelftools") from error
-    except Exception as error:  # pyelftools raises whatever its parser stumbles over
-        raise KdumpInitrdError(f"{path}: no ELF file that can be read: {error}") from error
 
 
 def closure(paths: Iterable[Path], *, root: Path) -> Closure:
@@ -245,8 +209,11 @@ class _Closer:
         if source not in self._parsed:
             try:
                 self._parsed[source] = read_elf(source)
-            except KdumpInitrdError:
+            except KdumpInitrdError as error:
                 self._parsed[source] = None
+                cause = error.__cause__
+                if isinstance(cause, Damaged) and not isinstance(cause, NotElf):
+                    raise
         return self._parsed[source]
 
     def _take(self, dest: PurePosixPath, source: Path, needer: _Object) -> None:
@@ -261,38 +228,3 @@ def _is_musl(elf: Elf) -> bool:
     if elf.interpreter is not None:
         return PurePosixPath(elf.interpreter).name.startswith("ld-musl-")
     return any(name.startswith("libc.musl-") or name == "libc.so" for name in elf.needed)
-
-
-def _parse(file: BinaryIO) -> Elf:
-    # Imported here: what it costs is paid when there is something to read.
-    from elftools.elf.dynamic import DynamicSegment
-    from elftools.elf.elffile import ELFFile
-    from elftools.elf.segments import InterpSegment
-
-    image = ELFFile(file)
-    interpreter: str | None = None
-    found: dict[str, list[str]] = {"needed": [], "rpath": [], "runpath": [], "soname": []}
-    for segment in image.iter_segments():
-        if isinstance(segment, InterpSegment):
-            interpreter = str(segment.get_interp_name())
-        elif isinstance(segment, DynamicSegment):
-            for tag in segment.iter_tags():
-                # pyelftools invents an attribute for each of these tags.
-                name = str(tag.entry.d_tag).replace("DT_", "").lower()
-                if name in found:
-                    found[name].append(str(getattr(tag, name)))
-    return Elf(
-        machine=str(image["e_machine"]).replace("EM_", "").lower(),
-        bits=int(image.elfclass),
-        little_endian=bool(image.little_endian),
-        type=str(image["e_type"]).replace("ET_", ""),
-        interpreter=interpreter,
-        soname=found["soname"][0] if found["soname"] else None,
-        needed=tuple(found["needed"]),
-        rpath=_split(found["rpath"]),
-        runpath=_split(found["runpath"]),
-    )
-
-
-def _split(paths: list[str]) -> tuple[str, ...]:
-    return tuple(word for path in paths for word in path.split(":") if word)

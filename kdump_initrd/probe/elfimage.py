@@ -24,6 +24,10 @@ class Damaged(ValueError):
     """The file is not what its headers say: cut off, or not ELF at all."""
 
 
+class NotElf(Damaged):
+    """The file is of another format."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """A piece of the file and where it lies in memory, in bytes."""
@@ -45,7 +49,7 @@ class ElfImage:
         if not data:
             raise Damaged("empty")
         if not data.startswith(b"\x7fELF"):
-            raise Damaged("not an ELF file")
+            raise NotElf("not an ELF file")
         if len(data) < 52 or data[4] not in (1, 2) or data[5] not in (1, 2):
             raise Damaged("cut off")
         self.data = data

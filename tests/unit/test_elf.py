@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe.elf import Closure, closure, read_elf
+from kdump_initrd.probe.elf import Closure, closure
+from kdump_initrd.probe.elffile import read_elf
 
 from .elfwriter import AARCH64, I386, PPC64, RISCV, S390, X86_64, write_elf
 
@@ -241,7 +242,7 @@ def test_static_programs_and_scripts(root: Path) -> None:
 def test_neither_elf_nor_script(root: Path) -> None:
     text = root / "text"
     text.write_text("hello")
-    assert failure(root, text).message.startswith(f"{text}: no ELF file that can be read")
+    assert failure(root, text).message.startswith(f"{text}: not an ELF file")
     assert failure(root, root / "gone").message == f"{root / 'gone'}: No such file or directory"
     assert failure(root, Path("/elsewhere")).message == f"/elsewhere: not in the root {root}"
 
@@ -256,3 +257,12 @@ def test_cut_and_scrambled_files_are_errors_and_nothing_worse(tmp_path: Path) ->
                 read_elf(broken)
             except KdumpInitrdError as error:
                 assert error.message.startswith(f"{broken}: ")
+
+
+def test_library_that_is_cut_off(root: Path) -> None:
+    """A full disk leaves it so: the loader would say it in the capture kernel."""
+    tool = program(root, "libc.so.6")
+    path = root / FOLDER / "libc.so.6"
+    path.write_bytes(path.read_bytes()[:-1])
+    error = failure(root, tool)
+    assert (error.message, error.hint) == (f"{path}: cut off", "install its package again")
