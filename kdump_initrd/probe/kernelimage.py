@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KdumpInitrdError
-from ..rooted import FILE
+from ..rooted import FILE, open_file
 from ..rooted import read as read_file
 from .elfimage import MACHINES
 from .searchpath import machine_named
@@ -28,6 +28,8 @@ _CMDLINE = {"aarch64": 2047, "arm": 1023, "i386": 2047, "ppc64": 2047, "ppc64le"
 #: Of any other: the kernel's own smallest (include/uapi/asm-generic/setup.h).
 _CMDLINE_SHORTEST = 511
 _XLF_KERNEL_64 = 1
+#: The set-up code has at most 64 sectors (setup_sects, and the boot sector before it); in bytes.
+_X86_SETUP = 65 << 9
 #: PE/COFF, Machine: the header of an EFI stub.
 _PE_MACHINES = {0x8664: "x86_64", 0xAA64: "aarch64", 0x5064: "riscv64", 0x014C: "i386"}
 #: No kernel is smaller, in bytes; every header is within.
@@ -65,6 +67,20 @@ def read(path: Path) -> KernelImage:
             f"{path}: no kernel image that is known", hint="name a bzImage, Image or vmlinux"
         )
     return found
+
+
+def release_in_header(path: Path) -> str:
+    """Return the release that the head of an x86 kernel tells, "" for anything else.
+
+    It is quick: no more than the set-up code is read. The path must be free of links.
+    """
+    try:
+        with open_file(path) as file:
+            data = file.read(_X86_SETUP)
+    except OSError:
+        return ""
+    is_x86 = data[_X86_MAGIC : _X86_MAGIC + 4] == b"HdrS" and len(data) == _X86_SETUP
+    return _x86(data).release if is_x86 else ""
 
 
 def _by_header(data: bytes) -> KernelImage | None:

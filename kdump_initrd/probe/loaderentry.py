@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..rooted import folders, read_text, resolve
+from ..rooted import first_file, folders, read_text, resolve
+from . import kernelimage
 
 #: $BOOT, where loader/entries is: the places that the specification and kernel-install(8) name.
 _BOOTS = ("boot", "efi", "boot/efi")
@@ -41,8 +42,9 @@ def find(release: str, *, root: Path) -> Iterator[LoaderEntry]:
             for path in sorted(folder.glob("*.conf"), key=_numbers, reverse=True):
                 inside = PurePosixPath(boot, "loader/entries", path.name)
                 values = _read(resolve(inside, root=root) or path)
-                if _boots(values, path.stem, release):
-                    yield LoaderEntry(*(_places(values.get(k), boot) for k in ("linux", "initrd")))
+                entry = LoaderEntry(*(_places(values.get(k), boot) for k in ("linux", "initrd")))
+                if _boots(values, path.stem, release) or _is_of(entry, release, root=root):
+                    yield entry
 
 
 def _numbers(path: Path) -> list[tuple[int, str]]:
@@ -65,11 +67,25 @@ def _read(path: Path) -> dict[str, list[str]]:
 
 
 def _boots(values: dict[str, list[str]], stem: str, release: str) -> bool:
-    """Tell whether an entry is the release's: by its version, else by its name."""
+    """Tell whether an entry says that it is the release's: by its version, else by its name."""
     if values.get("version"):
         # openSUSE's sdbootutil writes SNAPSHOT@RELEASE.
         return values["version"][-1].rpartition("@")[2] == release
     return _TRIES.sub("", stem).endswith(f"-{release}")
+
+
+def _is_of(entry: LoaderEntry, release: str, *, root: Path) -> bool:
+    """Tell whether an entry's kernel is the release's, whatever the entry says of itself.
+
+    ostree numbers its entries ("version 1"), and an administrator may call one "arch". The
+    kernel's path tells it, or the kernel does.
+    """
+    for place in entry.linux:
+        path = PurePosixPath(place)
+        if path.name.endswith(f"-{release}") or path.parent.name == release:
+            return True
+    kernel = first_file(entry.linux, root=root)
+    return kernel is not None and kernelimage.release_in_header(kernel) == release
 
 
 def _places(words: list[str] | None, boot: str) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from kdump_initrd.probe import distro, kernel, placeholder
 from kdump_initrd.probe.distro import Distro
 from kdump_initrd.resources import search_path
 
+from .initrdwriter import bzimage
+
 MACHINE = "0123456789abcdef0123456789abcdef"
 VERSION = "6.12.1-default"
 
@@ -311,6 +313,15 @@ def test_an_id_of_the_administrators_profile(tmp_path: Path) -> None:
         ({"boot/loader/entries/x-6.1+3-1.conf": "linux /k\n"}, "{loader_linux}", ["boot/k", "k"]),
         ({"boot/loader/entries/x-6.1.conf": "linux /k\nversion 6.2\n"}, "{loader_linux}", []),
         ({"boot/loader/entries/x-6.1.conf": "initrd $tuned\n"}, "{loader_initrd}", []),
+        # ostree's: a number for a version, and the release in the files' names alone.
+        ({"boot/loader/entries/ostree-2-fedora.conf":
+          "version 2\nlinux /ostree/f-1/vmlinuz-6.1\ninitrd /ostree/f-1/initramfs-6.1.img\n"},
+         "{loader_initrd}",
+         ["boot/ostree/f-1/initramfs-6.1.img", "ostree/f-1/initramfs-6.1.img"]),
+        ({"efi/loader/entries/mine.conf": "linux /t/6.1/linux\ninitrd /t/6.1/initrd\n"},
+         "{loader_initrd}", ["efi/t/6.1/initrd", "t/6.1/initrd"]),
+        ({"boot/loader/entries/ostree-1.conf": "version 1\nlinux /vmlinuz-16.1\ninitrd /i\n"},
+         "{loader_initrd}", []),
     ],
 )  # fmt: skip
 def test_placeholders(
@@ -320,6 +331,18 @@ def test_placeholders(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert list(placeholder.expand(pattern, root=tmp_path, release="6.1")) == wanted
+
+
+@pytest.mark.parametrize(("release", "wanted"), [("6.1", "efi/initramfs-linux.img"), ("6.2", "")])
+def test_an_entry_whose_kernel_tells_its_release(tmp_path: Path, release: str, wanted: str) -> None:
+    """As Arch Linux with its EFI system partition in /efi: no name has the release."""
+    folder = tmp_path / "efi/loader/entries"
+    folder.mkdir(parents=True)
+    (folder / "arch.conf").write_text("linux /vmlinuz-linux\ninitrd /initramfs-linux.img\n")
+    (tmp_path / "efi/vmlinuz-linux").write_bytes(bzimage("6.1"))
+    (tmp_path / "efi/initramfs-linux.img").touch()
+    found = kernel.first(("{loader_initrd}",), root=tmp_path, release=release)
+    assert found == (tmp_path / wanted if wanted else None)
 
 
 def test_an_entry_does_not_lead_out_of_the_root(tmp_path: Path) -> None:

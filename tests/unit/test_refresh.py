@@ -452,6 +452,19 @@ def test_without_an_initrd_of_the_distribution(host: Host, lines: Lines) -> None
     assert host.run() == 0
 
 
+def test_an_initrd_that_a_loader_entry_alone_names(host: Host, lines: Lines) -> None:
+    """As ostree has it, whose entries tell no release."""
+    base = host.root / f"boot/ostree/debian-1f/initramfs-{RELEASE}.img"
+    base.parent.mkdir(parents=True)
+    host.base.rename(base)
+    paths = (f"{kind} /ostree/debian-1f/{name}-{RELEASE}{suffix}" for kind, name, suffix in
+             (("linux", "vmlinuz", ""), ("initrd", "initramfs", ".img")))  # fmt: skip
+    host.write("boot/loader/entries/ostree-1-debian.conf", "\n".join(["version 1", *paths]))
+    assert host.run() == 0
+    assert kind_of(base) == "first-kernel"
+    settled(host, lines)
+
+
 def test_each_copy_of_an_initrd_is_extended(host: Host, lines: Lines) -> None:
     """As a boot loader's entry has it, beside the one in /boot."""
     host.write("etc/machine-id", "0123456789abcdef0123456789abcdef\n")
