@@ -5,66 +5,89 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import re
+import stat
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from . import trust
+from .log import get_logger
+
+logger = get_logger(__name__)
 
 #: An entry that nobody asked for so long is removed, in seconds.
 _KEEP = 60 * 24 * 3600
+#: Names of ours: a digest, or one with the process that writes it.
+_OURS = re.compile(r"[0-9a-f]{16,}(\.[0-9]+\.new)?")
+#: No entry is larger, in bytes.
+_LARGEST = 1 << 26
 
 
 def fetch(key: str) -> bytes | None:
     """Return what was stored under ``key`` (a digest of all that it depends on), or None.
 
-    A damaged entry, and a folder that others can write to, count as nothing.
+    A damaged entry counts as nothing, and so does whatever somebody else could have put there.
     """
-    folder = _folder()
-    if folder is None:
-        return None
-    path = folder / key
-    try:
-        digest, _, payload = path.read_bytes().partition(b"\n")
-        os.utime(path)
-    except OSError:
-        return None
-    return payload if digest == hashlib.sha256(payload).hexdigest().encode() else None
+    with suppress(OSError), _folder() as folder:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with os.fdopen(os.open(key, flags, dir_fd=folder), "rb") as file:
+            status = os.fstat(file.fileno())
+            mine = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+            if not mine or trust.doubt(status) or status.st_size > _LARGEST:
+                return None
+            digest, _, payload = file.read(_LARGEST).partition(b"\n")
+            os.utime(file.fileno())
+        return payload if digest == hashlib.sha256(payload).hexdigest().encode() else None
+    return None
 
 
 def store(key: str, payload: bytes) -> None:
     """Keep ``payload`` for fetch(); where that cannot be, nothing happens."""
-    folder = _folder()
-    if folder is None:
-        return
-    with suppress(OSError):
+    with suppress(OSError), _folder() as folder:
         _drop_old(folder)
-        descriptor, name = tempfile.mkstemp(dir=folder)
-        new = Path(name)
+        new = f"{key}.{os.getpid()}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with os.fdopen(os.open(new, flags, 0o600, dir_fd=folder), "wb") as file:
                 file.write(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-            new.replace(folder / key)
+            os.rename(new, key, src_dir_fd=folder, dst_dir_fd=folder)
         finally:
-            new.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(new, dir_fd=folder)
 
 
-def _folder() -> Path | None:
-    """Return the folder of the cache, or None where there can be none that is safe to trust."""
+@contextmanager
+def _folder() -> Iterator[int]:
+    """Yield a descriptor of the cache's folder; raises OSError where there can be none.
+
+    The environment may be another user's (su, sudo -E): whoever could write there, or could put
+    another folder in its place, could put code into the image.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
     try:
         home = Path("/var/cache") if os.geteuid() == 0 else Path.home() / ".cache"
-        folder = (Path(base) if base else home) / "kdump-initrd"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.lstat()
-    except (OSError, RuntimeError):
-        return None
-    # Whoever can write there could put code into the image.
-    safe = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-    return folder if safe else None
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+    base = base or str(home)
+    if not base.startswith("/"):
+        raise OSError(f"{base}: no absolute path")
+    try:
+        folder = trust.open_folder(f"{base}/kdump-initrd", make=True)
+    except trust.Untrusted as error:
+        logger.debug("no cache: %s: %s", error.filename, error.strerror)
+        raise
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
-def _drop_old(folder: Path) -> None:
+def _drop_old(folder: int) -> None:
     limit = time.time() - _KEEP
-    for path in folder.iterdir():
-        if path.is_file() and path.stat().st_mtime < limit:
-            path.unlink()
+    for name in os.listdir(folder):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        old = status.st_mtime < limit
+        if old and stat.S_ISREG(status.st_mode) and _OURS.fullmatch(name):
+            os.unlink(name, dir_fd=folder)
