@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from kdump_initrd.run import find, run
+
 from . import bases, disks, loop, product, readers, rootfs
 from .bases import Base
-from .disks import CrashFolder
+from .disks import CrashFolder, SavedFile
 from .loop import Loop
 from .scenario import Scenario, crash
+from .tools import tool
 
 pytestmark = [pytest.mark.qemu, pytest.mark.full, pytest.mark.timeout(900)]
 
@@ -76,6 +79,29 @@ def test_a_dump_has_the_distribution_s_names(
     assert disk.fsck() == ""
     (found,) = disk.crash_folders(crash_copy)
     check(found, LAYOUTS[distro], outcome.token, scenario.kernel.release)
+
+
+@pytest.mark.skipif(
+    not (find("mkfs.vfat") and find("mcopy")), reason="dosfstools and mtools are not here"
+)
+def test_names_that_a_dos_file_system_holds(
+    scenario: Scenario, folder: Path, crash_copy: Path
+) -> None:
+    """Red Hat's folder has colons, which vfat refuses."""
+    disk = folder / "disk.raw"
+    disk.unlink(missing_ok=True)
+    with disk.open("wb") as file:
+        file.truncate(1 << 30)
+    run([tool("mkfs.vfat"), "-F", "32", "-i", "0B5E6F4E", disk], timeout=60)
+    options = (*product.VIRTIO, *_CODEC, "--distro", "fedora", "-f", "vfat")
+    image = product.build(scenario.image, scenario.kernel, "UUID=0B5E-6F4E", *options)
+    outcome = crash(replace(scenario, command_line=image.command_line, disks=(disk,)))
+    run([tool("mcopy"), "-s", "-i", disk, "::var/crash", crash_copy], timeout=120)
+    (top,) = (crash_copy / "crash").iterdir()
+    files = tuple(SavedFile(each.name, 0, each.stat().st_size, each) for each in top.iterdir())
+    layout = replace(_REDHAT, folder=_REDHAT.folder.replace(":", "-"))
+    check(CrashFolder(PurePosixPath(top.name), 0, files), layout, outcome.token,
+          scenario.kernel.release)  # fmt: skip
 
 
 @pytest.mark.parametrize("distro", FAMILIES)
