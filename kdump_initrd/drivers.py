@@ -119,6 +119,8 @@ def look(purpose: Purpose, device: BlockDevice) -> Hardware | None:
         name = found.name or str(device.node)
         known = device.spec if device.spec.startswith("/") else f"{name} ({device.spec})"
         raise KdumpInitrdError(f"{known}: {why}", hint=purpose.hint)
+    if found.read_only and purpose is DUMP:
+        logger.warning("%s: is read-only now: check that it can be written to", device.node)
     return found
 
 

@@ -42,6 +42,8 @@ def resolve(settings: CaptureSettings, *, root: Path, profile: Distro) -> Captur
     mount = mounts.mounted(path) if root == Path("/") else None
     planned = mounts.in_fstab(path, root=root)
     if planned is not None and (mount is None or _comes_later(path, planned, mount)):
+        if mount is not None:
+            _check_presence(path, planned, mount)
         return _by_fstab(settings, path, planned)
     if mount is None:
         where = "neither findmnt nor /etc/fstab tells" if root == Path("/") else "no fstab says"
@@ -89,6 +91,16 @@ def _comes_later(path: str, planned: Planned, mount: Mount) -> bool:
         planned.mount.source,
     )  # fmt: skip
     return True
+
+
+def _check_presence(path: str, planned: Planned, mount: Mount) -> None:
+    spec = rootdevice.translate(planned.mount.source)
+    if spec.startswith("/") and not Path(spec).exists():
+        raise _refusal(
+            path,
+            f"/etc/fstab has {spec} for {planned.target}, which is not here, and what is mounted "
+            f"is {mount.source} on {mount.target}",
+        )
 
 
 def _by_fstab(settings: CaptureSettings, path: str, planned: Planned) -> CaptureSettings:

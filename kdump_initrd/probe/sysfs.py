@@ -33,7 +33,8 @@ class Hardware:
     hardware the kernel's name without its number: "loop", "bcache", "nbd".
 
     ``name`` is the device's name for its users: /dev/mapper/NAME of what is mapped. ``holders`` are
-    the same as ``layers``, of what uses this device as a part of itself.
+    the same as ``layers``, of what uses this device as a part of itself. ``read_only`` is whether
+    the kernel refuses to write to it now.
     """
 
     modaliases: tuple[str, ...]
@@ -41,6 +42,7 @@ class Hardware:
     layers: tuple[str, ...]
     name: str = ""
     holders: tuple[str, ...] = ()
+    read_only: bool = False
 
 
 def hardware_of(node: Path, *, sysfs: Path = Path("/sys")) -> Hardware | None:
@@ -59,6 +61,7 @@ def hardware_of(node: Path, *, sysfs: Path = Path("/sys")) -> Hardware | None:
         tuple(walk.layers),
         _name_of(start),
         tuple(dict.fromkeys(_holders_of(start.resolve()))),
+        read_only=_read(start / "ro") == "1",
     )
 
 

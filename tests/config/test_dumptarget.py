@@ -264,6 +264,18 @@ def test_fstab_and_the_mounts_disagree(
     )
 
 
+def test_a_line_whose_device_is_gone(monkeypatch: pytest.MonkeyPatch, profile: Distro) -> None:
+    monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/null", target="/"))
+    line = planned("/dev/mapper/vg-crash", "/", "nofail", target="/var/crash")
+    monkeypatch.setattr(mounts, "in_fstab", lambda path, root: line)
+    with pytest.raises(KdumpInitrdError) as caught:
+        dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+    assert caught.value.message == (
+        "/var/crash: /etc/fstab has /dev/mapper/vg-crash for /var/crash, which is not here, and "
+        "what is mounted is /dev/null on /"
+    )
+
+
 @pytest.mark.parametrize("fstype", ["auto", "ext4,xfs"])
 def test_fstab_that_leaves_the_type_open(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: Distro, fstype: str

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from kdump_initrd import demand
+from kdump_initrd import demand, drivers
+from kdump_initrd.errors import KdumpInitrdError
 from kdump_initrd.image.segments import read_manifest
 from kdump_initrd.probe import device, kmod, sysfs
 from kdump_initrd.probe.device import BlockDevice
@@ -242,3 +244,27 @@ def test_missing_device_is_said_after_all_were_tried(loading: Loading) -> None:
     assert "more kernel modules loaded" in done.log[-2]
     assert done.log[-1] == "<3>kdump-initrd: dump device /dev/none did not appear in 15 s"
     assert len([line for line in done.log if "is not there yet" in line]) == 1
+
+
+def test_a_disk_that_cannot_be_written_now(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        sysfs, "hardware_of", lambda node: Hardware((), ("sd",), (), "/dev/sda", read_only=True)
+    )
+    with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
+        drivers.look(drivers.DUMP, BlockDevice("UUID=1", "ext4", Path("/dev/sda")))
+    assert "/dev/sda: is read-only now: check that it can be written to" in caplog.text
+
+
+def test_a_part_of_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path of a multipath disk, the disk below DRBD: its writes would go by the whole."""
+    found = Hardware((), ("sd",), (), "/dev/sda", holders=("mpath",))
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node: found)
+    for purpose in (drivers.DUMP, drivers.ROOT):
+        with pytest.raises(KdumpInitrdError) as caught:
+            drivers.look(purpose, BlockDevice("UUID=1", "ext4", Path("/dev/sda")))
+        assert caught.value.message == (
+            "/dev/sda (UUID=1): is a part of multipath, which the image cannot assemble"
+        )
+        assert caught.value.hint == purpose.hint

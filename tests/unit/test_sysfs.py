@@ -246,6 +246,14 @@ def test_part_of_something_else(
     )
 
 
+def test_device_that_cannot_be_written(fake: FakeSysfs) -> None:
+    assert not hardware_of(Path("/dev/sda1"), sysfs=fake.top).read_only
+    fake.write(f"{SATA}/block/sda/sda1/ro", "1")
+    fake.write(f"{SATA}/block/sda/ro", "0")
+    assert hardware_of(Path("/dev/sda1"), sysfs=fake.top).read_only
+    assert not hardware_of(Path("/dev/sda"), sysfs=fake.top).read_only
+
+
 def test_name_for_people(fake: FakeSysfs) -> None:
     fake.disk("devices/virtual/block/dm-7")
     fake.write("devices/virtual/block/dm-7/dm/uuid", "LVM-x")
