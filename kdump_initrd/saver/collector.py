@@ -126,6 +126,8 @@ class Collected(Dumping):
                 for pfn, count in pages_of(dump, self._source.page_size).runs():
                     selection.add_run(pfn, count)
                 selection.finish()
+                if dump.damage:
+                    raise SaverError(f"{NAME}: {dump.damage}")
                 self.fields.update(
                     collector=NAME,
                     codec=codec,

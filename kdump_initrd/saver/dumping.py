@@ -194,11 +194,13 @@ class Dumping:
         if problem and not lost:  # a worker that could not start: the others did all
             self._console.warning(problem)
             problem = ""
+        problem = problem or self._crash.memory.damage
         if missing and not problem:
             problem = f"the vmcore is truncated: {missing} pages are missing"
         if lost and not problem:
             problem = f"{lost} pages could not be read"
-        problem = problem or self._crash.memory.damage
+        if not selection.pages and not problem:
+            problem = "there is no page of memory in it"
         try:
             size = writer.finish(board, complete=not problem)
         except BaseException as error:

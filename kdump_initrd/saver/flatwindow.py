@@ -56,6 +56,16 @@ class FlatWindow(Window):
             found[low - offset : high - offset] = os.pread(self.fd, high - low, at + low - start)
         return bytes(found)
 
+    def has(self, offset: int, length: int) -> bool:
+        """See Window: whether records have all of them."""
+        end = offset + length
+        touching = [self._records[at] for at in self._places.touching(offset, end)]
+        for low, high, _ in sorted(touching):
+            if low > offset:
+                return False
+            offset = max(offset, high)
+        return offset >= end
+
     def skip(self, offset: int) -> int:
         """See Window."""
         return self._places.following(offset)

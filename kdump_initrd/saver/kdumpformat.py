@@ -123,7 +123,8 @@ def pack_sub(abi: Abi, geometry: Geometry, *, facts: Facts) -> bytes:
 class Header:
     """The headers of a dump as they are read: abi, geometry, status, and (offset, size) of notes.
 
-    phys_base is signed; level is the dump level.
+    phys_base is signed; level is the dump level. damage is a line on what does not fit together,
+    "" for nothing.
     """
 
     def __init__(self, raw: bytes, read_sub: ReadSub) -> None:
@@ -152,20 +153,33 @@ class Header:
         if len(sub_raw) < layout.size:
             raise SaverError("truncated: the dump's sub header is not complete")
         sub = layout.unpack(sub_raw)
-        if sub[2]:
+        if sub[2] or any((*sub[3:5], *sub[11:13])):
             raise SaverError("a part of a dump that was split: its other pages are elsewhere")
-        if sub[13] > bitmap_blocks // 2 * block * 8:
-            raise SaverError("the dump's header is damaged: its bitmaps are smaller than memory")
+        bitmap_size = bitmap_blocks // 2 * block
+        end = _frames(fields[9], sub[13], bitmap_size * 8)
+        self.damage = ""
+        if min(sub[13], _SATURATED) != fields[9]:
+            self.damage = f"its headers tell of {fields[9]} and of {sub[13]} page frames"
+        elif bitmap_blocks % 2 or bitmap_size != -(-end // (8 * block)) * block:
+            self.damage = f"{bitmap_blocks} blocks of bitmaps are not those of {end} page frames"
         self.abi = abi
         self.status = fields[5]
         self.level = sub[1] & 31
         self.phys_base = sub[0] - (abi.mask + 1 if sub[0] >> (8 * word - 1) else 0)
         self.notes = (sub[7], sub[8])
-        self.geometry = Geometry(abi, block=block, end=sub[13], notes_size=sub[8])
+        self.geometry = Geometry(abi, block=block, end=end, notes_size=sub[8])
         self.geometry.bitmap1 = block * (1 + sub_blocks)
-        self.geometry.bitmap_size = bitmap_blocks // 2 * block
+        self.geometry.bitmap_size = bitmap_size
         self.geometry.bitmap2 = self.geometry.bitmap1 + self.geometry.bitmap_size
         self.geometry.descriptors = self.geometry.bitmap1 + bitmap_blocks * block
+
+
+def _frames(main: int, sub: int, room: int) -> int:
+    # The page frames of memory, by both headers; where they disagree, all that can be had.
+    found = [count for count in (main, sub) if count <= room]
+    if not found or (sub > room and main == _SATURATED):
+        raise SaverError("the dump's header is damaged: its bitmaps are smaller than memory")
+    return max(found)
 
 
 TYPE_CHECKING = False

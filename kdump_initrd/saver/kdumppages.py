@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 
 from .failure import SaverError
+from .kdumpcheck import disagreement
 from .kdumpformat import DESCRIPTOR_SIZE
 from .kdumpread import KdumpDump
 from .selection import bitmap_runs
@@ -36,6 +37,12 @@ class KdumpPages(PageSource):
         self._buffer = ctypes.create_string_buffer(_BATCH * page)
         self._here = (0, 0)
         promised = sum([count for _, count in self._bits(geometry.bitmap2)])
+        if not promised:
+            raise SaverError(dump.damage or "no page is in the dump: its bitmap is empty")
+        found = disagreement(dump, promised)
+        if found and not dump.damage:
+            dump.damage = f"the input is damaged: {found}"
+        dump.data = geometry.descriptors + promised * DESCRIPTOR_SIZE
         there = (dump.window.size - geometry.descriptors) // DESCRIPTOR_SIZE
         self.pages = min(promised, there)
         self.missing = promised - self.pages

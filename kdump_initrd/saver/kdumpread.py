@@ -30,7 +30,13 @@ _VIEW = 256 << 10
 
 
 class KdumpDump(Memory):
-    """A dump of header version 6 or newer, in a window; header is what its headers say."""
+    """A dump of header version 6 or newer, in a window.
+
+    header is what its headers say, layout that of a page descriptor, data the offset before which
+    there is no page's content, if that is known.
+    """
+
+    data = 1
 
     def __init__(self, window: Window) -> None:
         """Read the headers; raises SaverError when they make no sense, OSError."""
@@ -40,6 +46,8 @@ class KdumpDump(Memory):
         self.page_size = self.header.geometry.block
         self.level = self.header.level
         self._geometry = self.header.geometry
+        if self.header.damage:
+            self.damage = f"the input is damaged: {self.header.damage}"
         if self._geometry.end and self._geometry.descriptors > window.size:
             raise SaverError("truncated: the dump's bitmaps are not complete")
         offset, size = self.header.notes
@@ -50,7 +58,7 @@ class KdumpDump(Memory):
         self._pages: dict[int, bytes] = {}
         self._view: ctypes.Array[ctypes.c_char] | None = None
         self._space: AddressSpace | None = None
-        self._layout = struct.Struct(self.abi.order + DESCRIPTOR)
+        self.layout = struct.Struct(self.abi.order + DESCRIPTOR)
 
     def close(self) -> None:
         """Close the file."""
@@ -119,12 +127,14 @@ class KdumpDump(Memory):
         raw = self.window.read(geometry.descriptors + index * DESCRIPTOR_SIZE, DESCRIPTOR_SIZE)
         if len(raw) < DESCRIPTOR_SIZE:
             raise SaverError("truncated: the dump's page descriptors are not complete")
-        offset, size, flags, _ = self._layout.unpack(raw)
+        offset, size, flags, _ = self.layout.unpack(raw)
         place = f"page at {pfn * geometry.block:#x}"
         if offset == 0:
             return None
-        if size > geometry.block:
-            raise SaverError(f"{place}: damaged descriptor ({size} bytes)")
+        if size > geometry.block or offset < self.data:
+            raise SaverError(f"{place}: damaged descriptor ({size} bytes at {offset})")
+        if not self.window.has(offset, size):
+            raise SaverError(f"{place}: no record of the flattened dump has it")
         data = self.window.read(offset, size)
         if len(data) < size:
             raise SaverError(f"truncated: {place} is behind the end of the dump")

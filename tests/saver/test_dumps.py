@@ -207,7 +207,7 @@ def test_readers_of_damaged_dumps_say_what_is_wrong(tmp_path: Path) -> None:
         "page at 0x100000 was lost when the dump was written"
     )
     wild = struct.pack("<QIIQ", 10, 1 << 30, 2, 0)
-    assert "damaged descriptor (1073741824 bytes)" in failure(
+    assert "damaged descriptor (1073741824 bytes at 10)" in failure(
         raw[:table] + wild + raw[table + 24 :]
     )
     wild = struct.pack("<QIIQ", 10, 100, 2, 0)
