@@ -130,6 +130,8 @@ def _results_only() -> Iterator[None]:
 
 def _refresh(host: Host, releases: Sequence[str]) -> int:
     kernels = _kernels(host, releases)
+    if not kernels and not releases:
+        logger.warning("%s: no kernel is installed there: no crash is saved", host.root)
     if not kernels or not host.wanted.images:
         return 0
     target = capture_settings(host)

@@ -174,7 +174,7 @@ def test_dependencies_of_the_rpm(packages: Packages, family: str, jinja: str) ->
     }  # fmt: skip
     assert wanted <= set(named.splitlines())
     recommended = run(["rpm", "-qp", "--recommends", packages.rpm(family)], timeout=30).stdout
-    assert recommended.decode().split() == ["busybox"]
+    assert recommended.decode().split() == ["busybox", "zstd"]
 
 
 def test_every_library_is_a_dependency() -> None:

@@ -136,3 +136,20 @@ def test_without_a_target_the_package_is_installed_all_the_same(root: DebianRoot
     state = root.enter("dpkg-query", "-W", "-f", "${Status}", "kdump-initrd").stdout.decode()
     assert state == "install ok installed"
     assert not [name for name in root.boot() if "kdump" in name]
+
+
+def test_a_minimal_system_says_what_it_lacks(root: DebianRoot) -> None:
+    """Nothing that is only recommended, no zstd, and a kernel that has reserved no memory."""
+    root.enter("sh", "-c", "dpkg-query -W zstd && apt-get -y -q purge zstd || true")
+    done = root.apt("install", "/mnt/kdump-initrd.deb", "linux-image-amd64")
+    said = done.stdout.decode() + done.stderr
+    new = releases(root)[-1]
+    assert root.ours(new) == both(new)
+    assert "zstd: program not found: the image is packed by " in said
+    lines = [line.strip() for line in said.splitlines()]
+    at = next(
+        number for number, line in enumerate(lines)
+        if line.startswith("kdump-initrd: warning: not armed: no memory is reserved")
+    )  # fmt: skip
+    assert "crashkernel=" in lines[at + 1] and "update-grub" in lines[at + 1]
+    assert lines[at + 2].startswith("then restart, and try it, which crashes this machine at once")

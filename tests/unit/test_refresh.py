@@ -423,6 +423,14 @@ def test_configured_kernels(host: Host, lines: Lines, kernels: str, expected: se
     assert found == {f"initrd.img-{release}-kdump" for release in expected}
 
 
+def test_without_a_kernel(host: Host, lines: Lines) -> None:
+    (host.root / f"boot/vmlinuz-{RELEASE}").unlink()
+    assert host.run() == 0
+    said = lines.take()
+    assert said[0] == f"{host.root}: no kernel is installed there: no crash is saved"
+    assert not host.capture.exists()
+
+
 def test_a_hook_may_name_a_kernel_that_is_not_configured(host: Host, lines: Lines) -> None:
     host.add_kernel()
     host.write("etc/kdump-initrd.toml", f'{CONFIGURATION}[refresh]\nkernels = "{RELEASE}"\n')
