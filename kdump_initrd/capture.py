@@ -14,9 +14,11 @@ from . import (
     collector,
     demand,
     drivers,
+    dumpcodec,
     dumptarget,
     filenames,
     ingredients,
+    proof,
     templatevalues,
 )
 from .config.settings import CaptureSettings
@@ -24,16 +26,17 @@ from .errors import KdumpInitrdError
 from .image import hooks, listing, reservation, stage
 from .image.boundary import Codec, window
 from .image.cpio import Packing, write_image
-from .image.hooks import Hook
+from .image.hooks import Hook, Needs
 from .image.manifest import MANIFEST, Manifest
 from .image.render import render
 from .image.tree import Entry, Tree
 from .ingredients import ETC, LIB
 from .log import get_logger, step
-from .probe import elf, elffile, kernel, kernelimage, python, tools, xen
+from .probe import elf, kernel, python, tools, xen
 from .probe.kmod import KernelModule, Wish
 from .probe.python import PythonRuntime
 from .probe.tools import Toolbox
+from .proof import Claims
 from .resources import find_data, search_path
 from .rooted import place, read_text
 from .saver.params import ParamsError, SaverParams
@@ -43,13 +46,6 @@ logger = get_logger(__name__)
 
 _MOUNT = "/kdump"
 _RUN = "/run/kdump-initrd"
-#: The libraries of the saver's codecs, the better one first: one of them is needed.
-_CODECS = {
-    "lzo": ("liblzo2.so.2",),
-    "snappy": ("libsnappy.so.1",),
-    "zstd": ("libzstd.so.1",),
-    "zlib": ("libdeflate.so.0", "libz.so.1"),
-}
 #: The scripts beside the hooks that say in their header what they need.
 _SCRIPTS = {"hooks": ("functions.sh", "modules.sh"), "templates": ("init.j2", "python.j2")}
 
@@ -124,7 +120,7 @@ def plan(settings: CaptureSettings) -> Capture:
     with step("Rendering the scripts"):
         _add_scripts(tree, settings, site, scripts, runtime, folders)
         _add_params(tree, settings, site, dump_codec)
-    machine = elffile.read_elf(runtime.interpreter.source).architecture.name
+    machine = runtime.machine
     manifest = Manifest(
         kind="capture",
         version=__version__,
@@ -138,9 +134,14 @@ def plan(settings: CaptureSettings) -> Capture:
         entries={str(entry.dest): entry.why for entry in (*tree, *second)},
     )
     tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
+    with step("Proving the image"):
+        proof.prove(
+            (*tree, *second),
+            Claims(site, tuple(_needs(site, scripts)), runtime, dump_codec, folders),
+        )
     name = site.profile.kernel.capture_image.format(release=site.kernel.release)
     out = Path(settings.output) if settings.output else place(name, root=site.root)
-    size = kernelimage.read(site.kernel.image).unpacked if site.kernel.image else 0
+    size = site.kernel.header.unpacked if site.kernel.header else 0
     return Capture(out, tree, second, manifest, Packing(compression, mtime), size)
 
 
@@ -181,15 +182,20 @@ def _add_modules(
     )
 
 
-def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -> Toolbox:
-    """Decide where the shell and what the scripts call come from."""
+def _needs(site: Site, scripts: tuple[Hook, ...]) -> list[Needs]:
+    """Return what the hooks and the scripts beside them say that they need."""
     needs = [hook.needs for hook in scripts]
     for kind, name in ((kind, name) for kind, names in _SCRIPTS.items() for name in names):
         path = find_data(kind, name, root=site.root)
         needs.append(hooks.read_needs(read_text(path), path))
+    return needs
+
+
+def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -> Toolbox:
+    """Decide where the shell and what the scripts call come from."""
     return ingredients.choose_toolbox(
         settings.tools,
-        needs,
+        _needs(site, scripts),
         own=("findfs",) if site.target.device.spec.startswith(tools.PARTITION_TAGS) else (),
         root=site.root,
         profile=site.profile,
@@ -207,41 +213,12 @@ def _add_programs(
     folders = ingredients.add_libraries(tree, elf.closure(programs, root=site.root))
     wanted = Path(settings.python) if settings.python else None
     runtime = python.find_python(site.root, python=wanted)
-    dump_codec, codec_library = _dump_codec(settings.dump_compress, runtime, site)
+    dump_codec, codec_library = dumpcodec.choose(settings.dump_compress, runtime, site)
     ingredients.add_python(python_tree, runtime)
     folders += ingredients.add_libraries(python_tree, runtime.libraries)
     folders += ingredients.add_libraries(python_tree, codec_library)
     folders += collector.add(python_tree, site.makedumpfile, root=site.root)
     return runtime, dump_codec, folders
-
-
-def _dump_codec(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, elf.Closure]:
-    """Decide the codec of the dump; return it and the library that the saver opens."""
-    readable = site.profile.dump.codecs
-    if wanted == "none":
-        return wanted, elf.Closure((), ())
-    if wanted not in ("auto", *readable):
-        logger.warning(
-            "--dump-compress %s: not every reader of dumps of %s opens that: %s are safe",
-            *(wanted, site.profile.name, ", ".join(readable)),
-        )
-    candidates = readable if wanted == "auto" else (wanted,)
-    known = [name for name in candidates if collector.knows(site.makedumpfile, name)]
-    if not known:
-        raise KdumpInitrdError(
-            f"--dump-compress {wanted}: {site.makedumpfile} was built without that",
-            hint="say --dump-compress zlib",
-        )
-    libraries = [(name, library) for name in known for library in _CODECS[name]]
-    for name, library in libraries:
-        found = elf.opened(library, by=runtime.interpreter.source, root=site.root)
-        if found is not None:
-            return name, found
-    missing = " or ".join(library for _, library in libraries)
-    raise KdumpInitrdError(
-        f"--dump-compress {wanted}: {missing} not found in {site.root}",
-        hint="install one, or say --dump-compress none",
-    )
 
 
 def _add_scripts(

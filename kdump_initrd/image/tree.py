@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
@@ -58,7 +59,7 @@ class Entry:
         """Bytes that the cpio body of this entry takes."""
         return len(self.target.encode()) if self.kind is Kind.SYMLINK else len(self.content)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the body, in hex: what the archive is compared with after writing."""
         body = self.target.encode() if self.kind is Kind.SYMLINK else self.content

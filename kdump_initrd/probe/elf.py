@@ -125,7 +125,7 @@ class _Closer:
         elf = read_elf(user)
         program = self._program(user, elf)
         try:
-            found = self._find(name, program, elf.architecture, _is_musl(elf))
+            found = self._find(name, program, elf.architecture, elf.is_musls)
         except KdumpInitrdError:
             return False
         loaded = self._loaders.get(elf.architecture, set())
@@ -139,7 +139,7 @@ class _Closer:
         return program
 
     def _follow(self, first: _Object, loaded: set[str]) -> None:
-        musl = _is_musl(first.elf)
+        musl = first.elf.is_musls
         queue = [first]
         while queue:
             needer = queue.pop(0)
@@ -222,9 +222,3 @@ class _Closer:
             why = f"needed by {needer.dest.relative_to('/')}"
             self.libraries[inside] = Library(inside, source, why)
             logger.debug("%s: %s", inside, why)
-
-
-def _is_musl(elf: Elf) -> bool:
-    if elf.interpreter is not None:
-        return PurePosixPath(elf.interpreter).name.startswith("ld-musl-")
-    return any(name.startswith("libc.musl-") or name == "libc.so" for name in elf.needed)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from os import SEEK_END
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ..errors import KdumpInitrdError
@@ -35,6 +35,13 @@ class Elf:
     needed: tuple[str, ...] = ()
     rpath: tuple[str, ...] = ()
     runpath: tuple[str, ...] = ()
+
+    @property
+    def is_musls(self) -> bool:
+        """Whether its loader is that of musl libc."""
+        if self.interpreter is not None:
+            return PurePosixPath(self.interpreter).name.startswith("ld-musl-")
+        return any(name.startswith("libc.musl-") or name == "libc.so" for name in self.needed)
 
     @property
     def architecture(self) -> Machine:

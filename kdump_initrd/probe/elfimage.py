@@ -42,7 +42,8 @@ class ElfImage:
     """An ELF file of either size and byte order.
 
     ``machine`` is as ``uname -m`` says it, ``kind`` is e_type, ``width`` the bytes of an address,
-    ``order`` struct's sign of the byte order. Raises Damaged for what has no whole header.
+    ``order`` struct's sign of the byte order; ``end`` is where the file ends by its sections, when
+    they were read. Raises Damaged for what has no whole header.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -64,6 +65,7 @@ class ElfImage:
         self.machine = machine_named(name, bits=8 * self.width, little_endian=little).name
         self._segments = (header[4], header[8], header[9])
         self._sections = (header[5], header[10], header[11], header[12])
+        self.end = 0
         self._loaded: list[Segment] | None = None
 
     def unpack(self, layout: str, offset: int) -> tuple[int, ...]:
@@ -97,6 +99,8 @@ class ElfImage:
             if kind != _SHT_NOBITS and offset + length > len(self.data):
                 raise Damaged("cut off")
         base = headers[names][4]
+        ends = [offset + length for _, kind, _, _, offset, length in headers if kind != _SHT_NOBITS]
+        self.end = max(start + size * count, *ends)
         found: dict[str, bytes] = {}
         for at, kind, _, _, offset, length in headers:
             end = self.data.find(b"\0", base + at)

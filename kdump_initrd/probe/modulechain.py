@@ -18,7 +18,7 @@ from .packed import unpacked
 
 #: Links to modules of other kernels that the distribution has compared with this one, symbol by
 #: symbol (weak-modules of Red Hat and SUSE).
-_WEAK = "weak-updates"
+WEAK = "weak-updates"
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,6 @@ class Chains:
             file,
             release=self._kernel.release,
             machine=self._machine,
-            weak=listed.path.parts[0] == _WEAK,
+            weak=listed.path.parts[0] == WEAK,
         )
         return Found(listed, source, data, file, fault=f"{source}: {fault}" if fault else "")

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from .elfimage import RELOCATABLE, Damaged, ElfImage
 
+#: include/linux/module_signature.h: MODULE_SIG_STRING.
+_SIGNED = b"~Module signature appended~\n"
+
 
 def canonical(name: str) -> str:
     """Return the one spelling of a module name (kmod treats ``-`` and ``_`` alike)."""
@@ -70,6 +73,9 @@ def read(data: bytes) -> ModuleFile:
     sections = image.sections()
     if ".modinfo" not in sections:
         raise Damaged("not a kernel module")
+    # What is behind the sections is a signature (scripts/sign-file.c).
+    if len(data) > image.end and not data.endswith(_SIGNED):
+        raise Damaged("cut off in its signature")
     fields: dict[str, list[str]] = {}
     for word in sections[".modinfo"].decode("utf-8", "replace").split("\0"):
         key, equals, value = word.partition("=")

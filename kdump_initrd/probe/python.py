@@ -70,6 +70,17 @@ class PythonRuntime:
     libraries: Closure
 
     @property
+    def machine(self) -> str:
+        """The interpreter's architecture, as ``uname -m`` says it."""
+        return _machine(self.interpreter.source)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all modules that can be imported, extensions among them."""
+        files = (library.dest.name for library in self.extensions)
+        return (*(module.name for module in self.modules), *(name.split(".")[0] for name in files))
+
+    @property
     def precompiled(self) -> bool:
         """Whether the running Python's bytecode is the interpreter's."""
         return self.interpreter.version == sys.version_info[:2] and _is_cpython()

@@ -72,6 +72,15 @@ def is_musls_own(name: str) -> bool:
     return name.startswith(tuple(f"lib{each}." for each in own))
 
 
+def default_folders(machine: Machine, *, musl: bool) -> tuple[PurePosixPath, ...]:
+    """Return the absolute folders that a loader searches where nothing is configured."""
+    if musl:
+        return tuple(map(PurePosixPath, _MUSL_FOLDERS))
+    return tuple(
+        PurePosixPath(top, library) for library in machine.libraries for top in ("/", "/usr")
+    )
+
+
 class SearchPath:
     """The folders of a root that its loader searches for every program."""
 
@@ -85,11 +94,8 @@ class SearchPath:
 
         glibc: those of ld.so.conf (whose libraries come first in the cache), then the built-in.
         """
-        default = tuple(
-            PurePosixPath(top, library) for library in machine.libraries for top in ("/", "/usr")
-        )
+        default = default_folders(machine, musl=musl)
         if musl:
-            default = tuple(map(PurePosixPath, _MUSL_FOLDERS))
             configured = self._musl_path()
             if configured:
                 yield from ((folder, folder not in default) for folder in configured)

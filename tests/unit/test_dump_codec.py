@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from kdump_initrd import capture
+from kdump_initrd import dumpcodec
 from kdump_initrd.config.settings import CAPTURE
 from kdump_initrd.errors import KdumpInitrdError
 from kdump_initrd.probe import distro
@@ -42,7 +42,7 @@ def choose(
     runtime = SimpleNamespace(interpreter=SimpleNamespace(source=python))
     facts = distro.load(profile, search_path=SHIPPED)
     site = SimpleNamespace(root=root, profile=facts, makedumpfile=makedumpfile)
-    name, found = capture._dump_codec(wanted, cast(PythonRuntime, runtime), cast(Site, site))
+    name, found = dumpcodec.choose(wanted, cast(PythonRuntime, runtime), cast(Site, site))
     return name, " ".join(library.dest.name for library in found.libraries)
 
 
@@ -109,11 +109,11 @@ def test_no_library(tmp_path: Path, wanted: str, missing: str) -> None:
 def test_the_names_are_the_savers() -> None:
     (setting,) = [each for each in CAPTURE if each.name == "dump_compress"]
     assert setting.choices == params.CODECS == ("auto", *codec.AUTO, "none")
-    assert tuple(capture._CODECS) == codec.AUTO
+    assert tuple(dumpcodec.LIBRARIES) == codec.AUTO
     saver = {
         "lzo": (lzo._LIBRARY,),
         "snappy": (snappy._LIBRARY,),
         "zstd": (zstd._LIBRARY,),
         "zlib": (libdeflate._LIBRARY, zlib._LIBRARY),
     }
-    assert saver == capture._CODECS
+    assert saver == dumpcodec.LIBRARIES

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The proof of a finished capture image: this machine's own, with something taken away."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import logging
+import platform
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd import proof, trial
+from kdump_initrd.cli import main
+from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.image.tree import Entry, Kind
+from kdump_initrd.probe import builtin
+from kdump_initrd.proof import Claims
+
+from .test_cli import CAPTURE
+from .test_kmod import RELEASE
+
+Image = tuple[tuple[Entry, ...], Claims]
+MODULES = f"usr/lib/modules/{RELEASE}/kernel"
+LOADER = "ld-linux-x86-64.so.2"
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def planned(tmp_path: Path, *options: str) -> Image:
+    """Return what is to be proven of an image of this machine."""
+    kept: list[Image] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "prove", lambda entries, claims: kept.append((entries, claims)))
+        assert main([*CAPTURE, *options, "-o", str(tmp_path / "x.img"), RELEASE]) == 0
+    return kept[0]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return planned(tmp_path_factory.mktemp("image"))
+
+
+def failure(entries: Iterable[Entry], claims: Claims) -> str:
+    with pytest.raises(KdumpInitrdError) as caught:
+        proof.prove(entries, claims)
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def without(image: Image, name: str) -> tuple[Entry, ...]:
+    """Return the entries but for those of that name."""
+    kept = tuple(entry for entry in image[0] if entry.dest.name != name)
+    assert len(kept) < len(image[0]), name
+    return kept
+
+
+def changed(image: Image, name: str, change: Callable[[bytes], bytes]) -> tuple[Entry, ...]:
+    """Return the entries with the content of those of that name changed."""
+    return tuple(
+        dataclasses.replace(entry, content=change(entry.content))
+        if entry.dest.name == name and entry.kind is Kind.FILE else entry
+        for entry in image[0]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("tools", ["busybox", "root"])
+def test_this_machines_image(
+    tmp_path: Path, tools: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Proven once: what is the same is not tried again."""
+    entries, claims = planned(tmp_path, "--tools", tools)
+    runs: list[str] = []
+    run = trial.run_python
+
+    def counted(entries: tuple[Entry, ...], python: trial.Interpreter) -> None:
+        runs.append(python.codec)
+        run(entries, python)
+
+    monkeypatch.setattr(trial, "run_python", counted)
+    with caplog.at_level(logging.WARNING):
+        proof.prove(entries, claims)
+        proof.prove(entries, claims)
+    assert runs == ["lzo"]
+    assert caplog.records == []
+    another = changed((entries, claims), "init", lambda data: data + b"\n")
+    proof.prove(another, claims)
+    assert runs == ["lzo", "lzo"]
+
+
+def test_module_that_is_missing(image: Image) -> None:
+    assert failure(without(image, "jbd2.ko"), image[1]) == (
+        f"/{MODULES}/fs/jbd2/jbd2.ko: a kernel module of the image's lists is not in it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda data: data[:-1], "cut off in its signature"),
+        (lambda data: data[: len(data) // 2], "cut off"),
+        (lambda data: b"", "empty"),
+        (lambda data: data.replace(f"vermagic={RELEASE}".encode(), b"vermagic=5.0".ljust(23)),
+         "is of kernel 5.0"),
+    ],
+)  # fmt: skip
+def test_module_that_is_damaged(image: Image, change: Callable[[bytes], bytes], what: str) -> None:
+    assert failure(changed(image, "virtio_blk.ko", change), image[1]) == (
+        f"/{MODULES}/drivers/block/virtio_blk.ko: a kernel module of the image: {what}"
+    )
+
+
+def test_file_system_that_no_module_is_for(image: Image) -> None:
+    entries = changed(image, "modules", lambda data: data.replace(data.splitlines()[-1], b""))
+    assert failure(entries, image[1]) == (
+        f"the image cannot mount ext4: it has no module fs-ext4, and kernel {RELEASE} has it not "
+        "built in"
+    )
+
+
+def test_program_that_is_missing(image: Image) -> None:
+    assert failure(without(image, "mount"), image[1]) == (
+        "mount: a script of the image needs it, and the image has no such program"
+    )
+    entries = changed(image, "busybox", lambda data: data.replace(b"\0mount\0", b"\0mounu\0"))
+    assert failure(entries, image[1]) == (
+        "mount: a script of the image needs it, and busybox has no such applet"
+    )
+    assert failure(without(image, "busybox"), image[1]).endswith("the image has no such program")
+
+
+def test_library_that_is_missing(image: Image) -> None:
+    assert failure(without(image, "liblzo2.so.2"), image[1]) == (
+        "liblzo2.so.2: the codec of the dump needs it, and the image has no such library"
+    )
+    assert failure(without(image, "libffi.so.8"), image[1]).endswith(
+        "so: needs libffi.so.8, and the image has none"
+    )
+    assert f"the image has no /lib64/{LOADER} to load it" in failure(
+        without(image, LOADER), image[1]
+    )
+
+
+def test_module_of_python_that_is_missing(image: Image) -> None:
+    (name,) = [entry.dest.name for entry in image[0] if entry.dest.name.startswith("_ctypes.")]
+    assert failure(without(image, name), image[1]) == (
+        "the image's Python cannot use ctypes: No module named '_ctypes'"
+    )
+
+    def without_struct(data: bytes) -> bytes:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
+            for info in old.infolist():
+                if not info.filename.startswith("struct."):
+                    new.writestr(info, old.read(info))
+        return buffer.getvalue()
+
+    message = failure(changed(image, "python.zip", without_struct), image[1])
+    assert message.startswith("the image's Python cannot use ")
+    assert message.endswith("No module named 'struct'")
+    assert "the image's Python does not start: " in failure(
+        changed(image, "python.zip", lambda data: b""), image[1]
+    )
+
+
+def test_library_of_python_that_does_not_work(image: Image) -> None:
+    """Whole by its headers, but not the library that it says it is."""
+
+    def renamed(data: bytes) -> bytes:
+        return data.replace(b"\0ffi_call\0", b"\0ffi_calm\0")
+
+    message = failure(changed(image, "libffi.so.8", renamed), image[1])
+    assert message.startswith("the image's Python cannot use ctypes: ")
+    assert "libffi.so.8: undefined symbol: ffi_calm" in message
+    message = failure(
+        changed(image, "liblzo2.so.2", lambda data: data.replace(b"lzo1x", b"lzo1y")), image[1]
+    )
+    assert message.startswith("the image's Python cannot use codec lzo: ")
+
+
+def test_library_that_would_be_the_hosts(image: Image) -> None:
+    with pytest.raises(KdumpInitrdError) as caught:
+        trial.run_python(without(image, "libffi.so.8"), image[1].python)
+    message = caught.value.message
+    assert message.startswith("the image's Python takes /")
+    assert "/libffi.so.8" in message
+    assert message.endswith(" from this host: the image lacks it")
+
+
+def test_python_that_does_not_start(image: Image) -> None:
+    cut = changed(image, "libc.so.6", lambda data: data[:64] + bytes(len(data) - 64))
+    with pytest.raises(KdumpInitrdError, match="the image's Python does not start: "):
+        trial.run_python(cut, image[1].python)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [("_folder", lambda: None, "programs cannot run in any folder for temporary files (noexec)"),
+     ("_TIMEOUT", 0.001, "no answer in 0.001 s")],
+)  # fmt: skip
+def test_what_cannot_be_tried_is_a_warning(
+    image: Image,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    value: object,
+    what: str,
+) -> None:
+    monkeypatch.setattr(trial, name, value)
+    with caplog.at_level(logging.WARNING):
+        proof.prove(*image)
+    (record,) = caplog.records
+    assert record.message.startswith("the image's Python could not be tried: ")
+    assert what in record.message
+
+
+def test_nothing_of_another_root_is_run(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries, claims = image
+
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(trial, "run_python", never)
+    elsewhere = dataclasses.replace(claims.site, root=Path("/srv"))
+    monkeypatch.setattr(builtin.BuiltIn, "has", lambda self, name: True)
+    proof.prove(entries, dataclasses.replace(claims, site=elsewhere))
+    monkeypatch.setattr(trial, "is_possible", lambda machine: False)
+    proof.prove(entries, claims)
+
+
+def test_architectures_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = {"x86_64": "x86_64", "i686": "i386", "armv7l": "arm", "ppc64le": "ppc64le"}
+    for own, machine in cases.items():
+        monkeypatch.setattr(platform, "machine", lambda own=own: own)
+        assert trial.is_possible(machine)
+        assert not trial.is_possible("s390x")
