@@ -99,7 +99,7 @@ def test_names_that_clash_are_one_line(
     argv = [*CAPTURE, "--distro", "clash", "-o", str(tmp_path / "x.img"), RELEASE]
     status, error, hint = complain(capsys, *argv)
     assert status == 1
-    assert error == "dmesg_name: another file of the crash has that name: a"
+    assert error == "dmesg: another file of the crash has that name on ext4: a"
     assert hint == "mkinitrd-kdump --show-distro clash tells where names of files are from"
     assert not (tmp_path / "x.img").exists()
 
