@@ -184,6 +184,9 @@ def _read(spec: str) -> str:
     """Return the type of the file system on a device that is said without it."""
     node = device.locate(spec)
     found = device.read_superblock(node)[0] if node is not None else ""
+    if node is not None and not found:
+        # Who may not read a device may still see what is mounted.
+        found = mounts.type_on(node)
     if not found:
         raise KdumpInitrdError(
             f"{spec}: its file system cannot be seen here",

@@ -153,9 +153,13 @@ def _check(node: Path | None, spec: str, fstype: str) -> tuple[Path | None, str]
     found, uuid = read_superblock(node)
     if not found:
         what = read_signature(node)
+        if what:  # somebody's data: no word of formatting
+            raise KdumpInitrdError(
+                f"{spec}: holds {what}, no file system",
+                hint="name a disk or partition with a file system on it",
+            )
         raise KdumpInitrdError(
-            f"{spec}: holds {what}, no file system" if what else f"{spec}: no file system on it",
-            hint=f"format it first, as mkfs.{fstype} would",
+            f"{spec}: no file system on it", hint=f"format it first, as mkfs.{fstype} would"
         )
     if found != fstype:
         raise KdumpInitrdError(

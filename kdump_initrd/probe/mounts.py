@@ -72,6 +72,12 @@ def mounted(path: str) -> Mount | None:
     return mounts[-1] if mounts else None
 
 
+def type_on(node: Path) -> str:
+    """Return the type of the file system that is mounted from a block device, "" for none."""
+    found = _findmnt(["--source", node], [])
+    return found[-1].fstype if found else ""
+
+
 def folder_on(node: Path, fstype: str, path: str) -> tuple[str, str]:
     """Return (folder on the file system, mount options) for the host's folder ``path``.
 

@@ -101,6 +101,15 @@ def test_a_device_that_is_said_stays(monkeypatch: pytest.MonkeyPatch, profile: D
     assert (found.device, found.fstype) == ("/dev/null", "btrfs")
 
 
+def test_a_device_that_cannot_be_read_but_is_mounted(
+    monkeypatch: pytest.MonkeyPatch, profile: Distro
+) -> None:
+    monkeypatch.setattr(device, "read_superblock", lambda path: ("", ""))
+    monkeypatch.setattr(mounts, "type_on", lambda node: "xfs" if node == Path("/dev/null") else "")
+    found = dumptarget.resolve(CaptureSettings(device="/dev/null"), root=ROOT, profile=profile)
+    assert found.fstype == "xfs"
+
+
 def test_a_device_that_is_not_here_needs_its_file_system(
     monkeypatch: pytest.MonkeyPatch, profile: Distro
 ) -> None:

@@ -270,3 +270,10 @@ def test_folder_on_btrfs(
 ) -> None:
     monkeypatch.setattr(mounts, "run", lambda *_, **__: table_of(*mounts_here))
     assert mounts.folder_on(Path("/dev/x"), "btrfs", "/var/crash") == wanted
+
+
+def test_type_that_is_mounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounts, "run", lambda *_, **__: rows(("/dev/x", "/", "ext4")))
+    assert mounts.type_on(Path("/dev/x")) == "ext4"
+    monkeypatch.setattr(mounts, "run", lambda *_, **__: Result(1, b"", ""))
+    assert mounts.type_on(Path("/dev/x")) == ""

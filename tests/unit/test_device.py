@@ -199,8 +199,9 @@ def test_ntfs_is_mounted_by_the_driver_that_writes(
 
 def test_what_is_no_file_system_is_named(disk: Path) -> None:
     disk.write_bytes(b"LUKS\xba\xbe\x00\x01".ljust(168, b"\0") + UUID.encode() + bytes(1 << 20))
-    with pytest.raises(KdumpInitrdError, match="disk: holds crypto_LUKS, no file system"):
+    with pytest.raises(KdumpInitrdError, match="disk: holds crypto_LUKS, no file system") as caught:
         device.identify(str(disk), "ext4")
+    assert caught.value.hint == "name a disk or partition with a file system on it"
 
 
 def test_a_part_elsewhere_is_refused(disk: Path) -> None:
