@@ -115,7 +115,7 @@ def values(arguments: argparse.Namespace, settings: Sequence[Setting]) -> dict[s
         said = getattr(arguments, setting.name)
         if said is None or said is False:
             continue
-        if setting.parse is str and "" in (said if setting.many else [said]):
+        if setting.is_text and "" in (said if setting.many else [said]):
             # An unset variable of a script: what is then the default would be a surprise.
             raise UsageError(f"{setting.flags[0]}: the value is empty", hint="give one")
         if said is True:

@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
+from . import trust
 from .errors import KdumpInitrdError
+from .log import get_logger
 from .rooted import folders, real_or_own
+
+logger = get_logger(__name__)
 
 _PACKAGE = Path(__file__).resolve().parent
 #: Relative to the root that the image is built from: what an administrator overrides.
@@ -26,7 +31,20 @@ def search_path(kind: str, *, root: Path) -> tuple[Path, ...]:
             f"{shipped}: data folder not found",
             hint="reinstall kdump-initrd: its wheel is incomplete",
         )
-    return (*folders([f"{_OVERRIDES}/{kind}"], root=root), shipped)
+    own = folders([f"{_OVERRIDES}/{kind}"], root=root)
+    for folder in own:
+        _mistrust(folder)
+    return (*own, shipped)
+
+
+@functools.cache
+def _mistrust(folder: Path) -> None:
+    """Warn once of what others than root could have put into the image."""
+    for path in (folder, *sorted(folder.rglob("*"))):
+        text = trust.warning(path)
+        if text:
+            logger.warning("%a: %s" if not str(path).isprintable() else "%s: %s", str(path), text)
+            return
 
 
 def find_data(kind: str, name: str, *, root: Path) -> Path:

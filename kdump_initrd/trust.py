@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 #: Follows no chain of symlinks longer than the kernel would (MAXSYMLINKS, include/linux/namei.h).
 _MAX_LINKS = 40
@@ -24,13 +25,31 @@ def doubt(status: os.stat_result, *, passage: bool = False) -> str:
     """
     if status.st_uid not in (0, os.geteuid()):
         return f"it belongs to user {status.st_uid}"
-    if passage and status.st_mode & stat.S_ISVTX:
+    # A link has no mode of its own.
+    if stat.S_ISLNK(status.st_mode) or (passage and status.st_mode & stat.S_ISVTX):
         return ""
     if status.st_mode & stat.S_IWOTH:
         return "everybody can write to it"
     if status.st_mode & stat.S_IWGRP and status.st_gid != 0:
         return f"group {status.st_gid} can write to it"
     return ""
+
+
+def warning(path: Path) -> str:
+    """Return a warning of a file or folder that is configuration, "" where there is none to give.
+
+    It is of interest to root alone: what another user configures is as good as that user.
+    """
+    try:
+        why = doubt(path.lstat()) if os.geteuid() == 0 else ""
+    except OSError:
+        return ""
+    if not why:
+        return ""
+    return (
+        f"{why}: whoever changes it decides what runs as root at a crash "
+        "(chown root:root, chmod go-w)"
+    )
 
 
 def open_folder(path: str, *, make: bool = False) -> int:

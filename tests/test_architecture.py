@@ -27,7 +27,7 @@ FENCES = {
 }
 #: Folder: the parts of the package that its modules may import.
 ALLOWED = {
-    "config": {"config", "errors", "log", "resources", "rooted", "tomllines"},
+    "config": {"config", "errors", "log", "resources", "rooted", "tomllines", "trust"},
     "probe": {"probe", "errors", "log", "run", "rooted", "cache", "saver.stdlib", "tomllines"},
     "image": {"image", "errors", "log", "run", "rooted", "cache"},
     "saver": {"saver", ""},

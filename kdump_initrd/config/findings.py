@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .. import trust
 from ..errors import UsageError
 from ..rooted import TEXT, read, resolve
 from .settings import HOST, SETTINGS, Setting, parse
 
+#: How many complaints, and how much of each, a person reads; and the longest name of ours.
+_MANY, _LONGEST_LINE, _LONGEST_NAME = 100, 500, 60
 #: The rows of the table by the names of their attributes.
 ROWS = {row.name: row for row in (*SETTINGS, *HOST)}
 
@@ -78,9 +82,9 @@ class Findings:
         """Note that something has another effect than its writer may believe."""
         self.warn_at(said.place, f"{said.key}: {text}")
 
-    def warn_at(self, place: Place, text: str) -> None:
-        """Note the same of a line."""
-        self.warnings.append(_printable(f"{place}: {text}"))
+    def warn_at(self, place: Place | Path, text: str) -> None:
+        """Note the same of a line, or of a file as a whole."""
+        _add(self.warnings, _printable(f"{place}: {text}"))
 
     def fail(self, said: Said, text: str, *, mended_by: str = "") -> None:
         """Note an error about a key."""
@@ -89,9 +93,18 @@ class Findings:
     def fail_at(self, place: Place | Path, text: str, *, mended_by: str = "") -> None:
         """Note an error about a place, or about a file as a whole."""
         line = _printable(f"{place}: {text}")
-        self.errors.append(line)
+        _add(self.errors, line)
         if mended_by:
             self.mended_by[line] = mended_by
+
+    def near(self, word: str, known: Sequence[str], *, cutoff: float = 0.6) -> str:
+        """Return which of ``known`` may have been meant by ``word``; "" where none looks like it.
+
+        It is dear: whoever has been told a hundred things gets no more of them.
+        """
+        if len(word) > _LONGEST_NAME or max(len(self.errors), len(self.warnings)) > _MANY:
+            return ""
+        return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), "")
 
     def open(self, name: str, *, root: Path) -> tuple[Path, bytes] | None:
         """Return the path of the file ``name`` of ``root`` and its bytes; None if there is none.
@@ -109,16 +122,30 @@ class Findings:
             self.fail_at(path, error.strerror or str(error))
             return None
         self.files.append(path)
+        self.mistrust(path)
         return path, content
+
+    def mistrust(self, path: Path) -> None:
+        """Warn of a file or folder that others than root could change."""
+        text = trust.warning(path)
+        if text:
+            self.warn_at(path, text)
+
+
+def _add(lines: list[str], line: str) -> None:
+    if len(lines) <= _MANY:
+        lines.append(line if len(lines) < _MANY else f"{line} (what else there is, is not listed)")
 
 
 def _printable(text: str) -> str:
     # A file may hold anything, and a terminal obeys some of it.
+    if len(text) > _LONGEST_LINE:
+        text = f"{text[:_LONGEST_LINE]}…"
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _value(row: Setting, word: str) -> Any:  # noqa: ANN401
-    if row.parse is str and not word:
+    if row.is_text and not word:
         raise UsageError(row.name, hint="the value is empty")
     if not word.isprintable():
         raise UsageError(row.name, hint="one line of printable characters is wanted")

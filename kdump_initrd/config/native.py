@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +50,7 @@ def read_drop_ins(findings: Findings, *, root: Path) -> bool:
     """Add what the drop-ins say, in the order of their names; tell whether there are any."""
     before = len(findings.files)
     for folder in folders([DROP_INS], root=root):
+        findings.mistrust(folder)
         for name in sorted(file.name for file in folder.glob("*.toml")):
             _read_file(findings, f"{DROP_INS}/{name}", root=root)
     return len(findings.files) > before
@@ -91,7 +91,7 @@ class _File:
         for name, section in table.items():
             if name not in SECTIONS:
                 hint = _where(name) if not isinstance(section, dict) else ""
-                self._fail((name,), f"unknown section, {hint or _near(name, tuple(SECTIONS))}")
+                self._fail((name,), f"unknown section, {hint or self._near(name, SECTIONS)}")
             elif not isinstance(section, dict):
                 self._fail((name,), f"a section is wanted: [{name}]")
             else:
@@ -104,7 +104,7 @@ class _File:
             self._findings.forget("fstype")
         for key, value in section.items():
             if key not in rows:
-                self._fail((name, key), f"unknown key, {_where(key) or _near(key, tuple(rows))}")
+                self._fail((name, key), f"unknown key, {_where(key) or self._near(key, rows)}")
                 continue
             row = rows[key]
             words = _words(row, value)
@@ -116,6 +116,10 @@ class _File:
 
     def _fail(self, key: Key, text: str) -> None:
         self._findings.fail_at(self._place(*key), f"{'.'.join(key)}: {text}")
+
+    def _near(self, key: str, known: Iterable[str]) -> str:
+        near = self._findings.near(key, tuple(known))
+        return f"did you mean {near}?" if near else f"known are {', '.join(known)}"
 
     def _place(self, *key: str) -> Place:
         # Where a key has no line of its own, that of its table's is the nearest.
@@ -149,11 +153,6 @@ def _wanted(row: Setting) -> str:
 def _where(key: str) -> str:
     sections = [section for section, rows in KEYS.items() if key in rows]
     return f"it belongs into [{sections[0]}]" if sections else ""
-
-
-def _near(key: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
 
 
 def _place_of(error: Exception, path: Path, text: str) -> Place | Path:

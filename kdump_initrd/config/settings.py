@@ -124,10 +124,24 @@ class Setting:
     many: bool = False
 
     @property
+    def is_text(self) -> bool:
+        """Whether the value is the word itself, which then must not be empty."""
+        return self.parse in (str, _plain)
+
+    @property
     def default(self) -> Any:  # noqa: ANN401 - as varied as the settings
         """The value where nobody says anything."""
         kinds = (CaptureSettings, FirstKernelSettings, HostSettings)
         return {f.name: f.default for kind in kinds for f in dataclasses.fields(kind)}[self.name]
+
+
+def _plain(word: str) -> str:
+    # What ends in a blank or has a line's end in it is nobody's intention.
+    if not word.isprintable():
+        raise ValueError("one line of printable characters is wanted")
+    if word != word.strip():
+        raise ValueError("a blank at its beginning or end: leave it out")
+    return word
 
 
 def _seconds(word: str) -> int:
@@ -195,8 +209,8 @@ def _values(kind: type[Enum]) -> tuple[str, ...]:
 
 #: The settings of a capture initrd alone, in the order of the help text.
 CAPTURE: Sequence[Setting] = (
-    Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL="),
-    Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)"),
+    Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=", _plain),
+    Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)", _plain),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
     Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile, which the saver starts and stands in for when it fails", choices=("saver", "makedumpfile")),
     Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams)", choices=("kdump", "elf", "flat")),
@@ -218,17 +232,17 @@ FIRST_KERNEL: Sequence[Setting] = (
     Setting("in_place", ("--in-place",), "", "replace the base by the result; --strip undoes it"),
     Setting("append_cmdline", ("--append-cmdline",), "WORDS", "more words for the capture kernel's command line", _words),
     Setting("standalone", ("--standalone",), "", "write a whole initrd of its own, without a base"),
-    Setting("root_device", ("--root-device",), "DEV", "with --standalone: the device that the image must find drivers for (default: root= of the running kernel, else /etc/fstab)"),
+    Setting("root_device", ("--root-device",), "DEV", "with --standalone: the device that the image must find drivers for (default: root= of the running kernel, else /etc/fstab)", _plain),
 )  # fmt: skip
 #: The settings of both.
 COMMON: Sequence[Setting] = (
-    Setting("fstype", ("-f",), "FS", "the file system on the device (with -i: of the root, where that cannot be seen)"),
+    Setting("fstype", ("-f",), "FS", "the file system on the device (with -i: of the root, where that cannot be seen)", _plain),
     Setting("output", ("-o",), "OUT", "the image to write (default: the distribution's name)"),
     Setting("root", ("--root",), "DIR", "build from this root instead of /; nothing of it is run or changed"),
-    Setting("distro", ("--distro",), "ID", "the distribution's profile (default: from os-release)"),
+    Setting("distro", ("--distro",), "ID", "the distribution's profile (default: from os-release)", _plain),
     Setting("hardware", ("--hardware",), "SET[,SET]", "storage drivers: host, generic, or sets of the profile (default: host where the device is here, else generic)", _sets),
-    Setting("add_modules", ("--add-module",), "M", "add and load this kernel module too", many=True),
-    Setting("omit_modules", ("--omit-module",), "M", "leave this kernel module out", many=True),
+    Setting("add_modules", ("--add-module",), "M", "add and load this kernel module too", _plain, many=True),
+    Setting("omit_modules", ("--omit-module",), "M", "leave this kernel module out", _plain, many=True),
     Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox where there is one)", ToolSource, _values(ToolSource)),
     Setting("compress", ("--compress",), "CODEC", "compression of the image (default: the one that needs the smallest reservation)", choices=("zstd", "xz", "gzip", "lz4", "none")),
     Setting("force", ("--force",), "", "replace an image that is there; with -i: load what is no capture initrd of this tool, too"),
@@ -251,4 +265,5 @@ def parse(setting: Setting, word: str) -> Any:  # noqa: ANN401
     try:
         return setting.parse(word)
     except ValueError as error:
-        raise UsageError(f"{name} {word}: not a value", hint=str(error)) from error
+        shown = word if word.isprintable() else ascii(word)
+        raise UsageError(f"{name} {shown}: not a value", hint=str(error)) from error

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ class _Lexer:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        # The line of a place that has been asked for; places only go forward.
+        self._place, self._number = 0, 1
 
     def tokens(self) -> Iterator[Token]:
         while self._skip_blank():
@@ -238,17 +241,21 @@ class _Lexer:
         return found[0] if found else ""
 
     def _line(self) -> int:
-        return self._text.count("\n", 0, self._at) + 1
+        self._number += self._text.count("\n", self._place, self._at)
+        self._place = self._at
+        return self._number
 
 
 def _joined(parts: Iterator[Part]) -> Iterator[Part]:
     """Join literals that stand side by side; a word has at least one part."""
-    last: Part | None = None
-    for part in parts:
-        if isinstance(last, Literal) and isinstance(part, Literal) and last.quoted == part.quoted:
-            last = Literal(last.text + part.text, part.quoted)
-            continue
-        if last is not None:
-            yield last
-        last = part
-    yield last or Literal("", quoted=True)
+    kinds = itertools.groupby(parts, lambda part: isinstance(part, Literal) and part.quoted + 1)
+    empty = True
+    for kind, group in kinds:
+        empty = False
+        if kind:
+            text = "".join(part.text for part in group if isinstance(part, Literal))
+            yield Literal(text, quoted=kind == 2)
+        else:
+            yield from group
+    if empty:
+        yield Literal("", quoted=True)

@@ -110,12 +110,13 @@ class _Reader:
 
     def _unwrap(self, words: Sequence[Word]) -> Sequence[Word]:
         """Take the reserved words off that a command begins with."""
-        while words and words[0].bare() in (*_INTRODUCING, *_CLOSING):
-            self._depth += words[0].bare() in _OPENING
-            self._depth -= words[0].bare() in _CLOSING and self._depth > 0
-            words = words[1:]
-        self._depth += bool(words) and words[0].bare() in _LISTING
-        return words
+        first = 0
+        while first < len(words) and words[first].bare() in (*_INTRODUCING, *_CLOSING):
+            self._depth += words[first].bare() in _OPENING
+            self._depth -= words[first].bare() in _CLOSING and self._depth > 0
+            first += 1
+        self._depth += first < len(words) and words[first].bare() in _LISTING
+        return words[first:]
 
     def _assign(self, words: Sequence[Word], certain: bool) -> None:
         for word in words:
@@ -141,6 +142,8 @@ class _Reader:
         if word.parts and word.bare().startswith("~"):
             problem = "a ~ that a shell would expand"
         for part in word.parts:
+            if len(value) > _LONGEST:
+                break
             if isinstance(part, Literal):
                 value += part.text
             elif isinstance(part, Unknown):
@@ -154,7 +157,9 @@ class _Reader:
                 elif known is not None:
                     value += known.value
                     problem = problem or known.problem
-        if not problem and not all(char.isprintable() or char in "\t\n" for char in value):
+        if len(value) > _LONGEST:
+            return "", problem or "it is too long"
+        if not problem and not value.replace("\t", "").replace("\n", "").isprintable():
             problem = "it has characters that are no text"
         return value, problem
 

@@ -87,14 +87,18 @@ SPOILT: dict[str, tuple[Callable[[Path], None], str]] = {
 @needs_root
 @pytest.mark.parametrize(("spoil", "why"), SPOILT.values(), ids=SPOILT)
 def test_a_folder_that_another_could_fill_or_exchange(
-    home: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None], why: str
+    home: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Path], None],
+    why: str,
 ) -> None:
     """As with `su` and `sudo -E`: root's rights, and the environment of another user."""
     assert kept(home)
     stored = entry(home).read_bytes()
     spoil(home)
-    caplog.set_level(logging.DEBUG)
-    logging.getLogger("kdump-initrd").propagate = True
+    monkeypatch.setattr(logging.getLogger("kdump-initrd"), "propagate", True)
+    caplog.set_level(logging.DEBUG, "kdump-initrd")
     assert cache.fetch(KEY) is None
     cache.store("0" * 64, b"more")
     assert not kept(home)

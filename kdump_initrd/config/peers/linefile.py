@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,8 +16,8 @@ def read(findings: Findings, path: Path, text: str, keys: Sequence[Key]) -> None
     said: dict[str, Said] = {}
     for each in _lines(path, text):
         if each.key not in names:
-            near = difflib.get_close_matches(each.key, names, n=1)
-            findings.fail(each, f"unknown key{f', did you mean {near[0]}?' if near else ''}")
+            near = findings.near(each.key, names)
+            findings.fail(each, f"unknown key{f', did you mean {near}?' if near else ''}")
         elif not each.value:
             findings.fail(each, "the value is empty")
         elif each.key in said:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,8 +30,8 @@ def read(findings: Findings, path: Path, text: str, keys: Sequence[Key]) -> None
     names = [key.name for key in keys]
     for name, each in last.items():
         if name not in names and name not in script.used:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
-            hint = f": did you mean {near[0]}?" if near else ""
+            near = findings.near(name, names, cutoff=0.8)
+            hint = f": did you mean {near}?" if near else ""
             findings.warn(Said(name, "", Place(path, each.line)), f"unknown, and not used{hint}")
     for key in keys:
         if key.name in last:
