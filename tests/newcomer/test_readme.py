@@ -15,6 +15,14 @@ from .bare import REPO, Machine
 pytestmark = [pytest.mark.full, pytest.mark.timeout(7200), pytest.mark.xdist_group("newcomer")]
 
 LOGS = REPO / "build/newcomer"
+_CONFIGURATION = """\
+[capture]
+device = "UUID=4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
+fstype = "ext4"
+
+[image]
+hardware = ["generic"]
+"""
 _FIRST = "apt-get update && apt-get install -y make"
 
 
@@ -56,6 +64,9 @@ def succeed(machine: Machine, line: str, *, timeout: float) -> str:
 
 
 def test_make_deb_and_apt_install(machine: Machine) -> None:
+    # A kernel, and a disk for dumps: / is an overlay here, which no device is known for.
+    succeed(machine, "apt-get install -y linux-image-amd64", timeout=600)
+    (machine.state / "upper/etc/kdump-initrd.toml").write_text(_CONFIGURATION)
     line = written("make deb")
     assert "&& apt install ./dist/" in line
     said = succeed(machine, line, timeout=1200)
