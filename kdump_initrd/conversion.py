@@ -158,7 +158,7 @@ class Conversion:
         yield f"  level     {dump['level']}{note}"
         if dump["verified"] != "none":
             yield f"  verified  {dump['verified']}, {dump['verified_pages']} pages"
-            yield f"  sha256    {dump['sha256']}"
+            yield f"  sha256    {dump['sha256'] or dump['sha256_note']}"
         steps = "".join(f", {name} {seconds:.2f}" for name, seconds in dump["seconds"].items())
         workers = f"{dump['jobs']} worker{'s' * (dump['jobs'] > 1)}"
         yield f"  seconds   {report['seconds']:.2f}: {steps[2:]}; {workers}"

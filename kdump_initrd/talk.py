@@ -81,7 +81,7 @@ class Bar(Progress):
         """See Progress."""
         part = min(1.0, self._done / self._total) if self._total else 1.0
         rate = self._done / seconds if seconds > 0 else 0.0
-        left = (self._total - self._done) / rate if rate else 0.0
+        left = max(0, self._total - self._done) / rate if rate else 0.0
         what = self._what.rstrip(": ") or "saving"
         text = f"{int(100 * part):3} %  {rate / 1e6:6.1f} MB/s  {_clock(left)} left"
         columns = _columns()

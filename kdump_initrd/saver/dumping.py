@@ -77,6 +77,7 @@ class Dumping:
             "verified": "none",
             "verified_pages": 0,
             "sha256": "",
+            "sha256_note": "",
             "seconds": {},
         }
 
@@ -219,16 +220,17 @@ class Dumping:
         mode = self._params.verify
         if mode == "none":
             return ""
-        from .sha256 import file_sha256
+        from .sha256 import file_sha256, too_many_holes
         from .verify import Verification
 
         start = time.monotonic()
         page = self._source.page_size
-        self._progress.start("verifying", selection.pages * page)
         check = None
         try:
             check = Verification(path, self._source, selection)
+            self._progress.start("checking", check.size)
             check.structure(0, self._progress.advance)
+            self._progress.start("verifying", selection.pages * page)
             if mode == "full":
                 lock, jobs = self._choose_jobs(fd)
                 check.compare_all(
@@ -236,8 +238,10 @@ class Dumping:
                 )
             else:
                 check.compare_sample()
-            self._progress.start("hashing", int(str(self.fields["bytes"])))
-            self.fields["sha256"] = file_sha256(fd, self._progress.advance)
+            self.fields["sha256_note"] = note = too_many_holes(fd)
+            if not note:
+                self._progress.start("hashing", int(str(self.fields["bytes"])))
+                self.fields["sha256"] = file_sha256(fd, self._progress.advance)
             self.fields["verified"] = mode
         except (SaverError, OSError) as error:
             problem = f"verification failed: {describe(error)}"

@@ -176,7 +176,12 @@ class KdumpDump(Memory):
         # Count the bits of some more steps.
         counts = self._counts
         before = counts[-1]
-        data = self.window.read(self._geometry.bitmap2 + (len(counts) - 1) * _STEP, _LOOK)
+        at = self._geometry.bitmap2 + (len(counts) - 1) * _STEP
+        hole = min(self.window.skip(at), self._geometry.descriptors) - at
+        if hole >= _STEP:
+            counts += [before] * (hole // _STEP)
+            return
+        data = self.window.read(at, _LOOK)
         if data == _NOTHING:  # where there is no memory
             counts += [before] * (_LOOK // _STEP)
             return

@@ -86,8 +86,9 @@ class Progress:
     def say(self, seconds: float) -> None:
         """Show how far it is after so many seconds."""
         rate = self._done / seconds if seconds > 0 else 0.0
-        percent = 100 * self._done // self._total if self._total else 100
-        left = (self._total - self._done) / rate if rate else 0.0
+        total = max(self._total, self._done)  # more than was foretold is not more than all
+        percent = 100 * self._done // total if total else 100
+        left = (total - self._done) / rate if rate else 0.0
         self._console.info(f"{self._what}{percent} %, {rate / 1e6:.1f} MB/s, {left:.0f} s left")
 
 

@@ -47,6 +47,16 @@ class Verification:
             self._extents = Extents(self._dump, source.page_size)
         self.checked = 0
 
+    @property
+    def size(self) -> int:
+        """The bytes that structure() looks at: what bitmaps have between their holes, and more."""
+        if not isinstance(self._dump, KdumpDump):
+            return 0
+        geometry, window = self._dump.header.geometry, self._dump.window
+        first = window.data(geometry.bitmap1, geometry.bitmap2)
+        second = window.data(geometry.bitmap2, geometry.descriptors)
+        return 2 * first + second + DESCRIPTOR_SIZE * self._selection.pages
+
     def close(self) -> None:
         """Close the dump."""
         self._dump.close()
@@ -141,14 +151,18 @@ def _check_bitmaps(dump: KdumpDump, source: PageSource, selection: Selection, te
 
 def _ones(dump: KdumpDump, bitmap_at: int, tell: Tell) -> int:
     size, nothing = dump.header.geometry.bitmap_size, bytes(_LOOK)
-    ones = 0
-    for at in range(0, size, _LOOK):
+    ones = at = 0
+    while True:
+        # Nearly all of a machine's with memory far away is a hole, or zeros.
+        at = max(at, dump.window.skip(bitmap_at + at) - bitmap_at)
         length = min(_LOOK, size - at)
+        if length <= 0:
+            return ones
         data = dump.window.read(bitmap_at + at, length)
-        if data != nothing[:length]:  # most of a large machine's
+        if data != nothing[:length]:
             ones += count_ones(data)
         tell(length)
-    return ones
+        at += length
 
 
 def _check_segments(core: ElfCore) -> None:

@@ -15,6 +15,24 @@ SPAN = 4 << 20
 READ_SPAN = 128 << 10
 
 
+def data_bytes(fd: int, start: int, end: int) -> int:
+    """Return how many bytes of an open file, between two offsets, are in no hole.
+
+    All of them where the file system does not know of holes.
+    """
+    found = 0
+    while start < end:
+        try:
+            first = os.lseek(fd, start, os.SEEK_DATA)
+            last = os.lseek(fd, first, os.SEEK_HOLE)
+        except OSError as error:
+            # ENXIO: nothing but a hole follows.
+            return found + (0 if error.errno == errno.ENXIO else end - start)
+        found += max(0, min(last, end) - min(first, end))
+        start = max(last, start + 1)
+    return found
+
+
 class Window:
     """Read-only access to a file, by copies (read) or in place (view).
 
@@ -64,6 +82,10 @@ class Window:
         except OSError as error:
             # ENXIO: nothing follows. Not all files know of holes.
             return max(offset, self.size) if error.errno == errno.ENXIO else offset
+
+    def data(self, start: int, end: int) -> int:
+        """Return how many bytes between two offsets are in no hole of the file."""
+        return data_bytes(self.fd, start, min(end, self.size))
 
     def view(self, offset: int, length: int, unit: int) -> tuple[int, int]:
         """Return the memory address of the bytes at an offset, and how many of them are there.
