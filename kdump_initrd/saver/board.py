@@ -10,9 +10,13 @@ from . import libc
 from .failure import SpaceError
 
 _TEXT = 256
+#: Ranges of a worker that are not known to be on the disk yet, of dead ones, and places of the
+#: file that are given up, at most.
+PENDING, _AGAIN, _GIVEN_UP = 20, 1000, 1000
 # The first numbers are of all, the others of one worker each.
-_NEXT, _POSITION, _STOP, _SHARED = 0, 1, 2, 4
-_DONE, _GOOD, _ZERO, _RAW, _PEAK, _RANGE, _SLOT = 0, 1, 2, 3, 4, 5, 6
+_NEXT, _POSITION, _HOLES, _STOP, _CODE, _ERROR, _SYNCED, _REDONE, _PLACES, _SHARED = range(10)
+_DONE, _GOOD, _ZERO, _RAW, _MOVED, _UNWRITTEN, _PEAK, _RANGE, _COUNT = range(9)
+_SLOT = _COUNT + 1 + PENDING
 
 
 class Lock:
@@ -51,7 +55,9 @@ class Board:
         self.workers = workers
         self._lock = lock
         self._limit = limit
-        count = _SHARED + workers * _SLOT
+        self._again = _SHARED + workers * _SLOT
+        self._places = self._again + _AGAIN
+        count = self._places + 2 * _GIVEN_UP
         self._size = count * 8 + workers * _TEXT
         self._address = libc.map_shared(self._size)
         self._numbers = (ctypes.c_uint64 * count).from_address(self._address)
@@ -66,47 +72,117 @@ class Board:
 
     def take(self, slot: int, ranges: int) -> int:
         """Return the number of the next range for a worker; -1 when there is none."""
+        numbers = self._numbers
         with self._lock:
-            number = self._numbers[_NEXT]
-            if number >= ranges or self._numbers[_STOP]:
+            if numbers[_STOP]:
                 return -1
-            self._numbers[_NEXT] = number + 1
-        self._numbers[self._at(slot, _RANGE)] = number
+            number = numbers[_NEXT]
+            if numbers[_REDONE]:
+                numbers[_REDONE] -= 1
+                number = numbers[self._again + numbers[_REDONE]]
+            elif number < ranges:
+                numbers[_NEXT] = number + 1
+            else:
+                return -1
+        numbers[self._at(slot, _RANGE)] = number
         return int(number)
 
-    def allocate(self, length: int) -> int:
-        """Return the position of length bytes that are the caller's now.
+    def set_pending(self, slot: int, ranges: list[int]) -> None:
+        """Note the ranges of a worker that would be lost with it: PENDING at most."""
+        at = self._at(slot, _COUNT)
+        self._numbers[at] = 0
+        for place, number in enumerate(ranges[:PENDING]):
+            self._numbers[at + 1 + place] = number
+        self._numbers[at] = min(len(ranges), PENDING)
+
+    def redo(self, slot: int) -> None:
+        """Give out once more what a dead worker had pending; not the range that it was at."""
+        numbers, at = self._numbers, self._at(slot, _COUNT)
+        with self._lock:
+            for number in numbers[at + 1 : at + 1 + numbers[at]]:
+                if number != self.range_of(slot) and numbers[_REDONE] < _AGAIN:
+                    numbers[self._again + numbers[_REDONE]] = number
+                    numbers[_REDONE] += 1
+            numbers[at] = 0
+
+    def allocate(self, length: int, *, gap: int = 0) -> int:
+        """Return the position of length bytes that are the caller's now, behind a hole.
 
         Raises SpaceError when that would take room that is to be kept free.
         """
-        return self._allocate(length, length)[0]
+        return self._allocate(length, length, gap)[0]
 
     def allocate_part(self, length: int, unit: int) -> int:
         """Take as many units of length bytes as there is room for; return their bytes.
 
         Raises SpaceError when there is none for the first.
         """
-        return self._allocate(length, unit)[1]
+        return self._allocate(length, unit, 0)[1]
 
-    def _allocate(self, length: int, unit: int) -> tuple[int, int]:
+    def _allocate(self, length: int, unit: int, gap: int) -> tuple[int, int]:
+        numbers = self._numbers
         with self._lock:
-            position = int(self._numbers[_POSITION])
-            if position + length > self._limit:
-                length = max(0, self._limit - position) // unit * unit
+            position = int(numbers[_POSITION]) + gap
+            holes = int(numbers[_HOLES]) + gap
+            if position - holes + length > self._limit:
+                length = max(0, self._limit - position + holes) // unit * unit
                 if not length:
                     text = "no room for the dump: the rest of the file system is kept free"
                     raise SpaceError(text)
-            self._numbers[_POSITION] = position + length
+            numbers[_POSITION], numbers[_HOLES] = position + length, holes
         return position, length
+
+    def give_up(self, place: int, length: int) -> None:
+        """Note a place of the file that the disk did not take, offset and bytes."""
+        numbers = self._numbers
+        with self._lock:
+            if numbers[_PLACES] < _GIVEN_UP:
+                at = self._places + 2 * numbers[_PLACES]
+                numbers[at], numbers[at + 1] = place, length
+                numbers[_PLACES] += 1
+
+    def given_up(self) -> list[tuple[int, int]]:
+        """Return those places by offset, what joins as one."""
+        numbers, at = self._numbers, self._places
+        found: list[tuple[int, int]] = []
+        words = list(numbers[at : at + 2 * numbers[_PLACES]])
+        for place, length in sorted(zip(words[::2], words[1::2])):
+            if found and found[-1][0] + found[-1][1] >= place:
+                place, length = found[-1][0], max(found[-1][1], place + length - found[-1][0])
+                del found[-1]
+            found.append((place, length))
+        return found
 
     @property
     def position(self) -> int:
-        """The bytes that the dump takes so far."""
+        """The bytes that the dump takes so far, and holes."""
         return int(self._numbers[_POSITION])
 
-    def stop(self) -> None:
-        """Give out no more ranges."""
+    def stop(self, code: int = 0) -> None:
+        """Give out no more ranges; code is the errno of what ends all, 0 for something else."""
         self._numbers[_STOP] = 1
+        self._numbers[_CODE] = self._numbers[_CODE] or code
+
+    @property
+    def code(self) -> int:
+        """The errno of what has ended all; 0 for nothing."""
+        return int(self._numbers[_CODE])
+
+    def set_error(self, code: int) -> None:
+        """Note what the disk says first, an errno."""
+        self._numbers[_ERROR] = self._numbers[_ERROR] or code
+
+    @property
+    def error(self) -> int:
+        """The first errno of the disk; 0 for none."""
+        return int(self._numbers[_ERROR])
+
+    def is_due(self, milliseconds: int, every: int) -> bool:
+        """Tell one worker that so many milliseconds have passed since it was told last."""
+        due = milliseconds - int(self._numbers[_SYNCED]) >= every
+        if due:
+            self._numbers[_SYNCED] = milliseconds
+        return due
 
     def add(self, slot: int, *, done: int = 0, good: int = 0, zero: int = 0, raw: int = 0) -> None:
         """Count pages of a worker: handed over, safe in the file, of them zero, stored raw."""
@@ -115,6 +191,12 @@ class Board:
         numbers[at + _GOOD] += good
         numbers[at + _ZERO] += zero
         numbers[at + _RAW] += raw
+
+    def add_failed(self, slot: int, *, moved: int = 0, unwritten: int = 0) -> None:
+        """Count pages that the disk did not take: safe at another place, or nowhere."""
+        numbers, at = self._numbers, _SHARED + slot * _SLOT
+        numbers[at + _MOVED] += moved
+        numbers[at + _UNWRITTEN] += unwritten
 
     def set_peak(self, slot: int, kib: int) -> None:
         """Note a worker's anonymous memory in KiB."""
@@ -145,6 +227,16 @@ class Board:
     def raw(self) -> int:
         """Pages among them that no codec has made smaller."""
         return self._sum(_RAW)
+
+    @property
+    def moved(self) -> int:
+        """Pages among them that the disk took at a second place only."""
+        return self._sum(_MOVED)
+
+    @property
+    def unwritten(self) -> int:
+        """Pages that the disk did not take."""
+        return self._sum(_UNWRITTEN)
 
     @property
     def peak(self) -> int:

@@ -37,37 +37,71 @@ class Choice:
         console: Console,
         progress: Progress,
         fields: dict[str, object],
+        wanted: int,
     ) -> None:
+        """Nothing is chosen yet; wanted is the dump level that was asked for."""
         self._crash = crash
         self._source = source
         self._codec = codec
         self._console = console
         self._progress = progress
         self._fields = fields
+        self._levels = [wanted, *[wanted | more for more in _STRONGER if wanted | more != wanted]]
+        self._level = -1  # what the pages were chosen by last
+        self._mean, self._scale = 0.0, 1.0  # bytes a page: foretold; what came, times that
+        self._anew = False
+        self._why = ""
 
-    def choose(self, writer: DumpWriter, *, wanted: int, limit: int) -> tuple[Selection, int]:
+    def choose(self, writer: DumpWriter, *, limit: int) -> tuple[Selection, int]:
         """Filter at the wanted level, and more if that does not fit into limit bytes.
 
         Returns the pages and the level that they are of. Raises SpaceError, OSError.
         """
-        levels = [wanted, *[wanted | more for more in _STRONGER if wanted | more != wanted]]
-        for index, level in enumerate(levels):
-            selection, level = self._filter(writer, level)
+        while True:
+            last = len(self._levels) == 1
+            selection, level = self._filter(writer, self._levels.pop(0))
             forecast = budget.Forecast(
                 self._source, selection, self._codec, zero_free=bool(level & 1)
             )
             fixed = writer.fixed_size(selection)
-            self._fields["predicted_bytes"] = fixed + (forecast.least + forecast.most) // 2
+            middle = (forecast.least + forecast.most) // 2
+            self._mean = middle / max(1, selection.pages)
+            self._fields["predicted_bytes"] = fixed + int(middle * self._scale)
             # Only the last step is tried on a chance: half of a dump is better than none.
-            size = fixed + (forecast.most if index + 1 < len(levels) else forecast.least)
-            if size <= limit:
+            size = fixed + int((forecast.least if last else forecast.most) * self._scale)
+            if size <= limit or (last and self._anew):
+                self._level = level
                 return selection, level
             said = f"about {size / 1e6:.0f} MB at dump level {level}"
             room = f"{limit / 1e6:.0f} MB may be taken"
             self._console.warning(f"the dump would take {said}, and {room}")
-            if index + 1 < len(levels):
-                os.ftruncate(writer.bitmap[0], 0)
-        raise SpaceError(f"no room for the dump: {said}, and {room}")
+            if last:
+                raise SpaceError(f"no room for the dump: {said}, and {room}")
+            self._why = self._why or f"the dump would take {said}, and {room}"
+            os.ftruncate(writer.bitmap[0], 0)
+
+    def choose_less(self, problem: str, *, pages: int, size: int) -> bool:
+        """Turn to the levels that leave out more, if there are such: choose takes the next of them.
+
+        The problem is why; pages took size bytes so far. What fits at the last level is taken.
+        """
+        crash = self._crash
+        while self._levels:
+            level = self._levels[0]
+            level = PageFilter(crash.memory, crash.info, self._source, level=level).level
+            if level | crash.memory.level != self._level:
+                break
+            del self._levels[0]
+        if not self._levels:
+            return False
+        if pages and self._mean:
+            self._scale = max(1.0, size / pages / self._mean)
+        else:  # the forecast was worth nothing
+            del self._levels[:-1]
+        self._anew = True
+        self._why = f"{problem} at dump level {self._level}"
+        self._console.warning(f"{self._why}: the dump is begun anew")
+        return True
 
     def _filter(self, writer: DumpWriter, wanted: int) -> tuple[Selection, int]:
         start = time.monotonic()
@@ -91,7 +125,9 @@ class Choice:
         left_out = {kind: count for kind, count in zip(KINDS, chosen.left_out) if kind and count}
         # What an older dump left out stays left out.
         level = chosen.level | self._crash.memory.level
-        self._fields.update(level=level, level_note=chosen.note, left_out=left_out)
+        self._fields.update(level=level, left_out=left_out)
+        notes = [note for note in (chosen.note, self._why) if note]
+        self._fields["level_note"] = "; ".join(notes)
         self._fields["pages"] = selection.pages
         took(self._fields, "filter", start)
         return selection, level

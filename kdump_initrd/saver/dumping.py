@@ -9,17 +9,15 @@ import time
 from . import budget
 from .board import Board, Lock
 from .choice import Choice, took
+from .copying import Copying
 from .failure import SaverError, describe
-from .folder import SCRATCH
-from .output import FlatOutput, Output
-from .pagecopy import PageCopier
+from .folder import SCRATCH, sync_folder
+from .output import FULL, FlatOutput, Output
 from .selection import Selection
-from .workers import run
+from .writeback import Writeback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .codec.library import Codec
     from .console import Console
     from .crash import Crash
@@ -56,6 +54,7 @@ class Dumping:
                 console.warning(note)
         self._scratch = -1
         self._limit = _NO_LIMIT
+        self._folder = ""  # of the file; "" for a pipe
         self._workers: tuple[Lock, int] | None = None
         self.exists = False
         self.fields: dict[str, object] = {
@@ -72,6 +71,8 @@ class Dumping:
             "zero_pages": 0,
             "raw_pages": 0,
             "lost_pages": self._source.missing,
+            "moved_pages": 0,
+            "unwritten_pages": 0,
             "left_out": {},
             "jobs": 1,
             "verified": "none",
@@ -89,7 +90,9 @@ class Dumping:
         """
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            self._limit = budget.room(os.path.dirname(path) or ".", self._params.keep_free)
+            self._folder = os.path.dirname(path) or "."
+            sync_folder(self._folder)  # a power cut leaves the file
+            self._limit = self._room()
             if self._params.dump_format != "kdump":
                 self._scratch = scratch(path)
             problem, selection = self._write(fd)
@@ -112,8 +115,6 @@ class Dumping:
             os.close(self._scratch)
 
     def _write(self, fd: int) -> tuple[str, Selection]:
-        lock, jobs = self._choose_jobs(fd if self._scratch < 0 else self._scratch)
-        writer = self._writer(fd, lock)
         choice = Choice(
             self._crash,
             self._source,
@@ -121,17 +122,53 @@ class Dumping:
             console=self._console,
             progress=self._progress,
             fields=self.fields,
+            wanted=self._params.dump_level,
         )
-        wanted, limit = self._params.dump_level, self._limit
-        selection, level = choice.choose(writer, wanted=wanted, limit=limit)
-        position = writer.begin(selection, level)
-        self.exists = True
-        board = Board(lock, workers=jobs, position=position, limit=self._limit)
+        while True:
+            problem, selection, again = self._try(fd, choice)
+            if not again:
+                return problem, selection
+            # What is there is of less use than what is to come, and takes its room.
+            self.exists = False
+            for each in (fd, self._scratch):
+                if each >= 0:
+                    os.ftruncate(each, 0)
+                    os.lseek(each, 0, os.SEEK_SET)
+                    os.fsync(each)
+            self._limit = self._room()
+
+    def _try(self, fd: int, choice: Choice) -> tuple[str, Selection, bool]:
+        # What went wrong, the pages, and whether it is to be begun anew with fewer of them.
+        lock, jobs = self._choose_jobs(fd if self._scratch < 0 else self._scratch)
+        writer = self._writer(fd, lock)
+        selection, level = choice.choose(writer, limit=self._limit)
+        copying = Copying(
+            writer,
+            self._source,
+            selection,
+            console=self._console,
+            progress=self._progress,
+            fields=self.fields,
+            damage=self._crash.memory.damage,
+        )
+        board = None
         try:
-            problem = self._copy(writer, selection, board)
-            return self._finish(writer, selection, board, problem), selection
+            position = copying.begin(level)
+            self.exists = True
+            board = Board(lock, workers=jobs, position=position, limit=self._limit)
+            problem = copying.copy(board)
+            again = bool(self._folder) and copying.stopped in FULL
+            if again:
+                size = board.position - position
+                again = choice.choose_less(problem, pages=board.good, size=size)
+            return problem, selection, again
         finally:
-            board.close()
+            copying.close()
+            if board:
+                board.close()
+
+    def _room(self) -> int:
+        return budget.room(self._folder, self._params.keep_free)
 
     def _choose_jobs(self, fd: int) -> tuple[Lock, int]:
         # fd is a regular file, for locks. Chosen once: what is in the way is said once.
@@ -164,58 +201,6 @@ class Dumping:
             scratch=self._scratch,
         )
 
-    def _copy(self, writer: DumpWriter, selection: Selection, board: Board) -> str:
-        start = time.monotonic()
-        page, progress, source = self._source.page_size, self._progress, self._source
-        progress.start("", selection.pages * page)
-
-        def begin(slot: int) -> Callable[[int], None]:
-            copier = PageCopier(
-                source,
-                selection,
-                writer.sink(board, slot),
-                advance=lambda count: board.add(slot, done=count),
-            )
-            return copier.copy
-
-        try:
-            problem = run(
-                board, selection.ranges, begin, lambda: progress.update(board.done * page)
-            )
-        except BaseException as error:
-            problem = describe(error)
-        progress.others = board.peak if board.workers > 1 else 0
-        took(self.fields, "copy", start)
-        return problem
-
-    def _finish(self, writer: DumpWriter, selection: Selection, board: Board, problem: str) -> str:
-        start = time.monotonic()
-        lost = selection.pages - board.good
-        missing = self._source.missing
-        if problem and not lost:  # a worker that could not start: the others did all
-            self._console.warning(problem)
-            problem = ""
-        problem = problem or self._crash.memory.damage
-        if missing and not problem:
-            problem = f"the vmcore is truncated: {missing} pages are missing"
-        if lost and not problem:
-            problem = f"{lost} pages could not be read"
-        if not selection.pages and not problem:
-            problem = "there is no page of memory in it"
-        try:
-            size = writer.finish(board, complete=not problem)
-        except BaseException as error:
-            problem = problem or describe(error)
-            size = os.fstat(writer.output.fd).st_size
-        took(self.fields, "finish", start)
-        self.fields.update(bytes=size, zero_pages=board.zero, raw_pages=board.raw)
-        self.fields["lost_pages"] = lost + missing
-        if problem:
-            self._console.error(
-                f"dump: {problem}; {lost + missing} of {selection.pages} pages are lost"
-            )
-        return problem
-
     def _verify(self, fd: int, path: str, selection: Selection) -> str:
         mode = self._params.verify
         if mode == "none":
@@ -226,6 +211,9 @@ class Dumping:
         start = time.monotonic()
         page = self._source.page_size
         check = None
+        disk = Writeback(fd)
+        disk.drop()
+        disk.close()
         try:
             check = Verification(path, self._source, selection)
             self._progress.start("checking", check.size)

@@ -8,10 +8,8 @@ import struct
 
 from .elfcore import EHDR, ET_CORE, INCOMPLETE, MAX_HEADERS, PHDR, PN_XNUM, PT_NOTE, SH_INFO
 from .elfparts import ElfParts
-from .kdumpformat import LEVEL_ZERO
-from .output import failure
-from .writer import DumpWriter, Sink
-from .zeros import ZeroScan
+from .elfsink import ElfSink
+from .writer import DumpWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +72,7 @@ class ElfWriter(DumpWriter):
         self.level = level
         core, abi, at = self._core, self._core.abi, self._notes
         self._size = self._data + self.parts.place()
+        self.solid = self._data
         self._write_header(complete=False)
         self._write_program_headers(at)
         if self._headers >= PN_XNUM:
@@ -149,60 +148,6 @@ class ElfWriter(DumpWriter):
         finally:
             self.output.end(self._size)
         return self._size
-
-
-class ElfSink(Sink):
-    """Writes pages from where they are to where they belong."""
-
-    def __init__(self, writer: ElfWriter, board: Board, slot: int) -> None:
-        self._writer = writer
-        self._board = board
-        self._slot = slot
-        self._position = self._pfn = 0
-        zeros = writer.level & LEVEL_ZERO
-        self._scan = ZeroScan(writer.page_size) if zeros else None
-
-    def start(self, number: int) -> None:
-        """See Sink."""
-        self._position, self._pfn = self._writer.offset(number), -1
-
-    def seek(self, pfn: int) -> None:
-        """See Sink."""
-        self._position += self._writer.parts.hole(self._pfn, pfn) * self._writer.page_size
-        self._pfn = pfn
-
-    def _advance(self, count: int) -> None:
-        self._position += count * self._writer.page_size
-        self._pfn += count
-
-    def lost(self, count: int) -> None:
-        """A hole as well; the header says at the end that something is lost."""
-        self._advance(count)
-
-    def data(self, address: int, count: int) -> None:
-        """Written from where they are; zero pages are holes."""
-        page = self._writer.page_size
-        if self._scan is None:
-            self._write(address, count)
-            return
-        for start, size, is_zero in self._scan.runs(address, count * page):
-            if is_zero:
-                self._board.add(self._slot, good=size // page, zero=size // page)
-                self._advance(size // page)
-            else:
-                self._write(start, size // page)
-
-    def _write(self, address: int, count: int) -> None:
-        page, board = self._writer.page_size, self._board
-        while count:
-            size = board.allocate_part(count * page, page)
-            done, code = self._writer.output.write_from(address, size, self._position)
-            board.add(self._slot, good=done // page, raw=done // page)
-            if code:
-                raise failure(code)
-            self._advance(size // page)
-            address += size
-            count -= size // page
 
 
 def _note_header(abi: Abi, offset: int, size: int) -> bytes:

@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import ctypes
-import itertools
 import os
-import struct
 
 from . import bitmap
 from .codec import FLAGS
-from .codec.library import words
 from .kdumpformat import (
     DESCRIPTOR_SIZE,
     INCOMPLETE,
@@ -19,10 +15,9 @@ from .kdumpformat import (
     pack_main,
     pack_sub,
 )
-from .libc import memcmp, memmove
-from .output import FlatOutput, failure
-from .writer import DumpWriter, Sink
-from .zeros import first_words, zeros
+from .kdumpsink import BUFFER, HELD, KdumpSink
+from .output import FlatOutput
+from .writer import DumpWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,12 +30,9 @@ if TYPE_CHECKING:
     from .selection import Selection
     from .source import PageSource
 
-#: Bytes of compressed pages that are written at once, about, pages that are held at most, and
-#: pages that are packed between two looks at that.
-_BUFFER, _HELD, _CHUNK = 256 << 10, 4096, 64
-#: Instead of the size of a page; a lost one has one more than that of a page.
-_ZERO = 0
 _COPY = 64 << 10
+#: Bytes of descriptors that are written before they are known.
+_PROVEN = 64 << 20
 
 
 class KdumpWriter(DumpWriter):
@@ -93,7 +85,7 @@ class KdumpWriter(DumpWriter):
             return size
         # Records of: both headers, the zero page, notes, bitmaps, and pages with descriptors.
         bitmap2 = [length for _, length in self._records(selection)]
-        flushes = selection.ranges + pages // _HELD + pages * page // _BUFFER
+        flushes = selection.ranges + pages // HELD + pages * page // BUFFER
         records = 3 + len(notes.parts) + notes.size // _COPY
         records += len(self._bitmap1) + len(bitmap2) + 2 * flushes
         return size + sum(bitmap2) + self.output.heads(records)
@@ -103,8 +95,6 @@ class KdumpWriter(DumpWriter):
         self.selection = selection
         self._facts = self._crash.facts(level)
         geometry, write = self.geometry, self.output.write
-        if not self._flat:
-            self._write_main(complete=False)
         write(pack_sub(self.abi, geometry, facts=self._facts), geometry.block)
         at = geometry.notes
         for chunk in self._notes.chunks():
@@ -115,14 +105,27 @@ class KdumpWriter(DumpWriter):
         if self._flat:
             self._copy_bitmap()
         data_at = geometry.descriptors + DESCRIPTOR_SIZE * selection.pages
-        self.output.allocate(geometry.descriptors, data_at - geometry.descriptors)
+        self._make_table(data_at)
         if level & LEVEL_ZERO:
             write(bytes(self.page_size), data_at)
             self.zero_page = data_at
             data_at += self.page_size
+        if not self._flat:
+            self._write_main(complete=False)  # from now on it is a dump
         taken = self.fixed_size(selection)
         self.skipped = data_at - taken
+        self.solid = os.fstat(self.output.fd).st_size if self._flat else data_at
         return taken
+
+    def _make_table(self, end: int) -> None:
+        # Of zeros, that is of lost pages. They are written: a bad block there costs many pages, and
+        # can be replaced now. That of a huge machine must do without.
+        start = self.geometry.descriptors
+        self.output.allocate(start, end - start)
+        if not self._flat:
+            zeros = bytes(_COPY)
+            for at in range(start, min(end, start + _PROVEN), _COPY):
+                self.output.write(zeros[: end - at], at)
 
     def _copy_bitmap(self) -> None:
         for at, length in self._records(self.selection):
@@ -150,151 +153,24 @@ class KdumpWriter(DumpWriter):
 
     def finish(self, board: Board, *, complete: bool) -> int:
         """See DumpWriter."""
+        end = self.skipped + board.position
         try:
             self._write_main(complete=complete)
         finally:
-            self.output.end(self.skipped + board.position)
+            self.output.end(end)
         # A flattened file is larger than what it describes; a pipe has no size.
-        return os.fstat(self.output.fd).st_size or self.skipped + board.position
+        size = os.fstat(self.output.fd).st_size or end
+        if self._flat:
+            self.solid = size
+        return size
 
-
-class KdumpSink(Sink):
-    """Writes data first and the descriptors that point to it after: none points to nothing."""
-
-    def __init__(self, writer: KdumpWriter, board: Board, slot: int, level: int) -> None:
-        self._board = board
-        self._slot = slot
-        self._output = writer.output
-        self._selection = writer.selection
-        self._table = writer.geometry.descriptors
-        self._page = page = writer.page_size
-        codec = writer.codec
-        room = max(codec.room(page) if codec else 0, page)
-        self._bare = codec.bare(page) if codec else (_store, (), words(3)[0])
-        self._chunk = max(1, min(_CHUNK, _BUFFER // page))
-        self._find_zeros = bool(level & LEVEL_ZERO)
-        self._zeros = zeros(self._chunk * page)
-        self._buffer = ctypes.create_string_buffer(_BUFFER + self._chunk * room)
-        self._start = ctypes.addressof(self._buffer)
-        self._layout = writer.abi.order
-        self._lost = page + 1
-        self._words = _second_words(page, writer.flag, big=writer.abi.big)
-        self._zero_page = writer.zero_page
-        self._skipped = writer.skipped
-        self._next = 0  # offset of the next descriptor
-        self._fill = 0
-        #: The size of each page in the buffer; _ZERO, or self._lost, for one without data.
-        self._sizes: list[int] = []
-
-    def start(self, number: int) -> None:
-        """See Sink."""
-        self._next = self._table + DESCRIPTOR_SIZE * self._selection.range(number)[2]
-        self._fill = 0
-        self._sizes = []
-
-    def lost(self, count: int) -> None:
-        """A descriptor of zeros means "lost"."""
-        self._sizes += [self._lost] * count
-
-    def data(self, address: int, count: int) -> None:
-        """Each page is compressed straight into the output buffer; zero pages have no data."""
-        page = self._page
-        while count:
-            part = min(count, self._chunk)
-            self._pack(address, part)
-            if self._fill >= _BUFFER or len(self._sizes) >= _HELD:
-                self.flush()
-            address += part * page
-            count -= part
-
-    def _pack(self, address: int, count: int) -> None:
-        page, zero = self._page, self._zeros
-        sizes = self._sizes
-        if self._find_zeros:
-            firsts = first_words(address, count, page)
-            if (
-                not firsts[0]
-                and firsts.count(0) == count
-                and not memcmp(address, zero, count * page)
-            ):
-                sizes += [_ZERO] * count
-                return
-        else:
-            firsts = [1] * count
-        function, arguments, slots = self._bare
-        add = sizes.append
-        dest = self._start + self._fill
-        for source, first in zip(range(address, address + count * page, page), firsts):
-            if first or memcmp(source, zero, page):
-                slots[0] = source
-                slots[1] = dest
-                size = function(*arguments) or slots[2]
-                if not 0 < size < page:
-                    memmove(dest, source, page)
-                    size = page
-                add(size)
-                dest += size
-            else:
-                add(_ZERO)
-        self._fill = dest - self._start
-
-    def flush(self) -> None:
-        """Write what is held. After a failure, what did not get out is "lost"."""
-        sizes, length = self._sizes, self._fill
-        if not sizes:
-            return
-        base = self._skipped + self._board.allocate(length) if length else 0
-        done, code = self._output.write_from(self._start, length, base)
-        if code:
-            sizes = self._those_written(sizes, done)
-        self._sizes, self._fill = [], 0
-        self._output.write(self._descriptors(sizes, base), self._next)
-        self._next += len(sizes) * DESCRIPTOR_SIZE
-        self._board.add(
-            self._slot,
-            good=len(sizes) - sizes.count(self._lost),
-            zero=sizes.count(_ZERO),
-            raw=sizes.count(self._page),
-        )
-        if code:
-            raise failure(code)
-
-    def _descriptors(self, sizes: list[int], base: int) -> bytearray:
-        lost, zero_page = self._lost, self._zero_page
-        steps = sizes
-        if lost in sizes:
-            steps = [0 if size == lost else size for size in sizes]
-        offsets = list(itertools.accumulate(steps, initial=base))
-        del offsets[-1]
-        if _ZERO in sizes:
-            offsets = [at if size else zero_page for at, size in zip(offsets, sizes)]
-        if steps is not sizes:
-            offsets = [0 if size == lost else at for at, size in zip(offsets, sizes)]
-        # The words of each kind go to every third place: struct knows the byte order.
-        pack = struct.Struct(f"{self._layout}{len(sizes)}Q").pack
-        table = bytearray(len(sizes) * DESCRIPTOR_SIZE)
-        words = memoryview(table).cast("Q")
-        words[::3] = memoryview(pack(*offsets)).cast("Q")
-        words[1::3] = memoryview(pack(*map(self._words.__getitem__, sizes))).cast("Q")
-        return table
-
-    def _those_written(self, sizes: list[int], room: int) -> list[int]:
-        # Pages whose data did not fit into room bytes are lost.
-        found = []
-        for size in sizes:
-            here = size != self._lost
-            room -= size if here else 0
-            found.append(size if here and (size == _ZERO or room >= 0) else self._lost)
-        return found
-
-
-def _second_words(page: int, flag: int, *, big: bool) -> list[int]:
-    # The second word of a descriptor (size and flags, of four bytes each) by the size of a page.
-    shift, flag = (32, flag) if big else (0, flag << 32)
-    raw = page << shift
-    return [raw, *[size << shift | flag for size in range(1, page)], raw, 0]
-
-
-def _store() -> int:
-    # The codec "none": never smaller.
-    return 0
+    def harmed(self, bad: list[tuple[int, int]]) -> int:
+        """See DumpWriter."""
+        table = self.geometry.descriptors
+        if self._flat or any(offset < table for offset, _ in bad):
+            return super().harmed(bad)
+        found: set[int] = set()
+        for offset, length in bad:
+            first, end = offset - table, offset - table + length
+            found.update(range(first // DESCRIPTOR_SIZE, -(-end // DESCRIPTOR_SIZE)))
+        return min(len(found), self.selection.pages)

@@ -16,6 +16,9 @@ MAP_SHARED, MAP_PRIVATE = 1, 2
 MAP_ANONYMOUS = 0x20
 MADV_POPULATE_READ = 22  # Linux 5.14, include/uapi/asm-generic/mman-common.h
 _EHWPOISON = 133
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2  # include/uapi/linux/falloc.h
+#: Flags of sync_file_range(2): begin to write; that, and wait for what was and is being written.
+SYNC_BEGIN, SYNC_ALL = 2, 7
 
 memcmp = _quick.memcmp
 memcmp.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -42,6 +45,14 @@ _munmap.restype = ctypes.c_int
 _madvise = _checked.madvise
 _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _madvise.restype = ctypes.c_int
+# Offsets of 64 bits everywhere; a C library may lack it.
+_sync_range = getattr(_checked, "sync_file_range", None)
+if _sync_range:
+    _sync_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    _sync_range.restype = ctypes.c_int
+_fallocate = getattr(_checked, "fallocate64", None) or _checked.fallocate
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_fallocate.restype = ctypes.c_int
 _pwrite = getattr(_checked, "pwrite64", None) or _checked.pwrite
 _pwrite.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64)
 _pwrite.restype = ctypes.c_ssize_t
@@ -108,3 +119,22 @@ def write_at(fd: int, address: int, length: int, offset: int) -> tuple[int, int]
             return done, errno.ENOSPC
         done += count
     return done, 0
+
+
+def sync_range(fd: int, offset: int, length: int, flags: int) -> int:
+    """Write a part of a file to the disk (SYNC_BEGIN or SYNC_ALL); return 0 or an errno.
+
+    Metadata is not written. ENOSYS where there is no such call.
+    """
+    if _sync_range is None:
+        return errno.ENOSYS
+    return ctypes.get_errno() if _sync_range(fd, offset, length, flags) else 0
+
+
+def punch(fd: int, offset: int, length: int) -> int:
+    """Give back the disk's blocks of a part of a file, which reads as zeros then.
+
+    Returns 0 or an errno: not every file system can do that.
+    """
+    done = _fallocate(fd, _PUNCH_HOLE | _KEEP_SIZE, offset, length)
+    return ctypes.get_errno() if done else 0

@@ -14,18 +14,26 @@ from .failure import SpaceError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .board import Lock
+    from .writeback import Writeback
 
 #: Errors that mean "no more", not "something is broken".
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ZEROS = 64 << 10
 
 
 class Output:
-    """A dump file; offsets and lengths in bytes. The methods raise SpaceError if it cannot grow."""
+    """A dump file; offsets and lengths in bytes. The methods raise SpaceError if it cannot grow.
+
+    place is the offset in the file of what write_from has written last; appends says that what is
+    written takes new room, wherever it belongs.
+    """
+
+    appends = False
 
     def __init__(self, fd: int) -> None:
         """Write to an open file, which is empty."""
         self.fd = fd
+        self.place = 0
 
     def write(self, data: bytes | bytearray | memoryview, offset: int) -> None:
         """Write data at an offset."""
@@ -39,6 +47,7 @@ class Output:
 
     def write_from(self, address: int, length: int, offset: int) -> tuple[int, int]:
         """Write memory at an offset; return the bytes written, and 0 or an errno."""
+        self.place = offset
         return libc.write_at(self.fd, address, length, offset)
 
     def allocate(self, offset: int, length: int) -> None:
@@ -59,12 +68,15 @@ class Output:
         """Return the bytes that the file has besides what is written to it so many times."""
         return 0
 
+    def mend(self, disk: Writeback, length: int, place: int) -> bool:
+        """Have the disk take what was written to a place of the file, in other blocks, if what
+        the dump's readers are told of it cannot be another place; tell whether it has it.
+        """
+        return False
+
     def end(self, size: int) -> None:
-        """Set the final size, and write all to the disk; raises OSError."""
-        try:
-            os.ftruncate(self.fd, size)
-        finally:
-            os.fsync(self.fd)
+        """Set the final size; raises OSError."""
+        os.ftruncate(self.fd, size)
 
 
 #: makedumpfile's flattened format: a header of 4096 bytes (signature, type, version), then
@@ -84,6 +96,8 @@ class FlatOutput(Output):
 
     In a file, a record is there as a whole or not at all, and room is kept for the last ones.
     """
+
+    appends = True
 
     def __init__(self, fd: int, lock: Lock) -> None:
         """Write the header; records of several processes follow each other under the lock."""
@@ -131,10 +145,11 @@ class FlatOutput(Output):
         try:
             os.posix_fallocate(self.fd, at, end + spare - at)
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 raise failure(error.errno) from None
         super().write(head, at)
         super().write(data, at + len(head))
+        self.place = at + len(head)
         os.lseek(self.fd, end, os.SEEK_SET)
 
     def write_from(self, address: int, length: int, offset: int) -> tuple[int, int]:
@@ -153,6 +168,11 @@ class FlatOutput(Output):
         """See Output."""
         return FLAT_HEADER + (records + 1) * FLAT_RECORD.size
 
+    def mend(self, disk: Writeback, length: int, place: int) -> bool:
+        """See Output: all that precedes a record is needed to find it."""
+        with self._lock:
+            return not disk.mend(place - FLAT_RECORD.size, place + length)
+
     def end(self, size: int) -> None:
         """Write the end of the records; raises SpaceError, OSError."""
         try:
@@ -160,15 +180,10 @@ class FlatOutput(Output):
         finally:
             if self._by_place:
                 os.ftruncate(self.fd, os.lseek(self.fd, 0, os.SEEK_CUR))
-        try:
-            os.fsync(self.fd)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EROFS):  # a pipe
-                raise
 
 
 def failure(code: int | None) -> SpaceError:
     """Return the error for an errno of a write."""
     code = code or errno.EIO
-    prefix = "no room for the dump" if code in _FULL else "the dump cannot be written"
+    prefix = "no room for the dump" if code in FULL else "the dump cannot be written"
     return SpaceError(f"{prefix}: {os.strerror(code)}", code)

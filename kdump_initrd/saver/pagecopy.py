@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from .writer import Work
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from .writer import Sink
 
 
-class PageCopier:
+class PageCopier(Work):
     """Copies ranges of a selection in one worker; what cannot be read is handed over as lost."""
 
     def __init__(
@@ -31,11 +33,40 @@ class PageCopier:
 
     def copy(self, number: int) -> None:
         """Copy a range; raises SpaceError of the sink."""
+        sink = self._sink
+        sink.start(number)
+        done = self._feed(number, 0, self._selection.pages)
+        sink.flush()
+        self._advance(done)
+        self._repeat(last=False)
+
+    def end(self) -> None:
+        """Wait until the disk has all; raises SpaceError when that is dead."""
+        try:
+            self._repeat(last=True)
+        finally:
+            self._sink.close()
+
+    def _repeat(self, *, last: bool) -> None:
+        for piece in self._sink.doubtful(last=last):
+            self._sink.repeat(piece)
+            self._feed(piece.number, piece.first, piece.count)
+            self._sink.flush()
+
+    def _feed(self, number: int, skip: int, most: int) -> int:
+        # Pages of a range, without the first ones; return how many.
         sink, view = self._sink, self._source.view
         pfn, end, _ = self._selection.range(number)
-        sink.start(number)
         done = 0
         for first, count in self._selection.runs(pfn, end):
+            if skip >= count:
+                skip -= count
+                continue
+            first += skip
+            count = min(count - skip, most - done)
+            skip = 0
+            if not count:
+                break
             sink.seek(first)
             while count:
                 address, seen = view(first, count)
@@ -47,5 +78,4 @@ class PageCopier:
                 first += seen
                 count -= seen
                 done += seen
-        sink.flush()
-        self._advance(done)
+        return done

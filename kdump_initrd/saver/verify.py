@@ -19,6 +19,7 @@ from .kdumpread import KdumpDump
 from .libc import memcmp
 from .memory import absent
 from .workers import run
+from .writer import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,14 +88,8 @@ class Verification:
         board = Board(lock, workers=jobs, position=0, limit=0)
         selection = self._selection
 
-        def start(slot: int) -> Callable[[int], None]:
-            def compare(number: int) -> None:
-                pfn, end, _ = selection.range(number)
-                for first, count in selection.runs(pfn, end):
-                    same = sum([self._compare(page) for page in range(first, first + count)])
-                    board.add(slot, done=count, good=same)
-
-            return compare
+        def start(slot: int) -> Work:
+            return _Comparing(selection, self._compare, board, slot)
 
         try:
             problem = run(board, selection.ranges, start, lambda: tell(board.done))
@@ -128,6 +123,23 @@ class Verification:
         if offset == PIECES:  # as memory's own ends may be
             return assemble(dump, extents, pfn=pfn, page_size=size)
         return dump.window.read(offset + (pfn - first) * size, size).ljust(size, b"\0")
+
+
+class _Comparing(Work):
+    def __init__(
+        self, selection: Selection, compare: Callable[[int], bool], board: Board, slot: int
+    ) -> None:
+        self._selection = selection
+        self._compare = compare
+        self._board = board
+        self._slot = slot
+
+    def copy(self, number: int) -> None:
+        """See Work: compare a range."""
+        pfn, end, _ = self._selection.range(number)
+        for first, count in self._selection.runs(pfn, end):
+            same = sum([self._compare(page) for page in range(first, first + count)])
+            self._board.add(self._slot, done=count, good=same)
 
 
 def _differs(address: int) -> SaverError:

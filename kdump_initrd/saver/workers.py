@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .board import Board
+    from .writer import Work
 
     #: Gets a worker's slot, and returns what does one range.
-    Start = Callable[[int], Callable[[int], None]]
+    Start = Callable[[int], Work]
 
 #: Seconds between two looks at the workers: a small dump waits for none, and a large one's time is
 #: not spent on looking.
@@ -32,8 +33,9 @@ def run(board: Board, ranges: int, start: Start, tell: Callable[[], None]) -> st
 
     With one worker that happens in this process; tell is called now and then. start is called in
     each worker, and what it returns does a range by its number. An error costs its range, the
-    death of a worker the range that it was in (another one takes its place), and SpaceError ends
-    all. Workers that cannot be started are done without.
+    death of a worker the range that it was in (another one takes its place, and does again what
+    was on its way to the disk), and SpaceError ends all. Workers that cannot be started are done
+    without.
     """
     if board.workers == 1:
         return _work(board, 0, ranges, start, tell)
@@ -51,6 +53,7 @@ def run(board: Board, ranges: int, start: Start, tell: Callable[[], None]) -> st
             problems += _why(board, slot, status)
             if os.WIFSIGNALED(status) and deaths < _DEATHS:
                 deaths += 1
+                board.redo(slot)
                 _add(children, board, slot, ranges, start)
     except BaseException:
         board.stop()
@@ -92,23 +95,30 @@ def _fork(board: Board, slot: int, ranges: int, start: Start) -> int:
 
 def _work(board: Board, slot: int, ranges: int, start: Start, tell: Callable[[], None]) -> str:
     try:
-        do = start(slot)
-        number = board.take(slot, ranges)
-        while number >= 0:
-            try:
-                do(number)
-            except Exception as error:
-                if isinstance(error, SpaceError):
-                    raise
-                board.complain(slot, describe(error))
-            board.set_peak(slot, anonymous_kib())
-            tell()
-            number = board.take(slot, ranges)
+        work = start(slot)
+        try:
+            _work_on(work, board, slot, ranges, tell)
+        finally:
+            work.end()
     except BaseException as error:
         if isinstance(error, SpaceError):
-            board.stop()
+            board.stop(error.code)
         board.complain(slot, describe(error))
     return board.complaint(slot)
+
+
+def _work_on(work: Work, board: Board, slot: int, ranges: int, tell: Callable[[], None]) -> None:
+    number = board.take(slot, ranges)
+    while number >= 0:
+        try:
+            work.copy(number)
+        except Exception as error:
+            if isinstance(error, SpaceError):
+                raise
+            board.complain(slot, describe(error))
+        board.set_peak(slot, anonymous_kib())
+        tell()
+        number = board.take(slot, ranges)
 
 
 def _wait(children: dict[int, int], tell: Callable[[], None]) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdump_initrd.saver import libc
 from kdump_initrd.saver.__main__ import main
 from kdump_initrd.saver.dmesg import log_lines
 from kdump_initrd.saver.dumpfile import open_dump, pages_of
@@ -97,7 +98,8 @@ def _child(
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-        os.fsync = lambda fd: None  # the disk is not what is tried
+        os.fsync = os.fdatasync = lambda fd: None  # the disk is not what is tried
+        libc.sync_range = lambda *_: 0
         before()
         options = {"dmesg_name": "dmesg", **options}
         status = main(arguments(vmcore, output / "out", **options))

@@ -119,7 +119,9 @@ def test_the_level_that_fits_is_taken(
     done, said = stepped(tmp_path, small_disk(mib << 10), dump_format=kind)
     assert (done.status, done.report["result"]) == (0, "saved")
     facts = done.report["dump"]
-    assert (facts["level"], facts["wanted_level"], facts["level_note"]) == (level, 0, "")
+    assert (facts["level"], facts["wanted_level"]) == (level, 0)
+    note = facts["level_note"]
+    assert bool(note) is bool(level) and all(note in line for line in said[:1])
     tried = [0, 17, 31][: [0, 17, 31].index(level)]
     assert len(said) == len(tried)
     for line, step in zip(said, tried):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import dumping
+from kdump_initrd.saver import copying
+from kdump_initrd.saver.board import Board
 from kdump_initrd.saver.dumpfile import open_dump
 
 from .far import BITMAP, FAR, far_core
@@ -24,14 +25,15 @@ KINDS = ["kdump", "elf", "flat"]
 def scratched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note the bytes that the scratch file takes at the end."""
     found: list[int] = []
-    finish = dumping.Dumping._finish
+    finish = copying.Copying._finish
 
-    def look(self: dumping.Dumping, *rest: object) -> str:
-        if self._scratch >= 0:
-            found.append(os.fstat(self._scratch).st_blocks * 512)
-        return finish(self, *rest)  # type: ignore[arg-type]
+    def look(self: copying.Copying, board: Board, problem: str) -> str:
+        scratch = self._writer.bitmap[0]
+        if scratch != self._writer.output.fd:
+            found.append(os.fstat(scratch).st_blocks * 512)
+        return finish(self, board, problem)
 
-    monkeypatch.setattr(dumping.Dumping, "_finish", look)
+    monkeypatch.setattr(copying.Copying, "_finish", look)
     return found
 
 

@@ -7,13 +7,13 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kdump_initrd.saver import board, kdumpfile, progress, workers
 from kdump_initrd.saver.console import Console
+from kdump_initrd.saver.writer import Work
 
 from .minireader import MiniReader
 from .running import save
@@ -101,18 +101,16 @@ def test_workers_that_hang_feed_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     shared = board.Board(lock, workers=2, position=0, limit=0)
     numbers: list[str] = []
 
-    def start(slot: int) -> Callable[[int], None]:
-        def hang(number: int) -> None:
-            shared.add(slot, done=1)
+    class Hang(Work):
+        def copy(self, number: int) -> None:
+            shared.add(0, done=1)
             time.sleep(0.3)
-
-        return hang
 
     def tell() -> None:
         shown.update(shared.done)
         numbers.append(feed.read_text())
 
-    assert workers.run(shared, 1, start, tell) == ""
+    assert workers.run(shared, 1, lambda _: Hang(), tell) == ""
     shared.close()
     shown.close()
     # One for the page that was done, and one at the start; looked at for 0.3 s.
