@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .params import SaverParams
 
 #: Exit statuses, see main; the image's shell adds 64 to all but 0 (templates/python.j2).
-SAVED, INCOMPLETE, USAGE, FAILED = 0, 1, 2, 3
+SAVED, INCOMPLETE, USAGE, FAILED, REFUSED = 0, 1, 2, 3, 4
 
 
 def main(argv: list[str]) -> int:
@@ -25,7 +25,9 @@ def main(argv: list[str]) -> int:
     0: the dump is complete under its final name and safe on the disk (or the log was printed);
     1: the dump is incomplete, but it is there, readable and marked, and the report says why;
     2: the arguments or parameters are wrong, nothing was done;
-    3: no dump at all could be saved (or no log printed), whatever the reason.
+    3: no dump at all could be saved (or no log printed), whatever the reason;
+    4: there is no room for a dump (beside what is to be kept free) at any level: nothing is wrong
+       with the saver, and nobody else is to fill the disk.
     Raises nothing.
     """
     console = Console("")
@@ -61,7 +63,8 @@ def _save(params: SaverParams, console: Console) -> int:
         save.close()
     except BaseException as error:  # what is on the disk by now stays there
         console.error(describe(error))
-    return {"saved": SAVED, "incomplete": INCOMPLETE}.get(save.result, FAILED)
+    results = {"saved": SAVED, "incomplete": INCOMPLETE, "refused": REFUSED}
+    return results.get(save.result, FAILED)
 
 
 def _print_log(path: str) -> None:

@@ -116,16 +116,14 @@ def _suffixes() -> Iterator[str]:
 def fit_name(folder: str, name: str, *, last: str, suffixes: tuple[str, ...]) -> tuple[str, str]:
     """Return the name that a new file of a folder can have, and a line if it is not the wished one.
 
-    It is tried out with each of the suffixes ("" is none), and none of these files is there then.
+    It is tried out with the longest of the suffixes ("" is none), and none of the files is there
+    then; what has its final name is never a trial.
     Candidates are those of make_folder. Raises nothing: where all fail, it is the wished one.
     """
     failed: OSError | UnicodeError | None = None
     for each in _candidates(name, last):
         try:
-            for suffix in suffixes:
-                path = os.path.join(folder, each + suffix)
-                os.close(create(path))
-                os.unlink(path)
+            _try_names(folder, each, suffixes)
         except (OSError, UnicodeError) as error:
             if isinstance(error, OSError) and error.errno in _HOPELESS:
                 return name, ""  # whoever writes to it will say so
@@ -133,6 +131,16 @@ def fit_name(folder: str, name: str, *, last: str, suffixes: tuple[str, ...]) ->
             continue
         return each, _refusal(name, each, failed) if failed else ""
     return name, ""
+
+
+def _try_names(folder: str, name: str, suffixes: tuple[str, ...]) -> None:
+    for suffix in suffixes:
+        path = os.path.join(folder, name + suffix)
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    path = os.path.join(folder, name + max(suffixes, key=len))
+    os.close(create(path))
+    os.unlink(path)
 
 
 def _candidates(name: str, last: str) -> list[str]:

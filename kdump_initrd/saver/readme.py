@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from .keptfile import KeptFile
-from .report import FAILED, INCOMPLETE, SAVED
+from .report import FAILED, INCOMPLETE, REFUSED, SAVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Linux crashed on this machine; this is what kdump-initrd {version} could save of
 _RESULTS = {
     SAVED: "the dump is complete",
     INCOMPLETE: "the dump is there, but not all of it is safe",
+    REFUSED: "there is no dump: it would not have fitted",
     FAILED: "there is no dump; report.json tells of a raw copy that was made instead, if any",
 }
 

@@ -11,10 +11,12 @@ from .jsontext import dumps
 from .keptfile import KeptFile
 
 SAVED, INCOMPLETE, FAILED = "saved", "incomplete", "failed"
+#: The dump is whole, safe on the disk, and about to get its final name; there is no room for one.
+FINISHING, REFUSED = "finishing", "refused"
 
 
 class Report:
-    """The fields of the report; "result" is "incomplete" until the end."""
+    """The fields of the report; "result" is "incomplete" until the dump is whole."""
 
     def __init__(self) -> None:
         self.fields: dict[str, object] = {

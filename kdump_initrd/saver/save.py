@@ -9,7 +9,7 @@ import time
 from .crash import Crash
 from .dmesg import log_lines
 from .dumpfile import open_dump
-from .failure import describe
+from .failure import SpaceError, describe
 from .folder import (
     BESIDE,
     SCRATCH,
@@ -22,9 +22,10 @@ from .folder import (
     write_all,
     write_state,
 )
+from .output import FULL
 from .panic import LogFacts
 from .progress import Progress
-from .report import FAILED, INCOMPLETE, SAVED, Report
+from .report import FAILED, FINISHING, INCOMPLETE, REFUSED, SAVED, Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,15 +40,18 @@ _LOG_BUFFER = 32 << 10
 #: How it is said that not all was saved; the place follows.
 _VERDICTS = {
     INCOMPLETE: "the dump is incomplete: ",
+    REFUSED: "there is no room for a dump in ",
     FAILED: "no dump could be saved in ",
 }
+#: Seconds for each of the last texts on a disk that may not answer.
+_PATIENCE = 5.0
 
 
 class Save:
     """One crash being saved. Every step's outcome is a line of the report; none stops the next.
 
     result is one of report.SAVED (the whole dump is safe under its final name), INCOMPLETE (a
-    dump is there) and FAILED (none is).
+    dump is there), REFUSED (none is, since there is no room for it) and FAILED (none is).
     """
 
     def __init__(self, params: SaverParams, console: Console) -> None:
@@ -82,8 +86,8 @@ class Save:
         self._progress.feed()
         fields["rss_anon_kib"] = self._progress.peak + self._progress.others
         if self._readme:
-            self._step("readme", self._readme.end)
-        self._step("report", lambda: self.report.write(last=True))
+            self._last("readme", self._readme.end)
+        self._last("report", lambda: self.report.write(last=True))
         where = self._folder or self.params.output
         if self.result == SAVED:
             self.console.info(f"the dump is in {where} ({fields['seconds']} s)")
@@ -96,6 +100,14 @@ class Save:
         if self._crash:
             self._crash.memory.close()
 
+    def _last(self, name: str, work: Callable[[], object]) -> None:
+        if self.result == SAVED:
+            self._step(name, work)
+            return
+        from .deadline import within
+
+        self._step(name, lambda: within(_PATIENCE, work))
+
     def _step(self, name: str, work: Callable[[], object]) -> bool:
         # The steps that write about the others are in the report only if they fail.
         start = time.monotonic()
@@ -107,6 +119,8 @@ class Save:
         except BaseException as error:
             detail, result = describe(error), FAILED
             self.console.error(f"{name}: {detail}")
+            if name == "dump" and self.result == FAILED and _wants_room(error):
+                self.result = REFUSED
         if name == "dump":
             result = "done" if self.result == SAVED else self.result
         if name not in ("report", "readme") or result == FAILED:
@@ -211,11 +225,21 @@ class Save:
                 self.result = INCOMPLETE
                 self.report.fields["dump"] = {"name": name + UNFINISHED, **dumping.fields}
         if not problem:
-            os.rename(path + UNFINISHED, path)
-            self.report.fields["dump"] = {"name": name, **dumping.fields}
+            # A report that is true before the dump has its final name, and after that.
+            self.report.fields.update(result=FINISHING, dump={"name": name, **dumping.fields})
+            self._step("report", self.report.write)
+            try:
+                os.rename(path + UNFINISHED, path)
+            except OSError:
+                self.report.fields["dump"] = {"name": name + UNFINISHED, **dumping.fields}
+                raise
             sync_folder(self._folder)
             self.result = SAVED
         return problem
+
+
+def _wants_room(error: BaseException) -> bool:
+    return isinstance(error, SpaceError) and error.code in FULL
 
 
 def _write_lines(fd: int, held: list[bytes]) -> None:

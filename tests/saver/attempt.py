@@ -141,7 +141,7 @@ def problems(done: Attempt, *, seconds: float = 8) -> list[str]:
     found = []
     if done.status is None:
         return ["it has no end"]
-    if done.status not in (0, 1, 2, 3):
+    if done.status not in (0, 1, 2, 3, 4):
         found.append(f"exit status {done.status}")
     if done.seconds > seconds:
         found.append(f"{done.seconds:.1f} seconds")
@@ -152,7 +152,7 @@ def problems(done: Attempt, *, seconds: float = 8) -> list[str]:
         found.append("the log is there, but was not saved")
     if (done.status in (0, 1)) != bool(done.dumps):
         found.append(f"exit status {done.status}, and {len(done.dumps)} dumps")
-    result = {0: "saved", 1: "incomplete", 3: "failed"}.get(done.status)
+    result = {0: "saved", 1: "incomplete", 3: "failed", 4: "refused"}.get(done.status)
     if done.report and done.report["result"] != result:
         found.append(f"exit status {done.status}, and the report says {done.report['result']}")
     for path in done.dumps:

@@ -155,7 +155,7 @@ def test_the_log_alone_where_nothing_fits(tmp_path: Path, small_disk: Disk, kind
     console = tmp_path / "console"
     disk = small_disk(2048)
     done = save(tmp_path, core, output=disk / "crash", dump_format=kind, console=console)
-    assert (done.status, done.report["result"]) == (3, "failed")
+    assert (done.status, done.report["result"]) == (4, "refused")
     assert done.report["dump"] is None
     assert sorted(path.name for path in done.folder.iterdir()) == [
         "dmesg.202311142213",

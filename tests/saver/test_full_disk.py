@@ -74,7 +74,7 @@ def test_disk_without_room_for_the_descriptors(
     core = logged(Core().load(0x100000, zero(8000)))
     disk = small_disk(128)
     done = save(tmp_path, core, output=disk / "crash")
-    assert (done.status, done.report["result"]) == (3, "failed")
+    assert (done.status, done.report["result"]) == (4, "refused")
     assert done.step("dump")["detail"] == "no room for the dump: No space left on device"
     assert sorted(path.name for path in done.folder.iterdir()) == [
         "dmesg.202311142213",

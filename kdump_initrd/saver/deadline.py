@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Work on a disk that may not answer any more: done by a process of its own, and not waited for."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .failure import SaverError, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KILL = 9
+#: Seconds between two looks, and bytes of what went wrong.
+_LOOK, _TEXT = 0.01, 1000
+
+
+def within(seconds: float, work: Callable[[], object]) -> None:
+    """Have work done in a child; raises SaverError for what went wrong in it, or when it is late.
+
+    A child that the kernel does not let go is left behind. Where there is no process to be had,
+    this one does it.
+    """
+    reader, writer = os.pipe()
+    parent, pid = os.getpid(), 0
+    try:
+        try:
+            pid = os.fork()
+        except OSError:
+            work()
+            return
+        if not pid:
+            try:
+                work()
+            except BaseException as error:
+                os.write(writer, describe(error).encode("utf-8", "replace")[:_TEXT])
+            return
+        os.close(writer)
+        writer = -1
+        late = _wait(pid, seconds)
+        os.set_blocking(reader, False)
+        try:
+            said = os.read(reader, _TEXT).decode("utf-8", "replace")
+        except BlockingIOError:
+            said = ""
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+    if late or said:
+        raise SaverError(said or f"the disk has not answered for {seconds:g} s")
+
+
+def _wait(pid: int, seconds: float) -> bool:
+    # Whether it has not ended in time.
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return False
+        except ChildProcessError:  # SIGCHLD is ignored
+            return False
+        time.sleep(_LOOK)
+    os.kill(pid, _KILL)
+    time.sleep(_LOOK)
+    os.waitpid(pid, os.WNOHANG)
+    return True
