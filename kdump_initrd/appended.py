@@ -8,7 +8,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from . import codec
+from . import codec, rooted
 from .errors import KdumpInitrdError
 from .firstimage import FirstImage, Order
 from .image.base import Base, place, read_base, stripped
@@ -18,6 +18,7 @@ from .image.manifest import MANIFEST, SEGMENT
 from .image.publish import new_file, shorten, twice
 from .image.render import render
 from .image.segments import read_manifest
+from .image.stored import Bytes, Part, pieces
 from .image.tree import Tree
 from .ingredients import time_stamp
 from .log import get_logger, step
@@ -36,10 +37,10 @@ def find_base(named: str | None, *, root: Path, profile: Distro, release: str) -
     """
     if named is None:
         return kernel.first(profile.kernel.initrd, root=root, release=release)
-    path = Path(named)
+    path = rooted.named(named, root=root)
     if not path.is_file():
         raise KdumpInitrdError(f"--base {named}: no such file", hint="name an initrd")
-    return path.resolve()
+    return path
 
 
 def plan(order: Order, path: Path) -> FirstImage:
@@ -89,7 +90,7 @@ def strip(image: Path, out: str | None, *, force: bool) -> None:
 
 
 def _strip(image: Path, out: str | None, *, force: bool) -> None:
-    path = image.resolve()
+    path = rooted.named(image)
     found = stripped(path)
     if not found.extended:
         manifest = read_manifest(path)
@@ -107,7 +108,8 @@ def _strip(image: Path, out: str | None, *, force: bool) -> None:
     try:
         written = new_file(target, force=force or out is None, mode=mode, instead=instead)
         with written as new, open(new.descriptor, "wb", closefd=False) as file:
-            file.write(found.data)
+            for piece in pieces(found.data):
+                file.write(piece)
     except KdumpInitrdError as error:
         if instead is None or not _lacks_room(error):
             raise
@@ -158,11 +160,11 @@ def _compression(base: Base) -> Compression:
     return codec.behind(Compression(base.codec.value))
 
 
-def _joined(base: Base, compression: Compression) -> bytes:
+def _joined(base: Base, compression: Compression) -> Bytes:
     # lsinitramfs lists a joined file by one run of the unpacking program: nothing may be between.
     # Only a plain archive must begin at a multiple of four (init/initramfs.c).
     padding = -len(base.data) % 4 if compression is Compression.NONE else 0
-    return base.data + bytes(padding)
+    return Part(base.data, 0, len(base.data), padding=padding)
 
 
 def _add_hook(tree: Tree, base: Base, name: str, template: str, order: Order) -> None:

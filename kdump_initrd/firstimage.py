@@ -12,6 +12,7 @@ from .image import listing
 from .image.cpio import Packing, write_image
 from .image.manifest import Manifest
 from .image.publish import Stamp
+from .image.stored import Bytes
 from .image.tree import Entry, Tree
 from .log import step
 from .probe.distro import Distro
@@ -47,7 +48,7 @@ class FirstImage:
     entries: tuple[Entry, ...]
     packing: Packing
     facts: Mapping[str, str]
-    base: bytes = b""
+    base: Bytes = b""
     mode: int = 0o600
     instead: Stamp | None = None
 

@@ -19,6 +19,7 @@ from .log import get_logger, step
 from .probe import kernel, kernelimage, xen
 from .probe.distro import Distro
 from .probe.kernelimage import KernelImage
+from .rooted import named
 from .site import find_root
 
 logger = get_logger(__name__)
@@ -118,10 +119,11 @@ def _capture_pair(settings: FirstKernelSettings, root: Path, profile: Distro) ->
         xen.check()
     path = _capture_kernel(settings.capture_kernel, root, profile)
     image = kernelimage.read(path)
-    initrd = Path(settings.capture_initrd)
+    initrd = named(settings.capture_initrd, root=root)
     if not initrd.is_file():
         raise KdumpInitrdError(
-            f"-i {initrd}: no such file", hint="mkinitrd-kdump -c DEV -f FS writes one"
+            f"-i {settings.capture_initrd}: no such file",
+            hint="mkinitrd-kdump -c DEV -f FS writes one",
         )
     manifest = read_manifest(initrd)
     if manifest is not None and manifest.kind != "capture":
@@ -144,7 +146,7 @@ def _capture_pair(settings: FirstKernelSettings, root: Path, profile: Distro) ->
 
 def _capture_kernel(wanted: str, root: Path, profile: Distro) -> Path:
     if "/" in wanted:
-        return Path(wanted)
+        return named(wanted, root=root)
     found = kernel.first(profile.kernel.image, root=root, release=wanted)
     if found is None:
         there = ", ".join(kernel.releases(root=root, layout=profile.kernel)) or "none"

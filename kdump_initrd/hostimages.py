@@ -22,6 +22,7 @@ from .errors import KdumpInitrdError
 from .inputs import Opened
 from .probe import kernel
 from .probe.distro import Distro
+from .rooted import place
 from .upkeep import Manner, Wanted
 
 
@@ -51,7 +52,7 @@ def capture_settings(host: Host) -> CaptureSettings:
 
 def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:
     """Return the capture initrd of a kernel that saves to ``target``."""
-    out = host.root / host.profile.kernel.capture_image.format(release=release)
+    out = place(host.profile.kernel.capture_image.format(release=release), root=host.root)
     settings = replace(target, release=release, output=str(out))
     plan = partial(capture.plan, settings)
     # modprobe finds its indexes itself.
@@ -77,7 +78,8 @@ def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
     )
     name = f"first-kernel-{release}"
     if settings.standalone:
-        out = host.root / "boot" / host.profile.kernel.first_image.format(release=release)
+        boot = f"boot/{host.profile.kernel.first_image.format(release=release)}"
+        out = place(boot, root=host.root)
         yield _first_image(name, out, replace(settings, output=str(out)))
         return
     # A segment takes after its base: nothing of these has a meaning there.

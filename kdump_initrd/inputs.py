@@ -18,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import rooted
+from .resources import is_own
+
 #: What is there now and not after a restart, what programs write for themselves: no inputs.
 _VOLATILE = ("proc", "dev", "run", "tmp", "var")
 #: Where names come and go that mean nothing to an image: a file there is an input, but not what
@@ -100,17 +103,18 @@ def collect(
 
     With a file goes the folder that it is in: another file there might be preferred to it. The
     administrator's own folder of overrides is always looked at. ``leave_out`` are files that are
-    no inputs: what was written.
+    no inputs: what was written. Of another root than the host's nothing else is an input, but
+    what is of this program.
     """
     files: set[Path] = set()
     folders = set(_overrides(root))
     for each in opened:
-        files |= {Path(name) for name in each.files}
-        folders |= {Path(name) for name in each.folders}
-        for path in map(Path, each.arguments):
+        files |= _real(each.files, root)
+        folders |= _real(each.folders, root)
+        for path in _real(each.arguments, root):
             if path.is_dir() and path != root:
                 folders.add(path)
-                files |= {file for file in path.iterdir() if file.is_file()}
+                files |= {file for file in _real(path.iterdir(), root) if file.is_file()}
             elif path.is_file():
                 files.add(path)
     files = {path for path in files if path.suffix != ".pyc" and not _in(_VOLATILE, path, root)}
@@ -121,16 +125,20 @@ def collect(
 
 
 def take(path: Path) -> Input | None:
-    """Return what is at ``path`` now; None for what is neither file nor folder (a device)."""
+    """Return what is at ``path`` now; None for what is neither file nor folder (a device).
+
+    The path is free of links: a link, and what is behind one, is nothing.
+    """
     try:
         stamp = _stamp(path)
-        if stat.S_ISDIR(path.stat().st_mode):
+        kind = path.lstat().st_mode
+        if stat.S_ISDIR(kind):
             names = "\0".join(sorted(each.name for each in path.iterdir()))
             return Input(hashlib.sha256(os.fsencode(names)).hexdigest(), stamp)
-        if not path.is_file():
-            return None
+        if not stat.S_ISREG(kind):
+            return Input("") if stat.S_ISLNK(kind) else None
         digest = hashlib.sha256()
-        with path.open("rb") as file:
+        with rooted.open_file(path) as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         return Input(digest.hexdigest(), stamp)
@@ -157,20 +165,32 @@ def is_same(path: Path, before: Input) -> bool:
 def changed(before: Mapping[str, Input], *, root: Path) -> str | None:
     """Return the first path that is not as it was, None where all are."""
     for name, each in before.items():
-        if not is_same(Path(name), each):
+        # A record may name anything, and a path is to be looked at only where it was taken.
+        path = Path(name)
+        if not _belongs(path, root) or ".." in path.parts or not is_same(path, each):
             return name
     fresh = (str(path) for path in _overrides(root))
     return next((name for name in fresh if name not in before), None)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    status = path.stat()
+    status = path.lstat()
     return (status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _overrides(root: Path) -> list[Path]:
-    top = root / _OVERRIDES
-    return [top, *(path for path in top.rglob("*") if path.is_dir())]
+    top = rooted.real_path(root / _OVERRIDES, root=root)
+    return [top, *(path for path in _real(top.rglob("*"), root) if path.is_dir())]
+
+
+def _real(paths: Iterable[str | Path], root: Path) -> set[Path]:
+    """Return those paths that may be inputs, free of links: they are to be read again."""
+    mine = (path for path in map(Path, paths) if _belongs(path, root))
+    return {rooted.real_or_own(path, root=root) for path in mine}
+
+
+def _belongs(path: Path, root: Path) -> bool:
+    return path.is_relative_to(root) or is_own(path)
 
 
 def _in(folders: tuple[str, ...], path: Path, root: Path) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from . import rooted
 from .errors import KdumpInitrdError
 from .image.manifest import MANIFEST, SEGMENT
 from .image.publish import new_file
@@ -26,6 +28,8 @@ logger = get_logger(__name__)
 FOLDER = "var/lib/kdump-initrd"
 #: What is made of other entries, so that it tells nobody what has changed.
 _DERIVED = tuple(map(str, (MANIFEST, SEGMENT, SECOND_STAGE)))
+#: The largest record, in bytes: some thousand paths with their digests.
+_LARGEST = 16 << 20
 #: How many changes one line names.
 _NAMED = 3
 #: How long one run waits for another, in seconds: a run takes some seconds for each kernel.
@@ -79,19 +83,22 @@ class Record:
 
 
 def load(name: str, *, root: Path) -> Record | None:
-    """Return what was kept under ``name``; None where there is nothing that can be used."""
+    """Return what was kept under ``name``; None where there is nothing that can be used.
+
+    That is so, too, where the image that it tells of would not lie in ``root``.
+    """
     try:
-        table = json.loads(_path(name, root).read_text(encoding="utf-8"))
+        table = json.loads(rooted.read_text(_path(name, root), limit=_LARGEST))
         inputs = {path: _input(each) for path, each in table["inputs"].items()}
         record = Record(**{**table, "inputs": inputs, "stored": _input(table["stored"])})
-        return record if _is_sound(record) else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return record if _is_sound(record) and _is_inside(record.output, root) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
 def every(*, root: Path) -> dict[str, Record]:
     """Return all that were kept, by name."""
-    names = sorted(path.stem for path in (root / FOLDER).glob("*.json"))
+    names = sorted(path.stem for path in _folder(root).glob("*.json"))
     found = {name: load(name, root=root) for name in names}
     return {name: record for name, record in found.items() if record is not None}
 
@@ -121,7 +128,7 @@ def alone(*, root: Path, patience: float = _PATIENCE) -> Iterator[None]:
     while descriptor is None:
         if time.monotonic() > end:
             raise KdumpInitrdError(
-                f"{root / FOLDER}: another run is still at work after {patience:g} s",
+                f"{_folder(root)}: another run is still at work after {patience:g} s",
                 hint="look what that one waits for, and run mkinitrd-kdump --refresh then",
             )
         time.sleep(0.1)
@@ -130,13 +137,13 @@ def alone(*, root: Path, patience: float = _PATIENCE) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            (root / FOLDER).rmdir()
+            _folder(root).rmdir()
         os.close(descriptor)
 
 
 def _try(root: Path) -> int | None:
     # The lock is the folder's own: nothing is left behind, not even by who is killed.
-    folder = root / FOLDER
+    folder = _folder(root)
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -156,7 +163,19 @@ def _try(root: Path) -> int | None:
 
 
 def _path(name: str, root: Path) -> Path:
-    return root / FOLDER / f"{name}.json"
+    return _folder(root) / f"{name}.json"
+
+
+def _folder(root: Path) -> Path:
+    folder = rooted.resolve(FOLDER, root=root)
+    if folder is None:
+        raise KdumpInitrdError(f"{root / FOLDER}: {os.strerror(errno.ELOOP)}")
+    return folder
+
+
+def _is_inside(output: str, root: Path) -> bool:
+    path = Path(output)
+    return path.is_relative_to(root) and rooted.real_path(path.parent, root=root) == path.parent
 
 
 def _input(table: Any) -> Input:  # noqa: ANN401 - what JSON has

@@ -15,7 +15,7 @@ from .image import publish
 from .log import get_logger
 from .probe import kernel, versions
 from .probe.distro import Distro
-from .rooted import folders
+from .rooted import folders, place
 from .upkeep import manifest_of
 
 logger = get_logger(__name__)
@@ -32,7 +32,7 @@ def sweep(*, root: Path, profile: Distro) -> None:
     """Remove what runs that were killed have left where images and records are written."""
     layout = profile.kernel
     names = (layout.capture_image, f"boot/{layout.first_image}", f"{record.FOLDER}/x")
-    for folder in {(root / name).parent for name in names}:
+    for folder in {place(name, root=root).parent for name in names}:
         publish.sweep(folder)
 
 
@@ -47,7 +47,7 @@ def drop(release: str, *, root: Path, profile: Distro) -> None:
         name: each for name, each in record.every(root=root).items() if each.release == release
     }
     paths = {Path(each.output) for each in records.values()}
-    paths.add(root / layout.capture_image.format(release=release))
+    paths.add(place(layout.capture_image.format(release=release), root=root))
     bases = {*initrds(release, root=root, profile=profile)}
     paths |= bases
     first_image = layout.first_image.format(release=release)

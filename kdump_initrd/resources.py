@@ -18,6 +18,12 @@ _PACKAGE = Path(__file__).resolve().parent
 _OVERRIDES = "etc/kdump-initrd"
 
 
+def is_own(path: Path) -> bool:
+    """Tell whether a file is of this program itself."""
+    folders = (_PACKAGE, *(_PACKAGE.parent / kind for kind in ("templates", "hooks", "distros")))
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
 def search_path(kind: str, *, root: Path) -> tuple[Path, ...]:
     """Return the folders that hold ``kind`` ("templates", "hooks", "distros"), first wins.
 

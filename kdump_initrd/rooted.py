@@ -91,7 +91,17 @@ def real_or_own(path: Path, *, root: Path) -> Path:
 
     What does not lie in the root is of this program itself.
     """
-    return real_path(path, root=root) if path.is_relative_to(root) else Path(os.path.realpath(path))
+    return real_path(path, root=root) if path.is_relative_to(root) else named(path)
+
+
+def named(name: str | Path, *, root: Path = Path("/")) -> Path:
+    """Return the host's path that somebody names, free of links: those of ``root`` if it is there.
+
+    A loop of links is left for whoever opens it to complain of.
+    """
+    path = Path(name).absolute()
+    inside = root != Path("/") and ".." not in path.parts and path.is_relative_to(root)
+    return real_path(path, root=root) if inside else Path(os.path.realpath(name))
 
 
 def place(path: str | PurePosixPath, *, root: Path) -> Path:

@@ -13,6 +13,7 @@ from .probe.device import BlockDevice
 from .probe.distro import Distro
 from .probe.kernel import KernelRelease
 from .resources import search_path
+from .rooted import named
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Path, Di
     Raises KdumpInitrdError for a root or profile that is not there, UsageError where the image
     would be written into another root.
     """
-    root = Path(settings.root).resolve()
+    root = named(settings.root)
     if not root.is_dir():
         raise KdumpInitrdError(f"--root {root}: no such directory", hint="mount that root first")
     if root != Path("/") and not target and not settings.dry_run:

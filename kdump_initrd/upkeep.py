@@ -9,7 +9,6 @@ library that was installed again, or a kernel beside it, is no reason to write.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from .config.settings import CommonSettings
 from .errors import KdumpInitrdError, is_denied
 from .firstimage import FirstImage
 from .image import publish
+from .image.base import digest
 from .image.manifest import Manifest
 from .image.segments import read_manifest
 from .image.tree import Entry
@@ -156,9 +156,9 @@ def _describe(wanted: Wanted, planned: Plan) -> Record:
     """Return the record of a planned image, but for what was read and what is on the disk."""
     entries: Iterable[Entry]
     if isinstance(planned, Capture):
-        entries, base = (*planned.tree, *planned.second), b""
+        entries, base = (*planned.tree, *planned.second), ""
     else:
-        entries, base = planned.entries, planned.base
+        entries, base = planned.entries, digest(planned.base) if planned.base else ""
     packing = planned.packing
     return Record(
         kind=wanted.kind,
@@ -170,7 +170,7 @@ def _describe(wanted: Wanted, planned: Plan) -> Record:
             "the compression": f"{packing.compression.value} {packing.mtime}",
             **{str(each.dest): _identity(each) for each in entries},
         },
-        base=hashlib.sha256(base).hexdigest() if base else "",
+        base=base,
         inputs={},
         stored=Input(""),
     )

@@ -208,8 +208,9 @@ def _list(request: ListImage) -> int:
 
 def _print_cmdline(request: PrintCmdline) -> int:
     from .image.segments import read_manifest
+    from .rooted import named
 
-    manifest = read_manifest(request.image)
+    manifest = read_manifest(named(request.image))
     if manifest is None:
         raise KdumpInitrdError(
             f"{request.image}: not an image of kdump-initrd",

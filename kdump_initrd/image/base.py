@@ -14,18 +14,22 @@ from ..rooted import follow
 from .boundary import Codec
 from .newc import Member
 from .publish import Stamp, unchanged
-from .segments import Segment, manifest_of, read_segments
+from .segments import Segment, manifest_of, segments_of
+from .stored import Bytes, Part, open_stored, pieces
 from .tree import Entry, Kind
 
 #: Files of a base up to this size keep their contents, in bytes: scripts that are extended.
 _KEPT = 1 << 14
+#: What the entries of a base may take in memory, and what one takes at least; in bytes.
+_MEMORY, _ENTRY = 128 << 20, 1 << 10
 
 
 @dataclass(frozen=True)
 class Base:
     """An initrd that a segment can be appended to.
 
-    ``data`` is what it was before a segment of ours came, which ``extended`` says is there.
+    ``data`` is what it was before a segment of ours came, which ``extended`` says is there;
+    ``sha256`` is its digest, in hex.
     ``codec`` is that of the last segment. ``members`` are what the kernel's tree has in the end,
     by path without leading slash; small files have their contents. ``stamp`` is that of the file
     that it was read from.
@@ -33,15 +37,11 @@ class Base:
 
     path: Path
     stamp: Stamp
-    data: bytes
+    data: Bytes
+    sha256: str
     extended: bool
     codec: Codec
     members: Mapping[PurePosixPath, Member]
-
-    @property
-    def sha256(self) -> str:
-        """The digest of ``data``, in hex."""
-        return hashlib.sha256(self.data).hexdigest()
 
     def resolve(self, path: str | PurePosixPath) -> PurePosixPath:
         """Return ``path`` as the base's tree has it, links followed; it need not exist."""
@@ -69,30 +69,41 @@ def read_base(path: Path) -> Base:
     with unchanged(path) as before:
         data, segments, extended = _read(path)
         members: dict[PurePosixPath, Member] = {}
-        base = Base(path, before, data, extended, segments[-1].compression, members)
+        codec = segments[-1].compression
+        base = Base(path, before, data, digest(data), extended, codec, members)
+        left = _MEMORY
         for segment in segments:
-            _add_members(base, members, segment)
+            left = _add_members(base, members, segment, left)
     return base
 
 
-def _add_members(base: Base, members: dict[PurePosixPath, Member], segment: Segment) -> None:
-    for member in segment.entries(contents=True):
+def _add_members(
+    base: Base, members: dict[PurePosixPath, Member], segment: Segment, left: int
+) -> int:
+    """Add what a segment holds; return what is left of the memory for names and contents."""
+    for member in segment.entries(contents=lambda member: member.size <= _KEPT):
+        left -= _ENTRY + len(member.path) + len(member.target) + len(member.content)
+        if left < 0:
+            raise KdumpInitrdError(
+                f"{base.path}: segment {segment.number}: too many entries",
+                hint="that is no initrd of a distribution: make the base anew",
+            )
         place = PurePosixPath(member.path.lstrip("/"))
         if ".." in place.parts:
             raise KdumpInitrdError(
                 f"{base.path}: segment {segment.number}: {member.path}: leads out of the root",
                 hint="that is no initrd of a distribution: make the base anew",
             )
-        kept = member if member.size <= _KEPT else replace(member, content=b"")
         # The kernel, too, follows the links that are there by then.
-        members[base.resolve(place.parent) / place.name] = kept
+        members[base.resolve(place.parent) / place.name] = member
+    return left
 
 
 @dataclass(frozen=True)
 class Stripped:
     """The bytes of an initrd without a segment of ours, and whether the file had one."""
 
-    data: bytes
+    data: Bytes
     extended: bool
     stamp: Stamp
 
@@ -104,22 +115,30 @@ def stripped(path: Path) -> Stripped:
     return Stripped(data, extended, before)
 
 
-def _read(path: Path) -> tuple[bytes, Sequence[Segment], bool]:
+def digest(data: Bytes) -> str:
+    """Return the SHA-256 of bytes, in hex."""
+    found = hashlib.sha256()
+    for piece in pieces(data):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def _read(path: Path) -> tuple[Bytes, Sequence[Segment], bool]:
     """Return the bytes and segments before a segment of ours, or all, and whether there is one."""
-    segments = read_segments(path)
-    data = path.read_bytes()
+    data = open_stored(path)
+    segments = segments_of(data, path)
     for index, segment in enumerate(segments):
         manifest = manifest_of(segment)
         if manifest is None or not manifest.base_size:
             continue
-        base = data[: manifest.base_size]
+        base = Part(data, 0, min(manifest.base_size, len(data)))
         if segment is not segments[-1]:
             raise KdumpInitrdError(
                 f"{path}: another segment lies behind that of kdump-initrd "
                 f"(segment {segment.number})",
                 hint="have the distribution make that initrd anew",
             )
-        if hashlib.sha256(base).hexdigest() != manifest.base_sha256:
+        if digest(base) != manifest.base_sha256:
             raise KdumpInitrdError(
                 f"{path}: not what the segment was appended to: its SHA-256 differs",
                 hint="have the distribution make that initrd anew",

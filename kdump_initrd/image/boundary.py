@@ -8,9 +8,13 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from .newc import MAGICS, ByteStream, CorruptError, read_archive
+from .meter import Meter
+from .newc import MAGICS, ByteView, CorruptError, read_archive
+from .stored import Bytes
 
 _CHUNK = 1 << 16
+#: Every header of a codec ends within, in bytes.
+_HEAD = 1 << 12
 #: A decoder may ask for its dictionary; what wants more than this is no initrd.
 _MEMORY_LIMIT = 512 << 20
 
@@ -41,17 +45,16 @@ _MAGICS = (
     (b"\x04\x22\x4d\x18", Codec.LZ4_FRAME),
     (b"\x28\xb5\x2f\xfd", Codec.ZSTD),
 )
+_LONGEST = max(len(magic) for magic, _ in _MAGICS)
 
 
-def detect(data: bytes, offset: int) -> Codec | None:
+def detect(data: Bytes, offset: int) -> Codec | None:
     """Return the codec whose magic number is at ``offset``, or None."""
-    for magic, codec in _MAGICS:
-        if data.startswith(magic, offset):
-            return codec
-    return None
+    start = data[offset : offset + _LONGEST]
+    return next((codec for magic, codec in _MAGICS if start.startswith(magic)), None)
 
 
-def find_end(data: bytes, offset: int, *, codec: Codec) -> int:
+def find_end(data: Bytes, offset: int, *, codec: Codec) -> int:
     """Return the offset behind the segment that begins at ``offset``.
 
     Raises CorruptError when the data are cut short or are not of the codec.
@@ -59,18 +62,19 @@ def find_end(data: bytes, offset: int, *, codec: Codec) -> int:
     return _FINDERS[codec](data, offset)
 
 
-def window(data: bytes, offset: int, *, codec: Codec) -> int:
+def window(data: Bytes, offset: int, *, codec: Codec) -> int:
     """Return the bytes that a decoder keeps of what it unpacked, for the segment at ``offset``.
 
     It is what the header says, or what the format has always; it is part of the memory that
     unpacking takes. The segment must be a sound one.
     """
+    head = data[offset : offset + _HEAD]
     if codec is Codec.ZSTD:
-        return _zstd_window(data, offset)
+        return _zstd_window(head)
     if codec is Codec.LZMA:
-        return int.from_bytes(data[offset + 1 : offset + 5], "little")
+        return int.from_bytes(head[1:5], "little")
     if codec is Codec.XZ:
-        return _xz_dictionary(data, offset)
+        return _xz_dictionary(head)
     return _FIXED_WINDOWS.get(codec, 0)
 
 
@@ -83,23 +87,23 @@ _FIXED_WINDOWS = {
 }
 
 
-def _zstd_window(data: bytes, offset: int) -> int:
+def _zstd_window(head: bytes) -> int:
     # RFC 8878, section 3.1.1.1: without a window descriptor the content's size is the window.
-    descriptor = data[offset + 4]
+    descriptor = head[4]
     if not descriptor & 0x20:
-        exponent, mantissa = data[offset + 5] >> 3, data[offset + 5] & 7
+        exponent, mantissa = head[5] >> 3, head[5] & 7
         base = 1 << (10 + exponent)
         return base + base // 8 * mantissa
     size = (1, 2, 4, 8)[descriptor >> 6]
-    start = offset + 5 + (0, 1, 2, 4)[descriptor & 3]
-    return int.from_bytes(data[start : start + size], "little") + (256 if size == 2 else 0)
+    start = 5 + (0, 1, 2, 4)[descriptor & 3]
+    return int.from_bytes(head[start : start + size], "little") + (256 if size == 2 else 0)
 
 
-def _xz_dictionary(data: bytes, offset: int) -> int:
+def _xz_dictionary(head: bytes) -> int:
     # The .xz File Format 1.1.0, sections 3.1 and 5.3.1: the last filter is LZMA2, whose
     # properties are one byte, and the header is padded with zeros.
-    start = offset + 12
-    header = data[start : start + (data[start] + 1) * 4 - 4]
+    start = 12
+    header = head[start : start + (head[start] + 1) * 4 - 4]
     place = header.rfind(b"\x21\x01")
     bits = header[place + 2] if 0 <= place < len(header) - 2 else 22
     return (2 | bits & 1) << (bits // 2 + 11)
@@ -119,7 +123,7 @@ class _Decoder(Protocol):
 class _Cursor:
     """A place in the data; reading past their end is CorruptError."""
 
-    def __init__(self, data: bytes, position: int) -> None:
+    def __init__(self, data: Bytes, position: int) -> None:
         self.data = data
         self.position = position
 
@@ -135,18 +139,17 @@ class _Cursor:
         self.position += size
 
 
-def _end_of_newc(data: bytes, offset: int) -> int:
-    view = memoryview(data)
-    chunks = (bytes(view[start : start + _CHUNK]) for start in range(offset, len(data), _CHUNK))
-    stream = ByteStream(chunks)
+def _end_of_newc(data: Bytes, offset: int) -> int:
+    stream = ByteView(data, offset)
     for _ in read_archive(stream, contents=False):
         pass
-    return offset + stream.offset
+    return stream.offset
 
 
-def _end_of_gzip(data: bytes, offset: int) -> int:
+def _end_of_gzip(data: Bytes, offset: int) -> int:
     decoder = zlib.decompressobj(wbits=31)
     position = offset
+    meter = Meter(len(data) - offset)
     while not decoder.eof:
         chunk = decoder.unconsumed_tail
         if not chunk:
@@ -155,14 +158,16 @@ def _end_of_gzip(data: bytes, offset: int) -> int:
         if not chunk:
             raise CorruptError("truncated")
         try:
-            decoder.decompress(chunk, _CHUNK)
+            unpacked = decoder.decompress(chunk, _CHUNK)
         except zlib.error as error:
             raise CorruptError(str(error)) from error
+        meter.count(len(unpacked))
     return position - len(decoder.unused_data)
 
 
-def _end_by_decoder(data: bytes, offset: int, decoder: _Decoder) -> int:
+def _end_by_decoder(data: Bytes, offset: int, decoder: _Decoder) -> int:
     position = offset
+    meter = Meter(len(data) - offset)
     while not decoder.eof:
         chunk = b""
         if decoder.needs_input:
@@ -171,33 +176,34 @@ def _end_by_decoder(data: bytes, offset: int, decoder: _Decoder) -> int:
             if not chunk:
                 raise CorruptError("truncated")
         try:
-            decoder.decompress(chunk, _CHUNK)
+            unpacked = decoder.decompress(chunk, _CHUNK)
         except Exception as error:  # lzma.LZMAError is an Exception itself, and not always there
             raise CorruptError(str(error)) from error
+        meter.count(len(unpacked))
     return position - len(decoder.unused_data)
 
 
-def _end_of_bzip2(data: bytes, offset: int) -> int:
+def _end_of_bzip2(data: Bytes, offset: int) -> int:
     import bz2  # not every Python is built with it
 
     return _end_by_decoder(data, offset, bz2.BZ2Decompressor())
 
 
-def _end_of_lzma(data: bytes, offset: int) -> int:
+def _end_of_lzma(data: Bytes, offset: int) -> int:
     import lzma  # not every Python is built with it
 
     alone = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY_LIMIT)
     return _end_by_decoder(data, offset, alone)
 
 
-def _end_of_xz(data: bytes, offset: int) -> int:
+def _end_of_xz(data: Bytes, offset: int) -> int:
     import lzma  # not every Python is built with it
 
     stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY_LIMIT)
     return _end_by_decoder(data, offset, stream)
 
 
-def _end_of_zstd(data: bytes, offset: int) -> int:
+def _end_of_zstd(data: Bytes, offset: int) -> int:
     # RFC 8878, sections 3.1.1.1 (frame header) and 3.1.1.2 (blocks).
     cursor = _Cursor(data, offset)
     cursor.skip(4)
@@ -219,7 +225,7 @@ def _end_of_zstd(data: bytes, offset: int) -> int:
     return cursor.position
 
 
-def _end_of_lz4(data: bytes, offset: int) -> int:
+def _end_of_lz4(data: Bytes, offset: int) -> int:
     # The legacy format has blocks of 8 MiB and no end mark (lib/decompress_unlz4.c of Linux):
     # it ends where no block can be, or where the next segment's magic number is.
     limit = (8 << 20) + (8 << 20) // 255 + 16
@@ -236,7 +242,7 @@ def _end_of_lz4(data: bytes, offset: int) -> int:
     return cursor.position
 
 
-def _end_of_lz4_frame(data: bytes, offset: int) -> int:
+def _end_of_lz4_frame(data: Bytes, offset: int) -> int:
     # LZ4 Frame Format Description 1.6.
     cursor = _Cursor(data, offset)
     cursor.skip(4)
@@ -251,7 +257,7 @@ def _end_of_lz4_frame(data: bytes, offset: int) -> int:
     return cursor.position
 
 
-def _end_of_lzo(data: bytes, offset: int) -> int:
+def _end_of_lzo(data: Bytes, offset: int) -> int:
     # The header of lzop, as lib/decompress_unlzo.c of Linux reads it, and its checksums.
     cursor = _Cursor(data, offset)
     cursor.skip(9)
@@ -274,7 +280,7 @@ def _end_of_lzo(data: bytes, offset: int) -> int:
         cursor.skip(unpacked_sums + (packed_sums if packed < unpacked else 0) + packed)
 
 
-_FINDERS: dict[Codec, Callable[[bytes, int], int]] = {
+_FINDERS: dict[Codec, Callable[[Bytes, int], int]] = {
     Codec.NONE: _end_of_newc,
     Codec.GZIP: _end_of_gzip,
     Codec.BZIP2: _end_of_bzip2,

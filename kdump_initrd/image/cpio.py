@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 
@@ -18,7 +19,8 @@ from ..run import find
 from .manifest import MANIFEST, SEGMENT
 from .newc import Member
 from .publish import Stamp, new_file
-from .segments import load_libarchive, read_segments
+from .segments import Segment, load_libarchive, read_segments, segments_of
+from .stored import Bytes, Stored, pieces
 from .tree import Entry, Kind
 
 
@@ -87,7 +89,7 @@ def write_image(
     *,
     force: bool,
     mode: int = 0o600,
-    base: bytes = b"",
+    base: Bytes = b"",
     instead: Stamp | None = None,
 ) -> int:
     """Write the entries as ``out``: whole or not at all, read back and compared; return its size.
@@ -107,9 +109,10 @@ def write_image(
     ordered = _ordered(entries)
     with new_file(out, force=force, mode=mode, instead=instead) as new:
         with os.fdopen(os.dup(new.descriptor), "wb") as file:
-            file.write(base)
+            for piece in pieces(base):
+                file.write(piece)
         _write(ordered, new.descriptor, packing, out)
-        _compare(ordered, new.path, out, mtime, start=len(base))
+        _compare(ordered, read_segments(new.path, start=len(base)), out, mtime)
         return os.fstat(new.descriptor).st_size
 
 
@@ -117,13 +120,16 @@ def pack(entries: Iterable[Entry], packing: Packing) -> bytes:
     """Return the archive of some entries, read back and compared; errors as write_image()."""
     wanted = list(entries)
     descriptor = os.memfd_create("kdump-initrd")
-    path = Path(f"/proc/self/fd/{descriptor}")
+    stored = None
     try:
+        path = Path(f"/proc/self/fd/{descriptor}")
         _write(wanted, descriptor, packing, path)
-        _compare(wanted, path, path, packing.mtime, start=0)
-        return path.read_bytes()
+        stored = Stored(descriptor)
+        _compare(wanted, segments_of(stored, path), path, packing.mtime)
+        return stored[:]
     finally:
-        os.close(descriptor)
+        if stored is None:
+            os.close(descriptor)
 
 
 def _ordered(entries: Iterable[Entry]) -> list[Entry]:
@@ -230,21 +236,16 @@ def _add(ffi: ModuleType, archive: int, entry: Entry, mtime: int) -> None:
         ffi.entry_free(record)
 
 
-def _compare(entries: list[Entry], path: Path, out: Path, mtime: int, *, start: int) -> None:
+def _compare(entries: list[Entry], segments: Iterable[Segment], out: Path, mtime: int) -> None:
     # An independent reader (image/newc.py) must find every entry as it was meant.
-    written = [
-        member
-        for segment in read_segments(path, start=start)
-        for member in segment.entries(contents=True)
-    ]
-    for entry, member in zip(entries, written):
+    written = (member for segment in segments for member in segment.entries(contents=True))
+    for entry, member in zip_longest(entries, written):
+        if entry is None or member is None:
+            extra = entry.dest if entry else member.path
+            raise KdumpInitrdError(f"{out}: {extra} was not written as it is: one side lacks it")
         difference = _difference(entry, member, mtime)
         if difference:
             raise KdumpInitrdError(f"{out}: {entry.dest} was not written as it is: {difference}")
-    if len(entries) != len(written):
-        extra = [str(each.dest) for each in entries[len(written) :]]
-        extra += [each.path for each in written[len(entries) :]]
-        raise KdumpInitrdError(f"{out}: {extra[0]} was not written as it is: one side lacks it")
 
 
 def _difference(entry: Entry, member: Member, mtime: int) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
 from ..log import get_logger
+from ..rooted import named
 from .manifest import Manifest
 from .newc import CorruptError, Member
 from .segments import Segment, manifest_of, read_manifest, read_packed, read_segments
@@ -25,6 +26,7 @@ def list_image(path: Path) -> Iterator[str]:
     memory. In an image of ours each entry has its reason behind it. Raises KdumpInitrdError for
     a file that is no initrd or is damaged.
     """
+    path = named(path)
     segments = read_segments(path)
     manifest = _manifest(path)
     if manifest is not None:
@@ -84,27 +86,31 @@ def _introduce(manifest: Manifest) -> Iterator[str]:
 
 
 def _list_segment(segment: Segment, reasons: Mapping[str, str]) -> Iterator[str]:
-    members = list(segment.entries(contents=True))
+    # Twice through it: what it has may be more than memory holds.
     what = f"segment {segment.number}: offset {segment.offset}, {segment.compression.value}"
-    yield _headline(what, segment.size, members)
-    yield from (_line(member, reasons) for member in members)
-    for member in members:
-        if member.path == str(SECOND_STAGE):
-            yield from _list_stage(segment.path, member.content, reasons)
+    yield _headline(what, segment.size, segment.entries())
+    stage = b""
+    for member in segment.entries(contents=lambda member: member.path == str(SECOND_STAGE)):
+        yield _line(member, reasons)
+        stage = member.content or stage
+    if stage:
+        yield from _list_stage(segment.path, stage, reasons)
 
 
 def _list_stage(path: Path, packed: bytes, reasons: Mapping[str, str]) -> Iterator[str]:
     try:
-        members = list(read_packed(packed))
+        yield _headline("second stage: gzip", len(packed), read_packed(packed))
+        yield from (_line(member, reasons) for member in read_packed(packed))
     except CorruptError as error:
         raise KdumpInitrdError(f"{path}: {SECOND_STAGE}: {error}") from error
-    yield _headline("second stage: gzip", len(packed), members)
-    yield from (_line(member, reasons) for member in members)
 
 
-def _headline(what: str, stored: int, members: list[Member]) -> str:
-    unpacked = sum(member.size for member in members if stat.S_ISREG(member.mode))
-    return f"# {what}, {stored} bytes stored, {unpacked} bytes unpacked, {len(members)} entries"
+def _headline(what: str, stored: int, members: Iterable[Member]) -> str:
+    unpacked = count = 0
+    for member in members:
+        unpacked += member.size if stat.S_ISREG(member.mode) else 0
+        count += 1
+    return f"# {what}, {stored} bytes stored, {unpacked} bytes unpacked, {count} entries"
 
 
 def _line(member: Member, reasons: Mapping[str, str]) -> str:

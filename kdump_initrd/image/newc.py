@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import stat
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Union
+
+from ..rooted import FILE
+from .stored import Bytes
 
 #: cpio(5), "New ASCII Format" and, with the second, "New CRC Format".
 MAGICS = (b"070701", b"070702")
@@ -14,7 +18,7 @@ _TRAILER = b"TRAILER!!!"
 _HEADER_SIZE = 110
 #: PATH_MAX of Linux, the final NUL included: init/initramfs.c takes no longer name.
 _NAME_MAX = 4096
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 class CorruptError(ValueError):
@@ -41,6 +45,10 @@ class Member:
     content: bytes = b""
 
 
+#: Whose bodies are taken: all, none, or those of some files.
+Contents = Union[bool, Callable[[Member], bool]]
+
+
 class ByteStream:
     """Bytes from chunks, taken in order. ``offset`` counts the bytes taken so far."""
 
@@ -63,8 +71,14 @@ class ByteStream:
 
     def skip(self, size: int) -> None:
         """Pass over ``size`` bytes; raises CorruptError when fewer are left."""
-        while size > 0:
-            size -= len(self.take(min(size, _CHUNK)))
+        while size > len(self._buffer):
+            size -= len(self._buffer)
+            self.offset += len(self._buffer)
+            self._buffer = bytearray(next(self._chunks, b""))
+            if not self._buffer:
+                raise CorruptError("truncated cpio archive")
+        del self._buffer[:size]
+        self.offset += size
 
     def skip_zeros(self) -> bool:
         """Pass over zero bytes; return whether anything else follows."""
@@ -80,10 +94,44 @@ class ByteStream:
             self._buffer += chunk
 
 
-def read_archive(stream: ByteStream, *, contents: bool) -> Iterator[Member]:
+class ByteView:
+    """The same of bytes that can be read anywhere: what is passed over is not read."""
+
+    def __init__(self, data: Bytes, offset: int = 0) -> None:
+        self._data = data
+        self.offset = offset
+
+    def take(self, size: int) -> bytes:
+        """Return the next ``size`` bytes; raises CorruptError when fewer are left."""
+        start = self.offset
+        self.skip(size)
+        return self._data[start : self.offset]
+
+    def skip(self, size: int) -> None:
+        """Pass over ``size`` bytes; raises CorruptError when fewer are left."""
+        if self.offset + size > len(self._data):
+            raise CorruptError("truncated cpio archive")
+        self.offset += size
+
+    def skip_zeros(self) -> bool:
+        """Pass over zero bytes; return whether anything else follows."""
+        while chunk := self._data[self.offset : self.offset + _CHUNK]:
+            zeros = len(chunk) - len(chunk.lstrip(b"\0"))
+            self.offset += zeros
+            if zeros < len(chunk):
+                return True
+        return False
+
+
+#: What archives are read from.
+Stream = Union[ByteStream, ByteView]
+
+
+def read_archive(stream: Stream, *, contents: Contents) -> Iterator[Member]:
     """Yield the members of one archive, up to its trailer, which is taken too.
 
-    Without ``contents`` the bodies of files are passed over. Raises CorruptError.
+    Bodies of files are passed over where they are no ``contents``, and where they are larger than
+    any file that is put into an image. Raises CorruptError.
     """
     while True:
         header = stream.take(_HEADER_SIZE)
@@ -104,20 +152,21 @@ def read_archive(stream: ByteStream, *, contents: bool) -> Iterator[Member]:
         yield _with_body(member, stream, contents)
 
 
-def read_archives(stream: ByteStream, *, contents: bool) -> Iterator[Member]:
+def read_archives(stream: Stream, *, contents: Contents) -> Iterator[Member]:
     """Yield the members of all archives of a stream, which zero bytes may keep apart."""
     while stream.skip_zeros():
         yield from read_archive(stream, contents=contents)
 
 
-def _with_body(member: Member, stream: ByteStream, contents: bool) -> Member:
+def _with_body(member: Member, stream: Stream, contents: Contents) -> Member:
     try:
         if stat.S_ISLNK(member.mode):
             if member.size > _NAME_MAX:
                 raise CorruptError(f"a target of {member.size} bytes")
             target = _text(_padded(stream, member.size, 0))
             return replace(member, target=target)
-        if contents and stat.S_ISREG(member.mode):
+        wanted = contents if isinstance(contents, bool) else contents(member)
+        if wanted and member.size <= FILE and stat.S_ISREG(member.mode):
             return replace(member, content=_padded(stream, member.size, 0))
         stream.skip(member.size + -member.size % 4)
         return member
@@ -125,7 +174,7 @@ def _with_body(member: Member, stream: ByteStream, contents: bool) -> Member:
         raise CorruptError(f"{error}, in {member.path}") from None
 
 
-def _padded(stream: ByteStream, size: int, before: int) -> bytes:
+def _padded(stream: Stream, size: int, before: int) -> bytes:
     # Both the header with its name and the body are padded to a multiple of four.
     body = stream.take(size)
     stream.skip(-(before + size) % 4)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from .boundary import window
 from .newc import CorruptError
-from .segments import read_packed, read_segments
+from .segments import read_packed, segments_of
 from .stage import SECOND_STAGE
+from .stored import open_stored
 
 _MIB = 1 << 20
 #: What a kernel takes beside its own unpacked image before /init, in bytes: the smallest
@@ -46,16 +47,16 @@ class Weight:
 
 def weigh(path: Path) -> Weight:
     """Weigh any initrd; raises KdumpInitrdError for a file that is none or is damaged."""
-    segments = read_segments(path)
+    stored = open_stored(path)
+    segments = segments_of(stored, path)
     unpacked = later = 0
     for segment in segments:
-        for member in segment.entries(contents=True):
+        for member in segment.entries(contents=lambda member: member.path == str(SECOND_STAGE)):
             unpacked += member.size if stat.S_ISREG(member.mode) else 0
             if member.path == str(SECOND_STAGE):
                 later = _later(member.content) - member.size
-    data = path.read_bytes()
-    windows = [window(data, each.offset, codec=each.compression) for each in segments]
-    return Weight(len(data), unpacked, later, max(windows))
+    windows = [window(stored, each.offset, codec=each.compression) for each in segments]
+    return Weight(len(stored), unpacked, later, max(windows))
 
 
 def _later(packed: bytes) -> int:

@@ -8,15 +8,18 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ..errors import KdumpInitrdError
 from ..run import find
 from .boundary import Codec, detect, find_end
 from .manifest import MANIFEST, SEGMENT, Manifest
-from .newc import ByteStream, CorruptError, Member, read_archives
+from .meter import Meter
+from .newc import ByteStream, ByteView, Contents, CorruptError, Member, read_archives
+from .stored import Bytes, Part, open_stored, pieces
 
 #: What libarchive calls the codecs.
 _FILTERS = {
@@ -40,6 +43,10 @@ _OTHERS = (
     (0, b"#!", "a script"),
 )
 _CHUNK = 1 << 18
+#: More segments than that no initrd has.
+_MOST = 1000
+#: The largest manifest, in bytes: some thousand entries with their reasons.
+_MANIFEST = 16 << 20
 #: Of every libarchive since 3.0.
 _SONAME = "libarchive.so.13"
 
@@ -49,7 +56,7 @@ class Segment:
     """One part of an initrd, which the kernel unpacks on its own.
 
     ``number`` counts from 1; ``offset`` and ``size`` are bytes of the file ``path``, zero
-    padding before and behind it not counted.
+    padding before and behind it not counted; ``stored`` are the bytes of that file.
     """
 
     path: Path
@@ -57,36 +64,35 @@ class Segment:
     offset: int
     size: int
     compression: Codec
+    stored: Bytes = field(repr=False, compare=False)
 
-    def entries(self, *, contents: bool = False) -> Iterator[Member]:
+    def entries(self, *, contents: Contents = False) -> Iterator[Member]:
         """Yield the members, in the order of the archive; files have bodies with ``contents``.
 
         Raises KdumpInitrdError naming the file, the offset and the segment, also half-way.
         """
         with _named(self.path, self.number, self.offset):
-            stream = ByteStream(unpack(self.read(), self.compression))
+            part = Part(self.stored, self.offset, self.offset + self.size)
+            plain = self.compression is Codec.NONE
+            stream = ByteView(part) if plain else ByteStream(unpack(part, self.compression))
             yield from read_archives(stream, contents=contents)
 
     def read(self) -> bytes:
         """Return the stored bytes."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                return file.read(self.size)
-        except OSError as error:
-            raise KdumpInitrdError(f"{self.path}: {error.strerror}") from error
+        return self.stored[self.offset : self.offset + self.size]
 
 
 def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
     """Return the segments of the file from the offset ``start`` on; contents are read later.
 
-    Raises KdumpInitrdError when the file cannot be read, is empty, or has something in it that
-    is no segment or is cut short.
+    The path must be free of links. Raises KdumpInitrdError when the file cannot be read, is empty,
+    or has something in it that is no segment or is cut short.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise KdumpInitrdError(f"{path}: {error.strerror}", hint="name an initrd") from error
+    return segments_of(open_stored(path), path, start=start)
+
+
+def segments_of(data: Bytes, path: Path, *, start: int = 0) -> tuple[Segment, ...]:
+    """Return the segments of what is stored at ``path``; raises as read_segments()."""
     segments: list[Segment] = []
     offset = _skip_zeros(data, start)
     while offset < len(data):
@@ -98,7 +104,9 @@ def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
             if codec is None:
                 raise CorruptError(f"no known magic number, but {data[offset : offset + 6]!r}")
             end = find_end(data, offset, codec=codec)
-        segments.append(Segment(path, number, offset, end - offset, codec))
+        segments.append(Segment(path, number, offset, end - offset, codec, data))
+        if number > _MOST:
+            raise KdumpInitrdError(f"{path}: more than {_MOST} segments", hint="name an initrd")
         offset = _skip_zeros(data, end)
     if not segments:
         raise KdumpInitrdError(f"{path}: no initrd: there is nothing in it but padding")
@@ -129,7 +137,7 @@ def manifest_of(segment: Segment) -> Manifest | None:
 
     Only its beginning is unpacked. Raises KdumpInitrdError when that is damaged.
     """
-    for member in segment.entries(contents=True):
+    for member in segment.entries(contents=lambda member: member.size <= _MANIFEST):
         if member.path in (str(MANIFEST), str(SEGMENT)):
             name = f"{segment.path}: {member.path}"
             return Manifest.from_json(member.content.decode(errors="replace"), name=name)
@@ -146,21 +154,29 @@ def read_packed(data: bytes) -> Iterator[Member]:
     yield from read_archives(ByteStream(unpack(data, codec)), contents=False)
 
 
-def unpack(data: bytes, codec: Codec) -> Iterator[bytes]:
+def unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
     """Yield the bytes that ``data``, one segment, holds packed.
 
-    Raises CorruptError, and KdumpInitrdError when libarchive cannot unpack this codec.
+    Raises CorruptError, also for what would be endless, and KdumpInitrdError when libarchive
+    cannot unpack this codec.
     """
     if codec is Codec.NONE:
-        for start in range(0, len(data), _CHUNK):
-            yield data[start : start + _CHUNK]
+        yield from pieces(data)
         return
+    meter = Meter(len(data))
+    for piece in _unpack(data, codec):
+        meter.count(len(piece))
+        yield piece
+
+
+def _unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
     ffi = load_libarchive()
     archive, entry = ffi.read_new(), ffi.entry_new()
     buffer = ctypes.create_string_buffer(_CHUNK)
+    calls = _callbacks(ffi, data)  # libarchive has them until it is freed
     try:
         _support(ffi, archive, codec)
-        ffi.read_open_memory(archive, data, len(data))
+        ffi.read_open(archive, None, *calls)
         ffi.read_next_header2(archive, entry)
         while (count := ffi.read_data(archive, buffer, _CHUNK)) > 0:
             yield ctypes.string_at(buffer, count)
@@ -169,6 +185,22 @@ def unpack(data: bytes, codec: Codec) -> Iterator[bytes]:
     finally:
         ffi.entry_free(entry)
         ffi.read_free(archive)
+
+
+def _callbacks(ffi: ModuleType, data: Bytes) -> tuple[object, object, object]:
+    """Return libarchive's ways to open the bytes, to ask for the next piece, and to close them."""
+    rest = pieces(data)
+    held = [b""]  # a piece must stay where it is until the next one is asked for
+
+    def read(_archive: object, _client: object, buffer: Any) -> int:  # noqa: ANN401 - a pointer
+        held[0] = next(rest, b"")
+        buffer[0] = ctypes.cast(ctypes.c_char_p(held[0]), ctypes.c_void_p)
+        return len(held[0])
+
+    def done(*_: object) -> int:
+        return 0
+
+    return ffi.OPEN_CALLBACK(done), ffi.READ_CALLBACK(read), ffi.CLOSE_CALLBACK(done)
 
 
 def load_libarchive() -> ModuleType:
@@ -224,8 +256,11 @@ class _named:
             raise KdumpInitrdError(f"{self._where}: {error}") from error
 
 
-def _skip_zeros(data: bytes, offset: int) -> int:
-    while offset < len(data) and data[offset] == 0:
+def _skip_zeros(data: Bytes, offset: int) -> int:
+    while offset < len(data):
         chunk = data[offset : offset + _CHUNK]
-        offset += len(chunk) - len(chunk.lstrip(b"\0"))
+        zeros = len(chunk) - len(chunk.lstrip(b"\0"))
+        offset += zeros
+        if zeros < len(chunk) or not chunk:
+            break
     return offset

@@ -8,7 +8,7 @@ import re
 from pathlib import Path, PurePath, PurePosixPath
 
 from ..errors import KdumpInitrdError
-from ..rooted import resolve
+from ..rooted import named, resolve
 from . import kernelimage
 from .distro import Kernel as Layout
 
@@ -54,7 +54,7 @@ def release_of(name: str, *, boot: str, root: Path, layout: Layout) -> str:
 
 def _find(name: str, boot: str, root: Path) -> Path:
     if "/" in name:
-        return Path(os.path.realpath(name))
+        return named(name, root=root)
     folder = resolve(boot, root=root)
     path = resolve(PurePosixPath(boot, name), root=root)
     if folder is None or path is None or not path.is_file():

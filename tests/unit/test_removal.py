@@ -155,3 +155,19 @@ def test_what_was_written_by_hand_stays_and_is_said(
     finally:
         mine.unlink()
         appended.unlink()
+
+
+def test_nothing_outside_the_root_is_removed(host: Host, tmp_path: Path) -> None:
+    mine = write_capture(tmp_path / "image", kernel=RELEASE)
+    kept = mine.read_bytes()
+    path = host.root / record.FOLDER / f"capture-{RELEASE}.json"
+    path.write_text(
+        path.read_text().replace(f"{host.root}/boot/initrd.img-{RELEASE}-kdump", str(mine))
+    )
+    (host.root / f"boot/initrd.img-{RELEASE}-kdump").unlink()
+    (host.root / f"boot/initrd.img-{RELEASE}-kdump").symlink_to(mine)
+    (host.root / "boot/initrd.img-99-kdump").symlink_to(mine)
+    assert host.remove() == 0
+    assert mine.read_bytes() == kept
+    for name in (RELEASE, "99"):
+        (host.root / f"boot/initrd.img-{name}-kdump").unlink()

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is remembered of a root lies in it, and makes nobody look at, or touch, what does not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd import inputs, record
+from kdump_initrd.inputs import Input, Opened, collect
+from kdump_initrd.record import Record
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root/etc").mkdir(parents=True)
+    return tmp_path / "root"
+
+
+def test_a_link_in_a_path_is_nothing(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "host").write_text("the host's")
+    (root / "link").symlink_to(tmp_path / "host")
+    (root / "folder").symlink_to(tmp_path)
+    assert inputs.take(root / "link") == Input("")
+    assert inputs.take(root / "folder/host") == Input("")
+
+
+def test_of_another_root_only_its_own_and_this_programs_files(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "host").write_text("the host's")
+    (root / "etc").mkdir(exist_ok=True)
+    (root / "etc/x").write_text("")
+    (root / "etc/link").symlink_to("/etc/x")
+    mine = Path(inputs.__file__)
+    names = {str(tmp_path / "host"), str(root / "etc/link"), str(mine), "/usr/bin/env"}
+    found = collect([Opened(names, {str(tmp_path)}, {str(tmp_path)})], root=root)
+    assert {str(root / "etc/x"), str(mine)} <= found.keys()
+    assert not found.keys() & {str(tmp_path / "host"), str(tmp_path), str(root / "etc/link")}
+    assert not any(name.startswith("/usr/bin") for name in found)
+
+
+def test_a_record_does_not_make_anybody_read_the_hosts_files(root: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")  # who reads it waits for ever
+    for name in (f"{tmp_path}/fifo", f"{root}/../fifo"):
+        assert inputs.changed({name: Input("x", (1, 2, 3, 4))}, root=root) == name
+    (root / "link").symlink_to(tmp_path / "fifo")
+    assert inputs.changed({f"{root}/link": Input("x")}, root=root) == f"{root}/link"
+
+
+def _record(output: Path) -> Record:
+    return Record("capture", "6.1", "1", str(output), {}, {}, "", {}, Input(""))
+
+
+def test_a_record_lies_in_its_root(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "host").mkdir()
+    (root / "var/lib").mkdir(parents=True)
+    (root / "var/lib/kdump-initrd").symlink_to(tmp_path / "host")
+    with record.alone(root=root):
+        _record(root / "boot/x").save("a", root=root)
+        assert [*record.every(root=root)] == ["a"]
+        record.forget("a", root=root)
+    assert not [*(tmp_path / "host").iterdir()]
+
+
+def test_a_record_of_what_lies_elsewhere_is_none(root: Path, tmp_path: Path) -> None:
+    (root / "boot").symlink_to(tmp_path)
+    for output in (tmp_path / "x", root / "boot/x", root / "../x"):
+        with record.alone(root=root):
+            _record(output).save("a", root=root)
+            assert record.load("a", root=root) is None
+            record.forget("a", root=root)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", "[1]", '{"inputs": 3}', "\xff", ""])
+def test_a_damaged_record_is_none(root: Path, text: str) -> None:
+    with record.alone(root=root):
+        path = root / record.FOLDER / "a.json"
+        path.write_bytes(text.encode("latin-1"))
+        assert record.load("a", root=root) is None
+        path.unlink()
+        os.mkfifo(path)
+        assert record.every(root=root) == {}
+        path.unlink()
