@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from . import trust
 from .config.native import DROP_INS, NAME
 
 #: Relative to the root: what comes before the files that the package brings.
@@ -25,25 +24,15 @@ def warnings(root: Path) -> Iterator[str]:
     yield from writable(root)
 
 
-def writable(root: Path, *, trusted: tuple[int, ...] = (0,)) -> Iterator[str]:
-    """Yield the lines for the overrides and configuration of a root; users are ``trusted``."""
+def writable(root: Path) -> Iterator[str]:
+    """Yield the lines for the overrides and the configuration of a root."""
     top = root / _OVERRIDES
     places = [root / NAME, root / DROP_INS, *(root / DROP_INS).glob("*"), top, *top.rglob("*")]
     for path in sorted(places):
         with suppress(OSError):
-            who = _who(path.stat(), {*trusted, os.geteuid()})
-            if who:
+            why = trust.doubt(path.stat())
+            if why:
                 yield (
-                    f"{path}: can be written by {who}, and what is in it runs as root: "
+                    f"{path}: {why}, and what is in it runs as root: "
                     f"chown root:root {path}; chmod go-w {path}"
                 )
-
-
-def _who(status: os.stat_result, trusted: set[int]) -> str:
-    if status.st_uid not in trusted:
-        return f"user {status.st_uid}"
-    if status.st_mode & stat.S_IWOTH:
-        return "everybody"
-    if status.st_mode & stat.S_IWGRP and status.st_gid != 0:
-        return f"group {status.st_gid}"
-    return ""

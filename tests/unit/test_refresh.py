@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import capture, firstkernel, log, record, upkeep
+from kdump_initrd import capture, firstkernel, log, readiness, record, upkeep
 from kdump_initrd.errors import KdumpInitrdError
 from kdump_initrd.firstimage import FirstImage
 from kdump_initrd.image import publish
@@ -421,6 +421,26 @@ def test_configured_kernels(host: Host, lines: Lines, kernels: str, expected: se
     assert host.run() == 0
     found = {path.name for path in (host.root / "boot").glob("*-kdump")}
     assert found == {f"initrd.img-{release}-kdump" for release in expected}
+
+
+@pytest.mark.parametrize("case", ["current", "dry run", "failing", "capture only"])
+def test_what_is_lacking_is_said_behind_what_was_done(
+    host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    def say(root: Path, images: list[tuple[Path, Path]], *, dumps: str) -> Iterator[str]:
+        assert (root, dumps) == (host.root, "/var/crash")
+        assert images == [(host.capture, host.root / f"boot/vmlinuz-{RELEASE}")]
+        yield "not armed: because"
+
+    monkeypatch.setattr(readiness, "say", say)
+    if case == "failing":
+        write_base(host.capture.with_suffix(".new")).replace(host.capture)
+    elif case == "capture only":
+        host.write("etc/kdump-initrd.toml", f'{CONFIGURATION}[refresh]\nimages = "capture"\n')
+    host.run(dry_run=case == "dry run")
+    assert lines.take()[-1:] != ["not armed: because"] or case == "current"
+    assert case != "current" or host.run() == 0
+    assert lines.take() == (["not armed: because"] if case == "current" else [])
 
 
 def test_without_a_kernel(host: Host, lines: Lines) -> None:

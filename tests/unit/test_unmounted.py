@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import ownership
+from kdump_initrd import ownership, record
 from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.image import publish
 from kdump_initrd.probe import unmounted
+
+from .test_cli import CAPTURE, complain
+from .test_kmod import RELEASE
 
 ROW = "36 35 98:0 / {} rw,noatime master:1 - ext4 /dev/root rw\n"
 
@@ -69,14 +73,14 @@ def test_where_nobody_can_tell(tmp_path: Path) -> None:
     [
         ("etc/kdump-initrd/hooks/save/5-mine", 0o755, 0, 0, ""),
         ("etc/kdump-initrd/hooks/save/5-mine", 0o775, 0, 0, ""),
-        ("etc/kdump-initrd/hooks/save/5-mine", 0o775, 0, 50, "group 50"),
-        ("etc/kdump-initrd/hooks/save/5-mine", 0o757, 0, 0, "everybody"),
-        ("etc/kdump-initrd/hooks/save/5-mine", 0o755, 1000, 0, "user 1000"),
-        ("etc/kdump-initrd/hooks/save", 0o1777, 0, 0, "everybody"),
-        ("etc/kdump-initrd", 0o755, 1000, 0, "user 1000"),
-        ("etc/kdump-initrd.toml", 0o666, 0, 0, "everybody"),
-        ("etc/kdump-initrd.toml.d", 0o777, 0, 0, "everybody"),
-        ("etc/kdump-initrd.toml.d/1.toml", 0o644, 1000, 0, "user 1000"),
+        ("etc/kdump-initrd/hooks/save/5-mine", 0o775, 0, 50, "group 50 can write to it"),
+        ("etc/kdump-initrd/hooks/save/5-mine", 0o757, 0, 0, "everybody can write to it"),
+        ("etc/kdump-initrd/hooks/save/5-mine", 0o755, 1000, 0, "it belongs to user 1000"),
+        ("etc/kdump-initrd/hooks/save", 0o1777, 0, 0, "everybody can write to it"),
+        ("etc/kdump-initrd", 0o755, 1000, 0, "it belongs to user 1000"),
+        ("etc/kdump-initrd.toml", 0o666, 0, 0, "everybody can write to it"),
+        ("etc/kdump-initrd.toml.d", 0o777, 0, 0, "everybody can write to it"),
+        ("etc/kdump-initrd.toml.d/1.toml", 0o644, 1000, 0, "it belongs to user 1000"),
     ],
 )
 def test_who_can_write(
@@ -92,8 +96,7 @@ def test_who_can_write(
     (tmp_path / name).chmod(mode)
     path = tmp_path / name
     expected = (
-        f"{path}: can be written by {who}, and what is in it runs as root: "
-        f"chown root:root {path}; chmod go-w {path}"
+        f"{path}: {who}, and what is in it runs as root: chown root:root {path}; chmod go-w {path}"
     )
     assert list(ownership.writable(tmp_path)) == ([expected] if who else [])
     assert list(ownership.warnings(tmp_path)) == []
@@ -109,3 +112,25 @@ def test_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in ownership.writable(tmp_path)] == [
         str(hooks / "5-mine")
     ]
+
+
+def test_nothing_is_taken_for_gone_or_written_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even a lock: kernels that are not to be seen are not gone."""
+
+    def refuse(path: Path) -> None:
+        raise KdumpInitrdError(f"{path}: hidden", hint="mount /boot")
+
+    def fail(*_: object, **__: object) -> None:
+        pytest.fail("went on")
+
+    monkeypatch.setattr(unmounted, "check", refuse)
+    monkeypatch.setattr(record, "alone", fail)
+    monkeypatch.setattr(publish, "new_file", fail)
+    for words in ("--refresh", "--refresh --dry-run", "--remove", "--remove 6.1.0-none"):
+        status, error, hint = complain(capsys, *words.split())
+        assert (status, error.endswith(": hidden"), hint) == (1, True, "mount /boot")
+    out = tmp_path / "image"
+    assert complain(capsys, *CAPTURE, "-o", str(out), RELEASE)[:2] == (1, f"{out}: hidden")
+    assert not out.exists()
