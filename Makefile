@@ -64,7 +64,7 @@ GROUPS := units saver disks faults firstkernel profiles packages newcomer
 TESTS_units := tests/unit tests/config tests/grammar tests/golden_images $(wildcard tests/test_*.py)
 TESTS_saver := tests/saver
 TESTS_faults := $(wildcard tests/vm/test_fail*.py tests/vm/test_fault*.py)
-TESTS_firstkernel := tests/vm/test_firstkernel.py
+TESTS_firstkernel := $(addprefix tests/vm/test_,firstkernel.py kernelline.py)
 TESTS_profiles := tests/vm/test_profiles.py
 # Whatever else a machine is crashed for.
 TESTS_disks := $(filter-out $(TESTS_faults) $(TESTS_firstkernel) $(TESTS_profiles),$(wildcard tests/vm/test_*.py))

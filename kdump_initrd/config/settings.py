@@ -265,5 +265,6 @@ def parse(setting: Setting, word: str) -> Any:  # noqa: ANN401
     try:
         return setting.parse(word)
     except ValueError as error:
-        shown = word if word.isprintable() else ascii(word)
+        # A terminal obeys some of what is not.
+        shown = "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in word)
         raise UsageError(f"{name} {shown}: not a value", hint=str(error)) from error
