@@ -141,9 +141,9 @@ def _modules(files: _Files, claims: Claims) -> Iterator[tuple[str, modulefile.Mo
 def _check_file_system(modules: dict[str, modulefile.ModuleFile], claims: Claims) -> None:
     fstype = claims.site.target.device.fstype
     alias = f"fs-{fstype}"
-    if fstype in modules or BuiltIn(claims.site.kernel, claims.site.root).has(alias):
+    if fstype in modules or any(alias in module.aliases for module in modules.values()):
         return
-    if not any(alias in module.aliases for module in modules.values()):
+    if not BuiltIn(claims.site.kernel, claims.site.root).has(alias):
         raise KdumpInitrdError(
             f"the image cannot mount {fstype}: it has no module {alias}, and kernel "
             f"{claims.site.kernel.release} has it not built in",

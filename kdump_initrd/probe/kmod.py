@@ -117,7 +117,9 @@ class _Closer:
         if not chain and not asked and wish.required:
             self._insist(names[0], wish)
         for name in names:
-            known = {canonical(name)} & (chain.keys() | asked) or ":" in name
+            # Of more than one nobody tells which module is there by which alias.
+            answered = len(names) == 1 and chain
+            known = answered or {canonical(name)} & (chain.keys() | asked) or ":" in name
             path = None if known else self._index.lacks(name)
             if path is not None:
                 raise self._index.broken(f"it lacks {path}")
@@ -150,11 +152,11 @@ class _Closer:
         for name, found in chain.items():
             fault, gone = found.fault, found.gone
             for each in found.file.depends if not fault else ():
-                if each in self._omitted or self._built_in.has(each):
+                if each in self._omitted:
                     continue
                 if each in bad:
                     fault, gone = bad[each], True
-                elif each not in chain:
+                elif each not in chain and not self._built_in.has(each):
                     fault = (
                         f"{found.source}: needs {each}, which kernel {self._kernel.release} lacks"
                     )

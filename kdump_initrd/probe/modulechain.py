@@ -79,8 +79,8 @@ class Chains:
         plain = canonical(name)
         return (
             plain in order
-            or self._built_in.has(name)
             or any(plain in map(canonical, found.file.aliases) for found in order.values())
+            or self._built_in.has(name)
         )
 
     def _ask(self, names: Sequence[str]) -> Answer:

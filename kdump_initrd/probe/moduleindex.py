@@ -29,6 +29,8 @@ _TIMEOUT = 60.0
 _CONFIG_DIRS = ("etc/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
 #: modprobe's lines; the path of a module may hold blanks.
 _INSMOD = re.compile(r"insmod (.*?\.ko(?:\.(?:xz|zst|gz))?) *(.*)")
+#: A line of modules.dep or modules.order: the path of a module, and its name.
+_LISTED = re.compile(r"^((?:[^:\n]*/)?([^:/\n]+?)\.ko(?:\.\w+)?)(?::|$)", re.MULTILINE)
 _BUILTIN = re.compile(r"builtin (\S+)")
 #: Without one of these there is no index.
 _INDEX = ("modules.dep.bin", "modules.alias.bin")
@@ -77,7 +79,7 @@ class ModuleIndex:
         self._kernel = kernel
         self._root = root
         self._scratch = scratch
-        self._names: dict[str, PurePosixPath] | None = None
+        self._names: dict[str, str] | None = None
         self._config: list[Path] = []
         self._made = False
         if kernel.modules is None:
@@ -136,11 +138,10 @@ class ModuleIndex:
         if self._names is None:
             lists = ("modules.dep", "modules.order")
             self._names = {
-                canonical(path.name.partition(".ko")[0]): path
-                for each in lists for path in self._paths(each)
+                canonical(name): path for each in lists for path, name in self._paths(each)
             }  # fmt: skip
-        path = self._names.get(canonical(name))
-        return path if path is not None and self.file(path) is not None else None
+        path = PurePosixPath(self._names.get(canonical(name), ""))
+        return path if path.name and self.file(path) is not None else None
 
     def broken(self, why: str) -> KdumpInitrdError:
         """Return the error of an index that cannot be trusted."""
@@ -161,17 +162,14 @@ class ModuleIndex:
         except OSError as error:
             raise self.broken(f"{path.name}: {error.strerror}") from error
 
-    def _paths(self, name: str) -> Iterator[PurePosixPath]:
-        """Yield the paths in one of the texts that list a kernel's modules."""
+    def _paths(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield the path and the name of each module in one of the texts that list a kernel's."""
         path = resolve(self._inside / name, root=self._root)
         try:
             text = read_text(path) if path is not None else ""
         except OSError:
             text = ""
-        for line in text.splitlines():
-            word = line.partition(":")[0].strip()
-            if ".ko" in word:
-                yield PurePosixPath(word)
+        yield from _LISTED.findall(text)
 
     def _configuration(self) -> list[Path]:
         """Return the folders of modprobe.d, without what only the host would follow."""

@@ -150,6 +150,9 @@ class _Scan:
         self.built_in: dict[str, str] = {}
         self._python = interpreter
         self._machine = _machine(interpreter.source)
+        self._stdlib = real_or_own(interpreter.stdlib, root=interpreter.root)
+        self._own = real_or_own(_PACKAGE.parent, root=interpreter.root)
+        self._files: dict[str, tuple[Path, bool] | None] = {}
 
     def add(self, name: str, *, needer: str, optional: bool = False) -> None:
         """Add a module and all that it imports; a name that is no file is taken for built in."""
@@ -196,13 +199,27 @@ class _Scan:
             self.built_in.setdefault(name, needer)
 
     def _file_of(self, name: str) -> tuple[Path, bool] | None:
-        top = _PACKAGE.parent if name.startswith(_PACKAGE.name) else self._python.stdlib
-        path = top.joinpath(*name.split("."))
-        for candidate, package in ((path / "__init__.py", True), (path.with_suffix(".py"), False)):
-            real = real_or_own(candidate, root=self._python.root)
-            if real.is_file():
-                return real, package
-        return None
+        if name not in self._files:
+            self._files[name] = self._look_for(name)
+        return self._files[name]
+
+    def _look_for(self, name: str) -> tuple[Path, bool] | None:
+        *folders, last = name.split(".")
+        here = (
+            self._own if folders[:1] == [_PACKAGE.name] or last == _PACKAGE.name else self._stdlib
+        )
+        for each in folders:
+            here = self._step(here, each)
+        package = self._step(self._step(here, last), "__init__.py")
+        if package.is_file():
+            return package, True
+        module = self._step(here, f"{last}.py")
+        return (module, False) if module.is_file() else None
+
+    def _step(self, folder: Path, name: str) -> Path:
+        """Return what is in a folder, both free of links; few of thousands are links."""
+        path = folder / name
+        return real_or_own(path, root=self._python.root) if path.is_symlink() else path
 
     def _missing(self, name: str, needer: str) -> KdumpInitrdError:
         return _no_module(self._python, name, needer)
