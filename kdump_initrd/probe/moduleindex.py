@@ -185,7 +185,7 @@ class ModuleIndex:
                 inside = PurePosixPath("/", path.relative_to(self._root).as_posix())
                 source = resolve(inside, root=self._root)
                 if source is not None and _is_file(source):
-                    (copy / path.name).symlink_to(source)
+                    (copy / path.name).write_text(read_text(source), encoding="utf-8")
             found.append(copy)
         if not found:
             found = [self._scratch / "modprobe.d"]
