@@ -22,6 +22,7 @@ class Kind(str, Enum):
     FILE = "file"
     SYMLINK = "symlink"
     NODE = "node"
+    FIFO = "fifo"
 
     @property
     def type_bits(self) -> int:
@@ -34,6 +35,7 @@ _TYPE_BITS = {
     Kind.FILE: stat.S_IFREG,
     Kind.SYMLINK: stat.S_IFLNK,
     Kind.NODE: stat.S_IFCHR,
+    Kind.FIFO: stat.S_IFIFO,
 }
 
 
@@ -135,6 +137,10 @@ class Tree:
     ) -> None:
         """Add a character device ``(major, minor)``."""
         self._add(Entry(self.resolve(dest), Kind.NODE, mode, why, device=device))
+
+    def add_fifo(self, dest: str | PurePosixPath, *, why: str) -> None:
+        """Add a named pipe that only root may use."""
+        self._add(Entry(self.resolve(dest), Kind.FIFO, 0o600, why))
 
     def resolve(self, dest: str | PurePosixPath) -> PurePosixPath:
         """Return ``dest`` as a path from the top without links, ``..`` or a leading slash."""
