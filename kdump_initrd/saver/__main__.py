@@ -48,6 +48,10 @@ def main(argv: list[str]) -> int:
             _print_log(request.dmesg)
             return SAVED
         console = Console(request.params.console)
+        if request.emergency:
+            from .emergency import save_little
+
+            return INCOMPLETE if save_little(request.params, console, request.emergency) else FAILED
         return _save(request.params, console)
     except BaseException as error:
         console.error(describe(error))

@@ -12,23 +12,29 @@ if TYPE_CHECKING:
 USAGE = """\
 usage: python3 -m kdump_initrd.saver [--params FILE] [--OPTION VALUE]...
        python3 -m kdump_initrd.saver --dmesg FILE
+       python3 -m kdump_initrd.saver [--params FILE] --emergency REASON
 
 Save a crashed kernel's memory, or print the kernel log of a vmcore or of a finished dump.
 
   --params FILE           take the options from a JSON file; options given as well come first
   --dmesg FILE            print the kernel log that is in FILE, and do nothing else
+  --emergency REASON      save only what takes no time, and why: last words, kernel log, report
   --help                  print this text
 """
 #: Options besides SaverParams' fields.
-_OTHERS = ("params", "dmesg")
+_OTHERS = ("params", "dmesg", "emergency")
 
 
 class Request:
-    """What is asked for: help, the log of a file (dmesg, "" for none), or to save (params)."""
+    """What is asked for: help, the log of a file (dmesg, "" for none), or to save (params).
+
+    emergency is the reason for saving no more than what takes no time, "" to save all.
+    """
 
     def __init__(self) -> None:
         self.help = False
         self.dmesg = ""
+        self.emergency = ""
         self.params = SaverParams()
 
 
@@ -52,6 +58,7 @@ def parse(argv: list[str]) -> Request:
             value = words.pop(0)
         texts[name] = value
     request.dmesg = texts.pop("dmesg", "")
+    request.emergency = texts.pop("emergency", "")
     request.params = _params(texts)
     return request
 

@@ -33,7 +33,8 @@ class Progress:
         self._spoken = self._start + self.first - self.every
         if path:
             try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+                # Over what is there: that can be written when nothing else can.
+                flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
                 self._fd = os.open(path, flags, 0o600)
             except OSError as error:
                 console.warning(f"{path}: {error.strerror}")
