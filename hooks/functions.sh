@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What the scripts of our images share. The KDUMP_ variables come from /init.
-# needs: sleep sync timeout
+# needs: sleep sync
 
 # Say something on the console and in the capture kernel's log, which takes no longer lines.
 say() {
@@ -29,9 +29,8 @@ python() {
 	"$KDUMP_LIB/python" "$@"
 }
 
-# End the capture kernel's life now; does not come back.
-end_machine() {
-	# A sync that hangs on a dead disk must not hold the machine.
+# Sync, but not for ever: a dead disk must not hold the machine.
+sync_briefly() {
 	sync &
 	pid=$!
 	tries=0
@@ -41,13 +40,20 @@ end_machine() {
 		[ "$tries" -le 10 ] || pause=0.1
 		sleep "$pause"
 	done
+}
+
+# End this kernel's life now; does not come back. The kernel's own way waits for every disk, so
+# nobody waits for that.
+end_machine() {
+	# Set where a disk is known not to answer.
+	[ -n "${KDUMP_LOST-}" ] || sync_briefly
 	if command -v "$KDUMP_FINAL_ACTION" >/dev/null; then
 		# -n: a sync of its own could hang as the one above.
-		"$KDUMP_FINAL_ACTION" -n -f
+		"$KDUMP_FINAL_ACTION" -n -f &
 	elif [ -x "$KDUMP_LIB/python" ]; then
-		timeout 20 "$KDUMP_LIB/python" machine "$KDUMP_FINAL_ACTION"
+		python machine "$KDUMP_FINAL_ACTION" &
 	fi
-	sleep 5
+	sleep 10
 	case $KDUMP_FINAL_ACTION in
 	reboot) echo b >/proc/sysrq-trigger ;;
 	poweroff) echo o >/proc/sysrq-trigger ;;

@@ -47,7 +47,7 @@ logger = get_logger(__name__)
 _MOUNT = "/kdump"
 _RUN = "/run/kdump-initrd"
 #: The scripts beside the hooks that say in their header what they need.
-_SCRIPTS = {"hooks": ("functions.sh", "modules.sh"), "templates": ("init.j2", "python.j2")}
+_SCRIPTS = {"hooks": ingredients.SHARED, "templates": ("init.j2", "python.j2")}
 
 
 @dataclass(frozen=True)
@@ -238,9 +238,7 @@ def _add_scripts(
     tree.add_content("init", text.encode(), why="the first process", mode=0o755)
     text = render("python.j2", values, search_path=templates, root=site.root)
     tree.add_content(LIB / "python", text.encode(), why="starts the saver", mode=0o755)
-    for name in ("functions.sh", "modules.sh"):
-        source = find_data("hooks", name, root=site.root)
-        tree.add_file(LIB / name, source, why="what the hooks share", mode=0o644)
+    ingredients.add_shared(tree, root=site.root)
     for hook in scripts:
         tree.add_file(LIB / "hooks" / hook.path, hook.source, why=f"hook of stage {hook.stage}")
 

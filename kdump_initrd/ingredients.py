@@ -18,11 +18,14 @@ from .probe.kernel import KernelRelease
 from .probe.kmod import KernelModule
 from .probe.python import PythonRuntime, stdlib_zip
 from .probe.tools import Toolbox
+from .resources import find_data
 
 #: The image's own folders: programs and hooks of ours, and their parameters.
 LIB = PurePosixPath("usr/lib/kdump-initrd")
 ETC = PurePosixPath("etc/kdump-initrd")
 _PYTHON = "usr/bin/python3"
+#: What /init and the hooks of a capture image share.
+SHARED = ("functions.sh", "folder.sh", "guard.sh", "launch.sh", "modules.sh", "ticker.sh")
 
 
 def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
@@ -33,6 +36,15 @@ def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
     for name in ("dev", "proc", "sys", "run", "tmp", *folders):
         tree.add_directory(name, why="layout")
     tree.add_node("dev/console", (5, 1), why="/init's output before devtmpfs", mode=0o600)
+
+
+def add_shared(tree: Tree, *, root: Path) -> None:
+    """Add what /init and the hooks of a capture image share, and the pipes that they wait at."""
+    for name in SHARED:
+        source = find_data("hooks", name, root=root)
+        tree.add_file(LIB / name, source, why="what /init and the hooks share", mode=0o644)
+    tree.add_fifo(LIB / "words", why="what /init listens to")
+    tree.add_fifo(LIB / "silence", why="what the watchdogs' hook waits at")
 
 
 def choose_toolbox(

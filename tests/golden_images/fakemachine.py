@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -139,7 +140,7 @@ class Machine:
             start_new_session=True,
         ) as process:  # fmt: skip
             try:
-                status = process.wait(limit)
+                status = self._wait(process, limit)
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -151,6 +152,20 @@ class Machine:
         return Outcome(
             self.top, status, calls, log.decode().splitlines(), printed.read_text("utf-8")
         )
+
+    def _wait(self, process: subprocess.Popen[bytes], limit: int) -> int:
+        """Wait for a process, and let the machine's time go by; ``limit`` is in seconds."""
+        start = time.monotonic()
+        while process.poll() is None:
+            passed = time.monotonic() - start
+            if passed > limit:
+                raise subprocess.TimeoutExpired(process.args, limit)
+            if (self.top / "test/stuck").exists():
+                # Whole at every moment: no number is no time.
+                moved = self.write("proc/uptime.new", f"{5 + passed:.2f} 1.00\n")
+                moved.rename(self.top / "proc/uptime")
+            time.sleep(0.02)
+        return process.returncode
 
     def _place(self, name: str) -> Path:
         found = resolve(name, root=self.top)
@@ -192,6 +207,8 @@ class Machine:
             path.mkdir(parents=True, exist_ok=True)
         elif entry.kind is Kind.SYMLINK and not entry.target.endswith("busybox"):
             path.symlink_to(entry.target)
+        elif entry.kind is Kind.FIFO:
+            os.mkfifo(path)
         elif _is_tool(entry):
             if dest.name == "sh":
                 self._link(self._shell / "usr/bin/sh", str(dest))

@@ -58,10 +58,10 @@ _PROGRAMS: Mapping[str, Binary] = {
     "fsck.btrfs": Binary("sbin"),
 }
 #: What the busybox of a root has, sorted as in its table.
-_APPLETS = ("ash", "blkid", "cat", "cpio", "date", "dd", "dmesg", "env", "findfs", "gunzip", "halt",
-            "insmod", "ln", "ls", "lsmod", "mkdir", "mount", "mv", "poweroff", "ps", "readlink",
-            "reboot", "rm", "setsid", "sh", "sleep", "stat", "switch_root", "sync", "timeout", "tr",
-            "umount", "vi")  # fmt: skip
+_APPLETS = ("ash", "blkid", "cat", "cpio", "date", "dd", "dmesg", "env", "findfs", "grep",
+            "gunzip", "halt", "insmod", "ln", "ls", "lsmod", "mkdir", "mount", "mv", "poweroff",
+            "ps", "readlink", "reboot", "rm", "setsid", "sh", "sleep", "stat", "switch_root",
+            "sync", "timeout", "tr", "umount", "vi")  # fmt: skip
 _FIRMWARE = b"firmware\n" * 9
 _TABLES = {"etc/lvm/lvm.conf": b"devices {\n}\n", "etc/mdadm.conf": b"HOMEHOST <system>\n"}
 #: Texts of the root that an image may have as they are.

@@ -76,12 +76,15 @@ def guest(tmp_path: Path) -> Iterator[Guest]:
 def test_raw_copy_where_the_saver_could_not_run(guest: Guest) -> None:
     guest.state("mounted")
     guest.state("saver", "70\n")
-    memory = b"\x7fELF" + bytes(range(256)) * 8000
+    memory = b"\x7fELF" + bytes(range(256)) * 8000 + b"\nCRASHTIME=981216306\n\0"
     (guest.tree / "proc/vmcore").write_bytes(memory)
     assert guest.hook("save/50-copy") == 0
     folder = guest.crash_folder()
-    assert re.fullmatch(r"\d{12}", folder.name)
+    # By the crash's own time, as the log in it has it.
+    assert folder.name == "200102031605"
     assert (folder / f"dump.{folder.name}").read_bytes() == memory
+    assert sorted(path.name for path in folder.iterdir()) == ["dump.200102031605", "report.json"]
+    assert (folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777) == (0o700, 0o755)
     report = json.loads((folder / "report.json").read_text())
     assert (report["result"], report["dump"]["bytes"]) == ("copied", len(memory))
     assert report["steps"][0]["detail"] == "exit status 70"
@@ -95,7 +98,8 @@ def test_raw_copy_of_what_fits(guest: Guest) -> None:
     guest.hook("save/50-copy")
     folder = guest.crash_folder()
     copy = folder / f"dump.{folder.name}-raw-incomplete"
-    assert 1 << 20 < copy.stat().st_size < 6 << 20
+    # What is to be kept free is kept free: 5 % of 4 MiB.
+    assert copy.stat().st_size == 3 << 20
     assert json.loads((folder / "report.json").read_text())["result"] == "incomplete"
     assert not (folder / f"dump.{folder.name}").exists()
     assert "is incomplete" in guest.said()
@@ -122,7 +126,60 @@ def test_no_raw_copy_where_the_saver_had_no_room(guest: Guest) -> None:
     assert not list(guest.disk.rglob("dump.*")), "the disk would be full for nothing"
 
 
-@pytest.mark.parametrize("status", ["0", "65"])
+def test_raw_copy_leaves_alone_what_is_to_be_kept_free(guest: Guest) -> None:
+    guest.state("mounted")
+    guest.state("saver", "137\n")
+    (guest.tree / "proc/vmcore").write_bytes(b"x" * 65536)
+    assert guest.hook("save/50-copy", KDUMP_KEEP_FREE="99") == 1
+    assert list(guest.disk.rglob("*")) == [], "a disk that is nearly full stays as it is"
+    assert "65536 bytes of /proc/vmcore do not fit into" in guest.said()
+
+
+def test_raw_copy_follows_no_planted_link(guest: Guest) -> None:
+    """Another user's names in a folder that all may write to."""
+    guest.state("mounted")
+    guest.state("saver", "137\n")
+    victim = guest.disk / "victim"
+    victim.write_text("precious")
+    crashes = guest.disk / "var/crash"
+    crashes.mkdir(parents=True)
+    (crashes / "200102031605").symlink_to("/victim")
+    (crashes / "200102031605-2").symlink_to("/nowhere")
+    (guest.tree / "proc/vmcore").write_bytes(b"\nCRASHTIME=981216306\n")
+    assert guest.hook("save/50-copy") == 0
+    assert (crashes / "200102031605-3/dump.200102031605").exists()
+    assert victim.read_text() == "precious"
+    assert "saved /var/crash/200102031605-3" in guest.said()
+
+
+def test_raw_copy_goes_into_no_file_that_is_there(guest: Guest) -> None:
+    guest.state("mounted")
+    guest.state("saver", "137\n")
+    folder = guest.disk / "var/crash/1"
+    folder.mkdir(parents=True)
+    (guest.disk / "victim").write_text("precious")
+    (folder / "dump.200102031605-raw-incomplete").symlink_to("/kdump/victim")
+    (folder / "report.json.new").symlink_to("/kdump/victim")
+    guest.state("folder", "/kdump/var/crash/1\n")
+    (guest.tree / "proc/vmcore").write_bytes(b"\nCRASHTIME=981216306\n")
+    assert guest.hook("save/50-copy") == 0
+    assert (guest.disk / "victim").read_text() == "precious"
+    assert json.loads((folder / "report.json").read_text())["dump"]["name"] == "dump-981216306"
+
+
+def test_raw_copy_stays_on_the_dump_disk(guest: Guest) -> None:
+    """The disk's own system has /var/crash as a link: it leads to a folder of that disk."""
+    guest.state("mounted")
+    guest.state("saver", "137\n")
+    (guest.disk / "var").mkdir()
+    (guest.disk / "var/crash").symlink_to("/srv/../../tmp/crash")
+    (guest.tree / "proc/vmcore").write_bytes(b"x")
+    assert guest.hook("save/50-copy") == 0
+    assert list(guest.disk.glob("tmp/crash/*/report.json"))
+    assert list((guest.tree / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("status", ["0", "65", "68"])
 def test_no_raw_copy_after_the_saver(guest: Guest, status: str) -> None:
     guest.state("mounted")
     guest.state("saver", f"{status}\n")
@@ -163,6 +220,58 @@ def test_device_that_does_not_mount_is_said(guest: Guest) -> None:
     assert "/dev/null" in guest.said()
     assert "does not mount as ext4" in guest.said()
     assert not (guest.run_folder / "mounted").exists()
+
+
+def test_read_only_file_system_is_said_and_not_used(guest: Guest) -> None:
+    guest.state("device", "none\n")
+    env = {"KDUMP_FSTYPE": "tmpfs", "KDUMP_MOUNT_OPTIONS": "ro,size=1m"}
+    assert guest.hook("mount/50-mount", **env) == 1
+    assert "none (UUID=" in guest.said()
+    assert "cannot be written to: Read-only file system" in guest.said()
+    assert not (guest.run_folder / "mounted").exists()
+
+
+def test_full_file_system_is_used(guest: Guest) -> None:
+    """The kernel log may still fit; that is for the saver to find out."""
+    guest.state("device", "none\n")
+    env = {"KDUMP_FSTYPE": "tmpfs", "KDUMP_MOUNT_OPTIONS": "size=4k,nr_inodes=1"}
+    try:
+        assert guest.hook("mount/50-mount", **env) == 0
+        assert (guest.run_folder / "mounted").exists()
+        assert list(guest.disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", guest.disk], check=True)
+
+
+@pytest.mark.parametrize("status", [2, 3, 137])
+def test_saver_is_started_once_more_unless_it_decided(guest: Guest, status: int) -> None:
+    fake = '#!/bin/sh\necho "$*" >>/calls\ncase $* in *jobs*) exit 67 ;; *emerg*) exit 65 ;; esac\n'
+    fake += f"exit {64 + status if status < 64 else status}\n"
+    (guest.tree / "usr/lib/kdump-initrd/python").write_text(fake)
+    guest.state("mounted")
+    guest.state("folder", "/kdump/var/crash/1\n")
+    guest.hook("save/10-saver")
+    calls = (guest.tree / "calls").read_text().splitlines()
+    first = "__main__ --params /etc/kdump-initrd/params.json"
+    assert calls[0] == first
+    if status == 2:  # no other parameters would help
+        assert calls[1:] == []
+        return
+    number = 64 + status if status < 64 else status
+    assert calls[1:] == [
+        f"{first} --emergency the saver ended with status {number}",
+        f"{first} --jobs 1 --dump-compress none --verify none --collector  --dump-format kdump",
+    ]
+    assert (guest.run_folder / "saver").read_text() == "67\n"
+
+
+def test_saver_of_a_capture_that_was_given_up_saves_the_rest(guest: Guest) -> None:
+    fake = '#!/bin/sh\necho "$*" >>/calls\n'
+    (guest.tree / "usr/lib/kdump-initrd/python").write_text(fake)
+    guest.state("mounted")
+    guest.hook("save/10-saver", KDUMP_REASON="no progress for 9 s")
+    call = "__main__ --params /etc/kdump-initrd/params.json --emergency no progress for 9 s\n"
+    assert (guest.tree / "calls").read_text() == call
 
 
 def test_broken_second_stage_is_said(guest: Guest) -> None:

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The first process of a capture image: what hooks do to it, under three shells, as process 1."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .test_scripts import REPO, SHELLS
+
+pytestmark = pytest.mark.timeout(90)
+
+_SHARED = ("functions.sh", "guard.sh", "launch.sh", "ticker.sh")
+#: Places of the machine, and what they are here.
+_PLACES = {"/proc/sysrq-trigger": "sysrq", "/dev/kmsg": "kmsg", "/proc/uptime": "uptime"}
+#: Seconds of the machine in a second here, and its second.
+_PACE = 5
+_FAST = {"read -r -t 1 ": f"read -r -t {1 / _PACE} ", "sleep 1\n": f"sleep {1 / _PACE}\n"}
+_LIMITS = {"SETUP": "0", "STALL": "0", "": "0"}
+#: What ends every process but its own and the first one.
+_KILL_ALL = "kill -9 -1"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a run has left: what was said, what sysrq was told, the hooks that ran, and seconds."""
+
+    said: list[str]
+    sysrq: str
+    ran: list[str]
+    seconds: float
+
+    def says(self, text: str) -> bool:
+        return any(text in line for line in self.said)
+
+
+class Capture:
+    """A folder with the guard and hooks; run() starts it as the first process of a machine."""
+
+    def __init__(self, top: Path, shell: list[str]) -> None:
+        self.top = top
+        self._shell = [shutil.which(shell[0]) or shell[0], *shell[1:]]
+        self.lines: list[str] = []
+        self.limits = dict(_LIMITS)
+        self.action = "reboot"
+        self.pause = "nap() { :; }"  # at the end, for a machine that is restarting
+        for name in ("lib/hooks", "run"):
+            (top / name).mkdir(parents=True)
+        for name in _SHARED:
+            text = (REPO / "hooks" / name).read_text()
+            for place, here in _PLACES.items():
+                text = text.replace(place, str(top / here))
+            for second, here in _FAST.items():
+                text = text.replace(second, here)
+            (top / "lib" / name).write_text(text)
+        (top / "kmsg").touch()
+        (top / "uptime").write_text("100.00 1.00\n")
+        subprocess.run(["mkfifo", top / "lib/words"], check=True)
+
+    def hook(self, name: str, text: str, *, limit: int = 0) -> None:
+        """Add a hook, which notes that it runs."""
+        path = self.top / "lib/hooks" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\necho {name} $KDUMP_REASON >>{self.top}/ran\n{text}\n")
+        path.chmod(0o755)
+        self.lines.append(f"run_hook {name} {limit}")
+
+    def script(self) -> Path:
+        """Write what /init is, without its mounts."""
+        exports = {"LIB": "lib", "RUN": "run"}
+        lines = ["set -u", f"top={self.top}"]
+        lines += [f"export KDUMP_{name}=$top/{value}" for name, value in exports.items()]
+        lines += [f"KDUMP_{name}_TIMEOUT={value}".replace("__", "_")
+                  for name, value in self.limits.items()]  # fmt: skip
+        lines += [f"export KDUMP_FINAL_ACTION={self.action}"]
+        # Lines of a file that is no device are written over one another.
+        lines += ['. "$KDUMP_LIB/functions.sh"', '. "$KDUMP_LIB/guard.sh"']
+        lines += ["make_cages() { cages=; }", self.pause]
+        lines += [f"warn() {{ printf '%s\\n' \"$*\" >>{self.top}/kmsg; }}"]
+        lines += ["prepare_guard", *self.lines, "force_end"]
+        path = self.top / "init"
+        path.write_text("\n".join([*lines, ""]))
+        return path
+
+    def run(self, *before: str, seconds: float = 60) -> Ended:
+        """Run it to its end, behind other words of a command line."""
+        argv = [*(before or ("unshare", "-pfm", "--mount-proc")), *self._shell, str(self.script())]
+        start, took = time.monotonic(), 0.0
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as process:
+            try:
+                while process.poll() is None:
+                    took = time.monotonic() - start
+                    if took > seconds:
+                        raise TimeoutError
+                    # At once: an empty file is no time.
+                    (self.top / "clock").write_text(f"{100 + took * _PACE:.2f} 1.00\n")
+                    (self.top / "clock").rename(self.top / "uptime")
+                    time.sleep(0.02)
+            finally:
+                process.kill()
+        ran = self.top / "ran"
+        return Ended(
+            (self.top / "kmsg").read_text().splitlines(),
+            (self.top / "sysrq").read_text().replace("\n", ""),
+            ran.read_text().splitlines() if ran.exists() else [],
+            took * _PACE,
+        )
+
+
+@pytest.fixture(params=SHELLS, ids=" ".join)
+def capture(request: pytest.FixtureRequest, tmp_path: Path) -> Capture:
+    return Capture(tmp_path, request.param)
+
+
+def test_hooks_run_in_order_and_without_delay(capture: Capture) -> None:
+    for name in "abcdefgh":
+        capture.hook(f"pre-mount/{name}", "sleep 0.01", limit=60 if name < "e" else 0)
+    capture.hook("save/x", "exit 3")
+    ended = capture.run()
+    assert ended.ran == [*(f"pre-mount/{name}" for name in "abcdefgh"), "save/x"]
+    assert ended.said == ["hook save/x: status 3"]
+    assert ended.sysrq == "sub"
+    assert ended.seconds < 5 * _PACE
+
+
+HANGS = ["sleep 1000", "trap '' TERM; sleep 1000", "kill -STOP $$"]
+
+
+@pytest.mark.parametrize("text", HANGS, ids=["hangs", "ignores TERM", "stops"])
+def test_a_hook_that_hangs_costs_only_itself(capture: Capture, text: str) -> None:
+    (capture.top / "run/mounted").touch()
+    capture.limits["STALL"] = "2"
+    capture.hook("pre-save/hangs", text, limit=3)
+    # One without a limit, too.
+    capture.hook("pre-save/hangs-without", text)
+    capture.hook("save/10-saver", "")
+    ended = capture.run()
+    assert ended.ran == ["pre-save/hangs", "pre-save/hangs-without", "save/10-saver"]
+    assert ended.said == [
+        "hook pre-save/hangs: not done after 3 s: it is ended",
+        "hook pre-save/hangs-without: no progress for 2 s: it is ended",
+    ]
+    assert ended.sysrq == "sub"
+
+
+def test_processes_of_a_hook_end_with_it(capture: Capture) -> None:
+    beat = f"while :; do echo . >>{capture.top}/beats; sleep 0.1; done"
+    capture.hook("save/a", f"(trap '' TERM; {beat}) & (sleep 1000)", limit=1)
+    capture.hook("save/b", f"rm -f {capture.top}/beats; sleep 0.3", limit=9)
+    ended = capture.run()
+    assert ended.ran == ["save/a", "save/b"]
+    assert not (capture.top / "beats").exists()
+
+
+KILLERS = {
+    "sleep": 'for s in /proc/[0-9]*/stat; do read -r l <$s; case $l in *"(sleep)"*)'
+    " kill -9 ${l%% *};; esac; done",
+    "all": _KILL_ALL,
+}
+
+
+@pytest.mark.parametrize("killer", KILLERS)
+def test_no_process_that_is_killed_holds_the_end(capture: Capture, killer: str) -> None:
+    (capture.top / "run/mounted").touch()
+    capture.limits["STALL"] = "3"
+    capture.hook("pre-save/kills", f"{KILLERS[killer]}\nsleep 0.2\n{KILLERS[killer]}", limit=20)
+    capture.hook("save/10-saver", "while :; do sleep 1000; done")
+    ended = capture.run()
+    assert ended.ran[0] == "pre-save/kills"
+    assert ended.says("no progress for 3 s: giving up")
+    assert ended.sysrq == "sub"
+
+
+def test_a_saver_that_stalls_is_told_why_and_asked_for_the_rest(capture: Capture) -> None:
+    (capture.top / "run/mounted").touch()
+    capture.limits["STALL"] = "3"
+    # It feeds the timer for a while first.
+    feed = f"for i in 1 2 3 4 5; do echo $i 1<>{capture.top}/run/progress; sleep 0.2; done"
+    capture.hook("save/10-saver", f'[ -n "$KDUMP_REASON" ] || {{ {feed}; sleep 1000; }}')
+    for name in ("save/50-copy", "post-save/log", "umount/u", "final/f"):
+        capture.hook(name, "")
+    ended = capture.run()
+    reason = "no progress for 3 s"
+    assert ended.ran == ["save/10-saver", *(f"{name} {reason}" for name in (
+        "save/10-saver", "post-save/log", "umount/u", "final/f"))]  # fmt: skip
+    assert ended.said == [f"{reason}: giving up"]
+    assert ended.seconds > 7
+
+
+def test_a_mount_that_hangs_is_not_tried_again(capture: Capture) -> None:
+    capture.limits["SETUP"] = "3"
+    capture.hook("pre-mount/own", "sleep 0.4", limit=9)
+    capture.hook("pre-mount/drivers", "sleep 1000")
+    capture.hook("mount/50-mount", "sleep 1000")
+    capture.hook("mount/60-more", "")
+    capture.hook("pre-save/stage", "", limit=100)
+    capture.hook("save/10-saver", "")
+    ended = capture.run()
+    reason = "no dump file system after 3 s"
+    assert ended.ran == ["pre-mount/own", "pre-mount/drivers", "mount/50-mount",
+                         f"pre-save/stage {reason}", f"save/10-saver {reason}"]  # fmt: skip
+    assert ended.said == [f"hook pre-mount/drivers: {reason}: it is ended", f"{reason}: giving up"]
+
+
+def test_the_overall_timer_ends_what_runs(capture: Capture) -> None:
+    (capture.top / "run/mounted").touch()
+    capture.limits[""] = "3"
+    capture.hook("save/10-saver", '[ -n "$KDUMP_REASON" ] || sleep 1000')
+    capture.hook("post-save/log", "sleep 1000", limit=2)
+    ended = capture.run()
+    assert ended.said == ["not done after 3 s: giving up",
+                          "hook post-save/log: not done after 2 s: it is ended"]  # fmt: skip
+    assert len(ended.ran) == 3
+
+
+def test_time_of_hooks_with_a_limit_is_not_that_of_the_set_up(capture: Capture) -> None:
+    capture.limits["SETUP"] = "2"
+    capture.hook("pre-mount/network", "sleep 0.8", limit=9)
+    capture.hook("mount/50-mount", f": >{capture.top}/run/mounted")
+    ended = capture.run()
+    assert ended.said == []
+
+
+def test_without_processes_it_still_ends(capture: Capture) -> None:
+    """A machine that can have no more of them: nobody but root is bound by that limit."""
+    for name in ("save/a", "final/b"):
+        capture.hook(name, "")
+    for path in (capture.top, *capture.top.rglob("*")):
+        shutil.chown(path, 65534, 65534)
+    for parent in capture.top.parents[:3]:
+        parent.chmod(0o755)
+    drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    drop += ["--inh-caps", "-all", "--bounding-set", "-all", "prlimit", "--nproc=1"]
+    ended = capture.run(*drop)
+    assert ended.ran == []
+    assert ended.sysrq == "sub"
+
+
+@pytest.mark.parametrize(("action", "keys"), [("poweroff", "suob"), ("halt", "")])
+def test_the_last_step_is_the_one_that_was_asked_for(
+    capture: Capture, action: str, keys: str
+) -> None:
+    capture.action = action
+    capture.hook("final/f", "exit 1")
+    if action == "halt":
+        with pytest.raises(TimeoutError):
+            capture.run(seconds=4)
+        assert (capture.top / "sysrq").read_text() == ""
+        return
+    ended = capture.run()
+    assert ended.sysrq == keys
+    assert ended.says("cannot be switched off: it is restarted")
