@@ -28,10 +28,11 @@ fstype = "ext4"
 [image]
 hardware = ["generic"]
 """
-#: What package managers keep of packages that are gone, and what their work leaves.
+#: What package managers keep of packages that are gone, and what their work leaves; and findfs's
+#: cache of the devices that the host happens to have, in a /run that is not in memory here.
 _TRACES = ("usr/lib/python3", "var/cache/apt", "var/cache/debconf", "var/lib/apt", "var/lib/dpkg",
            "var/log", "var/lib/systemd", "tmp", "mnt", "etc/ld.so.cache",
-           "var/cache/ldconfig")  # fmt: skip
+           "var/cache/ldconfig", "run/blkid")  # fmt: skip
 
 
 @dataclass(frozen=True)
