@@ -106,6 +106,12 @@ class Disk:
         if abs(self.free_kib() - leave_kib) > 64:
             raise DiskError(f"{self.path}: {self.free_kib()} KiB are free, not {leave_kib}")
 
+    def link(self, path: str, target: str) -> None:
+        """Make a symbolic link in a folder of its own, by a path as "/folder/link"."""
+        folder, _, name = path.strip("/").partition("/")
+        self._edit(f"mkdir {folder}")
+        self._edit(f"symlink {folder}/{name} {target}")
+
     def crash_folders(self, into: Path, *, below: str = "/var/crash") -> list[CrashFolder]:
         """Copy every folder below ``below`` into ``into``, sparse, and return them by name."""
         found = []

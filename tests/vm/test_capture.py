@@ -230,6 +230,23 @@ def test_a_disk_without_any_room_is_a_clear_line(scenario: Scenario, folder: Pat
     assert "sysrq triggered crash" in lines, "the crashed kernel's last words are missing"
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("target", ["/run/crash", "../../../tmp/crash"])
+def test_a_link_out_of_the_disk_leads_nowhere_else(
+    scenario: Scenario, folder: Path, crash_copy: Path, target: str
+) -> None:
+    # Into the image's memory, as the image would follow it.
+    disk = disks.make(folder / "disk.raw")
+    disk.link("/var/crash", target)
+    scenario = built(scenario, f"UUID={disks.UUID}")
+    outcome = crash(replace(scenario, disks=(disk.path,)))
+    below = "/" + target.replace("../", "").strip("/")
+    (found,) = disk.crash_folders(crash_copy, below=below)
+    report = json.loads(found.file("report.json").copy.read_text())
+    _check(Saved(found, report), outcome.token, scenario.kernel)
+    assert f"the dump is in /kdump{below}/" in "\n".join(said(outcome.run))
+
+
 def test_the_final_action_may_be_poweroff(
     scenario: Scenario, folder: Path, crash_copy: Path
 ) -> None:
