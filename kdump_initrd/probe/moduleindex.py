@@ -184,8 +184,12 @@ class ModuleIndex:
             for path in files:
                 inside = PurePosixPath("/", path.relative_to(self._root).as_posix())
                 source = resolve(inside, root=self._root)
-                if source is not None and _is_file(source):
+                if source is None or not _is_file(source):
+                    continue
+                try:
                     (copy / path.name).write_text(read_text(source), encoding="utf-8")
+                except OSError as error:
+                    raise KdumpInitrdError(f"{source}: {error.strerror}") from error
             found.append(copy)
         if not found:
             found = [self._scratch / "modprobe.d"]

@@ -295,6 +295,8 @@ def test_configuration_that_only_the_host_would_follow(root: Root, tmp_path: Pat
     os.mkfifo(folder / "c.conf")
     (root.top / "etc/options").write_text("options ext4 yours=1\n")
     assert root.closure(EXT4)[-1].parameters == "yours=1"
+    (root.top / "etc/options").write_bytes(bytes(5 << 20))
+    assert root.failure(EXT4).message == f"{root.top}/etc/options: is larger than 4 MB"
 
 
 def test_folder_of_modules_by_another_name(root: Root) -> None:
