@@ -27,7 +27,7 @@ from kdump_initrd.image.publish import new_file, remove
 def work(requests):
     {work}
     print("there", flush=True)
-    time.sleep(30)
+    time.sleep(300)
     return 0
 import kdump_initrd.cli
 kdump_initrd.cli.verbs.perform = work
@@ -78,7 +78,7 @@ def test_each_signal(
     (tmp_path / "old").touch()
     child = begin(work, tmp_path)
     child.send_signal(number)
-    _, stderr = child.communicate(timeout=20)
+    _, stderr = child.communicate(timeout=200)
     assert stderr == f"kdump-initrd: error: interrupted: {said.format(tmp_path)}\n"
     assert child.returncode == 128 + number
     assert hidden(tmp_path) == left
@@ -90,7 +90,7 @@ def test_what_was_ignored_stays_so(tmp_path: Path) -> None:
     time.sleep(0.2)
     assert child.poll() is None
     child.terminate()
-    child.communicate(timeout=20)
+    child.communicate(timeout=200)
     assert child.returncode == 143
 
 
@@ -101,7 +101,7 @@ def test_while_modules_are_imported(tmp_path: Path, program: str, number: signal
     slow = tmp_path / "argparse.py"
     slow.write_text(
         "import time\nprint('there', flush=True)\n"
-        "try:\n    time.sleep(30)\nexcept BaseException:\n    raise ImportError('no') from None\n"
+        "try:\n    time.sleep(300)\nexcept BaseException:\n    raise ImportError('no') from None\n"
     )
     code = f"import sys; from kdump_initrd.start import {program}; sys.exit({program}())"
     child = subprocess.Popen(
@@ -112,7 +112,7 @@ def test_while_modules_are_imported(tmp_path: Path, program: str, number: signal
     assert child.stdout is not None
     assert child.stdout.readline() == "there\n"
     child.send_signal(number)
-    _, stderr = child.communicate(timeout=20)
+    _, stderr = child.communicate(timeout=200)
     name = {"mkinitrd": "kdump-initrd", "vmcore": "vmcore-save"}[program]
     assert stderr == f"{name}: error: interrupted: nothing was written\n"
     assert child.returncode == 128 + number
