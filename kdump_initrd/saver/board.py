@@ -12,7 +12,9 @@ from .failure import SpaceError
 _TEXT = 256
 #: Ranges of a worker that are not known to be on the disk yet, of dead ones, and places of the
 #: file that are given up, at most.
-PENDING, _AGAIN, _GIVEN_UP = 20, 1000, 1000
+PENDING, _AGAIN, _GIVEN_UP = 20, 1000, 4000
+#: Of those places, the last ones may go on.
+_NEAR = 16
 # The first numbers are of all, the others of one worker each.
 _NEXT, _POSITION, _HOLES, _STOP, _CODE, _ERROR, _SYNCED, _REDONE, _PLACES, _SHARED = range(10)
 _DONE, _GOOD, _ZERO, _RAW, _MOVED, _UNWRITTEN, _PEAK, _RANGE, _COUNT = range(9)
@@ -134,12 +136,17 @@ class Board:
 
     def give_up(self, place: int, length: int) -> None:
         """Note a place of the file that the disk did not take, offset and bytes."""
-        numbers = self._numbers
+        numbers, start = self._numbers, self._places
         with self._lock:
-            if numbers[_PLACES] < _GIVEN_UP:
-                at = self._places + 2 * numbers[_PLACES]
+            count = int(numbers[_PLACES])
+            for at in range(start + 2 * max(0, count - _NEAR), start + 2 * count, 2):
+                if numbers[at] + numbers[at + 1] == place:
+                    numbers[at + 1] += length
+                    return
+            if count < _GIVEN_UP:
+                at = start + 2 * count
                 numbers[at], numbers[at + 1] = place, length
-                numbers[_PLACES] += 1
+                numbers[_PLACES] = count + 1
 
     def given_up(self) -> list[tuple[int, int]]:
         """Return those places by offset, what joins as one."""

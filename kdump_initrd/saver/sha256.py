@@ -93,9 +93,23 @@ def _by_pieces(fd: int, buffer: bytearray, by: Hash, feed: Callable[[int], objec
 
 
 def _by_program(fd: int, feed: Callable[[int], object]) -> str:
-    # "" when that fails: whoever takes its place will meet the same error, or do better.
+    # "" when that fails: whoever takes its place will meet the same error, or do better, and
+    # begins anew.
     if not os.path.exists(_PROGRAM):
         return ""
+    told: list[int] = []
+
+    def tell(count: int) -> None:
+        told.append(count)
+        feed(count)
+
+    digest = _run_program(fd, tell)
+    if not digest:
+        feed(-sum(told))
+    return digest
+
+
+def _run_program(fd: int, feed: Callable[[int], object]) -> str:
     files: list[int] = []
     try:
         # It reads by a position of its own, which tells how far it is.

@@ -159,6 +159,20 @@ def test_neither(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_program_that_fails_in_the_middle_counts_nothing(
+    tmp_path: Path, file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "sha256sum"
+    program.write_text("#!/bin/sh\ndd bs=4096 count=2 of=/dev/null\nsleep 0.1\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sha256, "_LIBRARIES", ())
+    monkeypatch.setattr(sha256, "_PROGRAM", str(program))
+    os.write(file, bytes(20000))
+    told: list[int] = []
+    assert file_sha256(file, told.append) == hashlib.sha256(bytes(20000)).hexdigest()
+    assert sum(told) == 20000 and -8192 in told
+
+
 @pytest.mark.parametrize("libraries", [sha256._LIBRARIES, ()])
 def test_memory_and_modules(tmp_path: Path, libraries: tuple[str, ...]) -> None:
     """A large file takes no more memory than a piece, and hashlib stays away."""
