@@ -33,15 +33,47 @@ _FOREVER = 1 << 60
 BLOCK = 4096
 
 
-class BadDisk:
-    """What the server and the tests share: places that cannot be read or written."""
+class Journal:
+    """What was written to a disk, in order, and where it was told to keep what it has."""
 
-    def __init__(self, size: int) -> None:
+    _ENTRY = struct.Struct("<QQ")
+    _FLUSH = _FOREVER
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.touch()
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+
+    def write(self, offset: int, data: bytes) -> None:
+        os.write(self._fd, self._ENTRY.pack(offset, len(data)) + data)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def flush(self) -> None:
+        os.write(self._fd, self._ENTRY.pack(self._FLUSH, 0))
+
+    def entries(self) -> list[tuple[int, bytes] | None]:
+        """Return (offset, data) of each write, None for a flush."""
+        raw, at = self._path.read_bytes(), 0
+        found: list[tuple[int, bytes] | None] = []
+        while at < len(raw):
+            offset, size = self._ENTRY.unpack_from(raw, at)
+            at += self._ENTRY.size
+            found.append(None if offset == self._FLUSH else (offset, raw[at : at + size]))
+            at += size
+        return found
+
+
+class BadDisk:
+    """What the server and the tests share: places that cannot be read or written, the journal."""
+
+    def __init__(self, size: int, journal: Journal) -> None:
         self.size = size
+        self.journal = journal
         self._shared = mmap.mmap(-1, (_HEAD + _MOST) * 8)
         self._words = memoryview(self._shared).cast("Q")
         self._words[1] = _FOREVER
-        self.writes = 0
 
     def spoil(self, blocks: Iterable[int]) -> None:
         """Make blocks of 4096 bytes bad, from now on."""
@@ -109,6 +141,7 @@ def _answer(code: int, node: int, body: bytes, backing: int, disk: BadDisk) -> b
     if code == _FSYNC:
         if not disk.takes(0, 1, write=False):
             raise OSError(errno.EIO, "")
+        disk.journal.flush()
         return b""
     if code in (_READ, _WRITE):
         _, offset, size = struct.unpack_from("<QQI", body)
@@ -117,6 +150,7 @@ def _answer(code: int, node: int, body: bytes, backing: int, disk: BadDisk) -> b
         if code == _READ:
             return os.pread(backing, size, offset).ljust(size, b"\0")
         os.pwrite(backing, body[40 : 40 + size], offset)
+        disk.journal.write(offset, body[40 : 40 + size])
         return struct.pack("<II", size, 0)
     raise OSError(errno.ENOSYS, "")
 
@@ -141,7 +175,7 @@ def _run(*words: object) -> str:
 @contextmanager
 def bad_disk(folder: Path, *, mib: int = 192) -> Iterator[tuple[BadDisk, Path]]:
     """Mount an ext4 on a disk that is good until it is told otherwise; yield both."""
-    disk = BadDisk(mib << 20)
+    disk = BadDisk(mib << 20, Journal(folder / "journal"))
     served, mounted, backing = folder / "served", folder / "mounted", folder / "backing"
     for each in (served, mounted):
         each.mkdir()
@@ -167,6 +201,7 @@ def bad_disk(folder: Path, *, mib: int = 192) -> Iterator[tuple[BadDisk, Path]]:
         _run("mount", "-o", "errors=continue", loop, mounted)
         yield disk, mounted
     finally:
+        disk.journal.close()
         disk.spoil([])
         disk.die_after(_FOREVER)
         with suppress(OSError):
@@ -198,3 +233,32 @@ def where_a_file_goes(folder: Path, size: int) -> list[int]:
     probe.unlink()
     os.sync()
     return found
+
+
+@contextmanager
+def after_power_cut(
+    disk: BadDisk, folder: Path, entries: list[tuple[int, bytes] | None], *, kept: bool
+) -> Iterator[Path]:
+    """Mount a disk as it is after these writes; kept says that it has what it was not told to keep.
+
+    The journal begins with an empty disk.
+    """
+    mounted = folder / "image-mounted"
+    # A new one each time: a loop device of an older one may still be there, with its cache.
+    image = folder / f"image-{len(entries)}-{kept}"
+    if not kept:
+        last = max(number for number, entry in enumerate(entries) if entry is None)
+        entries = entries[:last]
+    with image.open("wb") as file:
+        file.truncate(disk.size)
+        for entry in entries:
+            if entry:
+                file.seek(entry[0])
+                file.write(entry[1])
+    mounted.mkdir(exist_ok=True)
+    _run("mount", "-o", "loop", image, mounted)
+    try:
+        yield mounted
+    finally:
+        _run("umount", mounted)
+        image.unlink()
