@@ -73,18 +73,21 @@ class Copying:
         page, progress, source = self._source.page_size, self._progress, self._source
         progress.start("", self._selection.pages * page)
 
+        def tell() -> None:
+            # Pages that are written again are a sign of life, too, and of no weight.
+            progress.update(board.done * page + board.moved + board.unwritten)
+
         def begin(slot: int) -> Work:
             return PageCopier(
                 source,
                 self._selection,
                 self._writer.sink(board, slot),
                 advance=lambda count: board.add(slot, done=count),
+                tick=tell if board.workers == 1 else lambda: None,
             )
 
         try:
-            problem = run(
-                board, self._selection.ranges, begin, lambda: progress.update(board.done * page)
-            )
+            problem = run(board, self._selection.ranges, begin, tell)
         except BaseException as error:
             problem = describe(error)
         progress.others = board.peak if board.workers > 1 else 0

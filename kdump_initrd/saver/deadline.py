@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _KILL = 9
-#: Seconds between two looks, and bytes of what went wrong.
-_LOOK, _TEXT = 0.01, 1000
+#: Seconds between two looks, and that a killed child has to go; bytes of what went wrong.
+_LOOK, _GRACE, _TEXT = 0.01, 1.0, 1000
 
 
 def within(seconds: float, work: Callable[[], object]) -> None:
@@ -57,15 +57,20 @@ def within(seconds: float, work: Callable[[], object]) -> None:
 
 def _wait(pid: int, seconds: float) -> bool:
     # Whether it has not ended in time.
+    if _has_ended(pid, seconds):
+        return False
+    os.kill(pid, _KILL)
+    _has_ended(pid, _GRACE)
+    return True
+
+
+def _has_ended(pid: int, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
             if os.waitpid(pid, os.WNOHANG)[0]:
-                return False
+                return True
         except ChildProcessError:  # SIGCHLD is ignored
-            return False
+            return True
         time.sleep(_LOOK)
-    os.kill(pid, _KILL)
-    time.sleep(_LOOK)
-    os.waitpid(pid, os.WNOHANG)
-    return True
+    return False

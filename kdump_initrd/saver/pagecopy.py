@@ -24,12 +24,14 @@ class PageCopier(Work):
         sink: Sink,
         *,
         advance: Callable[[int], None],
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
-        """Tell advance a range's pages when they are done."""
+        """Tell advance a range's pages when they are done, and tick of a piece done again."""
         self._source = source
         self._selection = selection
         self._sink = sink
         self._advance = advance
+        self._tick = tick
 
     def copy(self, number: int) -> None:
         """Copy a range; raises SpaceError of the sink."""
@@ -52,6 +54,7 @@ class PageCopier(Work):
             self._sink.repeat(piece)
             self._feed(piece.number, piece.first, piece.count)
             self._sink.flush()
+            self._tick()
 
     def _feed(self, number: int, skip: int, most: int) -> int:
         # Pages of a range, without the first ones; return how many.

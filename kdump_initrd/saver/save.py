@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -173,6 +174,16 @@ class Save:
         self._readme.begin()
 
     def _save_log(self) -> str:
+        try:
+            return self._write_log()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self._noted("", f"dmesg: {describe(error)}: it is written a second time, elsewhere")
+            self._log = LogFacts()
+            return self._write_log()
+
+    def _write_log(self) -> str:
         assert self._crash is not None
         fd = -1
         path = note = ""
@@ -251,10 +262,15 @@ def _write_lines(fd: int, held: list[bytes]) -> None:
 def _end_log(fd: int, held: list[bytes], path: str, count: int) -> None:
     if fd < 0:
         return
+    safe = False
     try:
         write_all(fd, b"".join(held))
         os.fsync(fd)
+        safe = True
+    except OSError as error:
+        safe = error.errno != errno.EIO  # what fits of it stays
+        raise
     finally:
         os.close(fd)
-        if not count:
+        if not (safe and count):
             os.unlink(path)

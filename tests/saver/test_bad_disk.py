@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import places
+from kdump_initrd.saver import places, progress
 from kdump_initrd.saver.__main__ import main
 from kdump_initrd.saver.dumpfile import open_dump
 from kdump_initrd.saver.kdumpread import KdumpDump
@@ -216,3 +216,52 @@ def test_a_block_that_goes_bad_behind_the_copy_is_found_by_verification(
     done = saved(vmcore, mounted)
     assert (done.status, done.report["dump"]["verified"]) == (1, "none")
     assert done.step("dump")["detail"] == "verification failed: Input/output error"
+
+
+def test_a_log_on_a_bad_block_is_written_a_second_time(
+    disk: tuple[BadDisk, Path],
+    vmcore: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    bad, mounted = disk
+    fsync = os.fsync
+    spoiled: list[int] = []
+
+    def spoil(fd: int) -> None:
+        if not spoiled and "dmesg" in Path(f"/proc/self/fd/{fd}").readlink().name:
+            # Where it goes is known when it is there.
+            fsync(fd)
+            spoiled.extend(blocks_of(Path(f"/proc/self/fd/{fd}").readlink()))
+            bad.spoil(spoiled)
+            os.pwrite(fd, b"[", 0)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", spoil)
+    done = saved(vmcore, mounted)
+    assert (done.status, done.step("dmesg")["result"]) == (0, "done")
+    (log,) = done.folder.glob("dmesg*")
+    assert spoiled and not set(blocks_of(log)) & set(spoiled)
+    assert log.read_text().endswith("Kernel panic - not syncing: a test\n")
+    said = "warning: dmesg: Input/output error: it is written a second time, elsewhere\n"
+    assert said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_is_written_again_feeds_the_stall_timer(
+    disk: tuple[BadDisk, Path],
+    vmcore: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    jobs: int,
+) -> None:
+    monkeypatch.setattr(progress, "_FEED", 0)
+    bad, mounted = disk
+    numbers = []
+    for name, blocks in (("good", range(0)), ("bad", SPOILED)):
+        bad.spoil(blocks)
+        path = tmp_path / name
+        options = {"directory": name, "progress": path, "verify": "none", "jobs": jobs}
+        main(arguments(vmcore, mounted, dump_level=0, keep_free=0, **options))
+        numbers.append(int(path.read_text()))
+    assert numbers[1] > numbers[0] + 10
