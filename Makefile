@@ -12,8 +12,8 @@ PACKAGES_rpm := $(PACKAGES_venv) rpm systemd
 PACKAGES_demo := $(PACKAGES_venv) busybox-static debootstrap e2fsprogs fdisk kexec-tools kmod libarchive13 \
 	libdeflate0 liblzo2-2 libsnappy1v5 libzstd1 linux-image-amd64 makedumpfile qemu-system-x86 util-linux \
 	xz-utils zlib1g zstd
-PACKAGES_test := $(sort $(PACKAGES_demo) $(PACKAGES_deb) $(PACKAGES_rpm)) bzip2 cpio fish git initramfs-tools-core \
-	lintian lz4 lzop man-db python3-jinja2 python3-libarchive-c python3-pyelftools python3-rpm shellcheck zsh
+PACKAGES_test := $(sort $(PACKAGES_demo) $(PACKAGES_deb) $(PACKAGES_rpm)) btrfs-progs bzip2 cpio dosfstools f2fs-tools \
+	fish git initramfs-tools-core jfsutils mtools xfsprogs lintian lz4 lzop man-db python3-jinja2 python3-libarchive-c python3-pyelftools python3-rpm shellcheck zsh
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kdump_initrd/__init__.py)
 .PHONY: help demo test test-full check bench setup clean groups test-debian-python
