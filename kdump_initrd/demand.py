@@ -30,7 +30,7 @@ _PARTS = {
     "plug.sh": "finds drivers for devices",
 }
 #: The bus and the first number, which is the vendor's mostly; the bus of "acpi*:VMBUS:*" is acpi.
-_START = re.compile(r"(?P<bus>[\w-]*)\*?:(?P<number>(?:[a-z]+[0-9A-F]+)?)")
+_START = re.compile(r"(?P<bus>[^*?\[\]\\:]+)\*?:(?P<number>(?:[a-z]+[0-9A-F]+)?)")
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def by_start(modules: Iterable[KernelModule]) -> dict[str, dict[str, tuple[str, 
     for name, patterns in kmod.aliases(modules).items():
         for pattern in patterns:
             start = _START.match(pattern)
-            assert start, pattern
-            key = f"{start['bus']}:{start['number']}"
+            # What begins with a pattern is held against every device.
+            key = f"{start['bus']}:{start['number']}" if start else ""
             found.setdefault(key, {}).setdefault(name, []).append(pattern)
     return {
         start: {name: tuple(each) for name, each in names.items()} for start, names in found.items()

@@ -27,6 +27,8 @@ _VOLATILE = ("proc", "dev", "run", "tmp", "var")
 #: lies beside it.
 _UNLISTED = ("boot", "efi", "sys")
 _OVERRIDES = "etc/kdump-initrd"
+#: Of what is larger, in bytes, the stamp tells whether it is the same.
+_LARGEST = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ def take(path: Path) -> Input | None:
             return Input(hashlib.sha256(os.fsencode(names)).hexdigest(), stamp)
         if not stat.S_ISREG(kind):
             return Input("") if stat.S_ISLNK(kind) else None
+        if stamp[0] > _LARGEST:
+            return Input(hashlib.sha256(repr(stamp).encode()).hexdigest(), stamp)
         digest = hashlib.sha256()
         with rooted.open_file(path) as file:
             while chunk := file.read(1 << 20):

@@ -61,7 +61,9 @@ def add_programs(tree: Tree, *, root: Path, profile: Distro, source: ToolSource)
     if kexec is None:
         raise KdumpInitrdError(f"{root}: no kexec", hint="install kexec-tools there")
     script = find_data("templates", _ARM, root=root)
-    needs = read_needs(read_text(script), script).commands
+    # A script of an administrator's need not say what the words are for that it gets.
+    said = read_needs(read_text(script), script).commands
+    needs = tuple(dict.fromkeys((*said, "rm", "timeout")))
     busybox = None if source is ToolSource.ROOT else tools.find_busybox(root, profile.tools)
     toolbox = tools.pick(needs, root=root, tools=profile.tools, busybox=busybox)
     if toolbox.missing or (source is ToolSource.BUSYBOX and busybox is None):

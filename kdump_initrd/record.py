@@ -92,13 +92,16 @@ def load(name: str, *, root: Path) -> Record | None:
         inputs = {path: _input(each) for path, each in table["inputs"].items()}
         record = Record(**{**table, "inputs": inputs, "stored": _input(table["stored"])})
         return record if _is_sound(record) and _is_inside(record.output, root) else None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (KdumpInitrdError, OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    except RecursionError:
         return None
 
 
 def every(*, root: Path) -> dict[str, Record]:
     """Return all that were kept, by name."""
-    names = sorted(path.stem for path in _folder(root).glob("*.json"))
+    there = rooted.folders([FOLDER], root=root)
+    names = sorted(path.stem for folder in there for path in folder.glob("*.json"))
     found = {name: load(name, root=root) for name in names}
     return {name: record for name, record in found.items() if record is not None}
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import KdumpInitrdError
@@ -12,7 +12,7 @@ from ..log import get_logger
 from ..rooted import named
 from .manifest import Manifest
 from .newc import CorruptError, Member
-from .segments import Segment, manifest_of, read_manifest, read_packed, read_segments
+from .segments import Segment, manifest_in, manifest_of, read_packed, read_segments
 from .stage import SECOND_STAGE
 from .tree import Entry
 
@@ -28,7 +28,7 @@ def list_image(path: Path) -> Iterator[str]:
     """
     path = named(path)
     segments = read_segments(path)
-    manifest = _manifest(path)
+    manifest = _manifest(segments)
     if manifest is not None:
         yield from _introduce(manifest)
     for segment in segments:
@@ -51,10 +51,10 @@ def list_entries(entries: Iterable[Entry]) -> Iterator[str]:
         yield _line(member, {member.path: entry.why})
 
 
-def _manifest(path: Path) -> Manifest | None:
+def _manifest(segments: Sequence[Segment]) -> Manifest | None:
     # A damaged one is no reason not to list the rest.
     try:
-        return read_manifest(path)
+        return manifest_in(segments)
     except KdumpInitrdError as error:
         logger.warning("%s", error)
         return None

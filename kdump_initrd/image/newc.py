@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Union
 
 from ..rooted import FILE
-from .stored import Bytes
+from .stored import Bytes, zeros_before
 
 #: cpio(5), "New ASCII Format" and, with the second, "New CRC Format".
 MAGICS = (b"070701", b"070702")
@@ -116,7 +116,7 @@ class ByteView:
     def skip_zeros(self) -> bool:
         """Pass over zero bytes; return whether anything else follows."""
         while chunk := self._data[self.offset : self.offset + _CHUNK]:
-            zeros = len(chunk) - len(chunk.lstrip(b"\0"))
+            zeros = zeros_before(chunk)
             self.offset += zeros
             if zeros < len(chunk):
                 return True

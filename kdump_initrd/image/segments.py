@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from .boundary import Codec, detect, find_end
 from .manifest import MANIFEST, SEGMENT, Manifest
 from .meter import Meter
 from .newc import ByteStream, ByteView, Contents, CorruptError, Member, read_archives
-from .stored import Bytes, Part, open_stored, pieces
+from .stored import Bytes, Part, open_stored, pieces, zeros_before
 
 #: What libarchive calls the codecs.
 _FILTERS = {
@@ -128,7 +128,12 @@ def read_manifest(path: Path) -> Manifest | None:
 
     The last segment of ours counts. Raises KdumpInitrdError as read_segments().
     """
-    found = map(manifest_of, reversed(read_segments(path)))
+    return manifest_in(read_segments(path))
+
+
+def manifest_in(segments: Sequence[Segment]) -> Manifest | None:
+    """Return what the last segment of ours says, None where there is none; raises so, too."""
+    found = map(manifest_of, reversed(segments))
     return next((manifest for manifest in found if manifest is not None), None)
 
 
@@ -259,7 +264,7 @@ class _named:
 def _skip_zeros(data: Bytes, offset: int) -> int:
     while offset < len(data):
         chunk = data[offset : offset + _CHUNK]
-        zeros = len(chunk) - len(chunk.lstrip(b"\0"))
+        zeros = zeros_before(chunk)
         offset += zeros
         if zeros < len(chunk) or not chunk:
             break

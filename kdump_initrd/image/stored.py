@@ -13,6 +13,7 @@ from ..errors import KdumpInitrdError
 
 #: Bytes of one piece.
 _CHUNK = 1 << 18
+_ZEROS = bytes(_CHUNK)
 #: No initrd is larger, in bytes: the kernel would have to hold it in memory twice.
 _LARGEST = 8 << 30
 
@@ -56,13 +57,13 @@ class Stored(_Same):
 
     def __getitem__(self, key: slice, /) -> bytes:
         start, end, _ = key.indices(self._size)
-        found = bytearray()
-        while start + len(found) < end:
+        found = os.pread(self._descriptor, max(0, end - start), start)
+        while start + len(found) < end:  # a read may end early, as at 2 GiB
             more = os.pread(self._descriptor, end - start - len(found), start + len(found))
             if not more:
                 break
             found += more
-        return bytes(found)
+        return found
 
 
 class Part(_Same):
@@ -96,6 +97,13 @@ def open_stored(path: Path) -> Stored:
     if len(stored) > _LARGEST:
         raise KdumpInitrdError(f"{path}: is larger than {_LARGEST >> 30} GB", hint="name an initrd")
     return stored
+
+
+def zeros_before(piece: bytes) -> int:
+    """Return how many zero bytes a piece begins with; one of zeros only is told at once."""
+    if piece == _ZEROS[: len(piece)]:
+        return len(piece)
+    return len(piece) - len(piece.lstrip(b"\0"))
 
 
 def pieces(data: Bytes) -> Iterator[bytes]:

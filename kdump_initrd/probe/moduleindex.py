@@ -38,6 +38,8 @@ _INDEX = ("modules.dep.bin", "modules.alias.bin")
 _CHECKED = (*_INDEX, "modules.builtin.bin")
 #: What else modprobe opens there, by itself: none may be a link, or a pipe.
 _READ = (*_CHECKED, "modules.builtin.alias.bin", "modules.symbols.bin", "modules.softdep")
+#: No index is larger, in bytes.
+_LARGEST = 8 * TEXT
 #: What depmod takes from a kernel's build; the rest of modules.* it makes.
 _DEPMOD_READS = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 #: kmod, libkmod/libkmod-index.h: the magic number, and what the top bits of an offset say.
@@ -87,7 +89,7 @@ class ModuleIndex:
         self._inside = PurePosixPath("/", kernel.modules.relative_to(root).as_posix())
         above = scratch / "root/lib/modules"
         above.mkdir(parents=True)
-        links = [name for name in _READ if not _is_file(kernel.modules / name)
+        links = [name for name in _READ if not _is_file(kernel.modules / name, most=_LARGEST)
                  and os.path.lexists(kernel.modules / name)]  # fmt: skip
         self._made = bool(links) or not all(_is_file(kernel.modules / name) for name in _INDEX)
         if self._made:
@@ -155,7 +157,7 @@ class ModuleIndex:
         """Look at one index: its top node is written last, and ends where the file does."""
         try:
             with open_file(path) as file:
-                if not _is_whole(file.read(TEXT * 8)):
+                if not _is_whole(file.read(_LARGEST)):
                     raise self.broken(f"{path.name} is empty, cut off or something else")
         except FileNotFoundError:
             return  # modules.builtin.bin came later than the others
@@ -176,7 +178,7 @@ class ModuleIndex:
         found = []
         for folder in folders(_CONFIG_DIRS, root=self._root):
             files = sorted(folder.glob("*.conf"))
-            if all(map(_is_file, files)):
+            if all(_is_file(path, most=TEXT) for path in files):
                 found.append(folder)
                 continue
             copy = self._scratch / f"modprobe.d-{len(found)}"
@@ -239,10 +241,11 @@ class ModuleIndex:
                 yield path, target
 
 
-def _is_file(path: Path) -> bool:
-    """Tell whether a regular file is there, and no link."""
+def _is_file(path: Path, *, most: int = 1 << 63) -> bool:
+    """Tell whether a regular file of ``most`` bytes at most is there, and no link."""
     try:
-        return stat.S_ISREG(path.lstat().st_mode)
+        status = path.lstat()
+        return stat.S_ISREG(status.st_mode) and status.st_size <= most
     except (OSError, ValueError):
         return False
 

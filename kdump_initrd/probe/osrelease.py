@@ -9,6 +9,9 @@ from pathlib import Path
 
 from ..rooted import first_file, read_text
 
+#: No value is longer, and what is takes long to be unquoted.
+_LONGEST = 4096
+
 
 def read(root: Path) -> Mapping[str, str]:
     """Return the assignments of ``root``'s os-release, unquoted; empty where it has none.
@@ -27,6 +30,8 @@ def names(values: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _unquote(value: str) -> str:
+    if len(value) > _LONGEST:
+        return ""
     try:
         return " ".join(shlex.split(value))
     except ValueError:

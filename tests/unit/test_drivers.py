@@ -116,6 +116,14 @@ def test_a_start_is_the_head_of_all_its_patterns(monkeypatch: pytest.MonkeyPatch
     }  # fmt: skip
 
 
+def test_odd_patterns_are_held_against_what_they_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = ("a.b/c:d*", "*:x", "[ab]c:d1", "a?b:", ":v1", "dmi*:svn*:")
+    monkeypatch.setattr(kmod, "aliases", lambda _modules: {"m": odd})
+    assert demand.by_start([]) == {
+        "a.b/c:": {"m": odd[:1]}, "": {"m": odd[1:5]}, "dmi:": {"m": odd[5:]},
+    }  # fmt: skip
+
+
 class Loading:
     """The hooks that load drivers, in a folder: one driver waits for a PCI device, one for none."""
 
