@@ -149,6 +149,11 @@ class Disk:
         if said:
             raise DiskError(f"{self.path}: {path}: {said[0]}")
 
+    def edit(self, *commands: str) -> None:
+        """Change the file system by debugfs, a command at a time; raises DiskError."""
+        for command in commands:
+            self._edit(command)
+
     def _edit(self, command: str) -> None:
         done = run(["debugfs", "-w", "-R", command, self._address], timeout=60)
         said = done.stderr.splitlines()[1:]

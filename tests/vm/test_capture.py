@@ -219,6 +219,7 @@ def test_a_full_disk_keeps_the_kernel_log_and_restarts(
     assert "there is no room for a dump in" in lines
 
 
+@pytest.mark.full
 def test_a_disk_without_any_room_is_a_clear_line(scenario: Scenario, folder: Path) -> None:
     disk = disks.make(folder / "disk.raw", size_mib=64)
     disk.fill(leave_kib=0)

@@ -54,6 +54,7 @@ def test_without_python_the_shell_copies_what_there_is(
     assert outcome.token in log.read_text(errors="replace")
 
 
+@pytest.mark.full
 def test_a_driver_that_its_device_does_not_name_is_loaded_in_the_end(
     scenario: Scenario, folder: Path
 ) -> None:
