@@ -11,7 +11,7 @@
 # Seconds for each hook when all has been given up, and for a process to end after a signal.
 hurry=30
 grace=3
-# Processes that a hook with a limit of time may have.
+# Processes that a hook may have.
 crowd=64
 
 # Hooks must not fill the memory by what they write there; and what they fill is not ours.
@@ -30,10 +30,10 @@ bound_folders() {
 	[ -d "$KDUMP_RUN" ] || umount /run
 }
 
-# Open and make all that is needed later; the hooks that have a limit get a cage.
+# Open and make all that is needed later; hooks get a cage each.
 prepare_guard() { # HOOK...
 	seconds=0
-	uptime
+	tick
 	started=$seconds
 	spent=0
 	number=0
@@ -91,12 +91,23 @@ pause() {
 	read -r word which value <&3
 }
 
+# Look at the clock; a hook that takes /proc away does not stop it.
+tick() {
+	time=
+	{ read -r time _ </proc/uptime; } 2>/dev/null
+	time=${time%%.*}
+	case $time in
+	'' | *[!0-9]*) seconds=$((seconds + 1)) ;;
+	*) seconds=$time ;;
+	esac
+}
+
 nap() { # SECONDS
-	uptime
+	tick
 	end=$((seconds + $1))
 	while [ "$seconds" -lt "$end" ]; do
 		pause
-		uptime
+		tick
 	done
 }
 
@@ -150,7 +161,7 @@ start_hook() {
 	if [ -n "$cages" ] && [ -e "$cages/${hook%%/*}-${hook#*/}/pids.max" ]; then
 		cage=$cages/${hook%%/*}-${hook#*/}
 		echo "$crowd" >"$cage/pids.max"
-		[ ! -e "$cage/cpu.weight" ] || echo 10 >"$cage/cpu.weight"
+		[ "$limit" -eq 0 ] || [ ! -e "$cage/cpu.weight" ] || echo 10 >"$cage/cpu.weight"
 	fi
 	pid=
 	for _ in 1 2 3; do
@@ -164,7 +175,7 @@ start_hook() {
 
 # Wait for the end of the hook, or end it when its time is over.
 watch_hook() {
-	uptime
+	tick
 	begun=$seconds
 	moved=$seconds
 	last=
@@ -181,13 +192,13 @@ watch_hook() {
 		# Its last word may still be there: signals end a pause before it is read.
 		! is_gone "$pid" || gone=$((gone + 1))
 		[ "$gone" -lt 6 ] || status=killed
-		uptime
+		tick
 		check_time
 		[ -n "$why" ] || continue
 		end_hook
 		break
 	done
-	uptime
+	tick
 	[ "$limit" -eq 0 ] || spent=$((spent + seconds - begun))
 	[ "${status:-0}" = 0 ] || warn "hook $hook: status $status"
 }
@@ -248,7 +259,7 @@ end_hook() {
 		while [ "$seconds" -lt "$end" ]; do
 			signal_family
 			pause
-			uptime
+			tick
 			! is_family_gone || return 0
 		done
 	done
