@@ -59,7 +59,9 @@ prepare_guard() { # HOOK...
 make_cages() { # HOOK...
 	cages=
 	command -v mkdir >/dev/null && [ -d /sys/fs/cgroup ] || return 0
-	mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || return 0
+	# Since Linux 6.0: no wait for all processors when a process is put into one.
+	mount -t cgroup2 -o favordynmods cgroup2 /sys/fs/cgroup 2>/dev/null ||
+		mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || return 0
 	cages=/sys/fs/cgroup
 	{
 		echo +pids
