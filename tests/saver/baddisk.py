@@ -204,8 +204,9 @@ def bad_disk(folder: Path, *, mib: int = 192) -> Iterator[tuple[BadDisk, Path]]:
         disk.journal.close()
         disk.spoil([])
         disk.die_after(_FOREVER)
+        # Lazily: a test that has failed may have left a file open.
         with suppress(OSError):
-            _run("umount", mounted)
+            _run("umount", "--lazy", mounted)
         if loop:
             _run("losetup", "--detach", loop)
         _run("umount", "-l", served)
