@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -202,7 +201,6 @@ def _list(request: ListImage) -> int:
 
     for line in list_image(request.image):
         print(line)
-    sys.stdout.flush()
     return 0
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -190,6 +191,34 @@ def test_nobody_listens_any_more(tmp_path: Path) -> None:
         child.stdout.close()
         assert child.stderr.read() == b""
         assert child.wait(30) == 0
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "--show-distro debian"])
+@pytest.mark.parametrize("module", ["mkinitrd", "vmcore"])
+def test_where_its_output_goes(module: str, words: str) -> None:
+    code = f"from kdump_initrd.start import {module}; raise SystemExit({module}())"
+    words = words if module == "mkinitrd" else "--help"
+    line = f"{shlex.join([sys.executable, '-I', '-c', code])} {words}"
+    for where, status, error in (
+        (" | true", 0, ""),
+        (" >/dev/full", 1, "error: standard output: No space left on device"),
+        (" 2>/dev/null >&-", 0, ""),
+    ):
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line + where],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        said = done.stderr.strip().partition(": ")[2]
+        assert (done.returncode, said) == (status, error), f"{line}{where}"
+
+
+def test_an_image_never_takes_the_place_of_a_closed_stream() -> None:
+    code = (
+        "import os, sys; from kdump_initrd import cli, start; "
+        "cli.main = lambda: os.open('/dev/null', os.O_RDONLY); raise SystemExit(start.mkinitrd())"
+    )
+    line = f"{shlex.join([sys.executable, '-c', code])} <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", line], timeout=60, check=False).returncode > 2
 
 
 def test_release_without_an_image_to_build(capsys: pytest.CaptureFixture[str]) -> None:
