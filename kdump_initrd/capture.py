@@ -23,7 +23,7 @@ from . import (
 )
 from .config.settings import CaptureSettings
 from .errors import KdumpInitrdError
-from .image import hooks, listing, reservation, stage
+from .image import hooks, listing, publish, reservation, stage
 from .image.boundary import Codec, window
 from .image.cpio import Packing, write_image
 from .image.hooks import Hook, Needs
@@ -101,6 +101,7 @@ def plan(settings: CaptureSettings) -> Capture:
     """
     with step("Looking at the root, kernel and device"):
         site = _look(settings)
+        out = _out(settings, site)
         compression = codec.choose(settings.compress, site.kernel)
     # The second tree is unpacked later, where the image has the tools for that.
     tree, later = Tree(), Tree()
@@ -139,8 +140,6 @@ def plan(settings: CaptureSettings) -> Capture:
             (*tree, *second),
             Claims(site, tuple(_needs(site, scripts)), runtime, dump_codec, folders),
         )
-    name = site.profile.kernel.capture_image.format(release=site.kernel.release)
-    out = Path(settings.output) if settings.output else place(name, root=site.root)
     size = site.kernel.header.unpacked if site.kernel.header else 0
     return Capture(out, tree, second, manifest, Packing(compression, mtime), size)
 
@@ -156,6 +155,17 @@ def _look(settings: CaptureSettings) -> Site:
     makedumpfile = collector.find(settings, root=root, profile=profile)
     profile = filenames.fit(profile, target.device.fstype)
     return Site(root, profile, release, target, watchdogs, makedumpfile)
+
+
+def _out(settings: CaptureSettings, site: Site) -> Path:
+    """Return the image to write; what keeps it from being written is said before the work."""
+    if settings.output:
+        return Path(settings.output)
+    name = site.profile.kernel.capture_image.format(release=site.kernel.release)
+    out = place(name, root=site.root)
+    if not settings.dry_run:
+        publish.check(out, force=settings.force)
+    return out
 
 
 def _add_modules(

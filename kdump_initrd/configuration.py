@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import dumptarget
+from . import dumptarget, hints
 from .config import effective, native, nativetext
 from .config.effective import Effective
 from .config.settings import CAPTURE, COMMON, HOST, CaptureSettings, CommonSettings
@@ -35,7 +35,8 @@ def check(root: Path, distro: str | None) -> tuple[list[str], int]:
             target = _target(found, root, profile)
         except KdumpInitrdError as error:
             place = f"{origins['device']}: " if "device" in origins else ""
-            errors.append(place + f"{error.message}; {error.hint}".removesuffix("; None"))
+            hint = hints.configured(error.hint)
+            errors.append(place + f"{error.message}; {hint}".removesuffix("; None"))
         else:
             known = "device" in found.values
             origin = "what is on it" if known else f"of what holds {values['path']}"

@@ -49,7 +49,9 @@ class Wishes:
         try:
             kind = Path(vmcore).stat().st_mode
         except OSError as error:
-            raise KdumpInitrdError(describe(error), hint=_WANTED) from error
+            raise KdumpInitrdError(describe(error), hint=_way_out(error, vmcore)) from error
+        if stat.S_ISDIR(kind):
+            raise KdumpInitrdError(f"{vmcore}: is a folder", hint="name the dump in it")
         if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
             raise KdumpInitrdError(f"{vmcore}: not a file", hint="copy what it gives into one")
         taken: list[Path] = []
@@ -96,7 +98,7 @@ class Conversion:
         except (SaverError, OSError) as error:
             text = describe(error)
             place = "" if text.startswith(vmcore) else f"{vmcore}: "
-            raise KdumpInitrdError(place + text, hint=_WANTED) from error
+            raise KdumpInitrdError(place + text, hint=_way_out(error, vmcore)) from error
         self._progress = progress_for(talk)
         self.result, self.incomplete = FAILED, ""
         self.report: dict[str, object] = {
@@ -244,3 +246,12 @@ def _end_log(fd: int, name: str, *, size: int, complete: bool) -> None:
             Path(name + UNFINISHED).unlink()
     if complete and size:
         _publish(name)
+
+
+def _way_out(error: Exception, vmcore: str) -> str:
+    """Return the hint for a vmcore that cannot be read."""
+    if isinstance(error, PermissionError):
+        return "this needs root"
+    if isinstance(error, FileNotFoundError) and vmcore == "/proc/vmcore":
+        return "it is there in a capture kernel only; name a dump that was saved"
+    return _WANTED

@@ -81,6 +81,7 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
             f"--in-place: {root} has no initrd of {release}", hint="--base FILE names one"
         )
     if base is None:
+        kernel.find(release, root=root, layout=profile.kernel)
         logger.warning("%s: %s has no initrd of it: a whole one is written", release, root)
         return standalone.plan(order)
     _check_appended(settings)

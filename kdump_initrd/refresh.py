@@ -59,7 +59,11 @@ def run(
     with nullcontext() if dry_run else record.alone(root=root), _results_only():
         if not dry_run:
             removal.sweep(root=root, profile=profile)
-        found = {_refresh(host, releases), 0 if releases else _drop_gone(host)}
+        try:
+            found = {_refresh(host, releases), 0 if releases else _drop_gone(host)}
+        except KdumpInitrdError as error:
+            error.hint = hints.configured(error.hint)
+            raise
         return next(status for status in (1, NO, 0) if status in found)
 
 

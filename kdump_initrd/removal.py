@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -68,10 +69,13 @@ def say_left(releases: Sequence[str], *, root: Path, profile: Distro) -> None:
             manifest = manifest_of(path) if path.is_file() and not path.is_symlink() else None
             if manifest is None or (releases and manifest.kernel not in releases):
                 continue
-            command = "mkinitrd-kdump --strip" if manifest.base_size else "rm"
+            # What boots the kernel is the distribution's, and wanted without ours; a copy is not.
+            ways = "rm", "removes it"
+            if path in initrds(manifest.kernel, root=root, profile=profile):
+                ways = "mkinitrd-kdump --strip", "makes it what it was"
             logger.warning(
-                "%s: stays: a %s initrd that --refresh has not written: %s %s removes it",
-                *(path, manifest.kind, command, path),
+                "%s: stays: a %s initrd that --refresh has not written: %s %s %s",
+                *(path, manifest.kind, ways[0], shlex.quote(str(path)), ways[1]),
             )
 
 

@@ -52,7 +52,7 @@ def _by_position(ours: Reading, red_hat: Reading) -> bool:
     Where ours takes IMAGE for the value of -f or -v, it must at least look like a path.
     """
     words = red_hat.words
-    if red_hat.problem or red_hat.unknown or len(words) != 2:
+    if red_hat.problem or red_hat.unknown or len(words) != 2 or native.meant(words):
         return False
     try:
         ours.requests()

@@ -39,6 +39,8 @@ The options of the other two grammars are in mkinitrd-kdump-grammars(7).
 Exit status: 0 done, or yes; 1 error; 2 wrong usage; 3 the answer is no (--refresh --dry-run:
 something would be changed); 128 + N: ended by signal N."""
 
+_HINT = f"{PROGRAM} --help lists the options"
+
 #: Debian's mkinitrd (initrd-tools 0.1.8x) had these. Its -k is read as SLES's where a word follows.
 RETIRED = (
     Retired("-d", "CONFDIR", "the configuration is /etc/kdump-initrd.toml"),
@@ -118,7 +120,7 @@ def requests(arguments: argparse.Namespace) -> list[ask.Request]:
         return []
     for setting in SETTINGS:
         if getattr(arguments, setting.name) not in (None, False) and setting.name not in verb.takes:
-            raise UsageError(f"{setting.flags[0]}: not with {verb.flag}", hint="leave it out")
+            raise UsageError(f"{setting.flags[0]}: not with {verb.flag}", hint=_way_out(verb))
     if len(arguments.words) > verb.releases:
         wanted = "at most one" if verb.releases else "no"
         raise UsageError(
@@ -145,13 +147,34 @@ def _verb(arguments: argparse.Namespace) -> Verb | None:
         return None
     if not said and (arguments.output is not None or arguments.dry_run):
         return _CONFIGURED
-    if len(said) != 1:
+    if len(said) > 1:
+        first, other = sorted(said[:2], key=lambda verb: verb in (_CAPTURE, _FIRST_KERNEL))
+        raise UsageError(f"{other.flag}: not with {first.flag}", hint=_way_out(first))
+    if not said:
         flags = [verb.flag for verb in VERBS]
+        near = meant(arguments.words)
         raise UsageError(
             f"one of {', '.join(flags[:-1])} and {flags[-1]} is wanted",
-            hint="-o OUT alone builds from the configured target; mkinitrd-kdump --help",
+            hint=f"did you mean {near}? {_HINT}"
+            if near
+            else f"{PROGRAM} --refresh builds what is configured; {_HINT}",
         )
     return said[0]
+
+
+def meant(words: Sequence[str]) -> str:
+    """Return the verb that somebody may have meant by the first of ``words``, "" for none."""
+    from difflib import get_close_matches
+
+    names = [verb.flag.lstrip("-") for verb in VERBS if verb.flag.startswith("--")]
+    near = get_close_matches(words[0], names, 1, 0.8) if words else ()
+    return next((f"--{name}" for name in near), "")
+
+
+def _way_out(verb: Verb) -> str:
+    if "refresh" in verb.names:
+        return "leave it out: --refresh builds what /etc/kdump-initrd.toml says"
+    return "leave it out, or say it alone"
 
 
 def _said(arguments: argparse.Namespace, verb: Verb) -> bool:
@@ -268,5 +291,5 @@ GRAMMAR = Grammar(
     marks={"device": "-c", "output": "-o"},
     requests=requests,
     warnings=warnings,
-    hint=f"{PROGRAM} --help lists the options",
+    hint=_HINT,
 )

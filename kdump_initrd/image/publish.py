@@ -73,7 +73,9 @@ def new_file(
         _note(new, out)
         _publish(new.path, out, force, instead)
     except OSError as error:
-        raise KdumpInitrdError(f"{out}: {error.strerror or error}") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = f"make room in {out.parent}" if full else None
+        raise KdumpInitrdError(f"{out}: {error.strerror or error}", hint=hint) from error
     finally:
         with suppress(FileNotFoundError):
             new.path.unlink()

@@ -118,8 +118,7 @@ def _no_initrd(path: Path, data: bytes) -> KdumpInitrdError:
     if found:
         return KdumpInitrdError(f"{path}: is {found}, not an initrd", hint="name an initrd")
     return KdumpInitrdError(
-        f"{path}: is not an initrd: it begins with {data[:6]!r}",
-        hint="an initrd is a cpio archive, packed or not",
+        f"{path}: is not an initrd: neither a cpio archive nor a packed one", hint="name an initrd"
     )
 
 

@@ -148,7 +148,9 @@ def _check(node: Path | None, spec: str, fstype: str) -> tuple[Path | None, str]
     try:
         elsewhere = superblock.beyond(node, fstype)
     except OSError as error:
-        logger.warning("%s: cannot be read (%s): its file system is not checked", spec, error)
+        logger.warning(
+            "%s: cannot be read (%s): its file system is not checked", spec, error.strerror
+        )
         return node, ""
     found, uuid = read_superblock(node)
     if not found:

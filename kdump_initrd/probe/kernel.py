@@ -66,7 +66,10 @@ def find(release: str, *, root: Path, layout: Layout) -> KernelRelease:
                 "built in, its configuration has to say so",
             )
         there = ", ".join(releases(root=root, layout=layout)) or "none"
-        raise KdumpInitrdError(f"{release}: no such kernel in {root}", hint=f"present: {there}")
+        hint = f"present: {there}"
+        if release == os.uname().release:
+            hint = f"that is the running one; name another, behind the options; {hint}"
+        raise KdumpInitrdError(f"{release}: no such kernel in {root}", hint=hint)
     return KernelRelease(release=release, image=image, modules=modules, config=config)
 
 

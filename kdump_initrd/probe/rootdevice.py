@@ -179,7 +179,9 @@ def _read(name: RootName, node: Path) -> tuple[str, str]:
         with node.open("rb") as file:
             file.read(4096)
     except OSError as error:
-        logger.warning("%s: cannot be read (%s): its file system is not checked", node, error)
+        logger.warning(
+            "%s: cannot be read (%s): its file system is not checked", node, error.strerror
+        )
         return "", ""
     found, uuid = device.read_superblock(node)
     what = found or device.read_signature(node)

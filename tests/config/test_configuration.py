@@ -96,7 +96,7 @@ def test_a_target_that_is_not_found_is_an_error(tmp_path: Path) -> None:
     lines, status = check(tmp_path)
     assert status == 1
     assert lines[-1] == (
-        "error: /var/crash: no fstab says which file system that is on; say where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml"
+        "error: /var/crash: no fstab says which file system that is on; say where dumps go: device and fstype in /etc/kdump-initrd.toml"
     )
     write(tmp_path, {native.NAME: "[refresh]\nimages = []\n"})
     assert check(tmp_path)[1] == 0, "nothing is to be built"

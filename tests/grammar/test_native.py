@@ -144,7 +144,9 @@ def test_every_verb_is_in_the_table_above() -> None:
         ("", "one of -c, -o, -i, --refresh"),
         ("6.1", "one of -c, -o, -i, --refresh"),
         ("--force", "one of -c, -o, -i, --refresh"),
-        ("--refresh --remove", "one of -c, -o, -i, --refresh"),
+        ("--refresh --remove", "--remove: not with --refresh"),
+        ("--refresh -c /dev/sda3 -f ext4", "-c: not with --refresh"),
+        ("-i x -v y --check-config", "-i: not with --check-config"),
         ("-o x -f ext4", "-f wants -c"),
         ("-c '' -f ext4", "-c: the value is empty"),
         ("-c /dev/sda1 -f ''", "-f: the value is empty"),
@@ -173,6 +175,27 @@ def test_every_verb_is_in_the_table_above() -> None:
 )  # fmt: skip
 def test_wrong_usage(words: str, message: str) -> None:
     assert complaint(words).message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (
+            "--refresh -c /dev/sda3",
+            "leave it out: --refresh builds what /etc/kdump-initrd.toml says",
+        ),
+        ("--refresh --jobs 1", "leave it out: --refresh builds what /etc/kdump-initrd.toml says"),
+        ("--list x -c /dev/sda3", "leave it out, or say it alone"),
+        ("", "mkinitrd-kdump --refresh builds what is configured; "),
+        ("6.1.0-50-amd64", "mkinitrd-kdump --refresh builds what is configured; "),
+        ("refresh", "did you mean --refresh? "),
+        ("list boot.img", "did you mean --list? "),
+        ("check-confg", "did you mean --check-config? "),
+    ],
+)
+def test_the_way_out(words: str, hint: str) -> None:
+    said = complaint(words).hint or ""
+    assert said.removesuffix("mkinitrd-kdump --help lists the options") == hint
 
 
 @pytest.mark.parametrize("row", native.RETIRED, ids=lambda row: row.flag)

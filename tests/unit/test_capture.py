@@ -223,6 +223,32 @@ def test_unknown_kernel_lists_those_present(capsys: pytest.CaptureFixture[str]) 
     assert RELEASE in hint
 
 
+def test_running_kernel_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = os.uname()
+    running = os.uname_result((*names[:2], "9.9.9-cloud", *names[3:]))
+    monkeypatch.setattr("os.uname", lambda: running)
+    for words in (CAPTURE, [*CAPTURE, "-o", "/dev/null", "--force"]):
+        status, error, hint = complain(capsys, *words)
+        assert (status, error) == (1, "9.9.9-cloud: no such kernel in /")
+        assert hint.startswith(
+            "that is the running one; name another, behind the options; present:"
+        )
+
+
+def test_default_image_that_is_there_is_said_before_the_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there = tmp_path / "there"
+    there.touch()
+    monkeypatch.setattr("kdump_initrd.capture.place", lambda name, root: there)
+    monkeypatch.setattr(
+        "kdump_initrd.capture.hooks.discover", lambda *_, **__: pytest.fail("worked")
+    )
+    assert complain(capsys, *CAPTURE, RELEASE)[:2] == (1, f"{there}: exists already")
+
+
 def test_existing_image_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "x.img"
     out.write_text("precious")

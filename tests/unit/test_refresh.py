@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import capture, firstkernel, log, readiness, record, upkeep
+from kdump_initrd import capture, drivers, firstkernel, log, readiness, record, upkeep
 from kdump_initrd.errors import KdumpInitrdError
 from kdump_initrd.firstimage import FirstImage
 from kdump_initrd.image import publish
@@ -301,6 +301,21 @@ def test_dry_run_says_and_writes_nothing(host: Host, lines: Lines) -> None:
     assert host.files() == before
 
 
+def test_a_place_for_dumps_is_configured_not_said(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise KdumpInitrdError("/var/crash: on LVM", hint=drivers.PLAIN_DISK)
+
+    monkeypatch.setattr("kdump_initrd.refresh.capture_settings", refuse)
+    with pytest.raises(KdumpInitrdError) as caught:
+        host.run()
+    assert caught.value.hint == (
+        "save to a partition or disk of its own, without layers: device and fstype in "
+        "/etc/kdump-initrd.toml"
+    )
+
+
 def test_a_full_disk_keeps_what_was_there(
     host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,7 +328,7 @@ def test_a_full_disk_keeps_what_was_there(
     with monkeypatch.context() as patch:
         patch.setattr(publish, "_publish", full)
         assert host.run() == 1
-    assert "No space left on device" in lines.take()[0]
+    assert "No space left on device (make room in " in lines.take()[0]
     assert {path: host.root.joinpath(path).read_bytes() for path in before} == before
     assert not list((host.root / "boot").glob(".*"))
     assert host.run() == 0

@@ -162,7 +162,30 @@ def test_what_is_no_dump(
     assert refused(capfd, "short", "out").startswith("short: truncated: ")
     assert refused(capfd, "damaged", "out") == "damaged: the dump's header is damaged"
     assert refused(capfd, "fifo", "out") == "fifo: not a file"
-    assert refused(capfd, ".", "out") == ".: not a file"
+    assert refused(capfd, ".", "out") == ".: is a folder"
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "hint"),
+    [
+        (PermissionError(13, "Permission denied"), "dump", "this needs root"),
+        (FileNotFoundError(2, "No such file"), "/proc/vmcore", "it is there in a capture kernel"),
+        (FileNotFoundError(2, "No such file"), "dump", "an ELF core or a kdump-compressed dump"),
+    ],
+)
+def test_hint_for_what_cannot_be_read(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    name: str,
+    hint: str,
+) -> None:
+    def stat(path: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("kdump_initrd.conversion.Path.stat", stat)
+    status, _, err = said(capfd, name, "out")
+    assert (status, err.splitlines()[1].startswith(f"hint: {hint}")) == (1, True)
 
 
 def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
