@@ -23,11 +23,12 @@ help:
 	@echo 'make test       all tests but the slow rows, QEMU ones included (at most 25 minutes)'
 	@echo 'make test-full  every test; GROUP=NAME for those of one group:'
 	@echo '                $(sort $(GROUPS))'
-	@echo 'make check      lint, types, unit tests (three minutes)'
+	@echo 'make check      lint, types, unit tests (four minutes)'
 	@echo 'make bench      the figures of docs/architecture.md, measured here and now'
 	@echo 'make deb        dist/kdump-initrd_$(VERSION)_all.deb'
 	@echo 'make rpm        dist/kdump-initrd-$(VERSION)-1.*.noarch.rpm, for Fedora and RHEL and for SUSE'
-	@echo 'make install    into $$(DESTDIR)$$(PREFIX), with the hooks of FAMILY=arch, debian, redhat or suse'
+	@echo 'make install    into $$(DESTDIR)$$(PREFIX), with the hooks of FAMILY=arch, debian, redhat or suse;'
+	@echo '                make uninstall, with the same words, takes it away'
 
 setup: packages-test $(VENV)/ready
 
@@ -113,8 +114,8 @@ DOCDIR ?= $(PREFIX)/share/doc/kdump-initrd
 BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
-UNITDIR ?= $(PREFIX)/lib/systemd/system
-# kernel-install and pacman look in /usr and /etc only.
+# systemd looks in /usr, /usr/local and /etc only; kernel-install and pacman in /usr and /etc.
+UNITDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,$(SYSCONFDIR))/systemd/system
 KERNELINSTALLDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,$(SYSCONFDIR))/kernel/install.d
 ALPMDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/share/libalpm,$(SYSCONFDIR)/pacman.d)/hooks
 # The interpreter of the commands.
@@ -125,6 +126,10 @@ SHTAB_VENV := build/shtab
 # Whose hooks for new kernels; empty: none, the service is enough.
 FAMILY ?=
 FAMILIES := arch debian redhat suse
+
+# What hooks and the unit call: by its place where no PATH of a package manager leads to it.
+CALLED = $(if $(filter /usr/sbin /usr/bin /usr/local/sbin /usr/local/bin,$(SBINDIR)),,$(SBINDIR)/)mkinitrd-kdump
+CALLS := command -v |! |^ExecStart=
 
 # Each is SOURCE=TARGET; the commands' source is the module that they start.
 COMMANDS := mkinitrd=$(SBINDIR)/mkinitrd-kdump vmcore=$(BINDIR)/vmcore-save
@@ -164,6 +169,10 @@ install: completions
 	@for each in $(HOOKS_$(FAMILY)); do install -D -m 755 "$${each%%=*}" "$(DESTDIR)$${each#*=}" || exit 1; done
 	@for each in $(PAGES) $(TEXTS) $(TEXTS_$(FAMILY)) $(COMPLETIONS) $(UNIT); do \
 		install -D -m 644 "$${each%%=*}" "$(DESTDIR)$${each#*=}" || exit 1; done
+	@for each in $(HOOKS_$(FAMILY)) $(TEXTS_$(FAMILY)) $(UNIT); do \
+		sed -E -i 's#($(CALLS))mkinitrd-kdump #\1$(CALLED) #; s#/usr/lib/kdump-initrd/#$(LIBDIR)/#' \
+			"$(DESTDIR)$${each#*=}" || exit 1; done
+	@$(if $(DESTDIR),,echo 'Installed; now: systemctl enable kdump-initrd-refresh.service; $(CALLED) --refresh')
 
 # What install would put there. Images that are still there are for mkinitrd-kdump --remove, before.
 uninstall:

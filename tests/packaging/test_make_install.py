@@ -61,6 +61,31 @@ def test_everything_is_below_the_prefix(tmp_path: Path) -> None:
     assert (tmp_path / "opt/y/kernel/install.d/95-kdump-initrd.install").exists()
 
 
+@pytest.mark.parametrize(
+    ("prefix", "unit"),
+    [("/usr", "/usr/lib"), ("/usr/local", "/usr/local/lib"), ("/opt/x", "/etc")],
+)
+@pytest.mark.parametrize("family", ["arch", "debian", "redhat", "suse"])
+def test_who_calls_it_finds_it(tmp_path: Path, family: str, prefix: str, unit: str) -> None:
+    make("install", f"DESTDIR={tmp_path}", f"PREFIX={prefix}", f"FAMILY={family}", "SHTAB=")
+    called = "mkinitrd-kdump" if prefix != "/opt/x" else f"{prefix}/sbin/mkinitrd-kdump"
+    service = tmp_path / f"{unit[1:]}/systemd/system/kdump-initrd-refresh.service"
+    assert f"\nExecStart={called} --refresh\n" in service.read_text()
+    names = ("kernels-changed", "kdump-initrd", "zz-kdump-initrd", "95-kdump-initrd.install")
+    found = (path for path in tmp_path.rglob("*") if path.name in names and path.is_file())
+    hooks = [path for path in found if path.read_bytes().startswith(b"#!/bin/sh")]
+    assert hooks
+    for path in hooks:
+        text = path.read_text()
+        assert f"\ncommand -v {called} >" in text, path
+        assert f"\nif ! {called} " in text, path
+    if family == "arch":
+        (hook,) = tmp_path.rglob("95-kdump-initrd.hook")
+        (start,) = [line for line in hook.read_text().splitlines() if line.startswith("Exec")]
+        program = start.partition(" = ")[2]
+        assert os.access(f"{tmp_path}{program}", os.X_OK)
+
+
 def test_uninstall_takes_it_away_and_nothing_else(prefix: Path, tmp_path: Path) -> None:
     foreign = prefix / "bin/other"
     foreign.write_text("")
