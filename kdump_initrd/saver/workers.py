@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: not spent on looking.
 _LOOKS = (0.002, 0.005, 0.02)
 _KILL = 9
+#: Seconds for workers to end by themselves when all is given up.
+_GRACE = 2.0
 #: Workers that are replaced: bad memory kills one each time.
 _DEATHS = 64
 
@@ -57,8 +59,11 @@ def run(board: Board, ranges: int, start: Start, tell: Callable[[], None]) -> st
                 _add(children, board, slot, ranges, start)
     except BaseException:
         board.stop()
-        for pid in children:
-            _kill(pid)
+        try:
+            _let_end(children)
+        finally:
+            for pid in children:
+                _kill(pid)
         raise
     # Workers that a full disk has stopped say the same.
     return "; ".join(dict.fromkeys(problems))
@@ -69,6 +74,20 @@ def _add(children: dict[int, int], board: Board, slot: int, ranges: int, start: 
         children[_fork(board, slot, ranges, start)] = slot
     except OSError:  # no memory for one more, or too many processes
         return
+
+
+def _let_end(children: dict[int, int]) -> None:
+    # What they hold is worth the moment that it takes them to write it.
+    end = time.monotonic() + _GRACE
+    while children and time.monotonic() < end:
+        for pid in list(children):
+            try:
+                ended = os.waitpid(pid, os.WNOHANG)[0]
+            except ChildProcessError:  # SIGCHLD is ignored
+                ended = pid
+            if ended:
+                del children[pid]
+        time.sleep(_LOOKS[1])
 
 
 def _kill(pid: int) -> None:

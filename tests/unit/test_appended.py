@@ -40,7 +40,7 @@ HOOK = "scripts/init-top/kdump-initrd"
 PAYLOAD = [
     "kdump-initrd", "kdump-initrd/segment.json", "kdump-initrd/arm", "kdump-initrd/bin",
     "kdump-initrd/bin/busybox", "kdump-initrd/bin/kexec", "kdump-initrd/initrd",
-    "kdump-initrd/kernel", "kdump-initrd/lib",
+    "kdump-initrd/kernel", "kdump-initrd/kernelline.sh", "kdump-initrd/lib",
 ]  # fmt: skip
 OURS = '/scripts/init-top/kdump-initrd "$@"\n[ -e /conf/param.conf ] && . /conf/param.conf\n'
 

@@ -143,7 +143,7 @@ def test_a_damaged_segment_is_named(tmp_path: Path, codec: Codec) -> None:
     ("body", "message"),
     [
         (b"", "no initrd: there is nothing in it but padding"),
-        (b"#!/bin/sh\n", "segment 1 at offset 0: no known magic number, but b'#!/bin'"),
+        (b"#!/bin/sh\n", "is a script, not an initrd"),
         (EARLY + b"junk", f"segment 2 at offset {len(EARLY)}: no known magic number, but b'junk'"),
     ],
 )
