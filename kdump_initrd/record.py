@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from . import rooted
+from .config.native import key_of
+from .config.settings import SETTINGS
 from .errors import KdumpInitrdError
 from .image.manifest import MANIFEST, SEGMENT
 from .image.publish import new_file
@@ -30,6 +32,8 @@ FOLDER = "var/lib/kdump-initrd"
 _DERIVED = tuple(map(str, (MANIFEST, SEGMENT, SECOND_STAGE)))
 #: The largest record, in bytes: some thousand paths with their digests.
 _LARGEST = 16 << 20
+#: Names of settings as they are written in our file.
+_KEYS = {row.name: key_of(row) for row in SETTINGS}
 #: How many changes one line names.
 _NAMED = 3
 #: How long one run waits for another, in seconds: a run takes some seconds for each kernel.
@@ -68,7 +72,8 @@ class Record:
         found = []
         if self.version != new.version:
             found.append(f"kdump-initrd itself ({self.version}, now {new.version})")
-        found += [f"the setting {name}" for name in _unlike(self.settings, new.settings)]
+        settings = _unlike(self.settings, new.settings)
+        found += [f"the setting {_KEYS.get(name, name)}" for name in settings]
         if self.base != new.base:
             found.append("the initrd that it is appended to")
         found += [name for name in entries if name not in _DERIVED]

@@ -143,12 +143,12 @@ def changed_library(host: Host) -> str:
 
 def changed_setting(host: Host) -> str:
     host.write("etc/kdump-initrd.toml", CONFIGURATION.replace("[image]", "dump-level = 1\n[image]"))
-    return "the setting dump_level, etc/kdump-initrd/params.json changed"
+    return "the setting dump-level, etc/kdump-initrd/params.json changed"
 
 
 def changed_drop_in(host: Host) -> str:
     host.write("etc/kdump-initrd.toml.d/50-mine.toml", '[capture]\nfinal-action = "halt"\n')
-    return "the setting final_action, init changed"
+    return "the setting final-action, init changed"
 
 
 def changed_template(host: Host) -> str:
