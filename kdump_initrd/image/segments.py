@@ -42,7 +42,11 @@ _OTHERS = (
     (0, b"makedumpfile", "a dump"),
     (0, b"#!", "a script"),
 )
+#: What tells one of them from an initrd lies within, in bytes.
+_HEAD = 1 << 10
 _CHUNK = 1 << 18
+#: No initrd has more padding in one place, in bytes: a file with a hole has, and may be endless.
+_PADDING = 256 << 20
 #: More segments than that no initrd has.
 _MOST = 1000
 #: The largest manifest, in bytes: some thousand entries with their reasons.
@@ -94,20 +98,20 @@ def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
 def segments_of(data: Bytes, path: Path, *, start: int = 0) -> tuple[Segment, ...]:
     """Return the segments of what is stored at ``path``; raises as read_segments()."""
     segments: list[Segment] = []
-    offset = _skip_zeros(data, start)
+    offset = _skip_zeros(data, start, path)
     while offset < len(data):
         number = len(segments) + 1
         with _named(path, number, offset):
             codec = detect(data, offset)
             if codec is None and not segments:
-                raise _no_initrd(path, data[offset:])
+                raise _no_initrd(path, data[offset : offset + _HEAD])
             if codec is None:
                 raise CorruptError(f"no known magic number, but {data[offset : offset + 6]!r}")
             end = find_end(data, offset, codec=codec)
         segments.append(Segment(path, number, offset, end - offset, codec, data))
         if number > _MOST:
             raise KdumpInitrdError(f"{path}: more than {_MOST} segments", hint="name an initrd")
-        offset = _skip_zeros(data, end)
+        offset = _skip_zeros(data, end, path)
     if not segments:
         raise KdumpInitrdError(f"{path}: no initrd: there is nothing in it but padding")
     return tuple(segments)
@@ -260,11 +264,16 @@ class _named:
             raise KdumpInitrdError(f"{self._where}: {error}") from error
 
 
-def _skip_zeros(data: Bytes, offset: int) -> int:
-    while offset < len(data):
-        chunk = data[offset : offset + _CHUNK]
+def _skip_zeros(data: Bytes, start: int, path: Path) -> int:
+    offset = start
+    while chunk := data[offset : offset + _CHUNK]:
         zeros = zeros_before(chunk)
         offset += zeros
-        if zeros < len(chunk) or not chunk:
+        if zeros < len(chunk):
             break
+        if offset - start > _PADDING:
+            raise KdumpInitrdError(
+                f"{path}: no initrd: more than {_PADDING >> 20} MB of zero bytes at offset {start}",
+                hint="name an initrd",
+            )
     return offset

@@ -8,11 +8,13 @@ import gzip
 import lzma
 import os
 import random
+import re
 import shutil
 import stat
 import struct
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +162,31 @@ def test_real_initrds_of_this_host_as_lsinitramfs_lists_them(tmp_path: Path) -> 
     listed = subprocess.run([program, images[0]], capture_output=True, timeout=60, check=True)
     found = [name for each in names(images[0]) for name in each]
     assert sorted(found) == sorted(listed.stdout.decode().splitlines())
+
+
+def test_holes_are_no_padding(tmp_path: Path, archive: bytes) -> None:
+    """Some GB of zero bytes, which take no room, are not read to their end."""
+    path = tmp_path / "initrd"
+    with path.open("wb") as file:
+        file.truncate(6 << 30)
+    what = f"{path}: no initrd: more than 256 MB of zero bytes at offset"
+    assert failure(path) == f"{what} 0"
+    with path.open("r+b") as file:
+        file.write(archive)
+    assert re.fullmatch(rf"{what} \d+", failure(path))
+
+
+def test_what_is_no_initrd_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "initrd"
+    with path.open("wb") as file:
+        file.write(b"x")
+        file.truncate(6 << 30)
+    tracemalloc.start()
+    try:
+        assert failure(path).startswith(f"{path}: is not an initrd: it begins with b'x")
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_but_padding(tmp_path: Path) -> None:
