@@ -8,6 +8,7 @@ among the entries themselves, both stages together.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,7 +28,9 @@ from .rooted import follow
 from .site import Site
 
 #: Changes with what this module and trial.py hold an image to.
-_FORMAT = "1"
+_FORMAT = "2"
+#: What the kernel takes for blanks there: a carriage return is part of the name.
+_BLANKS = re.compile(rb"[ \t]+")
 _MODULES = PurePosixPath("usr/lib/modules")
 #: PATH of /init.
 _PATH = ("usr/sbin", "usr/bin", "sbin", "bin")
@@ -83,6 +86,7 @@ def prove(entries: Iterable[Entry], claims: Claims) -> None:
     if cache.fetch(key) is not None:
         return
     _check_programs(files, claims)
+    _check_scripts(files)
     _check_libraries(files, claims)
     if claims.tries_python:
         trial.run_python(files.entries, claims.python)
@@ -151,6 +155,29 @@ def _check_file_system(modules: dict[str, modulefile.ModuleFile], claims: Claims
         )
 
 
+def _check_scripts(files: _Files) -> None:
+    """Look for /init, and for what the kernel starts each script by (fs/binfmt_script.c)."""
+    init = files.get("init")
+    if init is None or init.kind is not Kind.FILE or not init.mode & 0o111:
+        raise KdumpInitrdError("/init: the image has no such program, which the kernel starts")
+    for entry in files.entries:
+        if entry.kind is not Kind.FILE or not entry.mode & 0o111 or _is_elf(entry):
+            continue
+        line = entry.content.partition(b"\n")[0]
+        words = _BLANKS.split(line[2:].strip(b" \t")) if line.startswith(b"#!") else [b""]
+        program = words[0].decode(errors="replace")
+        if files.get(program) is None or not program.startswith("/"):
+            why = f"has no {program!a}" if program else "does not begin with #! and a program"
+            raise KdumpInitrdError(
+                f"/{entry.dest}: a script of the image, which {why}: nothing can start it",
+                hint="begin it with #!/bin/sh",
+            )
+
+
+def _is_elf(entry: Entry) -> bool:
+    return entry.content.startswith(b"\x7fELF")
+
+
 def _check_programs(files: _Files, claims: Claims) -> None:
     """Look for the shell and for each program that a script names in its header."""
     names = {name for needs in claims.needs for name in needs.commands}
@@ -184,7 +211,7 @@ def _check_libraries(files: _Files, claims: Claims) -> None:
             hint="say --dump-compress none, or another",
         )
     for entry in files.entries:
-        if not entry.content.startswith(b"\x7fELF") or _MODULES in entry.dest.parents:
+        if not _is_elf(entry) or _MODULES in entry.dest.parents:
             continue
         elf = elffile.parse(entry.content, str(entry.dest))
         if elf.interpreter is not None and files.get(elf.interpreter) is None:

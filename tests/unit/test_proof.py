@@ -124,6 +124,30 @@ def test_file_system_that_no_module_is_for(image: Image) -> None:
     )
 
 
+def test_first_process_that_is_missing(image: Image) -> None:
+    assert failure(without(image, "init"), image[1]) == (
+        "/init: the image has no such program, which the kernel starts"
+    )
+
+
+@pytest.mark.parametrize("name", ["init", "50-mount"])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"", "does not begin with #! and a program"),
+        (b"echo saved\n", "does not begin with #! and a program"),
+        (b"#!\n", "does not begin with #! and a program"),
+        (b"#!/bin/sh\r\n", "has no '/bin/sh\\r'"),
+        (b"#!/opt/none -x\n", "has no '/opt/none'"),
+        (b"#!sh\n", "has no 'sh'"),
+    ],
+)
+def test_script_that_nothing_can_start(image: Image, name: str, text: bytes, why: str) -> None:
+    entries = changed(image, name, lambda data: text)
+    what = failure(entries, image[1])
+    assert what.endswith(f"{name}: a script of the image, which {why}: nothing can start it")
+
+
 def test_program_that_is_missing(image: Image) -> None:
     assert failure(without(image, "mount"), image[1]) == (
         "mount: a script of the image needs it, and the image has no such program"
