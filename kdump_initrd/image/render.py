@@ -92,7 +92,9 @@ class _Loader(jinja2.BaseLoader):
         """Return text and path; raises TemplateNotFound, KdumpInitrdError for what is no file."""
         parts = template.split("/")
         if {"", ".", ".."} & {*parts} or "\0" in template:
-            raise jinja2.TemplateNotFound(template)
+            raise jinja2.TemplateNotFound(
+                template, f"{_one_line(template)}: not a name below templates/"
+            )
         for folder in self._folders:
             path = rooted.real_or_own(folder / template, root=self._root)
             try:
