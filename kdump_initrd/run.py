@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import shutil
 import subprocess
@@ -45,15 +46,22 @@ def run(
     check: bool = True,
     stdin: bytes | None = None,
     environment: Mapping[str, str] | None = None,
+    memory: int | None = None,
 ) -> Result:
     """Run ``argv`` and return its result; ``timeout`` is in seconds.
 
-    ``environment`` is all that it has, but for LC_ALL; None for this process's own.
+    ``environment`` is all that it has, but for LC_ALL; None for this process's own. ``memory`` is
+    the most that it may take for itself, in bytes, mapped files aside.
 
     Raises KdumpInitrdError when the program is missing, overruns its deadline or, with
     ``check``, ends with another status than 0.
     """
     words, program = _command(argv)
+
+    def limit() -> None:
+        assert memory is not None
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
     try:
         done = subprocess.run(
             [program, *words[1:]],
@@ -63,6 +71,7 @@ def run(
             timeout=timeout,
             env={**(os.environ if environment is None else environment), "LC_ALL": "C.UTF-8"},
             check=False,
+            preexec_fn=None if memory is None else limit,
         )
     except subprocess.TimeoutExpired as error:
         raise KdumpInitrdError(f"{shlex.join(words)}: no answer in {timeout:g} s") from error

@@ -26,6 +26,9 @@ from .packed import unpacked
 logger = get_logger(__name__)
 
 _TIMEOUT = 60.0
+#: What depmod may take, in bytes: it unpacks modules, and leaves out what it has no room for.
+#: Debian's whole kernel takes it 40 MB.
+_MEMORY = 256 << 20
 _CONFIG_DIRS = ("etc/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
 #: modprobe's lines; the path of a module may hold blanks.
 _INSMOD = re.compile(r"insmod (.*?\.ko(?:\.(?:xz|zst|gz))?) *(.*)")
@@ -37,7 +40,8 @@ _INDEX = ("modules.dep.bin", "modules.alias.bin")
 #: depmod leaves the last one empty for a kernel without modules.builtin.modinfo.
 _CHECKED = (*_INDEX, "modules.builtin.bin")
 #: What else modprobe opens there, by itself: none may be a link, or a pipe.
-_READ = (*_CHECKED, "modules.builtin.alias.bin", "modules.symbols.bin", "modules.softdep")
+_READ = (*_CHECKED, "modules.builtin.alias.bin", "modules.symbols.bin", "modules.softdep",
+         "modules.weakdep")  # fmt: skip
 #: No index is larger, in bytes.
 _LARGEST = 8 * TEXT
 #: What depmod takes from a kernel's build; the rest of modules.* it makes.
@@ -219,7 +223,9 @@ class ModuleIndex:
                 (folder / name).with_suffix("").write_bytes(unpacked(source))
             except KdumpInitrdError as error:
                 logger.warning("%s: left out", error.message)
-        run(["depmod", "--basedir", self._scratch / "root", self._kernel.release], timeout=_TIMEOUT)
+        base = self._scratch / "root"
+        argv: list[str | Path] = ["depmod", "--basedir", base, self._kernel.release]
+        run(argv, timeout=_TIMEOUT, memory=_MEMORY)
 
     def _files(self, folder: PurePosixPath, depth: int) -> Iterator[tuple[PurePosixPath, Path]]:
         """Yield the files below a folder of the kernel's: their path there, and in the root."""

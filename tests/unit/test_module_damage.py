@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import lzma
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kdump_initrd import run
 from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import kernel, kmod
+from kdump_initrd.probe import kernel, kmod, moduleindex
 from kdump_initrd.probe.kmod import KernelModule, Wish
 
 from ..golden_images import kowriter
@@ -123,6 +126,26 @@ def test_index_with_a_hole_is_an_error(root: Root) -> None:
         error = root.failure(wish)
         assert "the index of its modules is damaged" in error.message
         assert error.hint is not None and error.hint.startswith("depmod ")
+
+
+def test_bomb_among_modules_without_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """depmod unpacks what it lists: with a limit, and what is too large has no symbols for it."""
+    root = Root(tmp_path, suffix=".xz")
+    without("modules.dep.bin")(root.modules)
+    root.path("jbd2").write_bytes(lzma.compress(bytes(140 << 20), preset=0))
+    limits: list[int | None] = []
+
+    def watched(argv: Sequence[str | Path], **options: Any) -> run.Result:  # noqa: ANN401
+        limits.append(options.get("memory"))
+        return run.run(argv, **options)
+
+    monkeypatch.setattr(moduleindex, "run", watched)
+    assert root.failure(EXT4).message.endswith(
+        f"{root.path('jbd2')}: is larger than 128 MB, unpacked"
+    )
+    assert limits[0] == 256 << 20
 
 
 @pytest.mark.parametrize("name", ["dep.bin", "alias.bin", "dep", "alias", "softdep", "builtin.bin"])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_deadline() -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         run(["sleep", "20"], timeout=0.1)
     assert caught.value.message == "sleep 20: no answer in 0.1 s"
+
+
+def test_memory_is_limited() -> None:
+    grow = [sys.executable, "-S", "-c", "len(bytes(1 << 29))"]
+    assert run(grow, timeout=20).status == 0
+    assert "MemoryError" in run(grow, timeout=20, check=False, memory=1 << 28).stderr
 
 
 def test_words_are_logged_as_they_could_be_typed(caplog: pytest.LogCaptureFixture) -> None:
