@@ -51,6 +51,8 @@ _PADDING = 256 << 20
 _MOST = 1000
 #: The largest manifest, in bytes: some thousand entries with their reasons.
 _MANIFEST = 16 << 20
+#: archive.h: ARCHIVE_FATAL.
+_FATAL = -30
 #: Of every libarchive since 3.0.
 _SONAME = "libarchive.so.13"
 
@@ -181,7 +183,8 @@ def _unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
     ffi = load_libarchive()
     archive, entry = ffi.read_new(), ffi.entry_new()
     buffer = ctypes.create_string_buffer(_CHUNK)
-    calls = _callbacks(ffi, data)  # libarchive has them until it is freed
+    failed: list[BaseException] = []
+    calls = _callbacks(ffi, data, failed)  # libarchive has them until it is freed
     try:
         _support(ffi, archive, codec)
         ffi.read_open(archive, None, *calls)
@@ -189,19 +192,30 @@ def _unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
         while (count := ffi.read_data(archive, buffer, _CHUNK)) > 0:
             yield ctypes.string_at(buffer, count)
     except ffi.ArchiveError as error:
+        if failed:
+            raise failed[0] from None
         raise _explained(str(error.msg), codec) from error
     finally:
         ffi.entry_free(entry)
         ffi.read_free(archive)
 
 
-def _callbacks(ffi: ModuleType, data: Bytes) -> tuple[object, object, object]:
-    """Return libarchive's ways to open the bytes, to ask for the next piece, and to close them."""
+def _callbacks(
+    ffi: ModuleType, data: Bytes, failed: list[BaseException]
+) -> tuple[object, object, object]:
+    """Return libarchive's ways to open the bytes, to ask for the next piece, and to close them.
+
+    No exception gets through it: one goes into ``failed``.
+    """
     rest = pieces(data)
     held = [b""]  # a piece must stay where it is until the next one is asked for
 
     def read(_archive: object, _client: object, buffer: Any) -> int:  # noqa: ANN401 - a pointer
-        held[0] = next(rest, b"")
+        try:
+            held[0] = next(rest, b"")
+        except BaseException as error:
+            failed.append(error)
+            return _FATAL
         buffer[0] = ctypes.cast(ctypes.c_char_p(held[0]), ctypes.c_void_p)
         return len(held[0])
 

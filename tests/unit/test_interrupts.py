@@ -161,3 +161,40 @@ def test_a_name_of_any_length(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError) as caught, new_file(tmp_path / ("n" * 256), force=False):
         pass
     assert "File name too long" in caught.value.message
+
+
+DROPPED = """
+import ctypes, signal, sys, time
+from kdump_initrd.interrupts import Interrupts
+
+class Held:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def text():
+    exec("import signal; signal.raise_signal(signal.SIGTERM)")
+
+def destructor():
+    held = Held()
+    del held
+    time.sleep(20)
+
+def callback():
+    ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGTERM))()
+    time.sleep(20)
+
+with Interrupts() as interrupts:
+    try:
+        globals()[sys.argv[1]]()
+    except KeyboardInterrupt:
+        print("heard")
+sys.exit(interrupts.status)
+"""
+
+
+@pytest.mark.parametrize("where", ["text", "destructor", "callback"])
+def test_where_exceptions_are_dropped(where: str) -> None:
+    """What a signal raises there is raised again, and nothing is printed of it."""
+    command = [sys.executable, "-c", DROPPED, where]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "heard\n", "")

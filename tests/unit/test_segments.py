@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
@@ -183,10 +184,26 @@ def test_what_is_no_initrd_is_not_read_to_its_end(tmp_path: Path) -> None:
         file.truncate(6 << 30)
     tracemalloc.start()
     try:
-        assert failure(path).startswith(f"{path}: is not an initrd: it begins with b'x")
+        assert failure(path).startswith(f"{path}: is not an initrd: ")
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_disk_that_fails_is_no_damage(
+    tmp_path: Path, archive: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error gets through libarchive, which asks for the bytes."""
+    path = tmp_path / "initrd"
+    path.write_bytes(PACKERS[Codec.ZSTD](archive))
+    (segment,) = read_segments(path)
+
+    def broken(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pread", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        list(segment.entries())
 
 
 def test_nothing_but_padding(tmp_path: Path) -> None:
