@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..rooted import resolve
+from ..errors import KdumpInitrdError
+from ..rooted import TEXT, read, resolve
 from ..run import run
 
 _TIMEOUT = 30.0
@@ -126,6 +127,10 @@ def in_fstab(path: str, *, root: Path) -> Planned | None:
     table = resolve("etc/fstab", root=root)
     if table is None or not table.is_file():
         return None
+    try:
+        read(table, limit=TEXT)  # findmnt would take any size
+    except OSError as error:
+        raise KdumpInitrdError(f"{table}: {error.strerror}") from error
     lines = _findmnt(["--fstab", "--tab-file", table], [])
     mounts = [each for each in lines if each.target.is_absolute()]
     target: PurePosixPath | None = None

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from kdump_initrd.errors import KdumpInitrdError
 from kdump_initrd.probe import mounts
 from kdump_initrd.probe.mounts import Mount
 from kdump_initrd.run import Result
@@ -169,6 +170,17 @@ def test_fstab_that_does_not_tell(tmp_path: Path, text: str) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/fstab").write_text(text)
     assert mounts.in_fstab("/var/crash", root=tmp_path) is None
+
+
+def test_fstab_of_any_size(tmp_path: Path) -> None:
+    """What is larger than a table can be is named; findmnt is not asked to read it."""
+    table = tmp_path / "etc/fstab"
+    table.parent.mkdir()
+    with table.open("wb") as file:
+        file.truncate(3 << 30)
+    with pytest.raises(KdumpInitrdError) as caught:
+        mounts.in_fstab("/var/crash", root=tmp_path)
+    assert caught.value.message == f"{table}: is larger than 4 MB"
 
 
 def test_folder_on_a_mount() -> None:
