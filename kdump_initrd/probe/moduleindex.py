@@ -225,7 +225,14 @@ class ModuleIndex:
                 logger.warning("%s: left out", error.message)
         base = self._scratch / "root"
         argv: list[str | Path] = ["depmod", "--basedir", base, self._kernel.release]
-        run(argv, timeout=_TIMEOUT, memory=_MEMORY)
+        result = run(argv, timeout=_TIMEOUT, memory=_MEMORY, check=False)
+        if result.status != 0:
+            said = result.stderr.strip().splitlines()[-1:]
+            raise KdumpInitrdError(
+                f"{self._kernel.modules}: no index can be made of its modules: "
+                f"{' '.join(said) or f'depmod ends with status {result.status}'}",
+                hint=f"install the modules of {self._kernel.release} again, or remove that folder",
+            )
 
     def _files(self, folder: PurePosixPath, depth: int) -> Iterator[tuple[PurePosixPath, Path]]:
         """Yield the files below a folder of the kernel's: their path there, and in the root."""

@@ -128,6 +128,18 @@ def test_index_with_a_hole_is_an_error(root: Root) -> None:
         assert error.hint is not None and error.hint.startswith("depmod ")
 
 
+def test_release_that_depmod_refuses(root: Root) -> None:
+    """The error is one line, and names no folder that is gone by then."""
+    modules = root.modules.rename(root.modules.parent / "97")
+    without("modules.dep.bin")(modules)
+    release = kernel.find("97", root=root.top, layout=LAYOUT)
+    with pytest.raises(KdumpInitrdError) as caught:
+        kmod.closure([EXT4], kernel=release, root=root.top)
+    assert caught.value.message == (
+        f"{modules}: no index can be made of its modules: depmod: ERROR: Bad version passed 97"
+    )
+
+
 def test_bomb_among_modules_without_an_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
