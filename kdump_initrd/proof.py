@@ -29,6 +29,7 @@ from .site import Site
 
 #: Changes with what this module and trial.py hold an image to.
 _FORMAT = "2"
+_KEEP = "do not leave out what the file system needs"
 #: What the kernel takes for blanks there: a carriage return is part of the name.
 _BLANKS = re.compile(rb"[ \t]+")
 _MODULES = PurePosixPath("usr/lib/modules")
@@ -143,16 +144,32 @@ def _modules(files: _Files, claims: Claims) -> Iterator[tuple[str, modulefile.Mo
 
 
 def _check_file_system(modules: dict[str, modulefile.ModuleFile], claims: Claims) -> None:
+    """Look for the file system's module, and for all that it takes symbols from."""
     fstype = claims.site.target.device.fstype
     alias = f"fs-{fstype}"
-    if fstype in modules or any(alias in module.aliases for module in modules.values()):
-        return
-    if not BuiltIn(claims.site.kernel, claims.site.root).has(alias):
+    built_in = BuiltIn(claims.site.kernel, claims.site.root)
+    found = [name for name, module in modules.items() if name == fstype or alias in module.aliases]
+    if not found and not built_in.has(alias):
         raise KdumpInitrdError(
             f"the image cannot mount {fstype}: it has no module {alias}, and kernel "
             f"{claims.site.kernel.release} has it not built in",
-            hint="do not leave out what the file system needs",
+            hint=_KEEP,
         )
+    chain = dict.fromkeys(found)
+    todo = [*chain]
+    while todo:
+        needer = todo.pop()
+        for name in modules[needer].depends:
+            if name in chain or (name not in modules and built_in.has(name)):
+                continue
+            if name not in modules:
+                raise KdumpInitrdError(
+                    f"the image cannot mount {fstype}: it has no module {name}, which {needer} "
+                    "needs",
+                    hint=_KEEP,
+                )
+            chain[name] = None
+            todo.append(name)
 
 
 def _check_scripts(files: _Files) -> None:

@@ -124,6 +124,19 @@ def test_file_system_that_no_module_is_for(image: Image) -> None:
     )
 
 
+@pytest.mark.parametrize(("name", "needer"), [("jbd2", "ext4"), ("mbcache", "ext4")])
+def test_module_that_the_file_system_needs_is_left_out(
+    image: Image, name: str, needer: str
+) -> None:
+    def shorter(data: bytes) -> bytes:
+        return b"".join(each for each in data.splitlines(True) if name.encode() not in each)
+
+    entries = changed(image, "modules", shorter)
+    assert failure(entries, image[1]) == (
+        f"the image cannot mount ext4: it has no module {name}, which {needer} needs"
+    )
+
+
 def test_first_process_that_is_missing(image: Image) -> None:
     assert failure(without(image, "init"), image[1]) == (
         "/init: the image has no such program, which the kernel starts"
