@@ -198,7 +198,7 @@ def test_nobody_listens_any_more(tmp_path: Path) -> None:
 def test_where_its_output_goes(module: str, words: str) -> None:
     code = f"from kdump_initrd.start import {module}; raise SystemExit({module}())"
     words = words if module == "mkinitrd" else "--help"
-    line = f"{shlex.join([sys.executable, '-I', '-c', code])} {words}"
+    line = f"{shlex.join([sys.executable, '-c', code])} {words}"
     for where, status, error in (
         (" | true", 0, ""),
         (" >/dev/full", 1, "error: standard output: No space left on device"),
