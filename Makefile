@@ -51,9 +51,8 @@ $(VENV)/ready: pyproject.toml | packages-venv
 demo: packages-demo $(VENV)/ready
 	$(BIN)/python -m tests.vm.demo
 
-# As many at a time as there are processors, two at most: more QEMUs would wait for one another. What
-# shares something that is made once (packages) runs in one process.
-PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
+# Two at a time: more QEMUs would wait for one another.
+PYTEST := $(BIN)/pytest -n 2
 
 test: setup
 	$(PYTEST) -m 'not full'
@@ -95,7 +94,7 @@ DEBIAN_TESTS := tests/unit tests/grammar tests/config tests/golden_images
 # Those that are about the libraries, and whole images.
 LIBRARIES_TESTS := tests/golden_images $(patsubst %,tests/unit/test_%.py,capture cpio elf listing render segments)
 test-debian-python: setup $(DEBIAN_VENV)/ready
-	$(DEBIAN_VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not full and not qemu' -p tests.packaging.debian_libraries \
+	$(DEBIAN_VENV)/bin/python -m pytest -n 2 -m 'not full and not qemu' -p tests.packaging.debian_libraries \
 		$(DEBIAN_TESTS)
 
 $(DEBIAN_VENV)/ready: Makefile

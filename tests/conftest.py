@@ -23,13 +23,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one process what shares things that are made once, in the checkout."""
-    for item in items:
-        if "packaging" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("packages"))
-
-
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compare a text with the golden file of that name, or write it with --update-golden."""

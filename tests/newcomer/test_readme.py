@@ -12,7 +12,7 @@ import pytest
 
 from .bare import REPO, Machine
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(7200), pytest.mark.xdist_group("newcomer")]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(7200)]
 
 LOGS = REPO / "build/newcomer"
 _CONFIGURATION = """\

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import re
 import tarfile
@@ -43,8 +44,15 @@ class Packages:
 
 
 def make(*words: str) -> str:
-    """Run make in the checkout and return its stdout; raises KdumpInitrdError."""
-    return run(["make", "--no-print-directory", "-C", REPO, *words], timeout=300).stdout.decode()
+    """Run make in the checkout and return its stdout; raises KdumpInitrdError.
+
+    One at a time: what it makes lies in the checkout's build folder.
+    """
+    (REPO / "build").mkdir(exist_ok=True)
+    with (REPO / "build/making.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        argv = ["make", "--no-print-directory", "-C", str(REPO), *words]
+        return run(argv, timeout=300).stdout.decode()
 
 
 def build(folder: Path, *words: str) -> Packages:

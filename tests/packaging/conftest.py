@@ -8,6 +8,13 @@ import pytest
 from .building import FAMILIES, Packages, build, make
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the first test of each process wait for the packages, which another one may be making."""
+    for item in items:
+        if "packaging" in item.path.parts and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     """The packages of this checkout."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -199,13 +200,14 @@ def test_where_its_output_goes(module: str, words: str) -> None:
     code = f"from kdump_initrd.start import {module}; raise SystemExit({module}())"
     words = words if module == "mkinitrd" else "--help"
     line = f"{shlex.join([sys.executable, '-c', code])} {words}"
+    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
     for where, status, error in (
         (" | true", 0, ""),
         (" >/dev/full", 1, "error: standard output: No space left on device"),
         (" 2>/dev/null >&-", 0, ""),
     ):
         done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", line + where],
+            ["bash", "-o", "pipefail", "-c", line + where], env=buffered,
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         said = done.stderr.strip().partition(": ")[2]
