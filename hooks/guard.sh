@@ -48,8 +48,13 @@ prepare_guard() { # HOOK...
 	trap force_end EXIT
 	timed=
 	ticker=
+	rung=
 	read -r -t 0 _ <&3 2>/dev/null
-	[ $? -gt 1 ] || timed=yes
+	if [ $? -le 1 ]; then
+		timed=yes
+	else
+		trap ring CHLD
+	fi
 	# The page is there from now on, even if all memory should be in use later.
 	echo 0 >"$KDUMP_RUN/progress"
 	make_cages "$@"
@@ -74,6 +79,13 @@ make_cages() { # HOOK...
 	[ -z "$folders" ] || mkdir $folders
 }
 
+# What happens to a child between a look at it and the wait for its words must not be waited for. One
+# line is enough, and more would fill the pipe.
+ring() {
+	[ -n "$rung" ] || echo >&3
+	rung=yes
+}
+
 # Wait for a second at most, or for a child's word or end; sets `word`, `which` and `value`. The
 # shell does this by itself, or else a child ticks: if that can be started no more, time goes by in
 # circles.
@@ -85,12 +97,14 @@ pause() {
 		read -r -t 1 word which value <&3
 		return
 	fi
-	if is_gone "$ticker"; then
+	if is_gone "$ticker" || [ "$state" = T ]; then
+		[ -z "$ticker" ] || kill -s KILL "$ticker"
 		ticker=
 		command . "$KDUMP_LIB/ticker.sh" 2>/dev/null
 		[ -n "$ticker" ] || return 0
 	fi
 	read -r word which value <&3
+	[ -n "$word" ] || rung=
 }
 
 # Look at the clock; a hook that takes /proc away does not stop it.
@@ -113,15 +127,19 @@ nap() { # SECONDS
 	done
 }
 
-# Tell whether a process has ended, if only its parent does not know yet.
+# Tell whether a process has ended, if only its parent does not know yet; sets its `state`, T for
+# one that was stopped.
 is_gone() { # PID
+	state=
 	[ -n "$1" ] || return 0
 	jobs >/dev/null 2>&1 # its parent knows now
 	kill -0 "$1" 2>/dev/null || return 0
 	line=
 	{ read -r line <"/proc/$1/stat"; } 2>/dev/null
-	case ${line##*) } in
-	[ZX]*) return 0 ;;
+	line=${line##*) }
+	state=${line%% *}
+	case $state in
+	[ZX]) return 0 ;;
 	esac
 	return 1
 }

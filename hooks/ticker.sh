@@ -5,10 +5,12 @@
 # needs: sleep
 
 (
-	trap - CHLD
+	# What stops a `sleep` ends the wait for it, too.
+	trap : CHLD
 	exec 4>&-
 	while :; do
-		sleep 1
+		sleep 1 &
+		wait "$!"
 		echo tick
 	done >&3
 ) &
