@@ -19,15 +19,7 @@ bound_folders() {
 	for folder in /run /tmp; do
 		mount -t tmpfs -o size=4m,mode=755 tmpfs "$folder"
 	done
-	options=size=1m,mode=700
-	# util-linux's mount makes the folder itself.
-	if ! command -v mkdir >/dev/null; then
-		options=$options,X-mount.mkdir
-	elif [ ! -d "$KDUMP_RUN" ]; then
-		mkdir "$KDUMP_RUN"
-	fi
-	mount -t tmpfs -o "$options" tmpfs "$KDUMP_RUN" && return
-	[ -d "$KDUMP_RUN" ] || umount /run
+	mount -t tmpfs -o size=1m,mode=700 tmpfs "$KDUMP_RUN"
 }
 
 # Open and make all that is needed later; hooks get a cage each.
@@ -191,6 +183,24 @@ start_hook() {
 	done
 	warn "hook $hook: no process can be started for it"
 	return 1
+}
+
+# In a hook's own process: what another one has mounted something over is there again.
+uncover() {
+	[ -e /proc/uptime ] || mount -t proc proc /proc
+	[ -e /dev/console ] || mount -t devtmpfs devtmpfs /dev
+	layers=0
+	top=
+	while read -r _ folder type _; do
+		[ "$folder" = "$KDUMP_MOUNT" ] || continue
+		layers=$((layers + 1))
+		top=$type
+	done </proc/mounts
+	[ "$layers" -gt 1 ] || return
+	# A dump in memory would be lost.
+	case $top in
+	tmpfs | ramfs) umount "$KDUMP_MOUNT" ;;
+	esac
 }
 
 # Wait for the end of the hook, or end it when its time is over.

@@ -45,7 +45,8 @@ from .site import Site, find_root
 logger = get_logger(__name__)
 
 _MOUNT = "/kdump"
-_RUN = "/run/kdump-initrd"
+#: Not below /run: a hook may mount something there.
+_RUN = "/usr/lib/kdump-initrd/run"
 #: The scripts beside the hooks that say in their header what they need.
 _SCRIPTS = {"hooks": ingredients.SHARED, "templates": ("init.j2", "python.j2")}
 

@@ -184,7 +184,11 @@ class Machine:
         os.link(self._shell / "test/tool", path)
 
     def _add_nodes(self) -> None:
-        for name, kind, number in (("null", "c", "1:3"), ("vda1", "b", "7:200")):
+        for name, kind, number in (
+            ("null", "c", "1:3"),
+            ("console", "c", "1:3"),
+            ("vda1", "b", "7:200"),
+        ):
             path = self.top / "dev" / name
             subprocess.run(["mknod", path, kind, *number.split(":")], check=True)
         os.mkfifo(self.top / "dev/kmsg")

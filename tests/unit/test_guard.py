@@ -50,7 +50,7 @@ class Capture:
         self.limits = dict(_LIMITS)
         self.action = "reboot"
         self.pause = "nap() { :; }"  # at the end, for a machine that is restarting
-        for name in ("lib/hooks", "run"):
+        for name in ("lib/hooks", "run", "mount"):
             (top / name).mkdir(parents=True)
         for name in _SHARED:
             text = (REPO / "hooks" / name).read_text()
@@ -73,7 +73,7 @@ class Capture:
 
     def script(self) -> Path:
         """Write what /init is, without its mounts."""
-        exports = {"LIB": "lib", "RUN": "run"}
+        exports = {"LIB": "lib", "RUN": "run", "MOUNT": "mount"}
         lines = ["set -u", f"top={self.top}"]
         lines += [f"export KDUMP_{name}=$top/{value}" for name, value in exports.items()]
         lines += [f"KDUMP_{name}_TIMEOUT={value}".replace("__", "_")
@@ -163,11 +163,44 @@ def test_processes_of_a_hook_end_with_it(capture: Capture) -> None:
     assert not (capture.top / "beats").exists()
 
 
+def test_processes_that_are_stopped_hold_nothing(capture: Capture) -> None:
+    (capture.top / "run/mounted").touch()
+    capture.limits["STALL"] = "3"
+    capture.hook("pre-save/stops", "kill -STOP -1; kill -STOP -1; kill -STOP $$", limit=3)
+    capture.hook("save/10-saver", '[ -n "$KDUMP_REASON" ] || kill -STOP $$')
+    ended = capture.run()
+    assert ended.said == ["hook pre-save/stops: not done after 3 s: it is ended",
+                          "no progress for 3 s: giving up"]  # fmt: skip
+    assert ended.sysrq == "sub"
+
+
+def test_memory_over_the_dump_file_system_is_taken_away(capture: Capture) -> None:
+    mount = capture.top / "mount"
+    cover = f"mount -t tmpfs none {mount}"
+    capture.hook("mount/50-mount", f"{cover}; : >{mount}/disk")
+    capture.hook("pre-save/covers", cover)
+    capture.hook("save/10-saver", f"[ -e {mount}/disk ]")
+    capture.hook("post-save/x", f"[ -e {mount}/disk ]")
+    assert capture.run().said == []
+
+
+def test_a_file_of_a_hook_does_not_fill_the_memory(capture: Capture) -> None:
+    files = [capture.top / name for name in ("bound", "lifted", "copy")]
+    write = "dd if=/dev/zero bs=1048576 count=9 of="
+    capture.hook("pre-save/a", f"{write}{files[0]}", limit=60)
+    capture.hook("pre-save/b", f"ulimit -f unlimited; {write}{files[1]}", limit=60)
+    capture.hook("post-save/c", f"{write}{files[2]}", limit=60)
+    ended = capture.run()
+    assert [file.stat().st_size >> 20 for file in files] == [8, 9, 9]
+    assert ended.said == ["hook pre-save/a: status 153"]
+
+
 KILLERS = {
     "sleep": 'for s in /proc/[0-9]*/stat; do read -r l <$s; case $l in *"(sleep)"*)'
     " kill -9 ${l%% *};; esac; done",
     "all": _KILL_ALL,
 }
+KILLERS["stop sleep"] = KILLERS["sleep"].replace("-9", "-STOP")
 
 
 @pytest.mark.parametrize("killer", KILLERS)

@@ -28,7 +28,7 @@ class Guest:
         self.tree = tree
         init = (tree / "init").read_text()
         self.env = dict(re.findall(r"^export (\w+)='?(.*?)'?$", init, re.MULTILINE))
-        self.run_folder = tree / "run/kdump-initrd"
+        self.run_folder = tree / "usr/lib/kdump-initrd/run"
         self.disk = tree / "kdump"
         (tree / "dev/kmsg").touch()
         # This kernel's modules are none of its business.
@@ -315,7 +315,7 @@ def test_python_may_have_no_console(guest: Guest) -> None:
     """What it has done counts, not whether somebody can read about it."""
     guest.state("none")
     argv = ["chroot", str(guest.tree), "/usr/lib/kdump-initrd/python"]
-    argv += ["machine", "load", "/run/kdump-initrd/none"]
+    argv += ["machine", "load", "/usr/lib/kdump-initrd/run/none"]
     with Path("/dev/full").open("wb") as full:
         assert subprocess.run(argv, stdout=full, timeout=30, check=False).returncode == 0
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)

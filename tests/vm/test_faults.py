@@ -147,6 +147,8 @@ def test_hostile_hooks_cost_no_dump(scenario: Scenario, folder: Path, crash_copy
     check_dump(scenario, outcome, disk, crash_copy)
 
 
+_COVER = "for folder in /run /proc /dev /kdump; do mount -t tmpfs none $folder; done"
+_STOP_ALL = "kill -STOP -1; kill -STOP $$"
 #: Hook, limit, and what is said of it.
 HOOKS = {
     "hangs": ("pre-save/05-x", "sleep 1000", 5, "not done after 5 s"),
@@ -158,6 +160,10 @@ HOOKS = {
     "bomb": ("pre-save/05-x", _BOMB, 60, ""),
     "bomb and no end": ("pre-save/05-x", f"{_BOMB}\n{_HANG}", 5, "not done after 5 s"),
     "kills all": ("pre-save/05-x", "kill -9 -1", 60, ""),
+    "fills /": ("pre-mount/05-x", "exec dd if=/dev/zero of=/fill bs=65536", 60, "status 153"),
+    "stops all": ("pre-save/05-x", _STOP_ALL, 5, "not done after 5 s"),
+    "covers /run": ("pre-mount/05-x", "mount -t tmpfs none /run", 60, ""),
+    "covers all": ("pre-save/05-x", _COVER, 60, ""),
     "exits 3": ("pre-save/05-x", "exit 3", 60, "status 3"),
 }
 
@@ -184,6 +190,34 @@ def test_without_a_sleep_that_lasts_a_hang_is_ended(scenario: Scenario, folder: 
     administer(scenario.image, hooks)
     outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     assert "no progress for 20 s: giving up" in lines_of(outcome)
+
+
+@pytest.mark.full
+def test_without_busybox_processes_that_are_stopped_hold_nothing(
+    scenario: Scenario, folder: Path, crash_copy: Path
+) -> None:
+    disk = disks.make(folder / "disk.raw")
+    scenario = built(scenario, _DEVICE, "--stall-timeout", "20", *NO_BUSYBOX)
+    administer(scenario.image, {"pre-save/05-x": (_STOP_ALL, 5)})
+    outcome = crash(replace(scenario, disks=(disk.path,)))
+    assert "hook pre-save/05-x: not done after 5 s: it is ended" in lines_of(outcome)
+    check_dump(scenario, outcome, disk, crash_copy)
+
+
+@pytest.mark.full
+def test_a_saver_that_is_stopped_leaves_the_log_and_the_reason(
+    scenario: Scenario, folder: Path, crash_copy: Path
+) -> None:
+    disk = disks.make(folder / "disk.raw")
+    scenario = built(scenario, _DEVICE, "--stall-timeout", "20")
+    stop = _KILL_SAVER.replace("kill -9", "kill -STOP")
+    administer(scenario.image, {"pre-save/90-stop": (stop, 60)})
+    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    (found,) = disk.crash_folders(crash_copy)
+    assert outcome.token in found.file("dmesg.").copy.read_text(errors="replace")
+    report = json.loads(found.file("report.json").copy.read_text())
+    assert report["reason"] == "no progress for 20 s"
+    assert report["result"] in ("failed", "incomplete")
 
 
 def test_a_saver_that_is_killed_is_started_once_more(
