@@ -53,6 +53,7 @@ class Copying:
 
     def close(self) -> None:
         """Close what was opened for it."""
+        self._writer.output.release(None)
         self._disk.close()
 
     def begin(self, level: int) -> int:
@@ -65,6 +66,7 @@ class Copying:
         code = disk.wait(0, writer.solid) or disk.commit()
         if code and (disk.mend(0, writer.solid) or disk.commit()):
             raise failure(code)
+        writer.output.release(writer.solid)
         return taken
 
     def copy(self, board: Board) -> str:

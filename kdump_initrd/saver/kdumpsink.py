@@ -58,6 +58,7 @@ class KdumpSink(Sink):
         self._skipped = writer.skipped
         self._number = self._first = 0  # the range, and the first page in it that is held
         self._again: Piece | None = None  # what is written a second time
+        self._told = False  # whether the disk has what readers are told of that
         self._most = BUFFER
         self._fill = 0
         #: The size of each page in the buffer; _ZERO, or self._lost, for one without data.
@@ -138,6 +139,12 @@ class KdumpSink(Sink):
         self._most = _BUFFER_AGAIN
         self._chunk = min(_CHUNK_AGAIN, self._most_chunk)
         self._places.start(piece)
+        # A look at the data does not see what precedes them, nor what tells of them.
+        self._told = (
+            piece.told_length > 0
+            and (not piece.length or self._places.keep(piece.place, 0))
+            and self._places.keep(piece.told, piece.told_length)
+        )
 
     def close(self) -> None:
         """See Sink."""
@@ -165,6 +172,7 @@ class KdumpSink(Sink):
         self._describe(piece, sizes)
         if self._output.appends:  # room for it may be gone later
             self._output.write(piece.table, piece.at)
+            piece.told, piece.told_length = self._output.place, len(piece.table)
             piece.table = b""
         self._steps.add(piece)
         if code in FULL:
@@ -180,6 +188,8 @@ class KdumpSink(Sink):
             self._board.add_failed(self._slot, moved=len(sizes))
         piece.base = max(base, 0)
         self._describe(piece, sizes)
+        if self._told and not self._places.away and self._lost not in sizes:
+            piece.table = b""
         self._settle(piece)
 
     def _describe(self, piece: Piece, sizes: list[int]) -> None:
@@ -190,14 +200,20 @@ class KdumpSink(Sink):
 
     def _settle(self, piece: Piece) -> None:
         # The disk has the data.
+        kept = True
         try:
             if piece.table:
                 self._output.write(piece.table, piece.at)
+                if self._output.appends:
+                    kept = self._places.keep(self._output.place, len(piece.table))
         except SpaceError as error:
             if error.code in FULL:
                 raise
             self._board.add_failed(self._slot, unwritten=piece.good)
             self._places.fail(error.code)
+            return
+        if not kept:
+            self._board.add_failed(self._slot, unwritten=piece.good)
             return
         self._board.add(self._slot, good=piece.good, zero=piece.zero, raw=piece.raw)
 

@@ -13,7 +13,7 @@ _checked = ctypes.CDLL(None, use_errno=True)
 
 PROT_READ, PROT_WRITE = 1, 2
 MAP_SHARED, MAP_PRIVATE = 1, 2
-MAP_ANONYMOUS = 0x20
+MAP_ANONYMOUS, MAP_POPULATE = 0x20, 0x8000
 MADV_POPULATE_READ = 22  # Linux 5.14, include/uapi/asm-generic/mman-common.h
 _EHWPOISON = 133
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2  # include/uapi/linux/falloc.h
@@ -61,6 +61,15 @@ _pwrite.restype = ctypes.c_ssize_t
 def map_file(fd: int, offset: int, length: int) -> int:
     """Map length bytes of a file at a page-aligned offset for reading; 0 when that fails."""
     address = _mmap(None, length, PROT_READ, MAP_PRIVATE, fd, offset)
+    return 0 if address in (None, ctypes.c_void_p(-1).value) else int(address)
+
+
+def hold_cached(fd: int, offset: int, length: int) -> int:
+    """Map what the page cache has of a file at a page-aligned offset, so that it is not dropped.
+
+    It is not locked: without memory for anything else, it can go. Returns 0 when that fails.
+    """
+    address = _mmap(None, length, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, offset)
     return 0 if address in (None, ctypes.c_void_p(-1).value) else int(address)
 
 

@@ -24,11 +24,12 @@ _ZEROS = 64 << 10
 class Output:
     """A dump file; offsets and lengths in bytes. The methods raise SpaceError if it cannot grow.
 
-    place is the offset in the file of what write_from has written last; appends says that what is
-    written takes new room, wherever it belongs.
+    place is the offset in the file of what write_from has written last, and head the bytes in front
+    of it that tell where it belongs; appends says that what is written takes new room.
     """
 
     appends = False
+    head = 0
 
     def __init__(self, fd: int) -> None:
         """Write to an open file, which is empty."""
@@ -74,6 +75,9 @@ class Output:
         """
         return False
 
+    def release(self, end: int | None) -> None:
+        """Take it that the disk has what this process wrote before an offset; None for all."""
+
     def end(self, size: int) -> None:
         """Set the final size; raises OSError."""
         os.ftruncate(self.fd, size)
@@ -89,20 +93,28 @@ FLAT_TYPE = 1, 1
 _SPARE = 68 << 10
 #: st_mode of a file (inode(7)).
 _TYPE_MASK, _REGULAR = 0o170000, 0o100000
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class FlatOutput(Output):
     """The flattened format: nothing is written twice, so a pipe will do.
 
     In a file, a record is there as a whole or not at all, and room is kept for the last ones.
+
+    Records share blocks of the disk, and have one place. So when a block is bad, those around it
+    are taken from the page cache, which drops what could not be written like anything that could:
+    each is held there by its writer until it is released.
     """
 
     appends = True
+    head = FLAT_RECORD.size
 
     def __init__(self, fd: int, lock: Lock) -> None:
         """Write the header; records of several processes follow each other under the lock."""
         super().__init__(fd)
         self._lock = lock
+        #: Where each record ends that is held, and its mapping: address and bytes.
+        self._held: list[tuple[int, int, int]] = []
         header = FLAT_SIGNATURE.ljust(16, b"\0") + FLAT_RECORD.pack(*FLAT_TYPE)
         self._append(memoryview(header.ljust(FLAT_HEADER, b"\0")))
         self._by_place = self._has_places()
@@ -151,6 +163,19 @@ class FlatOutput(Output):
         super().write(data, at + len(head))
         self.place = at + len(head)
         os.lseek(self.fd, end, os.SEEK_SET)
+        self._hold(at, end)
+
+    def _hold(self, start: int, end: int) -> None:
+        start = start // _PAGE * _PAGE
+        address = libc.hold_cached(self.fd, start, end - start)
+        if address:
+            self._held.append((end, address, end - start))
+
+    def release(self, end: int | None) -> None:
+        """See Output."""
+        while self._held and (end is None or self._held[0][0] <= end):
+            _, address, length = self._held.pop(0)
+            libc.unmap(address, length)
 
     def write_from(self, address: int, length: int, offset: int) -> tuple[int, int]:
         """See Output."""

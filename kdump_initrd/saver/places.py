@@ -26,7 +26,8 @@ _MOST, _SECONDS = 40, 5.0
 class Places:
     """Looks for places, and gives up when the disk takes nothing any more.
 
-    moved says that the place found last is another one; dead that there are none.
+    moved says that the place found last has other blocks of the disk now, away that it is another
+    one in the dump; dead that there are none.
     """
 
     def __init__(self, output: Output, board: Board, steps: Steps, *, skipped: int = 0) -> None:
@@ -37,11 +38,20 @@ class Places:
         self._steps = steps
         self._place = self._base = 0
         self._failures, self._since = 0, 0.0
-        self.moved = self.dead = False
+        self.moved = self.away = self.dead = False
 
     def start(self, piece: Piece) -> None:
         """Turn to a piece; its data follow, from the first byte on."""
         self._place, self._base = piece.place, piece.base
+
+    def keep(self, place: int, length: int) -> bool:
+        """Have the disk take a record where it is, if the output can do that; tell whether."""
+        disk = self._steps.disk
+        before = disk.rewritten
+        kept = self._output.mend(disk, length, place)
+        if disk.rewritten != before:
+            self._steps.doubt_all()  # that has heard of all errors
+        return kept
 
     def find(self, address: int, length: int) -> int:
         """Return the offset in the dump where the next length bytes are safe; -1 for none.
@@ -51,15 +61,15 @@ class Places:
         place, base = self._place, self._base
         self._place += length
         self._base += length
-        self.moved = False
+        self.moved = self.away = False
         if self.holds(address, length, place):
             return base
-        if self._output.mend(self._steps.disk, length, place):
-            self._steps.doubt_all()  # that has heard of all errors
+        if self.keep(place, length):
             self.moved = self.holds(address, length, place)
             if self.moved:
                 return base
         self._board.give_up(place, length)
+        self.away = True
         for _ in range(_TRIES):
             try:
                 gap = min(_GAP << self._failures, _MOST_GAP) if self._failures else 0
@@ -110,6 +120,8 @@ class Places:
         if not code:
             # Only a look tells: ext4 forgets a block that was written well beside one that was not.
             self._steps.wait(self._output.place, length)
+            if self._output.head:
+                self.keep(self._output.place, length)
             if self.holds(address, length, self._output.place):
                 return 0
         if code not in FULL:

@@ -24,13 +24,15 @@ class Piece:
     """Pages of a range that went out at once: count of them, from the first one in the range.
 
     Their data are length bytes at the place in the file. failed says that writing them failed.
+    told and told_length are the same for what readers are told of them, where that is written with
+    the data.
     """
 
     def __init__(self, number: int, first: int, count: int) -> None:
         self.number = number
         self.first = first
         self.count = count
-        self.place = self.length = 0
+        self.place = self.length = self.told = self.told_length = 0
         self.failed = False
         self.good = self.zero = self.raw = 0
         #: The format's own: an offset that readers are told, what tells them, and where that is.
@@ -59,6 +61,7 @@ class Steps:
         """Settle is told of each piece that the disk has. code is the last errno of the disk."""
         self.disk = Writeback(output.fd)
         self.code = 0
+        self._output = output
         self._board = board
         self._slot = slot
         self._settle = settle
@@ -80,9 +83,13 @@ class Steps:
         for piece in self._range:
             step.pieces.append(piece)
             step.doubt = step.doubt or piece.failed
-            if piece.length:
-                step.low = min(step.low, piece.place)
-                step.high = max(step.high, piece.place + piece.length)
+            for place, length in (
+                (piece.place, piece.length),
+                (piece.told, piece.told_length),
+            ):
+                if length:
+                    step.low = min(step.low, place - self._output.head)
+                    step.high = max(step.high, place + length)
         step.ranges.append(self._range[0].number)
         self._range = []
         self._register()
@@ -126,6 +133,7 @@ class Steps:
             return step.pieces
         for piece in step.pieces:
             self._settle(piece)
+        self._output.release(step.high)
         return []
 
     def doubt_all(self) -> None:

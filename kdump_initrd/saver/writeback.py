@@ -35,6 +35,8 @@ class Writeback:
         self.works = os.fstat(fd).st_mode & _TYPE_MASK == _REGULAR
         self._fd = self._direct = -1
         self._buffer = 0
+        #: Times that mend has written something, and then heard of errors that are not told again.
+        self.rewritten = 0
         if self.works:
             try:
                 self._fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
@@ -133,6 +135,7 @@ class Writeback:
         for _ in range(_TRIES):
             if self.holds(address, len(data), offset):
                 return True
+            self.rewritten += 1
             self.punch(offset, length)
             if libc.write_at(self._fd, address, len(data), offset)[1]:
                 return False

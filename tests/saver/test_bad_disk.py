@@ -6,17 +6,20 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import places, progress
+from kdump_initrd.saver import places, progress, save
 from kdump_initrd.saver.__main__ import main
 from kdump_initrd.saver.dumpfile import open_dump
 from kdump_initrd.saver.kdumpread import KdumpDump
 from kdump_initrd.saver.memory import Memory
+from kdump_initrd.saver.report import Report
 from kdump_initrd.saver.writeback import Writeback
 
 from .baddisk import BLOCK, BadDisk, bad_disk, blocks_of
@@ -97,6 +100,42 @@ def test_bad_blocks_are_gone_round(
     assert b"".join(page or b"" for page in found) == content
 
 
+#: Drops what the page cache has of the files of a folder, as soon as that can be; until killed.
+DROP = """
+import os, sys
+print(flush=True)
+while True:
+    try:
+        for name in os.listdir(sys.argv[1]):
+            fd = os.open(os.path.join(sys.argv[1], name), os.O_RDONLY)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(fd)
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_record_that_is_mended_is_not_left_to_the_page_cache(
+    disk: tuple[BadDisk, Path], vmcore: Path, content: bytes, jobs: int
+) -> None:
+    # What could not be written is clean: little memory, and it is gone.
+    bad, mounted = disk
+    bad.spoil(FEWER)
+    folder = mounted / "here"
+    words = [sys.executable, "-c", DROP, str(folder)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as dropping:
+        assert dropping.stdout and dropping.stdout.readline()
+        try:
+            options = {"directory": "here", "dump_format": "flat", "jobs": jobs}
+            status = main(arguments(vmcore, mounted, dump_level=0, keep_free=0, **options))
+        finally:
+            dropping.kill()
+    assert (status, [path.name for path in folder.glob("vmcore*")]) == (0, ["vmcore"])
+    assert json.loads((folder / "report.json").read_text())["dump"]["moved_pages"] > 100
+    assert b"".join(page or b"" for page in pages(folder / "vmcore")) == content
+
+
 @pytest.mark.parametrize("kind", ["kdump", "elf"])
 def test_what_the_disk_takes_nowhere_is_counted_and_named(
     disk: tuple[BadDisk, Path],
@@ -137,8 +176,11 @@ def test_a_disk_that_dies_is_known_within_seconds(
     jobs: int,
     after: int,
     capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bad, mounted = disk
+    report = Report()
+    monkeypatch.setattr(save, "Report", lambda: report)  # the disk will not have it
     bad.die_after(after)
     start = time.monotonic()
     words = arguments(vmcore, mounted, dump_level=0, dump_format=kind, jobs=jobs, keep_free=0)
@@ -146,7 +188,15 @@ def test_a_disk_that_dies_is_known_within_seconds(
     assert time.monotonic() - start < 10
     assert status in (1, 3)
     said = capfd.readouterr().err
-    assert "error: dump: the dump cannot be written: " in said
+    (why,) = [str(step["detail"]) for step in report.steps if step["name"] == "dump"]
+    assert f"error: dump: {why}" in said
+    if not why.startswith("the dump cannot be written: "):
+        # It died so late that the pages that were left were tried before that was clear.
+        facts = report.fields["dump"]
+        assert isinstance(facts, dict)
+        assert why == f"{facts['unwritten_pages']} pages could not be written: Input/output error"
+        assert 0 < facts["unwritten_pages"] <= facts["lost_pages"]
+        assert facts["name"] == "vmcore-incomplete"
     assert "error: report: " in said, "the report cannot be there either"
     assert "Traceback" not in said
 
