@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import drgn
 import pytest
 
 from kdump_initrd.run import run
@@ -28,6 +29,10 @@ _SMALL, _EVERY = 1000, 300
 _WRITES = 45
 #: Seconds in which that has to be known, by the issue of it.
 _KNOWN = 10
+
+
+class PowerCut(Exception):
+    """The machine is gone, in the middle of its work."""
 
 
 def faulty(disk: disks.Disk, **rules: list[dict[str, object]]) -> tuple[str, ...]:
@@ -109,3 +114,33 @@ def test_a_disk_that_dies_in_the_middle_is_known_at_once(scenario: Scenario, fol
     assert "error: report: " in lines
     assert heard["error: dump: "] - heard["I/O error, dev"] < _KNOWN
     assert outcome.run.restart_seconds < 60
+
+
+def test_a_power_cut_leaves_what_was_written(
+    scenario: Scenario, folder: Path, crash_copy: Path
+) -> None:
+    # What the guest's disk was given is kept, and nothing else: QEMU ends at once.
+    disk = disks.make(folder / "disk.raw", size_mib=2048)
+    whole = ("--dump-level", "0", "--dump-compress", "none")
+    scenario = built(scenario, f"UUID={disks.UUID}", *whole)
+
+    def cut(line: str) -> None:
+        if re.search(r"kdump-initrd: \d+ %", line):
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        crash(replace(scenario, disks=(disk.path,)), on_line=cut)
+    run(["e2fsck", "-p", disk.path], timeout=120, check=False)  # as a mount replays the journal
+    assert disk.fsck() == ""
+    (found,) = disk.crash_folders(crash_copy)
+    # Room for the next report lies beside it while the dump is written.
+    (kept,) = [file.copy for file in found.files if file.name == "report.json"]
+    report = json.loads(kept.read_text())
+    assert report["result"] == "incomplete"
+    assert "sysrq triggered crash" in found.file("dmesg.").copy.read_text(errors="replace")
+    dump = found.file("dump.")
+    assert dump.name.endswith("-incomplete")
+    assert dump.size > 16 << 20
+    program = drgn.Program()
+    program.set_core_dump(dump.copy)
+    assert f"OSRELEASE={scenario.kernel.release}" in program["VMCOREINFO"].string_().decode()
