@@ -8,7 +8,7 @@
 # before all memory, behind a note for each processor.
 find_time() {
 	time=$(dd if=/proc/vmcore bs=65536 count=64 2>/dev/null | grep -a -o '^CRASHTIME=[1-9][0-9]*$')
-	# The first of them, and none that is no time.
+	# Take the first one, if it is a time at all.
 	time=${time%%[!0-9A-Z=]*}
 	time=${time#CRASHTIME=}
 	[ -n "$time" ] && [ "${#time}" -le 12 ] && [ "$time" -le 253402300799 ] || time=$(date +%s)

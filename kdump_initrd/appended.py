@@ -84,7 +84,7 @@ def strip(image: Path, out: str | None, *, force: bool) -> None:
     """Write the bytes that ``image`` had before a segment of ours, in place unless ``out``.
 
     In place it needs no room: where there is none for a copy, the file is made shorter. Raises
-    KdumpInitrdError for what is no sound initrd, and for a whole one of ours.
+    KdumpInitrdError for a file that is not an initrd or is damaged, and for a whole one of ours.
     """
     twice(lambda: _strip(image, out, force=force))
 

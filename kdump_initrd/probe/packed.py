@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import lzma
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import rooted
@@ -25,9 +26,9 @@ def unpacked(source: Path) -> bytes:
     try:
         data = rooted.read(source, limit=rooted.FILE)
         if source.suffix == ".xz":
-            return _xz(source, data)
+            return _unpack(source, data, lzma.LZMADecompressor)
         if source.suffix == ".gz":
-            return _gzip(source, data)
+            return _unpack(source, data, lambda: zlib.decompressobj(wbits=31))
         if source.suffix == ".zst":
             argv = ["zstd", "--decompress", "--quiet", "--stdout"]
             return output_of(argv, stdin=data, timeout=_TIMEOUT, limit=rooted.FILE)
@@ -42,31 +43,17 @@ def unpacked(source: Path) -> bytes:
         raise KdumpInitrdError(f"{source}: cannot be read: {last}", hint=error.hint) from error
 
 
-def _xz(source: Path, data: bytes) -> bytes:
-    # More than one stream is allowed (xz(1)); none may lack its end.
+def _unpack(
+    source: Path, data: bytes, start: Callable[[], lzma.LZMADecompressor | zlib._Decompress]
+) -> bytes:
+    # More than one stream is allowed (xz(1), gzip(1)); none may lack its end.
     found = io.BytesIO()
     while data:
-        unpacker = lzma.LZMADecompressor()
+        unpacker = start()
         found.write(unpacker.decompress(data, rooted.FILE + 1 - found.tell()))
-        _check_size(source, found.tell())
+        if found.tell() > rooted.FILE:
+            raise KdumpInitrdError(f"{source}: is larger than {rooted.FILE >> 20} MB, unpacked")
         if not unpacker.eof:
             raise EOFError("cut off")
         data = unpacker.unused_data.lstrip(b"\0")
     return found.getvalue()
-
-
-def _gzip(source: Path, data: bytes) -> bytes:
-    found = io.BytesIO()
-    while data:
-        unpacker = zlib.decompressobj(wbits=31)
-        found.write(unpacker.decompress(data, rooted.FILE + 1 - found.tell()))
-        _check_size(source, found.tell())
-        if not unpacker.eof:
-            raise EOFError("cut off")
-        data = unpacker.unused_data.lstrip(b"\0")
-    return found.getvalue()
-
-
-def _check_size(source: Path, size: int) -> None:
-    if size > rooted.FILE:
-        raise KdumpInitrdError(f"{source}: is larger than {rooted.FILE >> 20} MB, unpacked")

@@ -38,6 +38,14 @@ class Crash:
         self.page_size = memory.page_size or self.info.page_size() or os.sysconf("SC_PAGE_SIZE")
         self.time = self.info.crash_time() or int(time.time())
 
+    def identity(self) -> dict[str, object]:
+        """Return what the report says of which crash it is: kernel, and time in UTC."""
+        return {
+            "kernel_release": self.uts["release"],
+            "build_id": self.info.build_id(),
+            "crash_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.time)),
+        }
+
     def source(self) -> PageSource:
         """Return the pages of memory that the vmcore holds."""
         return pages_of(self.memory, self.page_size)

@@ -148,14 +148,7 @@ def _save_log(params: SaverParams, crash: Crash, folder: str) -> None:
 
 
 def _tell(report: Report, crash: Crash, facts: LogFacts) -> None:
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(crash.time))
-    report.fields.update(
-        crash_time=stamp,
-        kernel_release=crash.uts["release"],
-        build_id=crash.info.build_id(),
-        panic=facts.panic,
-        command_line=facts.command_line,
-    )
+    report.fields.update(crash.identity(), panic=facts.panic, command_line=facts.command_line)
 
 
 def _settle(folder: str, report: Report) -> None:

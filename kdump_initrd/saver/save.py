@@ -131,12 +131,7 @@ class Save:
 
     def _open(self) -> str:
         self._crash = crash = Crash(open_dump(self.params.vmcore))
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(crash.time))
-        self.report.fields.update(
-            kernel_release=crash.uts["release"],
-            build_id=crash.info.build_id(),
-            crash_time=stamp,
-        )
+        self.report.fields.update(crash.identity())
         if crash.info.page_size() is None:
             self.console.warning(f"no page size in VMCOREINFO: {crash.page_size} bytes are assumed")
         return f"{crash.memory.abi.uname()}, {crash.memory}"
