@@ -16,9 +16,9 @@ sys.path.insert(0, str(CHECKOUT))
 
 import shtab  # noqa: E402
 
-from kdump_initrd import vmcoresave  # noqa: E402
+from kdump_initrd.commands import vmcoresave  # noqa: E402
+from kdump_initrd.commands.grammar import debian, redhat, suse  # noqa: E402
 from kdump_initrd.config.settings import SETTINGS  # noqa: E402
-from kdump_initrd.grammar import native, redhat, suse  # noqa: E402
 
 #: Shell → the name of a command's file where that shell looks for it.
 SHELLS = {"bash": "{0}", "zsh": "_{0}", "fish": "{0}.fish"}
@@ -32,7 +32,7 @@ _RELEASES = "KERNEL_VERSION"
 
 def generator() -> argparse.ArgumentParser:
     """Return mkinitrd-kdump's parser; options of the other grammars stand behind those of ours."""
-    whole = native.parser()
+    whole = debian.parser()
     for grammar in (redhat, suse):
         for action in grammar.parser()._actions:
             if action.help != argparse.SUPPRESS:

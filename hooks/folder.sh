@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The crash's folder and names without Python: the same as kdump_initrd/saver/folder.py and place.py
+# The crash's folder and names without Python: the same as kdump_initrd/saver/store/folder.py and beneath.py
 # make. Nothing leads out of the dump file system.
 # applets: date dd grep mkdir readlink tr
 

@@ -3,6 +3,6 @@
 
 import sys
 
-from .start import mkinitrd
+from .commands.start import mkinitrd
 
 sys.exit(mkinitrd())

@@ -5,72 +5,56 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "kdump_initrd"
-SOURCES = sorted(PACKAGE.rglob("*.py"))
-MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in SOURCES}
+from tests.rooms import FLOOR, MODULES, SOURCES, arrows, imports
+
 #: Library: the only modules that may import it.
 FENCES = {
     "jinja2": {"image.render"},
-    "libarchive": {"image.cpio", "image.segments"},
-    "elftools": {"probe.elffile"},
-    "subprocess": {"run"},
+    "libarchive": {"image.archive.cpio", "image.archive.segments"},
+    "elftools": {"probe.programs.elffile"},
+    "subprocess": {"core.run"},
     "argparse": {
-        *(f"grammar.{name}" for name in ("native", "redhat", "suse")),
-        *(f"grammar.{name}" for name in ("reading", "retired", "vocabulary")),
-        *("options", "vmcoresave"),
+        *(f"commands.grammar.{name}" for name in ("debian", "redhat", "suse")),
+        *(f"commands.grammar.{name}" for name in ("reading", "retired", "vocabulary")),
+        *("commands.options", "commands.vmcoresave"),
     },
 }
-#: Folder: the parts of the package that its modules may import.
-ALLOWED = {
-    "config": {"config", "errors", "log", "resources", "rooted", "tomllines", "trust"},
-    "probe": {"probe", "errors", "log", "run", "rooted", "cache", "saver.stdlib", "tomllines"},
-    "image": {"image", "errors", "log", "run", "rooted", "cache"},
-    "saver": {"saver", ""},
-    # Words become requests: nothing is looked at, and nothing is imported that --help could miss.
-    "grammar": {"grammar", "options", "config.settings", "errors", ""},
+#: What the generator may know of the saver, by the generator's rooms: the contract, and which
+#: modules of the standard library the saver stands on. The command vmcore-save is the saver itself.
+OF_THE_SAVER = {
+    "probe": {"saver.low.stdlib"},
+    "recipes": {"saver.params", "saver.store.folder", "saver.low.failure"},
+    "commands": {name for name in MODULES if name.startswith("saver")},
 }
-#: A command beside mkinitrd-kdump, and the parts that it may import: it needs no library.
-ALLOWED["vmcoresave"] = {
-    *("conversion", "interrupts", "options", "talk", "config.settings", "errors", "saver", ""),
+#: Folder of the saver: those that its modules may import. What lies at the saver's top may use all.
+SAVER = {
+    "low": set(),
+    "memory": {"low"},
+    "codec": {"low"},
+    "store": {"low"},
+    "arch": {"memory", "low"},
+    "formats": {"store", "codec", "arch", "memory", "low"},
+    "filter": {"formats", "arch", "memory", "low"},
+    "crash": {"formats", "arch", "memory", "low"},
+    "dump": {"crash", "filter", "formats", "store", "codec", "arch", "memory", "low"},
 }
-ALLOWED["conversion"] = {"talk", "errors", "saver", ""}
-ALLOWED["options"] = {"config.settings", "errors"}
-ALLOWED["talk"] = {"saver"}
+#: Words become requests: nothing is looked at, and nothing is imported that --help could miss.
+WORDS_ONLY = {"commands.grammar", "commands.options", "config.settings", "core.errors", ""}
+#: vmcore-save needs no library, and so nothing of the generator.
+WITHOUT_GENERATOR = ("commands.vmcoresave", "commands.conversion", "commands.output")
+NEEDED_BY_THOSE = {*WITHOUT_GENERATOR, "commands.interrupts", "commands.options"}
 #: What the saver must not import: each costs start-up time in the capture kernel.
 SLOW = {"dataclasses", "logging", "argparse", "re", "json", "typing", "pathlib", "enum",
         "collections", "functools", "contextlib", "subprocess", "traceback", "inspect"}  # fmt: skip
 
 
-def walk(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that are more than annotations for a type checker."""
-    for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
-            yield node
-            yield from walk(node)
-
-
-def imports(name: str) -> Iterator[str]:
-    """Yield what a module imports: own modules as "a.b", others as "/name"."""
-    path = MODULES[name]
-    package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
-    if path.stem == "__init__":
-        package = package[:-1]
-    for node in walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (f"/{alias.name.split('.')[0]}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield f"/{str(node.module).split('.')[0]}"
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1]
-            base += node.module.split(".") if node.module else []
-            for alias in node.names:
-                whole = ".".join([*base, alias.name])
-                yield whole if whole in MODULES else ".".join(base)
+def own_imports(name: str) -> list[str]:
+    return [each for each in imports(name) if not each.startswith("/")]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -80,14 +64,63 @@ def test_libraries_stay_behind_their_fences(name: str) -> None:
         assert fence is None or name in fence, f"{name} imports {each[1:]}"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if "." in name or name in ALLOWED])
+@pytest.mark.parametrize("name", MODULES)
 def test_dependency_direction(name: str) -> None:
-    folder = name.split(".")[0]
-    for each in imports(name):
-        if each.startswith("/"):
+    room = name.split(".")[0]
+    if room in ("", "__main__"):
+        assert set(own_imports(name)) <= {"commands.start"}
+        return
+    for each in own_imports(name):
+        there = each.split(".")[0]
+        if there in ("", room):  # "": the version
             continue
-        allowed = ALLOWED[folder]
-        assert each in allowed or each.split(".")[0] in allowed, f"{name} imports {each}"
+        assert FLOOR[there] > FLOOR[room], f"{name} imports {each}"
+        if there == "saver":
+            assert each in OF_THE_SAVER.get(room, ()), f"{name} imports {each}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("saver.")])
+def test_direction_in_the_saver(name: str) -> None:
+    folder = name.split(".")[1]
+    if folder not in SAVER:
+        assert name.count(".") == 1, f"{name}: its folder has no rule"
+        return
+    for each in own_imports(name):
+        there = each.split(".")[1:2]
+        allowed = there[0] in SAVER[folder] | {folder} if there else each == ""
+        assert allowed, f"{name} imports {each}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("commands.grammar.")])
+def test_a_grammar_looks_at_nothing(name: str) -> None:
+    for each in own_imports(name):
+        assert each in WORDS_ONLY or each.rpartition(".")[0] in WORDS_ONLY, f"{name}: {each}"
+
+
+@pytest.mark.parametrize("name", WITHOUT_GENERATOR)
+def test_vmcore_save_needs_no_library(name: str) -> None:
+    for each in own_imports(name):
+        allowed = {*NEEDED_BY_THOSE, "config.settings", "core.errors", ""}
+        assert each in allowed or each.split(".")[0] == "saver", f"{name} imports {each}"
+
+
+def test_the_house_is_small_and_its_stairs_lead_down() -> None:
+    rooms = {name.split(".")[0] for name in MODULES if name} - {"__main__"}
+    between = [pair for pair in arrows() if "__main__" not in pair]
+    assert rooms <= FLOOR.keys()
+    assert len(rooms) <= 12
+    assert len(between) <= 30
+    assert all(FLOOR[here] < FLOOR[there] for here, there in between)
+
+
+def test_the_package_has_folders_and_nothing_else() -> None:
+    top = SOURCES[0].parents[0]
+    assert {path.name for path in top.glob("*.py")} == {"__init__.py", "__main__.py"}
+
+
+def test_no_two_modules_have_the_same_name() -> None:
+    names = Counter(name.rpartition(".")[2] for name in MODULES if not name.endswith("__main__"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("saver.")])
@@ -100,7 +133,7 @@ def test_saver_is_standard_library_and_quick_to_start(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_only_the_command_line_leaves(name: str) -> None:
     text = MODULES[name].read_text(encoding="utf-8")
-    if name not in ("__main__", "saver.__main__", "vmcoresave"):
+    if name not in ("__main__", "saver.__main__", "commands.vmcoresave"):
         assert "sys.exit(" not in text, name
     for word in ("shell=True", "os.system", "eval(", "exec(", "chdir("):
         assert word not in text, f"{name}: {word}"

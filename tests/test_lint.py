@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.run import find
+from kdump_initrd.core.run import find
 
 REPO = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import KdumpInitrdError
+from ..core.errors import KdumpInitrdError
 from . import native, peers
 from .findings import Findings
 from .settings import Setting

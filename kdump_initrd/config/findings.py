@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .. import trust
-from ..errors import UsageError
-from ..rooted import TEXT, read, resolve
+from ..core import trust
+from ..core.errors import UsageError
+from ..core.root import TEXT, read, resolve
 from .settings import HOST, SETTINGS, Setting, parse
 
 #: How many complaints, and how much of each, a person reads; and the longest name of ours.

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..rooted import folders
-from ..tomllines import Key, line_of, loads
+from ..core.root import folders
+from ..core.toml import Key, line_of, loads
 from .findings import ROWS, Findings, Place, Said
 from .settings import CAPTURE, Setting
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ..errors import UsageError
+from ..core.errors import UsageError
 
 
 class FinalAction(str, Enum):

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from ..errors import KdumpInitrdError
+from ..core.errors import KdumpInitrdError
 
 #: What the process may take: processor time in seconds, memory beyond its parent's in bytes.
 SECONDS, MEMORY = 3, 256 << 20

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import rooted
-from ..errors import KdumpInitrdError
+from ..core import root as rooted
+from ..core.errors import KdumpInitrdError
 
 #: The stages of a capture, in order; inside a stage the order is lexical.
 STAGES = ("pre-mount", "mount", "pre-save", "save", "post-save", "umount", "final")

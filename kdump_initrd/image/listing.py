@@ -7,12 +7,18 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from ..errors import KdumpInitrdError
-from ..log import get_logger
-from ..rooted import named
+from ..core.errors import KdumpInitrdError
+from ..core.log import get_logger
+from ..core.root import named
+from .archive.newc import CorruptError, Member
+from .archive.segments import (
+    Segment,
+    manifest_in,
+    manifest_of,
+    read_packed,
+    read_segments,
+)
 from .manifest import Manifest
-from .newc import CorruptError, Member
-from .segments import Segment, manifest_in, manifest_of, read_packed, read_segments
 from .stage import SECOND_STAGE
 from .tree import Entry
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import PurePosixPath
 
-from ..errors import KdumpInitrdError
+from ..core.errors import KdumpInitrdError
 
 #: The first file of a capture image; write_image() puts it there.
 MANIFEST = PurePosixPath("kdump-initrd/manifest.json")

@@ -20,8 +20,8 @@ import jinja2
 import jinja2.runtime
 import jinja2.sandbox
 
-from .. import rooted
-from ..errors import KdumpInitrdError
+from ..core import root as rooted
+from ..core.errors import KdumpInitrdError
 from .confinement import MEMORY, SECONDS, Outcome, Overdue, confine
 
 #: The largest product of two numbers, in bits, and of a text with a number, in characters.

@@ -7,11 +7,11 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from .boundary import window
-from .newc import CorruptError
-from .segments import read_packed, segments_of
+from .archive.boundary import window
+from .archive.newc import CorruptError
+from .archive.segments import read_packed, segments_of
+from .archive.stored import open_stored
 from .stage import SECOND_STAGE
-from .stored import open_stored
 
 _MIB = 1 << 20
 #: What a kernel takes beside its own unpacked image before /init, in bytes: the smallest

@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import PurePosixPath
 
-from .. import cache
-from .cpio import Compression, Packing, pack
+from ..core import cache
+from .archive.cpio import Compression, Packing, pack
 from .tree import Entry, Tree
 
 #: Where the packed stage lies; hooks/pre-save/10-second-stage unpacks it.

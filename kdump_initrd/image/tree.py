@@ -11,8 +11,8 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from ..errors import KdumpInitrdError
-from ..rooted import follow, read
+from ..core.errors import KdumpInitrdError
+from ..core.root import follow, read
 
 
 class Kind(str, Enum):

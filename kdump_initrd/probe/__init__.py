@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What there is: facts learned from a root, as values; nothing here changes anything."""
+"""What is there? Facts learned from a root or this host, as values; nothing is changed."""

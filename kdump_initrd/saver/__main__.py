@@ -7,8 +7,8 @@ import os
 import sys
 
 from .commandline import help_text, parse
-from .console import Console
-from .failure import describe
+from .low.console import Console
+from .low.failure import describe
 from .params import ParamsError
 
 TYPE_CHECKING = False
@@ -72,10 +72,10 @@ def _save(params: SaverParams, console: Console) -> int:
 
 
 def _print_log(path: str) -> None:
-    from .dmesg import log_lines
-    from .dumpfile import open_dump
-    from .folder import write_all
-    from .vmcoreinfo import VmcoreInfo
+    from .crash.dmesg import log_lines
+    from .formats.dumpfile import open_dump
+    from .memory.vmcoreinfo import VmcoreInfo
+    from .store.folder import write_all
 
     memory = open_dump(path)
     for line in log_lines(memory, VmcoreInfo(memory.notes.vmcoreinfo)):

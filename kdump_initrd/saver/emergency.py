@@ -6,11 +6,15 @@ from __future__ import annotations
 import os
 import time
 
-from .crash import Crash
-from .dmesg import log_lines
-from .dumpfile import open_dump
-from .failure import describe
-from .folder import (
+from .crash.dmesg import log_lines
+from .crash.facts import Crash
+from .crash.panic import LogFacts
+from .formats.dumpfile import open_dump
+from .low.failure import describe
+from .low.jsontext import loads
+from .report import FAILED, INCOMPLETE, Report
+from .store.beneath import is_mounted
+from .store.folder import (
     REPORT,
     UNFINISHED,
     create,
@@ -21,16 +25,12 @@ from .folder import (
     write_all,
     write_state,
 )
-from .jsontext import loads
-from .panic import LogFacts
-from .place import is_mounted
-from .report import FAILED, INCOMPLETE, Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .console import Console
+    from .low.console import Console
     from .params import SaverParams
 
 #: Bytes of an older report that are read.

@@ -7,7 +7,7 @@ import ctypes
 import os
 import sys
 
-from .kernelline import parameters as parameters_of
+from .low.kernelline import parameters as parameters_of
 
 #: reboot(2), include/uapi/linux/reboot.h; glibc's reboot(3) adds the magic numbers.
 _COMMANDS = {"reboot": 0x01234567, "poweroff": 0x4321FEDC, "halt": 0xCDEF0123}

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from .failure import SaverError
-from .folder import BESIDE, REPORT, UNFINISHED, expand
-from .jsontext import JsonError, dumps, loads
+from .low.failure import SaverError
+from .low.jsontext import JsonError, dumps, loads
+from .store.folder import BESIDE, REPORT, UNFINISHED, expand
 
 TYPE_CHECKING = False  # typing costs 40 ms of start-up in the capture kernel
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from .keptfile import KeptFile
 from .report import FAILED, INCOMPLETE, REFUSED, SAVED
+from .store.keptfile import KeptFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

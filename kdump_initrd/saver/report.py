@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 
 from .. import __version__
-from .folder import REPORT
-from .jsontext import dumps
-from .keptfile import KeptFile
+from .low.jsontext import dumps
+from .store.folder import REPORT
+from .store.keptfile import KeptFile
 
 SAVED, INCOMPLETE, FAILED = "saved", "incomplete", "failed"
 #: The dump is whole, safe on the disk, and about to get its final name; there is no room for one.

@@ -7,11 +7,14 @@ import errno
 import os
 import time
 
-from .crash import Crash
-from .dmesg import log_lines
-from .dumpfile import open_dump
-from .failure import SpaceError, describe
-from .folder import (
+from .crash.dmesg import log_lines
+from .crash.facts import Crash
+from .crash.panic import LogFacts
+from .formats.dumpfile import open_dump
+from .low.failure import SpaceError, describe
+from .low.progress import Progress
+from .report import FAILED, FINISHING, INCOMPLETE, REFUSED, SAVED, Report
+from .store.folder import (
     BESIDE,
     SCRATCH,
     UNFINISHED,
@@ -23,17 +26,14 @@ from .folder import (
     write_all,
     write_state,
 )
-from .output import FULL
-from .panic import LogFacts
-from .progress import Progress
-from .report import FAILED, FINISHING, INCOMPLETE, REFUSED, SAVED, Report
+from .store.medium import FULL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .console import Console
-    from .dumping import Dumping
+    from .dump.dumping import Dumping
+    from .low.console import Console
     from .params import SaverParams
     from .readme import Readme
 
@@ -105,7 +105,7 @@ class Save:
         if self.result == SAVED:
             self._step(name, work)
             return
-        from .deadline import within
+        from .low.deadline import within
 
         self._step(name, lambda: within(_PATIENCE, work))
 
@@ -208,12 +208,12 @@ class Save:
         return self._noted(f"{count} lines", note)
 
     def _save_dump(self) -> str:
-        from .dumping import Dumping
+        from .dump.dumping import Dumping
 
         name, note = self._fit("dump", UNFINISHED, UNFINISHED + SCRATCH)
         note = self._noted("", note)
         if self.params.collector:
-            from .collector import Collected
+            from .dump.collector import Collected
 
             if self._step("collector", lambda: self._write_dump(Collected, name)):
                 return note

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 from tests.vm import disks, product
 from tests.vm.kernels import Kernel, newest
 from tests.vm.scenario import Scenario, crash, folder_of

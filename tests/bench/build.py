@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from kdump_initrd.run import find, run
+from kdump_initrd.core.run import find, run
 from tests.vm import disks, product
 from tests.vm.kernels import Kernel
 from tests.vm.scenario import folder_of

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kdump_initrd.image import reservation
-from kdump_initrd.probe import kernelimage
+from kdump_initrd.probe.kernel import kernelimage
 from tests.vm.kernels import Kernel
 from tests.vm.machine import Hang, PanicWithoutDump, Phase
 from tests.vm.scenario import Scenario, crash, folder_of

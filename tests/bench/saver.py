@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kdump_initrd.saver.crash import Crash
-from kdump_initrd.saver.dumpfile import open_dump
+from kdump_initrd.saver.crash.facts import Crash
 from kdump_initrd.saver.filter.walk import PageFilter
-from kdump_initrd.saver.selection import Selection
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.low.selection import Selection
 from tests.saver.synthetic import tebibyte_cache, tebibyte_free
 from tests.vm.vmcores import filled_vmcore
 

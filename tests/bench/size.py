@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 from tests.vm import disks, floor, product
 from tests.vm.kernels import Kernel
 from tests.vm.scenario import folder_of

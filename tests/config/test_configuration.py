@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdump_initrd import configuration, dumptarget
+from kdump_initrd.commands import configuration
 from kdump_initrd.config import native, nativetext
 from kdump_initrd.config.findings import ROWS, Findings, Place, Said
 from kdump_initrd.config.settings import CaptureSettings
-from kdump_initrd.errors import KdumpInitrdError, UsageError
+from kdump_initrd.core.errors import KdumpInitrdError, UsageError
+from kdump_initrd.recipes import dumptarget
 
 from . import test_kdump_tools, test_kdump_utils, test_suse_kdump
 from .reading import read, write

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.config import native
-from kdump_initrd.config.peers import PEERS, makedumpfile
+from kdump_initrd.config.peers import PEERS, dumpoptions
 from kdump_initrd.config.peers.keys import Key, PeerFile
 
 from .reading import read
@@ -49,7 +49,7 @@ def test_no_key_is_in_a_table_twice() -> None:
 
 def test_guide_has_the_options_of_makedumpfile() -> None:
     table = GUIDE.partition("| option | setting |")[2].partition("\n\n")[0]
-    for option in (*makedumpfile._CODECS, *makedumpfile._IDLE, "-d", "-E", "-F"):
+    for option in (*dumpoptions._CODECS, *dumpoptions._IDLE, "-d", "-E", "-F"):
         assert f"`{option}" in table, option
 
 

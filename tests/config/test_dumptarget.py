@@ -9,15 +9,17 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kdump_initrd import drivers, dumptarget
 from kdump_initrd.config.settings import CaptureSettings
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import device, distro, mounts, sysfs
-from kdump_initrd.probe.device import BlockDevice
-from kdump_initrd.probe.distro import Distro
-from kdump_initrd.probe.mounts import Mount, Planned
-from kdump_initrd.probe.sysfs import Hardware
-from kdump_initrd.resources import search_path
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.probe.distro.profiles import Distro
+from kdump_initrd.probe.host import device, mounts, sysfs
+from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.probe.host.mounts import Mount, Planned
+from kdump_initrd.probe.host.sysfs import Hardware
+from kdump_initrd.recipes import dumptarget
+from kdump_initrd.recipes.parts import hardware
 
 ROOT = Path("/")
 ELSEWHERE = Path("/nonexistent")
@@ -25,7 +27,7 @@ ELSEWHERE = Path("/nonexistent")
 
 @pytest.fixture
 def profile() -> Distro:
-    return distro.load("debian", search_path=search_path("distros", root=ELSEWHERE))
+    return profiles.load("debian", search_path=search_path("distros", root=ELSEWHERE))
 
 
 @pytest.fixture(autouse=True)
@@ -310,7 +312,7 @@ def test_a_layer_is_named_as_people_know_it(
         "/var/crash: /var is on /dev/mapper/vg-var, and that lies on LVM, MD RAID, which the image "
         "cannot assemble"
     )
-    assert caught.value.hint == drivers.PLAIN_DISK
+    assert caught.value.hint == hardware.PLAIN_DISK
 
 
 @pytest.mark.parametrize(

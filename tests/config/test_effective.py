@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from kdump_initrd.config import effective, native
 from kdump_initrd.config.findings import ROWS
 from kdump_initrd.config.peers import PEERS
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import schema
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.distro import schema
 
 from .reading import outcome, read, write
 

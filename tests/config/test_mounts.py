@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import mounts
-from kdump_initrd.probe.mounts import Mount
-from kdump_initrd.run import Result
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.run import Result
+from kdump_initrd.probe.host import mounts
+from kdump_initrd.probe.host.mounts import Mount
 
 REPO = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def test_links_and_folders_that_are_not_there_yet(
 _SCENE = """
 import sys
 from pathlib import Path
-from kdump_initrd.probe import mounts
+from kdump_initrd.probe.host import mounts
 for name in sys.argv[1:]:
     found = mounts.mounted(name)
     print(found.source, found.target, found.fstype)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kdump_initrd.config import native, shellwords
 from kdump_initrd.config.findings import Findings
 from kdump_initrd.config.peers import PEERS, linefile
-from kdump_initrd.tomllines import lines_of
+from kdump_initrd.core.toml import lines_of
 
 FILES = {file.name: file for files in PEERS.values() for file in files}
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import resources, trust
 from kdump_initrd.config import effective
+from kdump_initrd.core import resources, trust
 
 from .reading import write
 

@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from kdump_initrd.core.root import resolve
+from kdump_initrd.core.run import find
 from kdump_initrd.image.tree import Entry, Kind
-from kdump_initrd.probe import elf
-from kdump_initrd.rooted import resolve
-from kdump_initrd.run import find
+from kdump_initrd.probe.programs import closure
 
 from ..unit.initrdwriter import Item
 from .fakeroot import ROOT_UUID
@@ -73,7 +73,7 @@ def write_shell(top: Path, name: str) -> Path:
     busybox = Path(shutil.which("busybox") or "busybox").resolve()
     for place, source in (("usr/bin/sh", program), ("test/busybox", busybox)):
         _copy(source, top / place)
-        for library in elf.closure([source], root=Path("/")).libraries:
+        for library in closure.closure([source], root=Path("/")).libraries:
             _copy(library.source, top / library.dest)
     if name == "busybox":
         shell = top / "usr/bin/sh"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kdump_initrd.rooted import resolve
+from kdump_initrd.core.root import resolve
 
 from ..unit.elfwriter import AARCH64, X86_64, write_elf
 from ..unit.initrdwriter import bzimage, newc

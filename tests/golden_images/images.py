@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from kdump_initrd import capture, firstkernel
 from kdump_initrd.config.settings import CaptureSettings, FirstKernelSettings
-from kdump_initrd.firstimage import FirstImage
+from kdump_initrd.core.resources import search_path
 from kdump_initrd.image import listing
 from kdump_initrd.image.manifest import MANIFEST, SEGMENT, Manifest
 from kdump_initrd.image.stage import SECOND_STAGE
 from kdump_initrd.image.tree import Entry, Kind
-from kdump_initrd.resources import search_path
+from kdump_initrd.recipes import capture
+from kdump_initrd.recipes.firstkernel import recipe
+from kdump_initrd.recipes.firstkernel.firstimage import FirstImage
 
 from ..unit.initrdwriter import write_capture
 from . import fakeroot
@@ -140,10 +141,10 @@ def build(system: System, top: Path) -> list[Image]:
         capture_initrd=str(written), capture_kernel=system.release, release=system.release,
         root=str(root), dry_run=True, append_cmdline="loglevel=7 it's",
     )  # fmt: skip
-    found.append(_first_kernel(system, firstkernel.plan(first), root))
+    found.append(_first_kernel(system, recipe.plan(first), root))
     if system.whole:
         whole = replace(first, standalone=True, hardware=HARDWARE)
-        found.append(_first_kernel(system, firstkernel.plan(whole), root))
+        found.append(_first_kernel(system, recipe.plan(whole), root))
     return found
 
 

@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from kdump_initrd.core.resources import search_path
 from kdump_initrd.image.manifest import MANIFEST, SEGMENT
 from kdump_initrd.image.tree import Kind
-from kdump_initrd.probe import distro
-from kdump_initrd.probe.python import PythonRuntime
-from kdump_initrd.resources import search_path
+from kdump_initrd.probe.distro import profiles as distro
+from kdump_initrd.probe.python.minimal import PythonRuntime
 
 from ..conftest import GOLDEN
 from ..unit.wholeimages import SHELLS

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kdump_initrd.errors import UsageError
-from kdump_initrd.grammar.choice import understand
-from kdump_initrd.grammar.requests import Capture, Request
+from kdump_initrd.commands.grammar.choice import understand
+from kdump_initrd.commands.grammar.requests import Capture, Request
+from kdump_initrd.core.errors import UsageError
 
 UUID = "UUID=4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
 

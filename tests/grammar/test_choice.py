@@ -11,10 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kdump_initrd import __version__, cli, verbs
-from kdump_initrd.grammar import native, redhat, suse
-from kdump_initrd.grammar.choice import understand
-from kdump_initrd.grammar.requests import Capture, Command, FirstKernel, Print
+from kdump_initrd import __version__
+from kdump_initrd.commands import mkinitrd, verbs
+from kdump_initrd.commands.grammar import debian, redhat, suse
+from kdump_initrd.commands.grammar.choice import understand
+from kdump_initrd.commands.grammar.requests import Capture, Command, FirstKernel, Print
 
 from .asking import complaint, said, warned
 
@@ -23,7 +24,7 @@ X = {**DUMP, "output": "x"}
 OF_61 = {"release": "6.1"}
 IN_BOOT = Capture({**DUMP, "output": "/boot/x"}, "vmlinuz", "/boot")
 ARMED = {"capture_initrd": "x", "capture_kernel": "/boot/vmlinuz"}
-NATIVE, RED_HAT, SUSE = (each.GRAMMAR.hint for each in (native, redhat, suse))
+NATIVE, RED_HAT, SUSE = (each.GRAMMAR.hint for each in (debian, redhat, suse))
 
 
 @pytest.mark.parametrize(
@@ -89,10 +90,10 @@ def test_debians_k_is_told_by_what_is_complete() -> None:
 @pytest.mark.parametrize(
     ("words", "usage"),
     [
-        ("--help", native.USAGE),
-        ("-h", native.USAGE),
-        ("--frob --help", native.USAGE),
-        ("-c /dev/a --help", native.USAGE),
+        ("--help", debian.USAGE),
+        ("-h", debian.USAGE),
+        ("--frob --help", debian.USAGE),
+        ("-c /dev/a --help", debian.USAGE),
         ("--help --dump-dev=x", redhat.USAGE),
         ("-k vmlinuz -h", suse.USAGE),
     ],
@@ -124,7 +125,7 @@ def test_version(words: str) -> None:
 
 def flags() -> list[str]:
     """Return every option of every grammar."""
-    text = [flag for grammar in (native, redhat, suse) for flag in grammar.parser().flags()]
+    text = [flag for grammar in (debian, redhat, suse) for flag in grammar.parser().flags()]
     return sorted(set(text))
 
 
@@ -154,7 +155,7 @@ def test_any_words_are_a_request_or_one_line_and_a_hint(words: list[str]) -> Non
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(out):
         patch.setattr(verbs, "perform", perform)
-        status = cli.main([word for word in words if word != "--debug"])
+        status = mkinitrd.main([word for word in words if word != "--debug"])
     lines = [line for line in out.getvalue().split("\n") if ": warning: " not in line]
     if status == 0:
         assert len(asked) == 1

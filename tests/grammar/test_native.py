@@ -9,17 +9,9 @@ from typing import Any
 
 import pytest
 
-from kdump_initrd.config.settings import (
-    CAPTURE,
-    COMMON,
-    FIRST_KERNEL,
-    FinalAction,
-    Setting,
-    ToolSource,
-)
-from kdump_initrd.grammar import native
-from kdump_initrd.grammar.choice import understand
-from kdump_initrd.grammar.requests import (
+from kdump_initrd.commands.grammar import debian
+from kdump_initrd.commands.grammar.choice import understand
+from kdump_initrd.commands.grammar.requests import (
     Capture,
     CheckConfig,
     FirstKernel,
@@ -32,7 +24,15 @@ from kdump_initrd.grammar.requests import (
     ShowDistro,
     Strip,
 )
-from kdump_initrd.grammar.retired import Retired
+from kdump_initrd.commands.grammar.retired import Retired
+from kdump_initrd.config.settings import (
+    CAPTURE,
+    COMMON,
+    FIRST_KERNEL,
+    FinalAction,
+    Setting,
+    ToolSource,
+)
 
 from .asking import asked, complaint, said, warned
 
@@ -135,7 +135,7 @@ def test_every_verb(words: str, wanted: Request) -> None:
 
 def test_every_verb_is_in_the_table_above() -> None:
     words = " ".join(words for words, _ in ASKED)
-    assert {verb.flag for verb in native.VERBS} <= {"-c", "-i", *words.split()}
+    assert {verb.flag for verb in debian.VERBS} <= {"-c", "-i", *words.split()}
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_the_way_out(words: str, hint: str) -> None:
     assert said.removesuffix("mkinitrd-kdump --help lists the options") == hint
 
 
-@pytest.mark.parametrize("row", native.RETIRED, ids=lambda row: row.flag)
+@pytest.mark.parametrize("row", debian.RETIRED, ids=lambda row: row.flag)
 def test_what_debians_tool_had(row: Retired) -> None:
     words = f"{DUMP} -o out.img {row.flag} {row.metavar}"
     assert said(words) == {"device": "/dev/sda1", "fstype": "ext4", "output": "out.img"}

@@ -10,15 +10,15 @@ from types import ModuleType
 
 import pytest
 
-from kdump_initrd.grammar import native, redhat, suse
-from kdump_initrd.grammar.vocabulary import SHARED
+from kdump_initrd.commands.grammar import debian, redhat, suse
+from kdump_initrd.commands.grammar.vocabulary import SHARED
 from tests.unit.test_cli import option_paragraph
 
 PAGES = Path(__file__).parents[2] / "docs/man"
 COMMAND = PAGES / "mkinitrd-kdump.8"
 GRAMMARS = PAGES / "mkinitrd-kdump-grammars.7"
 #: Where the page of the grammars has the options of each that have no meaning any more.
-SECTIONS = {native: "Debian's initrd-tools", redhat: "Red Hat's", suse: "SLES's"}
+SECTIONS = {debian: "Debian's initrd-tools", redhat: "Red Hat's", suse: "SLES's"}
 
 
 def source(page: Path) -> str:
@@ -50,19 +50,19 @@ def usages(text: str) -> set[str]:
 
 
 def test_the_commands_synopsis_is_the_usage() -> None:
-    assert synopsis(COMMAND) == usages(native.USAGE)
+    assert synopsis(COMMAND) == usages(debian.USAGE)
 
 
 def test_the_grammars_synopsis_is_the_usage_of_each() -> None:
-    builds = {line for line in usages(native.USAGE) if re.match("mkinitrd-kdump -[coi] ", line)}
+    builds = {line for line in usages(debian.USAGE) if re.match("mkinitrd-kdump -[coi] ", line)}
     assert synopsis(GRAMMARS) == builds | usages(redhat.USAGE) | usages(suse.USAGE)
 
 
 def test_the_command_page_has_every_option_of_the_own_grammar() -> None:
     text = source(COMMAND)
-    retired = {row.flag for row in native.RETIRED}
+    retired = {row.flag for row in debian.RETIRED}
     notes = text.partition("\n.SH NOTES\n")[2].partition("\n.SH")[0]
-    for flag in native.parser().flags():
+    for flag in debian.parser().flags():
         if flag in retired:
             assert re.search(rf"(?<![\w-]){flag}(?![\w-])", notes), flag
         elif flag != "-h":  # stands behind --help
@@ -80,7 +80,7 @@ def test_the_grammars_page_has_every_option_of_the_others(grammar: ModuleType) -
             assert re.search(rf"(?<![\w-]){flag}(?![\w-])", text), flag
 
 
-@pytest.mark.parametrize("grammar", [native, redhat, suse])
+@pytest.mark.parametrize("grammar", [debian, redhat, suse])
 def test_the_grammars_page_says_what_has_no_meaning_and_why(grammar: ModuleType) -> None:
     text = source(GRAMMARS).partition('\n.SH "OPTIONS WITHOUT A MEANING"\n')[2]
     part = text.partition(f"\n.SS {SECTIONS[grammar]}\n")[2].partition("\n.S")[0]
@@ -93,7 +93,7 @@ def test_letters_with_two_meanings_are_in_the_table_of_them() -> None:
     text = source(GRAMMARS).partition('ANOTHER MEANING"\n')[2].partition("\n.TE")[0]
     letters = [
         {flag for flag in grammar.parser().flags() if len(flag) == 2}
-        for grammar in (native, redhat, suse)
+        for grammar in (debian, redhat, suse)
     ]
     shared = {flag for flag in set().union(*letters) if sum(flag in each for each in letters) > 1}
     assert set(re.findall(r"^(-\w)\t", text, re.MULTILINE)) == shared - {"-h"}

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from kdump_initrd.commands.grammar import redhat
+from kdump_initrd.commands.grammar.choice import understand
+from kdump_initrd.commands.grammar.retired import Retired
+from kdump_initrd.commands.grammar.vocabulary import SHARED
 from kdump_initrd.config.settings import Setting
-from kdump_initrd.grammar import redhat
-from kdump_initrd.grammar.choice import understand
-from kdump_initrd.grammar.retired import Retired
-from kdump_initrd.grammar.vocabulary import SHARED
 
 from .asking import complaint, said, warned
 from .test_native import WORDS

@@ -73,7 +73,9 @@ def test_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None
     assert where.startswith(str(site))
     dry_run(sys.executable, "-m", "kdump_initrd", cwd=tmp_path, path=site)
     assert (site / "share/man/man8/vmcore-save.8").exists()
-    said = run(sys.executable, "-m", "kdump_initrd.vmcoresave", "--help", cwd=tmp_path, path=site)
+    said = run(
+        sys.executable, "-m", "kdump_initrd.commands.vmcoresave", "--help", cwd=tmp_path, path=site
+    )
     assert "--dump-level N" in said
 
 

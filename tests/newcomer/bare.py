@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.run import Result, run
+from kdump_initrd.core.run import Result, run
 from tests.vm.kernels import cache, making, mirror
 from tests.vm.rootfs import GUEST, SUITE
 from tests.vm.tools import tool

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 REPO = Path(__file__).resolve().parents[2]
 FAMILIES = ("redhat", "suse")

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdump_initrd.run import Result, run
+from kdump_initrd.core.run import Result, run
 from tests.vm.tools import tool
 
 _APPLETS = ("cat", "chmod", "cp", "dirname", "find", "grep", "id", "ln", "ls", "mkdir", "mktemp",

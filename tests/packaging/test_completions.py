@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import vmcoresave
-from kdump_initrd.grammar import native, redhat, suse
-from kdump_initrd.run import run
+from kdump_initrd.commands import vmcoresave
+from kdump_initrd.commands.grammar import debian, redhat, suse
+from kdump_initrd.core.run import run
 
 from .building import REPO, make
 
 FOLDER = REPO / "build/completions"
 PARSERS: dict[str, list[Callable[[], argparse.ArgumentParser]]] = {
-    "mkinitrd-kdump": [native.parser, redhat.parser, suse.parser],
+    "mkinitrd-kdump": [debian.parser, redhat.parser, suse.parser],
     "vmcore-save": [vmcoresave.parser],
 }
 _BASH = """\

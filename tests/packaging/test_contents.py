@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd import __version__
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from .building import FAMILIES, REPO, Entry, Packages, build, in_deb, in_rpm, in_tree, make
 

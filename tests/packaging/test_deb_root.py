@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.run import Result, run
+from kdump_initrd.core.run import Result, run
 
 from .building import Packages, newer_deb
 from .roots import SmallRoot, ours

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core.run import Result, run
 from kdump_initrd.image.listing import list_image
-from kdump_initrd.run import Result, run
 from tests.vm.rootfs import GUEST, debian
 from tests.vm.tools import tool
 

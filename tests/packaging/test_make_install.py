@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from .building import REPO, make
 

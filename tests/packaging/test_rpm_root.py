@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.run import Result, find, run
+from kdump_initrd.core.run import Result, find, run
 
 from .building import FAMILIES, Packages
 from .roots import SmallRoot, ours
@@ -60,7 +60,7 @@ def test_installed_upgraded_removed(
     calls = root.calls()
     assert ours(calls) == ["--refresh --quiet"]
     assert not [call for call in calls if "preset" in call or "disable" in call]
-    assert (root.path / "usr/lib/kdump-initrd/kdump_initrd/cli.py").exists()
+    assert (root.path / "usr/lib/kdump-initrd/kdump_initrd/commands/mkinitrd.py").exists()
 
     for name in STATE:
         (root.path / name).mkdir(parents=True)

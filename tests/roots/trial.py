@@ -87,9 +87,9 @@ def _work(argv: Sequence[str], said: int, heard: int) -> NoReturn:
         sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
         resource.setrlimit(resource.RLIMIT_AS, (4 * MEMORY, 4 * MEMORY))
         sys.addaudithook(_Ear(heard).hear)
-        from kdump_initrd import cli
+        from kdump_initrd.commands import mkinitrd
 
-        status = cli.main(argv)
+        status = mkinitrd.main(argv)
         sys.stdout.flush()
     except BaseException:
         sys.excepthook(*sys.exc_info())

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdump_initrd.saver import libc
 from kdump_initrd.saver.__main__ import main
-from kdump_initrd.saver.dmesg import log_lines
-from kdump_initrd.saver.dumpfile import open_dump, pages_of
-from kdump_initrd.saver.failure import SaverError
-from kdump_initrd.saver.vmcoreinfo import VmcoreInfo
+from kdump_initrd.saver.crash.dmesg import log_lines
+from kdump_initrd.saver.formats.dumpfile import open_dump, pages_of
+from kdump_initrd.saver.low import libc
+from kdump_initrd.saver.low.failure import SaverError
+from kdump_initrd.saver.memory.vmcoreinfo import VmcoreInfo
 
 from .running import arguments
 from .vmcore import PAGE

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.saver import dumpfile
+from kdump_initrd.saver.formats import dumpfile
 
 from . import flattening
 from .description import parse

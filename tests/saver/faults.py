@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
-from kdump_initrd.saver.window import Window
+from kdump_initrd.saver.memory.window import Window
 
 from .vmcore import PAGE
 

@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import places, progress, save
+from kdump_initrd.saver import save
 from kdump_initrd.saver.__main__ import main
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.kdumpread import KdumpDump
-from kdump_initrd.saver.memory import Memory
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.formats.kdump.kdumpread import KdumpDump
+from kdump_initrd.saver.low import progress
+from kdump_initrd.saver.low.writeback import Writeback
+from kdump_initrd.saver.memory.reader import Memory
 from kdump_initrd.saver.report import Report
-from kdump_initrd.saver.writeback import Writeback
+from kdump_initrd.saver.store import relocation
 
 from .baddisk import BLOCK, BadDisk, bad_disk, blocks_of
 from .logged import logged
@@ -145,7 +147,7 @@ def test_what_the_disk_takes_nowhere_is_counted_and_named(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(places, "_TRIES", 1)
+    monkeypatch.setattr(relocation, "_TRIES", 1)
     bad, mounted = disk
     bad.spoil(SPOILED)
     done = saved(vmcore, mounted, dump_format=kind)

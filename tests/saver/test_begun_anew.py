@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import budget, pagecopy
-from kdump_initrd.saver.dumpfile import open_dump
+from kdump_initrd.saver.dump import budget, pagecopy
+from kdump_initrd.saver.formats.dumpfile import open_dump
 
 from .description import parse
 from .filtering import expected

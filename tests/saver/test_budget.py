@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import budget, pagecopy
 from kdump_initrd.saver.codec import open_codec
-from kdump_initrd.saver.crash import Crash
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.selection import Selection
+from kdump_initrd.saver.crash.facts import Crash
+from kdump_initrd.saver.dump import budget, pagecopy
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.low.selection import Selection
 
 from .filtering import expected
 from .logged import LOG, logged

@@ -12,7 +12,7 @@ import pytest
 
 from kdump_initrd.saver import codec
 from kdump_initrd.saver.codec import libdeflate, library, lzo, snappy, zlib, zstd
-from kdump_initrd.saver.failure import SaverError
+from kdump_initrd.saver.low.failure import SaverError
 
 from .running import save
 from .synthetic import EVERY_KIND, build

@@ -160,7 +160,7 @@ def test_signs_of_life_are_its_file_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     clock = SimpleNamespace(monotonic=lambda: 10 * time.monotonic(), sleep=time.sleep)
-    monkeypatch.setattr("kdump_initrd.saver.collector.time", clock)
+    monkeypatch.setattr("kdump_initrd.saver.dump.collector.time", clock)
     script = 'for i in 1 2 3 4 5; do echo line; sleep 0.11; done > "$out"; sleep 1; exit 1'
     vmcore, out, progress = tmp_path / "in", tmp_path / "out", tmp_path / "progress"
     sample()[0].write(vmcore)

@@ -9,9 +9,9 @@ from pathlib import Path
 import drgn
 import pytest
 
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.elfcore import ElfCore
-from kdump_initrd.vmcoresave import main
+from kdump_initrd.commands.vmcoresave import main
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.formats.elf.elfcore import ElfCore
 
 from .description import parse
 from .minireader import MiniReader

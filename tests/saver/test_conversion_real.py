@@ -9,10 +9,10 @@ from pathlib import Path
 import drgn
 import pytest
 
-from kdump_initrd.saver.crash import Crash
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.translate import AddressSpace
-from kdump_initrd.vmcoresave import main
+from kdump_initrd.commands.vmcoresave import main
+from kdump_initrd.saver.arch.translate import AddressSpace
+from kdump_initrd.saver.crash.facts import Crash
+from kdump_initrd.saver.formats.dumpfile import open_dump
 from tests.vm.kernels import newest
 from tests.vm.vmcores import raw_vmcore
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from kdump_initrd.saver import libc
 from kdump_initrd.saver.__main__ import main
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.kdumpread import KdumpDump
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.formats.kdump.kdumpread import KdumpDump
+from kdump_initrd.saver.low import libc
 
 from .logged import logged
 from .running import arguments

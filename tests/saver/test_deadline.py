@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.saver import save as save_module
-from kdump_initrd.saver.deadline import within
-from kdump_initrd.saver.failure import SaverError
+from kdump_initrd.saver.low.deadline import within
+from kdump_initrd.saver.low.failure import SaverError
 from kdump_initrd.saver.report import Report
 
 from .running import save
@@ -66,7 +66,7 @@ def test_a_report_that_hangs_does_not_hang_the_saver(
 
     monkeypatch.setattr(save_module, "_PATIENCE", 0.2)
     monkeypatch.setattr(Report, "write", hang)
-    monkeypatch.setattr("kdump_initrd.saver.kdumpfile.KdumpWriter.finish", fail)
+    monkeypatch.setattr("kdump_initrd.saver.formats.kdump.kdumpfile.KdumpWriter.finish", fail)
     done = save(tmp_path, sample()[0])
     assert (done.status, done.report["result"]) == (1, "incomplete")
     assert "error: report: the disk has not answered for 0.2 s\n" in capfd.readouterr().err

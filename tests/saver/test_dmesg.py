@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import caller
-from kdump_initrd.saver.dmesg import log_lines
-from kdump_initrd.saver.elfcore import ElfCore
-from kdump_initrd.saver.failure import SaverError
-from kdump_initrd.saver.panic import LogFacts
-from kdump_initrd.saver.vmcoreinfo import VmcoreInfo
-from kdump_initrd.saver.window import Window
+from kdump_initrd.saver.crash import caller
+from kdump_initrd.saver.crash.dmesg import log_lines
+from kdump_initrd.saver.crash.panic import LogFacts
+from kdump_initrd.saver.formats.elf.elfcore import ElfCore
+from kdump_initrd.saver.low.failure import SaverError
+from kdump_initrd.saver.memory.vmcoreinfo import VmcoreInfo
+from kdump_initrd.saver.memory.window import Window
 
 from . import damage
 from .printk import (

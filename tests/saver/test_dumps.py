@@ -9,8 +9,8 @@ from pathlib import Path
 import drgn
 import pytest
 
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.failure import SaverError
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.low.failure import SaverError
 
 from .minireader import MiniReader
 from .running import save

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.elfcore import ElfCore
-from kdump_initrd.saver.extents import PIECES, Extents, assemble
-from kdump_initrd.saver.failure import SaverError
-from kdump_initrd.saver.vmcoreinfo import VmcoreInfo, utsname
-from kdump_initrd.saver.window import Window
+from kdump_initrd.saver.formats.elf.elfcore import ElfCore
+from kdump_initrd.saver.formats.elf.extents import PIECES, Extents, assemble
+from kdump_initrd.saver.low.failure import SaverError
+from kdump_initrd.saver.memory.vmcoreinfo import VmcoreInfo, utsname
+from kdump_initrd.saver.memory.window import Window
 
 from .vmcore import DIRECT, I386, PAGE, PPC32, PPC64, TEXT, X86_64, Core, Machine, noise, text
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import elfcore, elfdump
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.elfcore import PT_LOAD, Segment
-from kdump_initrd.saver.elfparts import ElfParts
-from kdump_initrd.saver.selection import Selection
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.formats.elf import elfcore, elfdump
+from kdump_initrd.saver.formats.elf.elfcore import PT_LOAD, Segment
+from kdump_initrd.saver.formats.elf.elfparts import ElfParts
+from kdump_initrd.saver.low.selection import Selection
 
 from .description import parse
 from .filtering import expected

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.board import Lock
-from kdump_initrd.saver.flatwindow import FlatWindow
-from kdump_initrd.saver.output import FlatOutput
+from kdump_initrd.saver.formats.kdump.flatwindow import FlatWindow
+from kdump_initrd.saver.low.board import Lock
+from kdump_initrd.saver.store.medium import FlatOutput
 
 from . import flattening
 from .minireader import MiniReader

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import copying
-from kdump_initrd.saver.board import Board
-from kdump_initrd.saver.dumpfile import open_dump
+from kdump_initrd.saver.dump import copying
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.low.board import Board
 
 from .far import BITMAP, FAR, far_core
 from .running import save
@@ -88,7 +88,7 @@ def test_the_limit_holds_with_holes(
     tmp_path: Path, small_disk: Disk, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     # A forecast of nothing for the pages: the dump ends where its room does, holes or not.
-    monkeypatch.setattr("kdump_initrd.saver.budget._stored", lambda *_: 0)
+    monkeypatch.setattr("kdump_initrd.saver.dump.budget._stored", lambda *_: 0)
     path = far_core(tmp_path / "in", noise(3000))
     disk = small_disk(8000)
     done = save(tmp_path, path, output=disk / "crash", dump_format=kind, keep_free=20)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.failure import SaverError
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.low.failure import SaverError
 from kdump_initrd.saver.report import Report
 
 from .logged import logged
@@ -32,7 +32,7 @@ def test_full_disk(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.budget.room", lambda *_: 1 << 62)  # nobody counts
+    monkeypatch.setattr("kdump_initrd.saver.dump.budget.room", lambda *_: 1 << 62)  # nobody counts
     core = logged(Core().load(0x100000, text(100) + zero(500) + noise(700) + text(50) + zero(9)))
     disk = small_disk(2048)
     done = save(tmp_path, core, output=disk / "crash", **options)
@@ -70,7 +70,7 @@ def test_full_disk(
 def test_disk_without_room_for_the_descriptors(
     tmp_path: Path, small_disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.budget.room", lambda *_: 1 << 62)
+    monkeypatch.setattr("kdump_initrd.saver.dump.budget.room", lambda *_: 1 << 62)
     core = logged(Core().load(0x100000, zero(8000)))
     disk = small_disk(128)
     done = save(tmp_path, core, output=disk / "crash")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import sha256
-from kdump_initrd.saver.flatwindow import FlatWindow
-from kdump_initrd.saver.progress import Progress
-from kdump_initrd.saver.sha256 import too_many_holes
-from kdump_initrd.saver.window import data_bytes
-from kdump_initrd.talk import Bar, Talk
+from kdump_initrd.commands.output import Bar, Talk
+from kdump_initrd.saver.dump import sha256
+from kdump_initrd.saver.dump.sha256 import too_many_holes
+from kdump_initrd.saver.formats.kdump.flatwindow import FlatWindow
+from kdump_initrd.saver.low.progress import Progress
+from kdump_initrd.saver.memory.window import data_bytes
 
 from . import far, flattening
 from .far import far_core

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.extents import Extents
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.formats.elf.extents import Extents
 
 from . import damage
 from .attempt import attempt, problems

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.stdlib import MODULES, SHA256
+from kdump_initrd.saver.low.stdlib import MODULES, SHA256
 
 from .running import ROOT, arguments
 from .test_dumps import sample

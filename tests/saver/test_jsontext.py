@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdump_initrd.saver.jsontext import JsonError, dumps, loads
+from kdump_initrd.saver.low.jsontext import JsonError, dumps, loads
 
 VALUES = st.recursive(
     st.none()

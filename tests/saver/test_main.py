@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.saver.__main__ import main
-from kdump_initrd.saver.console import Console
+from kdump_initrd.saver.low.console import Console
+from kdump_initrd.saver.low.progress import Progress
 from kdump_initrd.saver.params import SaverParams
-from kdump_initrd.saver.progress import Progress
 
 from .minireader import MiniReader
 from .running import arguments, child
@@ -84,7 +84,7 @@ def test_progress_is_said_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("kdump_initrd.saver.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("kdump_initrd.saver.low.progress.time.monotonic", lambda: clock[0])
     meter = Progress(Console(""), str(tmp_path / "progress"))
     meter.start("", 100 << 20)
     for _ in range(32):

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from kdump_initrd.saver.__main__ import main
-from kdump_initrd.saver.folder import create, make_folder
 from kdump_initrd.saver.params import ParamsError, SaverParams
-from kdump_initrd.saver.place import Place
+from kdump_initrd.saver.store.beneath import Place
+from kdump_initrd.saver.store.folder import create, make_folder
 
 from .logged import LOG, logged
 from .places import CASES, Case, grow

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import pagecopy, steps
 from kdump_initrd.saver.__main__ import main
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.kdumpread import KdumpDump
+from kdump_initrd.saver.dump import pagecopy
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.formats.kdump.kdumpread import KdumpDump
+from kdump_initrd.saver.store import steps
 
 from .baddisk import after_power_cut, bad_disk
 from .logged import logged

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.keptfile import KeptFile
 from kdump_initrd.saver.params import SaverParams
+from kdump_initrd.saver.store.keptfile import KeptFile
 
 from .logged import logged
 from .running import ROOT, arguments, save
@@ -74,7 +74,9 @@ def test_what_it_says_when_there_is_no_dump(tmp_path: Path) -> None:
 def test_a_crashed_kernel_s_text_is_made_plain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.panic.LogFacts.panic", "a\x1b[2J {b}\u20ac\nc\udc80")
+    monkeypatch.setattr(
+        "kdump_initrd.saver.crash.panic.LogFacts.panic", "a\x1b[2J {b}\u20ac\nc\udc80"
+    )
     done = save(tmp_path, sample()[0], readme_name=README)
     said = (done.folder / NAME).read_text(encoding="utf-8")
     assert "\nPanic message:    a?[2J {b}\u20ac?c?\n" in said
@@ -83,7 +85,7 @@ def test_a_crashed_kernel_s_text_is_made_plain(
 def test_a_kill_leaves_the_warning_behind(tmp_path: Path) -> None:
     path = sample()[0].write(tmp_path / "in")
     code = (
-        "import os, sys; from kdump_initrd.saver import pagecopy;"
+        "import os, sys; from kdump_initrd.saver.dump import pagecopy;"
         "pagecopy.PageCopier.copy = lambda *_, **__: os.kill(os.getpid(), 9);"
         "from kdump_initrd.saver.__main__ import main; main(sys.argv[1:])"
     )
@@ -98,7 +100,7 @@ def test_a_kill_leaves_the_warning_behind(tmp_path: Path) -> None:
 def test_on_a_disk_that_fills_up(
     tmp_path: Path, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.budget.room", lambda *_: 1 << 62)  # nobody counts
+    monkeypatch.setattr("kdump_initrd.saver.dump.budget.room", lambda *_: 1 << 62)  # nobody counts
     core = logged(Core().load(0x100000, text(100) + noise(700)))
     done = save(tmp_path, core, output=small_disk(1024) / "crash", readme_name=README)
     assert (done.status, done.report["result"]) == (1, "incomplete")

@@ -9,9 +9,10 @@ from pathlib import Path
 import drgn
 import pytest
 
-from kdump_initrd.saver import dumpfile, elfcore
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.extents import Extents
+from kdump_initrd.saver.formats import dumpfile
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.formats.elf import elfcore
+from kdump_initrd.saver.formats.elf.extents import Extents
 
 from .description import parse
 from .faults import FaultyWindow

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import dumpfile
 from kdump_initrd.saver import save as save_module
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.folder import sync_folder
+from kdump_initrd.saver.formats import dumpfile
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.store.folder import sync_folder
 
 from .faults import FaultyWindow
 from .logged import LOG, logged
@@ -140,7 +140,7 @@ def test_a_dump_that_cannot_be_finished(
     def fail(*_: object, **__: object) -> int:
         raise error
 
-    monkeypatch.setattr("kdump_initrd.saver.kdumpfile.KdumpWriter.finish", fail)
+    monkeypatch.setattr("kdump_initrd.saver.formats.kdump.kdumpfile.KdumpWriter.finish", fail)
     done = save(tmp_path, sample()[0])
     assert (done.status, done.report["result"]) == (1, "incomplete")
     assert done.dump.name == "vmcore-incomplete"
@@ -226,7 +226,7 @@ def test_a_bug_is_one_line_with_its_place(
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("kdump_initrd.saver.pagecopy.PageCopier.copy", fail)
+    monkeypatch.setattr("kdump_initrd.saver.dump.pagecopy.PageCopier.copy", fail)
     done = save(tmp_path, sample()[0])
     assert (done.status, done.report["result"]) == (1, "incomplete")
     assert done.step("dump")["detail"].startswith("out of memory (test_save.py:")
@@ -263,7 +263,7 @@ def test_a_kill_leaves_a_readable_dump_behind(tmp_path: Path) -> None:
     core, _ = sample()
     path = core.write(tmp_path / "in")
     code = (
-        "import os, sys; from kdump_initrd.saver import pagecopy;"
+        "import os, sys; from kdump_initrd.saver.dump import pagecopy;"
         "pagecopy.PageCopier.copy = lambda *_, **__: os.kill(os.getpid(), 9);"
         "from kdump_initrd.saver.__main__ import main; main(sys.argv[1:])"
     )

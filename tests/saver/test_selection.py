@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.dumpfile import open_dump, pages_of
-from kdump_initrd.saver.selection import Selection, bitmap_runs
-from kdump_initrd.saver.window import Window
+from kdump_initrd.saver.formats.dumpfile import open_dump, pages_of
+from kdump_initrd.saver.low.selection import Selection, bitmap_runs
+from kdump_initrd.saver.memory.window import Window
 
 from .far import FAR, PAGES, far_core
 from .flattening import END, flatten
@@ -134,7 +134,7 @@ def test_a_file_tells_its_holes(tmp_path: Path) -> None:
 
 
 def test_a_flattened_file_tells_its_holes(tmp_path: Path) -> None:
-    from kdump_initrd.saver.flatwindow import FlatWindow
+    from kdump_initrd.saver.formats.kdump.flatwindow import FlatWindow
 
     path = tmp_path / "flat"
     path.write_bytes(flatten([(5000, b"x" * 1000), (100, b"abc"), (5100, b"y")], end=END))

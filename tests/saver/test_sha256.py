@@ -13,9 +13,9 @@ from shutil import which
 
 import pytest
 
-from kdump_initrd.saver import sha256
-from kdump_initrd.saver.failure import SaverError
-from kdump_initrd.saver.sha256 import file_sha256
+from kdump_initrd.saver.dump import sha256
+from kdump_initrd.saver.dump.sha256 import file_sha256
+from kdump_initrd.saver.low.failure import SaverError
 
 from .running import ROOT
 from .vmcore import noise
@@ -180,8 +180,8 @@ def test_memory_and_modules(tmp_path: Path, libraries: tuple[str, ...]) -> None:
         large.truncate(64 << 20)
     code = f"""
 import os, sys
-from kdump_initrd.saver import sha256
-from kdump_initrd.saver.progress import anonymous_kib
+from kdump_initrd.saver.dump import sha256
+from kdump_initrd.saver.low.progress import anonymous_kib
 sha256._LIBRARIES = {libraries!r}
 fd = os.open(sys.argv[1], os.O_RDONLY)
 before = anonymous_kib()

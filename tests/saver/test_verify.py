@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import dumping
-from kdump_initrd.saver.crash import Crash
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.saver.kdumpread import KdumpDump
-from kdump_initrd.saver.selection import Selection
-from kdump_initrd.saver.verify import Verification
+from kdump_initrd.saver.crash.facts import Crash
+from kdump_initrd.saver.dump import dumping
+from kdump_initrd.saver.dump.verify import Verification
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.formats.kdump.kdumpread import KdumpDump
+from kdump_initrd.saver.low.selection import Selection
 
 from .faults import FaultyWindow
 from .minireader import MiniReader
@@ -277,7 +277,7 @@ def test_the_check_of_a_large_structure_shows_signs_of_life(tmp_path: Path, kind
 def test_memory_that_cannot_be_read_again_is_not_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    from kdump_initrd.saver import dumpfile
+    from kdump_initrd.saver.formats import dumpfile
 
     windows: list[FaultyWindow] = []
 

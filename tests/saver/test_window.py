@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import window
-from kdump_initrd.saver.window import Window
+from kdump_initrd.saver.memory import window
+from kdump_initrd.saver.memory.window import Window
 
 from .faults import FaultyWindow
 from .vmcore import PAGE, noise

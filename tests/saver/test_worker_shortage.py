@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import board, kdumpfile, progress, workers
-from kdump_initrd.saver.console import Console
-from kdump_initrd.saver.writer import Work
+from kdump_initrd.saver.dump import workers
+from kdump_initrd.saver.formats.kdump import kdumpfile
+from kdump_initrd.saver.formats.writer import Work
+from kdump_initrd.saver.low import board, progress
+from kdump_initrd.saver.low.console import Console
 
 from .minireader import MiniReader
 from .running import save

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import board, kdumpfile, output, source
-from kdump_initrd.saver.dumpfile import open_dump
+from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.formats.elf import source
+from kdump_initrd.saver.formats.kdump import kdumpfile
+from kdump_initrd.saver.low import board
+from kdump_initrd.saver.store import medium
 
 from .minireader import MiniReader
 from .running import Outcome, save
@@ -201,15 +204,15 @@ def test_a_worker_dies_within_a_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vmcore: Path, pages: dict[int, bytes]
 ) -> None:
     # The next record of a flattened dump must not take the place of what is missing.
-    write, parent = output.Output.write, os.getpid()
+    write, parent = medium.Output.write, os.getpid()
 
-    def dying(self: output.Output, data: memoryview, offset: int) -> None:
+    def dying(self: medium.Output, data: memoryview, offset: int) -> None:
         if os.getpid() != parent and len(data) > 30000 and once(tmp_path / "mark"):
             write(self, data[:10000], offset)
             die()
         write(self, data, offset)
 
-    monkeypatch.setattr(output.Output, "write", dying)
+    monkeypatch.setattr(medium.Output, "write", dying)
     done = save(tmp_path, vmcore, jobs=2, dump_format="flat")
     assert done.status == 1 and 0 < done.report["dump"]["lost_pages"] <= RANGE
     dump = open_dump(str(done.dump))
@@ -228,7 +231,7 @@ def test_two_workers_fill_a_disk(
     pages: dict[int, bytes],
     options: dict[str, object],
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.budget.room", lambda *_: 1 << 62)
+    monkeypatch.setattr("kdump_initrd.saver.dump.budget.room", lambda *_: 1 << 62)
     done = save(tmp_path, vmcore, jobs=2, output=small_disk(5000) / "crash", **options)
     assert (done.status, done.report["result"]) == (1, "incomplete")
     assert done.step("dump")["detail"] == "no room for the dump: No space left on device"

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kdump_initrd import payload
+from kdump_initrd.core.resources import find_data, search_path
 from kdump_initrd.image.tree import Tree
-from kdump_initrd.payload import Arming, Limits, Runner
-from kdump_initrd.probe import distro
-from kdump_initrd.resources import find_data, search_path
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.recipes.firstkernel import payload
+from kdump_initrd.recipes.firstkernel.payload import Arming, Limits, Runner
 
 SHELLS = (["dash"], ["bash", "--posix"], ["busybox", "ash"])
 LIMITS = Limits(80, 96, 128)
@@ -49,7 +49,7 @@ def render(
              "kexec": (f"/{payload.HOME}/bin/kexec",), "sh": ("/bin/sh",)}  # fmt: skip
     anything = Path(__file__)
     arming = Arming(anything, anything, line, append, longest, modules, LIMITS)
-    profile = distro.load("linux", search_path=search_path("distros", root=Path("/")))
+    profile = profiles.load("linux", search_path=search_path("distros", root=Path("/")))
     if inherit != ("as shipped",):
         profile = replace(profile, cmdline={**profile.cmdline, "inherit": inherit}, hardware={})
     payload.add_payload(tree, arming, Runner("x86_64", words), root=Path("/"), profile=profile)

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.cli import main
-from kdump_initrd.image.boundary import Codec
+from kdump_initrd.commands.mkinitrd import main
+from kdump_initrd.image.archive.boundary import Codec
 
 from .initrdwriter import UNPACK, bzimage, pipe, write_base, write_capture
 

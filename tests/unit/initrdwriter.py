@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.image.boundary import Codec
-from kdump_initrd.image.cpio import Compression, Packing, write_image
+from kdump_initrd.image.archive.boundary import Codec
+from kdump_initrd.image.archive.cpio import Compression, Packing, write_image
 from kdump_initrd.image.manifest import MANIFEST, Manifest
 from kdump_initrd.image.tree import Tree
 

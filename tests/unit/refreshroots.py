@@ -9,9 +9,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd import refresh
-from kdump_initrd.image.segments import read_manifest
-from kdump_initrd.probe import elf
+from kdump_initrd.image.archive.segments import read_manifest
+from kdump_initrd.probe.programs import closure
+from kdump_initrd.upkeep import renewal
 
 from .initrdwriter import bzimage, write_base
 from .test_kmod import RELEASE
@@ -54,7 +54,7 @@ def make(root: Path) -> Path:
         stdlib, root / f"usr/lib/{python.name}", copy_function=os.link, ignore=_LEFT_OUT
     )
     dynload = (root / f"usr/lib/{python.name}/lib-dynload").glob("*.so")
-    for library in elf.closure([python, *dynload], root=Path("/")).libraries:
+    for library in closure.closure([python, *dynload], root=Path("/")).libraries:
         if not library.source.is_relative_to(root):
             place(root, library.source, root / library.dest)
     (root / "etc/kdump-initrd.toml").write_text(CONFIGURATION)
@@ -125,11 +125,11 @@ class Host:
 
     def run(self, *releases: str, force: bool = False, dry_run: bool = False) -> int:
         """Keep the images current."""
-        return refresh.run(self.root, releases=releases, distro=None, force=force, dry_run=dry_run)
+        return renewal.run(self.root, releases=releases, distro=None, force=force, dry_run=dry_run)
 
     def remove(self, *releases: str) -> int:
         """Remove images."""
-        return refresh.remove(self.root, releases=releases, distro=None)
+        return renewal.remove(self.root, releases=releases, distro=None)
 
     def files(self) -> dict[str, tuple[int, int]]:
         """Return inode and time of all that --refresh may write."""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.cli import main
-from kdump_initrd.image.boundary import Codec
-from kdump_initrd.image.segments import read_segments
+from kdump_initrd.commands.mkinitrd import main
+from kdump_initrd.image.archive.boundary import Codec
+from kdump_initrd.image.archive.segments import read_segments
 
 from .firstimages import REGULAR, Parts, make_parts, ours, unpack
 from .initrdwriter import (

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from kdump_initrd.cli import main
-from kdump_initrd.image import cpio, publish
-from kdump_initrd.image.segments import read_segments
+from kdump_initrd.commands.mkinitrd import main
+from kdump_initrd.core import publish
+from kdump_initrd.image.archive import cpio
+from kdump_initrd.image.archive.segments import read_segments
 
 from .firstimages import REGULAR, Parts, make_parts, ours
 from .initrdwriter import EARLY, pipe, write_base

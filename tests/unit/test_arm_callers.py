@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core.resources import search_path
 from kdump_initrd.image.render import render
-from kdump_initrd.resources import search_path
 
 from .firstboot import SHELLS
 

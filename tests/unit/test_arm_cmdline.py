@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import xen
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.host import xen
 
 from . import firstboot
 from .firstboot import BUILT_IN, LONGEST, SHELLS, Boot, check, check_armed, render

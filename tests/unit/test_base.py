@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image.base import Base, place, read_base, stripped
-from kdump_initrd.image.boundary import Codec
-from kdump_initrd.image.cpio import Compression, Packing, write_image
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image.archive.base import Base, place, read_base, stripped
+from kdump_initrd.image.archive.boundary import Codec
+from kdump_initrd.image.archive.cpio import Compression, Packing, write_image
 from kdump_initrd.image.manifest import SEGMENT, Manifest
 from kdump_initrd.image.tree import Entry, Tree
 

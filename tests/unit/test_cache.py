@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import cache, trust
+from kdump_initrd.core import cache, trust
 
 KEY = hashlib.sha256(b"key").hexdigest()
 #: A user that is not this one.

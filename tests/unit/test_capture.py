@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.cli import main
-from kdump_initrd.image.segments import read_manifest
+from kdump_initrd.commands.mkinitrd import main
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.image.stage import SECOND_STAGE
-from kdump_initrd.probe import device, distro, sysfs
-from kdump_initrd.probe.device import BlockDevice
-from kdump_initrd.probe.sysfs import Hardware
-from kdump_initrd.resources import search_path
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.probe.host import device, sysfs
+from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.saver.params import SaverParams
 
 from .test_cli import CAPTURE, UUID, complain
@@ -94,8 +95,10 @@ def test_names_that_clash_are_one_line(
 ) -> None:
     mine = tmp_path / "clash.toml"
     mine.write_text('inherits = "debian"\nname = "x"\n[dump]\ndump = "a"\ndmesg = "a"\n')
-    shipped = distro.load("clash", search_path=(tmp_path, *search_path("distros", root=Path("/"))))
-    monkeypatch.setattr(distro, "load", lambda *_, **__: shipped)
+    shipped = profiles.load(
+        "clash", search_path=(tmp_path, *search_path("distros", root=Path("/")))
+    )
+    monkeypatch.setattr(profiles, "load", lambda *_, **__: shipped)
     argv = [*CAPTURE, "--distro", "clash", "-o", str(tmp_path / "x.img"), RELEASE]
     status, error, hint = complain(capsys, *argv)
     assert status == 1
@@ -242,9 +245,9 @@ def test_default_image_that_is_there_is_said_before_the_work(
 ) -> None:
     there = tmp_path / "there"
     there.touch()
-    monkeypatch.setattr("kdump_initrd.capture.place", lambda name, root: there)
+    monkeypatch.setattr("kdump_initrd.recipes.capture.place", lambda name, root: there)
     monkeypatch.setattr(
-        "kdump_initrd.capture.hooks.discover", lambda *_, **__: pytest.fail("worked")
+        "kdump_initrd.recipes.capture.hooks.discover", lambda *_, **__: pytest.fail("worked")
     )
     assert complain(capsys, *CAPTURE, RELEASE)[:2] == (1, f"{there}: exists already")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd import __version__
-from kdump_initrd.cli import main
+from kdump_initrd.commands.grammar.debian import VERBS
+from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config.settings import SETTINGS
-from kdump_initrd.grammar.native import VERBS
 
 from .test_kmod import RELEASE
 
@@ -121,7 +121,7 @@ def test_help_lists_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("words", [["--help"], ["--nothing"], ["-k", "a"], ["x", "6.1", "--with"]])
 def test_help_and_usage_errors_need_no_library(words: list[str]) -> None:
     program = (
-        "import sys; from kdump_initrd.cli import main; main(sys.argv[1:]); "
+        "import sys; from kdump_initrd.commands.mkinitrd import main; main(sys.argv[1:]); "
         "sys.exit(bool({'jinja2', 'libarchive', 'elftools', 'subprocess'} & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -197,7 +197,7 @@ def test_nobody_listens_any_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", ["--version", "--help", "--show-distro debian"])
 @pytest.mark.parametrize("module", ["mkinitrd", "vmcore"])
 def test_where_its_output_goes(module: str, words: str) -> None:
-    code = f"from kdump_initrd.start import {module}; raise SystemExit({module}())"
+    code = f"from kdump_initrd.commands.start import {module}; raise SystemExit({module}())"
     words = words if module == "mkinitrd" else "--help"
     line = f"{shlex.join([sys.executable, '-c', code])} {words}"
     buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -216,8 +216,9 @@ def test_where_its_output_goes(module: str, words: str) -> None:
 
 def test_an_image_never_takes_the_place_of_a_closed_stream() -> None:
     code = (
-        "import os, sys; from kdump_initrd import cli, start; "
-        "cli.main = lambda: os.open('/dev/null', os.O_RDONLY); raise SystemExit(start.mkinitrd())"
+        "import os, sys; from kdump_initrd.commands import mkinitrd, start; "
+        "mkinitrd.main = lambda: os.open('/dev/null', os.O_RDONLY); "
+        "raise SystemExit(start.mkinitrd())"
     )
     line = f"{shlex.join([sys.executable, '-c', code])} <&- >&- 2>&-"
     assert subprocess.run(["sh", "-c", line], timeout=60, check=False).returncode > 2
@@ -266,7 +267,9 @@ def test_what_is_not_an_initrd(
 def test_where_it_is_to_be_written_is_looked_at_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.capture.plan", lambda settings: pytest.fail("planned"))
+    monkeypatch.setattr(
+        "kdump_initrd.recipes.capture.plan", lambda settings: pytest.fail("planned")
+    )
     there = tmp_path / "there"
     there.touch()
     for out, message in (
@@ -292,7 +295,8 @@ def test_without_roots_rights(tmp_path: Path, words: str) -> None:
     image = tmp_path / "image"
     image.touch(mode=0o600)
     words = words.replace("IMAGE", str(image)).replace("DIR", str(tmp_path))
-    code = f"{ROOTS}from kdump_initrd.cli import main; raise SystemExit(main({words.split()!r}))"
+    start = "from kdump_initrd.commands.mkinitrd import main; "
+    code = f"{ROOTS}{start}raise SystemExit(main({words.split()!r}))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import collector
 from kdump_initrd.config.settings import CaptureSettings
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import distro
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.recipes.parts import makedumpfile
 from kdump_initrd.saver.params import SaverParams
 
 from .elfwriter import write_elf
@@ -22,7 +22,7 @@ from .test_dump_codec import ALL, DEFLATE, LZO, SHIPPED, choose
 from .test_kmod import RELEASE
 
 WANTED = CaptureSettings(collector="makedumpfile")
-DEBIAN = distro.load("debian", search_path=SHIPPED)
+DEBIAN = profiles.load("debian", search_path=SHIPPED)
 
 
 @pytest.mark.parametrize("tools", ["auto", "root"])
@@ -53,12 +53,12 @@ def test_not_flat(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_found_in_the_root(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        collector.find(WANTED, root=tmp_path, profile=DEBIAN)
+        makedumpfile.find(WANTED, root=tmp_path, profile=DEBIAN)
     assert caught.value.message == f"--collector makedumpfile: not found in {tmp_path}"
     assert caught.value.hint == "install makedumpfile there, or say --collector saver"
     program = write_elf(tmp_path / "usr/bin/makedumpfile")
-    assert collector.find(WANTED, root=tmp_path, profile=DEBIAN) == program
-    assert collector.find(CaptureSettings(), root=tmp_path, profile=DEBIAN) is None
+    assert makedumpfile.find(WANTED, root=tmp_path, profile=DEBIAN) == program
+    assert makedumpfile.find(CaptureSettings(), root=tmp_path, profile=DEBIAN) is None
 
 
 def test_codecs_that_it_was_built_with(tmp_path: Path) -> None:

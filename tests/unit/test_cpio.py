@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image import cpio
-from kdump_initrd.image.cpio import Compression, Packing, write_image
-from kdump_initrd.image.newc import Member
-from kdump_initrd.image.segments import Segment, read_segments
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image.archive import cpio
+from kdump_initrd.image.archive.cpio import Compression, Packing, write_image
+from kdump_initrd.image.archive.newc import Member
+from kdump_initrd.image.archive.segments import Segment, read_segments
 from kdump_initrd.image.tree import Tree
 
 TIME = 1_600_000_000

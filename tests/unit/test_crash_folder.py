@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.failure import SaverError
-from kdump_initrd.saver.folder import expand, make_folder
-from kdump_initrd.saver.vmcoreinfo import VmcoreInfo
+from kdump_initrd.saver.low.failure import SaverError
+from kdump_initrd.saver.memory.vmcoreinfo import VmcoreInfo
+from kdump_initrd.saver.store.folder import expand, make_folder
 
 from ..saver.places import CASES, Case, grow
 from .test_scripts import REPO, SHELLS

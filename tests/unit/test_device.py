@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import run
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import device, filesystem
-from kdump_initrd.probe.device import BlockDevice
-from kdump_initrd.run import Result
+from kdump_initrd.core import run
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.run import Result
+from kdump_initrd.probe.host import device, filesystem
+from kdump_initrd.probe.host.device import BlockDevice
 
 UUID = "4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
 

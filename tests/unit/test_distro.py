@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import distro, placeholder, schema
-from kdump_initrd.probe.searchpath import MACHINES
-from kdump_initrd.resources import search_path
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro import placeholder, profiles, schema
+from kdump_initrd.probe.programs.searchpath import MACHINES
 from kdump_initrd.saver.codec import AUTO
 from kdump_initrd.saver.params import SaverParams
 
@@ -46,21 +46,23 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
-def load(name: str, root: Path) -> distro.Distro:
-    return distro.load(name, search_path=search_path("distros", root=root))
+def load(name: str, root: Path) -> profiles.Distro:
+    return profiles.load(name, search_path=search_path("distros", root=root))
 
 
 def test_the_families() -> None:
     found = {
-        name: tuple(file.path.stem for file in distro.read(name, search_path=SHIPPED).files[-2::-1])
-        for name in distro.known(SHIPPED)
+        name: tuple(
+            file.path.stem for file in profiles.read(name, search_path=SHIPPED).files[-2::-1]
+        )
+        for name in profiles.known(SHIPPED)
     }
     assert found == FAMILIES
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_shipped_profile_loads(name: str) -> None:
-    profile = distro.load(name, search_path=SHIPPED)
+    profile = profiles.load(name, search_path=SHIPPED)
     assert "panic=10" in profile.capture_cmdline("x86_64")
     assert "{release}" in profile.kernel.capture_image
     assert "{release}" in profile.kernel.first_image
@@ -71,7 +73,7 @@ def test_every_shipped_profile_loads(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_saver_takes_the_names_of_every_profile(name: str) -> None:
-    dump = distro.load(name, search_path=SHIPPED).dump
+    dump = profiles.load(name, search_path=SHIPPED).dump
     params = SaverParams(directory=dump.directory, dump_name=dump.dump, dmesg_name=dump.dmesg,
                          readme_name=dump.readme)  # fmt: skip
     assert params.directory == dump.directory
@@ -98,7 +100,7 @@ def test_names_are_the_distributions(
     members = [name for name, above in FAMILIES.items() if family in (name, *above)]
     assert members
     for name in members:
-        profile = distro.load(name, search_path=SHIPPED)
+        profile = profiles.load(name, search_path=SHIPPED)
         dump = profile.dump
         assert profile.config.peer == peer, name
         assert (dump.path, dump.directory) == ("/var/crash", directory), name
@@ -109,7 +111,7 @@ def test_names_are_the_distributions(
 
 def test_codecs_are_the_distributions() -> None:
     all_four = ("lzo", "snappy", "zstd", "zlib")
-    found = {name: distro.load(name, search_path=SHIPPED).dump.codecs for name in FAMILIES}
+    found = {name: profiles.load(name, search_path=SHIPPED).dump.codecs for name in FAMILIES}
     assert {found.pop(name) for name in ("fedora", "opensuse-tumbleweed")} == {all_four}
     assert {found.pop(name) for name in ("arch", "linux")} == {("zlib",)}
     assert found.pop("ubuntu") == ("lzo", "zstd", "zlib")
@@ -119,14 +121,14 @@ def test_codecs_are_the_distributions() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_codecs_are_in_the_order_of_speed(name: str) -> None:
-    codecs = distro.load(name, search_path=SHIPPED).dump.codecs
+    codecs = profiles.load(name, search_path=SHIPPED).dump.codecs
     assert list(codecs) == [codec for codec in AUTO if codec in codecs]
     assert "zlib" in codecs
     assert schema.CODECS == AUTO
 
 
 def test_the_capture_command_line_of_each_machine() -> None:
-    rocky, debian = (distro.load(name, search_path=SHIPPED) for name in ("rocky", "debian"))
+    rocky, debian = (profiles.load(name, search_path=SHIPPED) for name in ("rocky", "debian"))
     assert "nr_cpus=1" in rocky.capture_cmdline("ppc64le")
     assert "maxcpus=1" in debian.capture_cmdline("ppc64le")
     assert rocky.capture_cmdline("s390x") == debian.capture_cmdline("s390x")
@@ -138,7 +140,7 @@ def test_the_capture_command_line_of_each_machine() -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_kinds_of_initrd_and_their_templates(name: str) -> None:
     """The first whose marks are there wins, so that a whole one of ours has to be the last."""
-    kinds = distro.load(name, search_path=SHIPPED).initrds
+    kinds = profiles.load(name, search_path=SHIPPED).initrds
     assert [kind.name for kind in kinds] == KINDS
     templates = {name for kind in kinds for name in kind.files.values()}
     shipped = {f"first/{path.name}" for path in (REPO / "templates/first").glob("*.j2")}
@@ -155,15 +157,15 @@ def test_a_kind_of_initrd_is_added_and_one_is_replaced(tmp_path: Path) -> None:
         "[initrd.mine]\nmarks = ['y', 'z']\nfiles = {}\nfeatures = { word = 'w' }\n"
     )
     write(tmp_path, "mine", text)
-    kinds = distro.load("mine", search_path=(tmp_path, *SHIPPED)).initrds
+    kinds = profiles.load("mine", search_path=(tmp_path, *SHIPPED)).initrds
     assert [kind.name for kind in kinds] == [*KINDS, "mine"]
-    assert kinds[1] == distro.InitrdKind("dracut", ("x",), {"a": "b.j2"}, {})
-    assert kinds[-1] == distro.InitrdKind("mine", ("y", "z"), {}, {"word": "w"})
+    assert kinds[1] == profiles.InitrdKind("dracut", ("x",), {"a": "b.j2"}, {})
+    assert kinds[-1] == profiles.InitrdKind("mine", ("y", "z"), {}, {"word": "w"})
 
 
 def test_an_override_changes_what_it_says(own: Path, tmp_path: Path) -> None:
     write(own, "debian", '[dump]\npath = "/srv/crash"\n')
-    found, shipped = load("debian", tmp_path), distro.load("debian", search_path=SHIPPED)
+    found, shipped = load("debian", tmp_path), profiles.load("debian", search_path=SHIPPED)
     assert found.dump.path == "/srv/crash"
     assert found.dump.directory == shipped.dump.directory
     assert found.kernel == shipped.kernel
@@ -202,13 +204,13 @@ def test_a_circle_is_refused(tmp_path: Path, texts: dict[str, str]) -> None:
     for name, text in texts.items():
         write(tmp_path, name, text)
     with pytest.raises(KdumpInitrdError, match=r"/\w+\.toml:1: \w+ inherits from itself"):
-        distro.load("a", search_path=(tmp_path, *SHIPPED))
+        profiles.load("a", search_path=(tmp_path, *SHIPPED))
 
 
 def test_an_unknown_parent_is_refused_where_it_is_said(tmp_path: Path) -> None:
     path = write(tmp_path, "mine", '\ninherits = "beos"\n')
     with pytest.raises(KdumpInitrdError) as caught:
-        distro.load("mine", search_path=(tmp_path, *SHIPPED))
+        profiles.load("mine", search_path=(tmp_path, *SHIPPED))
     assert caught.value.message == f"{path}:2: beos: unknown distribution"
     assert "debian" in str(caught.value.hint)
 
@@ -216,7 +218,7 @@ def test_an_unknown_parent_is_refused_where_it_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["beos", "", "../debian", "/etc/passwd", "x\0y", "a" * 5000])
 def test_unknown_id_lists_the_known(name: str) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        distro.load(name, search_path=SHIPPED)
+        profiles.load(name, search_path=SHIPPED)
     assert caught.value.message == f"{name}: unknown distribution"
     assert "debian" in str(caught.value.hint)
 
@@ -232,7 +234,7 @@ def test_unknown_id_lists_the_known(name: str) -> None:
 def test_profile_that_lacks_something_is_refused(tmp_path: Path, text: str, message: str) -> None:
     write(tmp_path, "mine", text)
     with pytest.raises(KdumpInitrdError) as caught:
-        distro.load("mine", search_path=(tmp_path, *SHIPPED))
+        profiles.load("mine", search_path=(tmp_path, *SHIPPED))
     assert caught.value.message == message
     assert caught.value.hint == 'inherits = "linux" has a value for every key'
 
@@ -243,12 +245,12 @@ def test_the_man_page_has_all_keys_and_no_others() -> None:
     page = page.replace('", "', "").split(".SH KEYS")[1].split(".SH HOOKS")[0]
     top, *rest = page.split(".SS ")
     sections = {text.split("]")[0].strip("[").split(".")[0]: text for text in rest}
-    records = {each.name: each.type for each in fields(distro.Distro)}
+    records = {each.name: each.type for each in fields(profiles.Distro)}
     assert set(sections) == {*schema.LISTS, "initrd", "kernel", "dump", "tools", "config"}
     for name in ("kernel", "dump", "tools", "config"):
         tags = re.findall(r"^\.TP\n\.BR? (.*)", sections[name], re.MULTILINE)
         words = {word for tag in tags for word in re.findall(r"[\w{}]+", tag)}
-        keys = {each.name for each in fields(getattr(distro, str(records[name])))}
+        keys = {each.name for each in fields(getattr(profiles, str(records[name])))}
         wanted = {f"{{{word}}}" for word in placeholder.WORDS} if name == "kernel" else set()
         assert words == keys | wanted, name
     assert re.findall(r"^\.TP\n\.B (\w+)", top, re.MULTILINE) == [

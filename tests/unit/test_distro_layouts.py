@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.probe import distro, kernel, placeholder
-from kdump_initrd.probe.distro import Distro
-from kdump_initrd.resources import search_path
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro import placeholder, profiles
+from kdump_initrd.probe.distro.profiles import Distro
+from kdump_initrd.probe.kernel import releases
 
 from .initrdwriter import bzimage
 
@@ -188,7 +189,7 @@ def build(root: Path, layout: Layout) -> Path:
 
 
 def detect(root: Path) -> Distro:
-    return distro.detect(root, search_path=search_path("distros", root=root))
+    return profiles.detect(root, search_path=search_path("distros", root=root))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
@@ -198,9 +199,9 @@ def test_what_is_found(tmp_path: Path, layout: Layout) -> None:
     assert profile.id == layout.profile
     names = {"image": layout.image, "initrd": layout.initrd, "config": layout.config}
     for key, wanted in names.items():
-        found = kernel.first(getattr(profile.kernel, key), root=root, release=layout.release)
+        found = releases.first(getattr(profile.kernel, key), root=root, release=layout.release)
         assert found == (root / wanted if wanted else None), key
-    release = kernel.find(layout.release, root=root, layout=profile.kernel)
+    release = releases.find(layout.release, root=root, layout=profile.kernel)
     assert release.image == root / layout.image
     assert release.modules is not None
     assert release.modules.name == layout.release
@@ -213,7 +214,7 @@ def test_nothing_is_found_of_another_release(tmp_path: Path, layout: Layout) -> 
     root = build(tmp_path, layout)
     layouts = detect(root).kernel
     for patterns in (layouts.image, layouts.initrd, layouts.config, layouts.modules):
-        assert kernel.first(patterns, root=root, release="6.9.9") is None
+        assert releases.first(patterns, root=root, release="6.9.9") is None
 
 
 @pytest.mark.parametrize(
@@ -341,7 +342,7 @@ def test_an_entry_whose_kernel_tells_its_release(tmp_path: Path, release: str, w
     (folder / "arch.conf").write_text("linux /vmlinuz-linux\ninitrd /initramfs-linux.img\n")
     (tmp_path / "efi/vmlinuz-linux").write_bytes(bzimage("6.1"))
     (tmp_path / "efi/initramfs-linux.img").touch()
-    found = kernel.first(("{loader_initrd}",), root=tmp_path, release=release)
+    found = releases.first(("{loader_initrd}",), root=tmp_path, release=release)
     assert found == (tmp_path / wanted if wanted else None)
 
 
@@ -351,4 +352,4 @@ def test_an_entry_does_not_lead_out_of_the_root(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
     (folder / "x-6.1.conf").write_text("linux ../../../secret\n")
     patterns = ("{loader_linux}",)
-    assert kernel.first(patterns, root=tmp_path / "root", release="6.1") is None
+    assert releases.first(patterns, root=tmp_path / "root", release="6.1") is None

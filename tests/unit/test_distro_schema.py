@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import distro
-from kdump_initrd.resources import search_path
-from kdump_initrd.showdistro import lines
+from kdump_initrd.commands.showdistro import lines
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro import profiles
 
 SHIPPED = search_path("distros", root=Path("/nonexistent"))
 INITRD = "initrd.x: a table of marks (a list), files and features (tables) is wanted"
@@ -28,7 +28,7 @@ def refused(folder: Path, text: str) -> KdumpInitrdError:
     path = folder / "broken.toml"
     path.write_text(text)
     with pytest.raises(KdumpInitrdError) as caught:
-        distro.load("broken", search_path=(folder, *SHIPPED))
+        profiles.load("broken", search_path=(folder, *SHIPPED))
     error = caught.value
     assert error.message.startswith(f"{path}:")
     return KdumpInitrdError(error.message[len(f"{path}:") :], hint=error.hint)
@@ -164,7 +164,7 @@ def test_what_is_no_file_and_no_text(tmp_path: Path) -> None:
     (tmp_path / "latin1.toml").write_bytes(b'name = "\xe4"')
     for name, reason in {"folder": "Is a directory", "latin1": "codec can't decode"}.items():
         with pytest.raises(KdumpInitrdError, match=rf"{name}\.toml: .*{reason}"):
-            distro.load(name, search_path=(tmp_path, *SHIPPED))
+            profiles.load(name, search_path=(tmp_path, *SHIPPED))
 
 
 #: Lines of TOML, some of them right, and what may stand between them.

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import distro
-from kdump_initrd.resources import search_path
-from kdump_initrd.showdistro import lines
+from kdump_initrd.commands.showdistro import lines
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro import profiles
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,16 +30,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", distro.known(SHIPPED))
+@pytest.mark.parametrize("name", profiles.known(SHIPPED))
 def test_what_is_printed_is_the_profile(root: Path, name: str) -> None:
     """It can be read as a profile that inherits from nothing, and is the same."""
     text = "\n".join(lines(root, name))
     (root / "copy.toml").write_text(text)
-    copy = distro.load("copy", search_path=(root,))
-    assert replace(copy, id=name) == distro.load(name, search_path=SHIPPED)
+    copy = profiles.load("copy", search_path=(root,))
+    assert replace(copy, id=name) == profiles.load(name, search_path=SHIPPED)
 
 
-@pytest.mark.parametrize("name", distro.known(SHIPPED))
+@pytest.mark.parametrize("name", profiles.known(SHIPPED))
 def test_every_origin_is_the_line_that_says_it(root: Path, name: str) -> None:
     """Each assignment and each kind of initrd has one; the line there has the key."""
     section, seen = "", 0

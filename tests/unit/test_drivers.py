@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import demand, drivers
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image.segments import read_manifest
-from kdump_initrd.probe import device, kmod, sysfs
-from kdump_initrd.probe.device import BlockDevice
-from kdump_initrd.probe.kmod import KernelModule
-from kdump_initrd.probe.sysfs import Hardware
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image.archive.segments import read_manifest
+from kdump_initrd.probe.host import device, sysfs
+from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.probe.host.sysfs import Hardware
+from kdump_initrd.probe.kernel import kmod
+from kdump_initrd.probe.kernel.kmod import KernelModule
+from kdump_initrd.recipes.parts import hardware, ondemand
 
 from .test_capture import build, unpack
 from .test_scripts import REPO, SHELLS
@@ -109,7 +110,7 @@ def test_a_start_is_the_head_of_all_its_patterns(monkeypatch: pytest.MonkeyPatch
     }
     monkeypatch.setattr(kmod, "aliases", lambda modules: patterns)
     modules: list[KernelModule] = []
-    assert demand.by_start(modules) == {
+    assert ondemand.by_start(modules) == {
         "pci:v00001AF4": {"a": patterns["a"][:1]}, "pci:": {"a": patterns["a"][1:2]},
         "acpi:": {"a": patterns["a"][2:]}, "scsi:": {"b": patterns["b"][:1]},
         "of:": {"b": patterns["b"][1:2]}, "usb:v0421": {"b": patterns["b"][2:]},
@@ -119,7 +120,7 @@ def test_a_start_is_the_head_of_all_its_patterns(monkeypatch: pytest.MonkeyPatch
 def test_odd_patterns_are_held_against_what_they_match(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = ("a.b/c:d*", "*:x", "[ab]c:d1", "a?b:", ":v1", "dmi*:svn*:")
     monkeypatch.setattr(kmod, "aliases", lambda _modules: {"m": odd})
-    assert demand.by_start([]) == {
+    assert ondemand.by_start([]) == {
         "a.b/c:": {"m": odd[:1]}, "": {"m": odd[1:5]}, "dmi:": {"m": odd[5:]},
     }  # fmt: skip
 
@@ -261,7 +262,7 @@ def test_a_disk_that_cannot_be_written_now(
         sysfs, "hardware_of", lambda node: Hardware((), ("sd",), (), "/dev/sda", read_only=True)
     )
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        drivers.look(drivers.DUMP, BlockDevice("UUID=1", "ext4", Path("/dev/sda")))
+        hardware.look(hardware.DUMP, BlockDevice("UUID=1", "ext4", Path("/dev/sda")))
     assert "/dev/sda: is read-only now: check that it can be written to" in caplog.text
 
 
@@ -269,9 +270,9 @@ def test_a_part_of_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     """A path of a multipath disk, the disk below DRBD: its writes would go by the whole."""
     found = Hardware((), ("sd",), (), "/dev/sda", holders=("mpath",))
     monkeypatch.setattr(sysfs, "hardware_of", lambda node: found)
-    for purpose in (drivers.DUMP, drivers.ROOT):
+    for purpose in (hardware.DUMP, hardware.ROOT):
         with pytest.raises(KdumpInitrdError) as caught:
-            drivers.look(purpose, BlockDevice("UUID=1", "ext4", Path("/dev/sda")))
+            hardware.look(purpose, BlockDevice("UUID=1", "ext4", Path("/dev/sda")))
         assert caught.value.message == (
             "/dev/sda (UUID=1): is a part of multipath, which the image cannot assemble"
         )

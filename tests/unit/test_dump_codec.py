@@ -9,15 +9,15 @@ from typing import cast
 
 import pytest
 
-from kdump_initrd import dumpcodec
 from kdump_initrd.config.settings import CAPTURE
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import distro
-from kdump_initrd.probe.python import PythonRuntime
-from kdump_initrd.resources import search_path
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.probe.python.minimal import PythonRuntime
+from kdump_initrd.recipes.found import Site
+from kdump_initrd.recipes.parts import pagecodec
 from kdump_initrd.saver import codec, params
 from kdump_initrd.saver.codec import libdeflate, lzo, snappy, zlib, zstd
-from kdump_initrd.site import Site
 
 from .elfwriter import write_elf
 
@@ -40,9 +40,9 @@ def choose(
     for name in libraries:
         write_elf(root / "usr/lib" / name)
     runtime = SimpleNamespace(interpreter=SimpleNamespace(source=python))
-    facts = distro.load(profile, search_path=SHIPPED)
+    facts = profiles.load(profile, search_path=SHIPPED)
     site = SimpleNamespace(root=root, profile=facts, makedumpfile=makedumpfile)
-    name, found = dumpcodec.choose(wanted, cast(PythonRuntime, runtime), cast(Site, site))
+    name, found = pagecodec.choose(wanted, cast(PythonRuntime, runtime), cast(Site, site))
     return name, " ".join(library.dest.name for library in found.libraries)
 
 
@@ -73,12 +73,12 @@ def test_auto(
 
 
 @pytest.mark.parametrize("name", codec.AUTO)
-@pytest.mark.parametrize("profile", distro.known(SHIPPED))
+@pytest.mark.parametrize("profile", profiles.known(SHIPPED))
 def test_a_named_codec_is_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, profile: str
 ) -> None:
     assert choose(tmp_path, name, *ALL, profile=profile)[0] == name
-    facts = distro.load(profile, search_path=SHIPPED)
+    facts = profiles.load(profile, search_path=SHIPPED)
     messages = [record.getMessage() for record in caplog.records]
     assert messages == [
         f"--dump-compress {name}: not every reader of dumps of {facts.name} opens that: "
@@ -109,11 +109,11 @@ def test_no_library(tmp_path: Path, wanted: str, missing: str) -> None:
 def test_the_names_are_the_savers() -> None:
     (setting,) = [each for each in CAPTURE if each.name == "dump_compress"]
     assert setting.choices == params.CODECS == ("auto", *codec.AUTO, "none")
-    assert tuple(dumpcodec.LIBRARIES) == codec.AUTO
+    assert tuple(pagecodec.LIBRARIES) == codec.AUTO
     saver = {
         "lzo": (lzo._LIBRARY,),
         "snappy": (snappy._LIBRARY,),
         "zstd": (zstd._LIBRARY,),
         "zlib": (libdeflate._LIBRARY, zlib._LIBRARY),
     }
-    assert saver == dumpcodec.LIBRARIES
+    assert saver == pagecodec.LIBRARIES

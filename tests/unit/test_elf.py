@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe.elf import Closure, closure
-from kdump_initrd.probe.elffile import read_elf
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.programs.closure import Closure, closure
+from kdump_initrd.probe.programs.elffile import read_elf
 
 from .elfwriter import AARCH64, I386, PPC64, RISCV, S390, X86_64, write_elf
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import log, resources
-from kdump_initrd.errors import KdumpInitrdError, UsageError
+from kdump_initrd.core import log, resources
+from kdump_initrd.core.errors import KdumpInitrdError, UsageError
 
 
 def test_errors_carry_message_hint_and_status() -> None:
@@ -24,7 +24,7 @@ def test_log_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     before = (root.handlers[:], root.level, root.propagate)
     try:
         log.set_up(logging.INFO)
-        logger = log.get_logger("kdump_initrd.image.cpio")
+        logger = log.get_logger("kdump_initrd.image.archive.cpio")
         logger.debug("not this")
         logger.warning("file %s is odd", "x")
         with log.step("Doing it"):

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import filenames
-from kdump_initrd.cli import main
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import distro
-from kdump_initrd.probe.distro import Distro, Dump
-from kdump_initrd.resources import search_path
+from kdump_initrd.commands.mkinitrd import main
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.probe.distro.profiles import Distro, Dump
+from kdump_initrd.recipes.parts import filenames
 
 from .test_capture import unpack
 from .test_kmod import RELEASE
@@ -32,11 +32,11 @@ NAMES = ("directory", "dump", "dmesg", "readme")
 
 def profile(name: str = "debian", **names: str) -> Distro:
     """Return a profile with these names in it."""
-    found = distro.load(name, search_path=SEARCH)
+    found = profiles.load(name, search_path=SEARCH)
     return replace(found, dump=Dump(**{**vars(found.dump), **names}))
 
 
-@pytest.mark.parametrize("name", distro.known(SEARCH))
+@pytest.mark.parametrize("name", profiles.known(SEARCH))
 @pytest.mark.parametrize("fstype", DOS)
 def test_every_profile_fits(name: str, fstype: str) -> None:
     found = filenames.fit(profile(name), fstype).dump

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.cli import main
-from kdump_initrd.image.boundary import Codec
+from kdump_initrd.commands.mkinitrd import main
+from kdump_initrd.image.archive.boundary import Codec
 
 from .firstimages import REGULAR, Parts, make_parts, ours, unpack
 from .initrdwriter import INITRAMFS_TOOLS, bzimage, file, folder, pipe, write_base, write_capture

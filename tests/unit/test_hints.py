@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import hints, vmcoresave
+from kdump_initrd.commands import vmcoresave
+from kdump_initrd.commands.grammar import debian, redhat, suse
+from kdump_initrd.config import hints
 from kdump_initrd.config.native import KEYS
 from kdump_initrd.config.settings import COMMON
-from kdump_initrd.grammar import native, redhat, suse
 
-PACKAGE = Path(hints.__file__).parent
+PACKAGE = Path(hints.__file__).parents[1]
 FLAG = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
 #: Options of other programs that hints speak of.
 FOREIGN = {"lz4 -l", "uname -r"}
@@ -49,7 +50,7 @@ def options(text: str) -> set[str]:
 
 
 def test_each_option_in_a_hint_is_one() -> None:
-    known = {flag for each in (native, redhat, suse) for flag in each.parser().flags()}
+    known = {flag for each in (debian, redhat, suse) for flag in each.parser().flags()}
     known |= {flag for action in vmcoresave.parser()._actions for flag in action.option_strings}
     found = all_hints()
     assert len(found) > 60
@@ -58,7 +59,7 @@ def test_each_option_in_a_hint_is_one() -> None:
 
 
 def test_refresh_speaks_of_its_own_options_and_of_the_configuration() -> None:
-    (verb,) = [each for each in native.VERBS if each.flag == "--refresh"]
+    (verb,) = [each for each in debian.VERBS if each.flag == "--refresh"]
     own = {row.flags[0] for row in COMMON if row.name in verb.takes} | {verb.flag}
     for text, module in all_hints().items():
         said = hints.configured(text)
@@ -67,7 +68,7 @@ def test_refresh_speaks_of_its_own_options_and_of_the_configuration() -> None:
 
 
 #: What these complain of are words of a command line, never what is configured.
-GRAMMARS = ("native.py", "redhat.py", "suse.py", "vmcoresave.py", "conversion.py", "firstkernel.py")
+GRAMMARS = ("debian.py", "redhat.py", "suse.py", "vmcoresave.py", "conversion.py", "recipe.py")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
 from kdump_initrd.image import hooks
-from kdump_initrd.resources import search_path
 
 
 def write_hook(folder: Path, name: str, text: str = "#!/bin/sh\n", mode: int = 0o755) -> None:

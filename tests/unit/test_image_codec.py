@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import codec
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image import cpio
-from kdump_initrd.image.cpio import Compression
-from kdump_initrd.probe.kernel import KernelRelease
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image.archive import cpio
+from kdump_initrd.image.archive.cpio import Compression
+from kdump_initrd.probe.kernel.releases import KernelRelease
+from kdump_initrd.recipes.parts import imagecodec
 
 GZIP_ONLY = {"CONFIG_RD_GZIP": "y", "CONFIG_RD_ZSTD": "n"}
 
@@ -52,7 +52,7 @@ def test_what_is_there(
     how: str,
 ) -> None:
     lacks += missing
-    assert codec.choose(None, release(config)) is Compression(expected)
+    assert imagecodec.choose(None, release(config)) is Compression(expected)
     warning = (
         f"{missing[0]}: program not found: the image is {how}, which needs a larger reservation "
         f"(install {missing[0]})"
@@ -66,9 +66,9 @@ def test_what_was_asked_for_is_not_exchanged(
     lacks: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     lacks.append("zstd")
-    assert codec.choose("zstd", release({})) is Compression.ZSTD
+    assert imagecodec.choose("zstd", release({})) is Compression.ZSTD
     with pytest.raises(KdumpInitrdError, match="cannot unpack it"):
-        codec.choose("zstd", release(GZIP_ONLY))
+        imagecodec.choose("zstd", release(GZIP_ONLY))
     assert caplog.messages == []
 
 
@@ -76,9 +76,9 @@ def test_what_was_asked_for_is_not_exchanged(
 def test_behind_a_base(
     lacks: list[str], caplog: pytest.LogCaptureFixture, base: Compression
 ) -> None:
-    assert codec.behind(base) is base
+    assert imagecodec.behind(base) is base
     assert caplog.messages == []
     lacks += ["zstd", "xz", "lz4", "bzip2", "lzop"]
     needs_none = base in (Compression.NONE, Compression.GZIP)
-    assert codec.behind(base) is (base if needs_none else Compression.NONE)
+    assert imagecodec.behind(base) is (base if needs_none else Compression.NONE)
     assert len(caplog.messages) == (0 if needs_none else 1)

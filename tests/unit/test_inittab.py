@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe.inittab import ALWAYS, built_in
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.python.inittab import ALWAYS, built_in
 
 from .elfwriter import AARCH64, I386, PPC64, S390, X86_64, write_elf
 from .inittabwriter import write_python

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import inputs
-from kdump_initrd.inputs import Input, collect, take, watch
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
+from kdump_initrd.upkeep import inputs
+from kdump_initrd.upkeep.inputs import Input, collect, take, watch
 
 
 @pytest.fixture

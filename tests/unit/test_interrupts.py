@@ -13,24 +13,24 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image import publish
-from kdump_initrd.image.publish import new_file
+from kdump_initrd.core import publish
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.publish import new_file
 
 REPO = Path(__file__).parents[2]
 #: A command whose work is a program of the test's: it stops at a line, and goes on when killed.
 COMMAND = """
 import sys, time
 from pathlib import Path
-from kdump_initrd import start, verbs
-from kdump_initrd.image.publish import new_file, remove
+from kdump_initrd.commands import start; from kdump_initrd.commands import verbs
+from kdump_initrd.core.publish import new_file; from kdump_initrd.core.publish import remove
 def work(requests):
     {work}
     print("there", flush=True)
     time.sleep(300)
     return 0
-import kdump_initrd.cli
-kdump_initrd.cli.verbs.perform = work
+import kdump_initrd.commands.mkinitrd
+kdump_initrd.commands.mkinitrd.verbs.perform = work
 sys.exit(start.mkinitrd())
 """
 WRITING = "new = new_file(Path(sys.argv[-1]) / 'image', force=True); new.__enter__()"
@@ -103,7 +103,7 @@ def test_while_modules_are_imported(tmp_path: Path, program: str, number: signal
         "import time\nprint('there', flush=True)\n"
         "try:\n    time.sleep(300)\nexcept BaseException:\n    raise ImportError('no') from None\n"
     )
-    code = f"import sys; from kdump_initrd.start import {program}; sys.exit({program}())"
+    code = f"import sys; from kdump_initrd.commands.start import {program}; sys.exit({program}())"
     child = subprocess.Popen(
         [sys.executable, "-c", code, "--help"], text=True, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{REPO}"},
@@ -165,7 +165,7 @@ def test_a_name_of_any_length(tmp_path: Path) -> None:
 
 DROPPED = """
 import ctypes, signal, sys, time
-from kdump_initrd.interrupts import Interrupts
+from kdump_initrd.commands.interrupts import Interrupts
 
 class Held:
     def __del__(self):

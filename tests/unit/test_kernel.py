@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import distro, kernel
-from kdump_initrd.resources import search_path
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.probe.kernel import releases
 
-LAYOUT = distro.load("debian", search_path=search_path("distros", root=Path("/nonexistent"))).kernel
+LAYOUT = profiles.load(
+    "debian", search_path=search_path("distros", root=Path("/nonexistent"))
+).kernel
 
 
 def make_kernel(root: Path, release: str, config: str | None) -> None:
@@ -26,7 +29,7 @@ def make_kernel(root: Path, release: str, config: str | None) -> None:
 
 def test_found_with_its_options(tmp_path: Path) -> None:
     make_kernel(tmp_path, "6.1", 'CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D="x"\n')
-    found = kernel.find("6.1", root=tmp_path, layout=LAYOUT)
+    found = releases.find("6.1", root=tmp_path, layout=LAYOUT)
     assert found.config == {"CONFIG_A": "y", "CONFIG_B": "m", "CONFIG_C": "n", "CONFIG_D": "x"}
     assert found.image == tmp_path / "boot/vmlinuz-6.1"
     assert found.builds_in("CONFIG_A")
@@ -37,7 +40,7 @@ def test_unknown_release_lists_those_present(tmp_path: Path) -> None:
     make_kernel(tmp_path, "6.10.1", None)
     make_kernel(tmp_path, "6.9.2", None)
     with pytest.raises(KdumpInitrdError, match=r"7\.0: no such kernel") as caught:
-        kernel.find("7.0", root=tmp_path, layout=LAYOUT)
+        releases.find("7.0", root=tmp_path, layout=LAYOUT)
     assert caught.value.hint == "present: 6.9.2, 6.10.1"
 
 
@@ -45,7 +48,7 @@ def test_image_without_modules_is_said(tmp_path: Path) -> None:
     (tmp_path / "boot").mkdir()
     (tmp_path / "boot/vmlinuz-6.1").touch()
     with pytest.raises(KdumpInitrdError, match=r"6.1: no modules directory for .*vmlinuz-6.1"):
-        kernel.find("6.1", root=tmp_path, layout=LAYOUT)
+        releases.find("6.1", root=tmp_path, layout=LAYOUT)
 
 
 @pytest.mark.parametrize("option", ["CONFIG_CRASH_DUMP", "CONFIG_PROC_VMCORE"])
@@ -54,15 +57,15 @@ def test_kernel_that_cannot_capture_is_refused(tmp_path: Path, option: str) -> N
         f"{option}=y", f"# {option} is not set"
     )
     make_kernel(tmp_path, "6.1", config)
-    found = kernel.find("6.1", root=tmp_path, layout=LAYOUT)
+    found = releases.find("6.1", root=tmp_path, layout=LAYOUT)
     with pytest.raises(KdumpInitrdError, match=f"6.1: built without {option}"):
-        kernel.check_capture_options(found)
+        releases.check_capture_options(found)
 
 
 def test_unknown_options_are_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     make_kernel(tmp_path, "6.1", None)
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        kernel.check_capture_options(kernel.find("6.1", root=tmp_path, layout=LAYOUT))
+        releases.check_capture_options(releases.find("6.1", root=tmp_path, layout=LAYOUT))
     assert "6.1: no configuration found" in caplog.text
 
 
@@ -71,7 +74,7 @@ def test_odd_names_are_left_out_with_a_line(
 ) -> None:
     for name in ("6.1", "6.1²", "6.1²3", "6.1\nx", "6.1\udcff", "٣"):
         (tmp_path / "lib/modules" / name).mkdir(parents=True)
-    found = kernel.releases(root=tmp_path, layout=LAYOUT)
+    found = releases.releases(root=tmp_path, layout=LAYOUT)
     assert sorted(found) == sorted(["6.1", "6.1²", "6.1²3", "٣"])
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
@@ -86,7 +89,7 @@ def test_a_folder_of_the_host_is_no_kernel(tmp_path: Path) -> None:
     make_kernel(tmp_path, "6.2", None)
     (root / "lib/modules/6.2").symlink_to(tmp_path / "lib/modules/6.2")
     (root / "lib/modules/6.3").symlink_to("/lib/modules/6.1")
-    assert kernel.releases(root=root, layout=LAYOUT) == ["6.1", "6.3"]
+    assert releases.releases(root=root, layout=LAYOUT) == ["6.1", "6.3"]
 
 
 def test_what_is_no_folder_has_no_modules(tmp_path: Path) -> None:
@@ -94,4 +97,4 @@ def test_what_is_no_folder_has_no_modules(tmp_path: Path) -> None:
     (tmp_path / "lib/modules/6.1").rmdir()
     (tmp_path / "lib/modules/6.1").touch()
     with pytest.raises(KdumpInitrdError, match=r"6.1: no modules directory for .*vmlinuz-6.1"):
-        kernel.find("6.1", root=tmp_path, layout=LAYOUT)
+        releases.find("6.1", root=tmp_path, layout=LAYOUT)

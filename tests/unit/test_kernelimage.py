@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import kernelimage
-from kdump_initrd.probe.kernelimage import KernelImage
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.kernel import kernelimage
+from kdump_initrd.probe.kernel.kernelimage import KernelImage
 
 from .initrdwriter import bzimage
 from .test_kmod import RELEASE

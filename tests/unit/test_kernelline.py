@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdump_initrd.probe import rootdevice
-from kdump_initrd.saver import kernelline
+from kdump_initrd.probe.host import rootdevice
+from kdump_initrd.saver.low import kernelline
 
 from .test_scripts import REPO, SHELLS
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import distro
-from kdump_initrd.probe.kernelname import release_of
-from kdump_initrd.resources import search_path
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.probe.kernel.kernelname import release_of
 
 from .initrdwriter import bzimage
 from .test_kernelimage import elf
 
-LAYOUT = distro.load("sles", search_path=search_path("distros", root=Path("/"))).kernel
+LAYOUT = profiles.load("sles", search_path=search_path("distros", root=Path("/"))).kernel
 #: An image that does not tell its release: only its name can.
 MUTE = elf(21, bits=64, little=True, banner=b"")
 

@@ -12,27 +12,27 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import rooted
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import firmware, kernel, kmod
-from kdump_initrd.probe.kmod import Wish
-from kdump_initrd.probe.modulefile import canonical
-from kdump_initrd.probe.packed import unpacked
+from kdump_initrd.core import root as rooted
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.kernel import firmware, kmod, releases
+from kdump_initrd.probe.kernel.kmod import Wish
+from kdump_initrd.probe.kernel.modulefile import canonical
+from kdump_initrd.probe.kernel.packed import unpacked
 
 from .test_kernel import LAYOUT
 
 ROOT = Path("/")
-RELEASE = kernel.releases(root=ROOT, layout=LAYOUT)[-1]
+RELEASE = releases.releases(root=ROOT, layout=LAYOUT)[-1]
 #: ext4's own needs, in an order that loads.
 EXT4 = ("jbd2", "mbcache", "crc16", "ext4")
 
 
 @pytest.fixture
-def installed() -> kernel.KernelRelease:
-    return kernel.find(RELEASE, root=ROOT, layout=LAYOUT)
+def installed() -> releases.KernelRelease:
+    return releases.find(RELEASE, root=ROOT, layout=LAYOUT)
 
 
-def folder(release: kernel.KernelRelease) -> Path:
+def folder(release: releases.KernelRelease) -> Path:
     """Return the folder of a kernel's modules, which it has."""
     assert release.modules is not None
     return release.modules
@@ -42,7 +42,7 @@ def names(modules: tuple[kmod.KernelModule, ...]) -> list[str]:
     return [module.name for module in modules]
 
 
-def test_load_order_and_soft_dependencies(installed: kernel.KernelRelease) -> None:
+def test_load_order_and_soft_dependencies(installed: releases.KernelRelease) -> None:
     found = names(kmod.closure([Wish(("fs-ext4",), "fs")], kernel=installed, root=ROOT))
     assert [name for name in found if name in EXT4][-1] == "ext4"
     assert set(EXT4) <= set(found)
@@ -50,7 +50,7 @@ def test_load_order_and_soft_dependencies(installed: kernel.KernelRelease) -> No
     assert len(found) == len(set(found))
 
 
-def test_built_in_is_no_module(installed: kernel.KernelRelease) -> None:
+def test_built_in_is_no_module(installed: releases.KernelRelease) -> None:
     wish = Wish(("virtio_console", "ext4", "proc"), "test")
     builtin = (folder(installed) / "modules.builtin").read_text().splitlines()
     name = Path(builtin[0]).stem
@@ -58,18 +58,18 @@ def test_built_in_is_no_module(installed: kernel.KernelRelease) -> None:
     assert canonical(name) not in names(found)
 
 
-def test_required_and_absent_is_an_error(installed: kernel.KernelRelease) -> None:
+def test_required_and_absent_is_an_error(installed: releases.KernelRelease) -> None:
     with pytest.raises(KdumpInitrdError, match="the file: neither a module of kernel"):
         kmod.closure([Wish(("fs-hfsplusplus",), "the file", True)], kernel=installed, root=ROOT)
 
 
-def test_wanted_and_absent_is_passed_over(installed: kernel.KernelRelease) -> None:
+def test_wanted_and_absent_is_passed_over(installed: releases.KernelRelease) -> None:
     found = kmod.closure([Wish(("no_such_module", "ext4"), "set")], kernel=installed, root=ROOT)
     assert "ext4" in names(found)
 
 
 def test_omitted_is_left_out_with_a_warning(
-    installed: kernel.KernelRelease, caplog: pytest.LogCaptureFixture
+    installed: releases.KernelRelease, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
         found = kmod.closure([Wish(("ext4",), "fs")], kernel=installed, root=ROOT, omit=["crc16"])
@@ -89,7 +89,7 @@ def packed(suffix: str, data: bytes) -> bytes:
     return data
 
 
-def fake_root(tmp_path: Path, source: kernel.KernelRelease, *, suffix: str, index: bool) -> Path:
+def fake_root(tmp_path: Path, source: releases.KernelRelease, *, suffix: str, index: bool) -> Path:
     """Make a root with ext4's modules, each compressed as ``suffix`` says."""
     modules = tmp_path / "usr/lib/modules" / RELEASE
     for name in ("fs/ext4/ext4", "fs/jbd2/jbd2", "fs/mbcache", "lib/crc16"):
@@ -109,11 +109,11 @@ def fake_root(tmp_path: Path, source: kernel.KernelRelease, *, suffix: str, inde
     [("", True), ("", False), (".xz", True), (".xz", False), (".zst", True), (".gz", False)],
 )
 def test_foreign_root(
-    tmp_path: Path, installed: kernel.KernelRelease, suffix: str, index: bool
+    tmp_path: Path, installed: releases.KernelRelease, suffix: str, index: bool
 ) -> None:
     root = fake_root(tmp_path, installed, suffix=suffix, index=index)
     before = sorted(root.rglob("*"))
-    release = kernel.find(RELEASE, root=root, layout=LAYOUT)
+    release = releases.find(RELEASE, root=root, layout=LAYOUT)
     found = kmod.closure([Wish(("ext4",), "fs", True)], kernel=release, root=root)
     assert set(names(found)) == set(EXT4)
     last = found[-1]
@@ -123,7 +123,7 @@ def test_foreign_root(
 
 
 def test_aliases_and_firmware_of_modules_packed_by_gzip(
-    tmp_path: Path, installed: kernel.KernelRelease
+    tmp_path: Path, installed: releases.KernelRelease
 ) -> None:
     """Debian's modinfo cannot read those."""
     wishes = [Wish(("qla2xxx",), "hba", True)]
@@ -132,7 +132,7 @@ def test_aliases_and_firmware_of_modules_packed_by_gzip(
         path = tmp_path / "lib/modules" / RELEASE / module.source.relative_to(folder(installed))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(module.data))
-    release = kernel.find(RELEASE, root=tmp_path, layout=LAYOUT)
+    release = releases.find(RELEASE, root=tmp_path, layout=LAYOUT)
     packed_ones = kmod.closure(wishes, kernel=release, root=tmp_path)
     assert {module.name: module.data for module in packed_ones} == {
         module.name: module.data for module in plain
@@ -146,7 +146,7 @@ def test_aliases_and_firmware_of_modules_packed_by_gzip(
     assert [str(each.dest) for each in files] == ["usr/lib/firmware/ql2400_fw.bin"]
 
 
-def test_what_a_module_says_is_what_modinfo_says(installed: kernel.KernelRelease) -> None:
+def test_what_a_module_says_is_what_modinfo_says(installed: releases.KernelRelease) -> None:
     for module in kmod.closure([Wish(("qla2xxx", "ext4"), "x")], kernel=installed, root=ROOT):
         done = subprocess.run(
             ["modinfo", module.source], capture_output=True, text=True, check=True
@@ -163,12 +163,12 @@ def test_what_a_module_says_is_what_modinfo_says(installed: kernel.KernelRelease
 
 
 def test_parameters_come_from_the_roots_modprobe_d(
-    tmp_path: Path, installed: kernel.KernelRelease
+    tmp_path: Path, installed: releases.KernelRelease
 ) -> None:
     root = fake_root(tmp_path, installed, suffix="", index=True)
     (root / "etc/modprobe.d").mkdir(parents=True)
     (root / "etc/modprobe.d/x.conf").write_text('options mbcache size=5 name="a b"\n')
-    release = kernel.find(RELEASE, root=root, layout=LAYOUT)
+    release = releases.find(RELEASE, root=root, layout=LAYOUT)
     found = {m.name: m for m in kmod.closure([Wish(("ext4",), "fs")], kernel=release, root=root)}
     assert found["mbcache"].parameters == 'size=5 name="a b"'
 
@@ -199,7 +199,7 @@ def test_more_than_anybody_wants(
 
 
 def test_firmware_that_the_root_has(
-    tmp_path: Path, installed: kernel.KernelRelease, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, installed: releases.KernelRelease, caplog: pytest.LogCaptureFixture
 ) -> None:
     modules = kmod.closure([Wish(("qla2xxx",), "hba", True)], kernel=installed, root=ROOT)
     (tmp_path / "lib/firmware").mkdir(parents=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image.cpio import Compression, Packing, write_image
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image.archive.cpio import Compression, Packing, write_image
+from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.image.listing import list_entries, list_image
 from kdump_initrd.image.manifest import MANIFEST, SEGMENT, Manifest
-from kdump_initrd.image.segments import read_manifest
 from kdump_initrd.image.tree import Tree
 
 MANIFEST_OF_TEST = Manifest(

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from kdump_initrd import run
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import kernel, kmod, moduleindex
-from kdump_initrd.probe.kmod import KernelModule, Wish
+from kdump_initrd.core import run
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.kernel import kmod, moduleindex, releases
+from kdump_initrd.probe.kernel.kmod import KernelModule, Wish
 
 from ..golden_images import kowriter
 from .elfwriter import AARCH64
@@ -51,7 +51,7 @@ class Root:
 
     def closure(self, *wishes: Wish) -> tuple[KernelModule, ...]:
         """Return what meets the wishes."""
-        release = kernel.find(RELEASE, root=self.top, layout=LAYOUT)
+        release = releases.find(RELEASE, root=self.top, layout=LAYOUT)
         return kmod.closure(wishes, kernel=release, root=self.top)
 
     def names(self, *wishes: Wish) -> list[str]:
@@ -132,7 +132,7 @@ def test_release_that_depmod_refuses(root: Root) -> None:
     """The error is one line, and names no folder that is gone by then."""
     modules = root.modules.rename(root.modules.parent / "97")
     without("modules.dep.bin")(modules)
-    release = kernel.find("97", root=root.top, layout=LAYOUT)
+    release = releases.find("97", root=root.top, layout=LAYOUT)
     with pytest.raises(KdumpInitrdError) as caught:
         kmod.closure([EXT4], kernel=release, root=root.top)
     assert caught.value.message == (
@@ -381,7 +381,7 @@ def test_built_in_by_the_configuration(
     (tmp_path / "boot").mkdir()
     (tmp_path / f"boot/vmlinuz-{RELEASE}").write_bytes(bzimage(RELEASE))
     (tmp_path / f"boot/config-{RELEASE}").write_text(f"{options}\n")
-    release = kernel.find(RELEASE, root=tmp_path, layout=LAYOUT)
+    release = releases.find(RELEASE, root=tmp_path, layout=LAYOUT)
     wish = Wish((f"fs-{fstype}",), "the file system", required=True)
     if known:
         assert kmod.closure([wish], kernel=release, root=tmp_path) == ()
@@ -397,7 +397,7 @@ def test_built_in_by_the_configuration(
 def test_hardware_of_a_kernel_without_modules(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = kernel.KernelRelease(RELEASE, None, None, {"CONFIG_VIRTIO_BLK": "y"})
+    found = releases.KernelRelease(RELEASE, None, None, {"CONFIG_VIRTIO_BLK": "y"})
     assert kmod.closure([VIRTIO], kernel=found, root=tmp_path) == ()
     none = dataclasses.replace(found, config={"CONFIG_VIRTIO_BLK": "m"})
     with pytest.raises(KdumpInitrdError, match="has none of its drivers"):
@@ -413,12 +413,12 @@ def test_configuration_of_the_running_kernel(
 ) -> None:
     own = tmp_path / "config.gz"
     own.write_bytes(packed(".gz", b"CONFIG_EXT4_FS=y\n"))
-    monkeypatch.setattr(kernel, "_RUNNING", own)
+    monkeypatch.setattr(releases, "_RUNNING", own)
     (tmp_path / f"lib/modules/{RELEASE}").mkdir(parents=True)
-    assert kernel.find(RELEASE, root=tmp_path, layout=LAYOUT).config == {}, "another root's"
-    other = kernel.releases(root=Path("/"), layout=LAYOUT)[-1]
-    assert len(kernel.find(other, root=Path("/"), layout=LAYOUT).config) > 1, "another release"
-    monkeypatch.setattr(kernel, "first", lambda patterns, *, root, release: None)
+    assert releases.find(RELEASE, root=tmp_path, layout=LAYOUT).config == {}, "another root's"
+    other = releases.releases(root=Path("/"), layout=LAYOUT)[-1]
+    assert len(releases.find(other, root=Path("/"), layout=LAYOUT).config) > 1, "another release"
+    monkeypatch.setattr(releases, "first", lambda patterns, *, root, release: None)
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("", "", RELEASE, "", "")))
-    found = kernel._configuration(RELEASE, root=Path("/"), layout=LAYOUT)
+    found = releases._configuration(RELEASE, root=Path("/"), layout=LAYOUT)
     assert found == {"CONFIG_EXT4_FS": "y"}

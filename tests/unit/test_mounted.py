@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import drivers, filenames
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import device, distro, mounts
-from kdump_initrd.resources import search_path
-from kdump_initrd.run import find
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.run import find
+from kdump_initrd.probe.distro import profiles as distro
+from kdump_initrd.probe.host import device, mounts
+from kdump_initrd.recipes.parts import filenames, hardware
 
 
 def run(*argv: str | Path) -> str:
@@ -133,7 +134,7 @@ def test_a_loop_device_is_refused(tmp_path: Path) -> None:
     with loop_device(disk) as node:
         found = device.identify(str(node), "ext4")
         with pytest.raises(KdumpInitrdError) as caught:
-            drivers.look(drivers.DUMP, found)
+            hardware.look(hardware.DUMP, found)
     assert caught.value.message == (
         f"{node} ({found.spec}): lies on a loop device, which the image cannot assemble"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.probe import xen
+from kdump_initrd.probe.host import xen
 
 from .firstimages import REGULAR, Parts, make_parts, ours, unpack
 from .initrdwriter import bzimage, write_capture

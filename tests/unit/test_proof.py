@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import proof, trial
-from kdump_initrd.cli import main
-from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.commands.mkinitrd import main
+from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.image.tree import Entry, Kind
-from kdump_initrd.probe import builtin
-from kdump_initrd.proof import Claims
+from kdump_initrd.probe.kernel import builtin
+from kdump_initrd.recipes import proof, trial
+from kdump_initrd.recipes.proof import Claims
 
 from .test_cli import CAPTURE
 from .test_kmod import RELEASE

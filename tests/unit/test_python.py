@@ -16,12 +16,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe.bytecode import translate
-from kdump_initrd.probe.imports import imports_of
-from kdump_initrd.probe.interpreter import find_interpreter
-from kdump_initrd.probe.python import PythonRuntime, find_python, stdlib_zip
-from kdump_initrd.saver.stdlib import MODULES, SHA256
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.python.bytecode import translate
+from kdump_initrd.probe.python.imports import imports_of
+from kdump_initrd.probe.python.interpreter import find_interpreter
+from kdump_initrd.probe.python.minimal import PythonRuntime, find_python, stdlib_zip
+from kdump_initrd.saver.low.stdlib import MODULES, SHA256
 
 from .elfwriter import AARCH64, write_elf
 from .inittabwriter import write_python
@@ -147,7 +147,7 @@ def test_zip_is_stored_and_compiled_here() -> None:
 def test_zip_is_the_same_in_another_process(tmp_path: Path) -> None:
     code = (
         "import hashlib, sys; from pathlib import Path\n"
-        "from kdump_initrd.probe.python import find_python, stdlib_zip\n"
+        "from kdump_initrd.probe.python.minimal import find_python, stdlib_zip\n"
         "runtime = find_python(Path('/'), python=Path(sys.executable).resolve())\n"
         "print(hashlib.sha256(stdlib_zip(runtime)).hexdigest())\n"
     )
@@ -212,7 +212,7 @@ def test_sha256_in_the_image(python: Path, tmp_path: Path) -> None:
     text.write_bytes(b"abc")
     code = (
         "import os, sys\n"
-        "from kdump_initrd.saver import sha256\n"
+        "from kdump_initrd.saver.dump import sha256\n"
         "sha256._LIBRARIES = ()\n"
         "def feed(count): pass\n"
         f"print(sha256.file_sha256(os.open({str(text)!r}, os.O_RDONLY), feed))\n"

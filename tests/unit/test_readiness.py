@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import readiness
-from kdump_initrd.readiness import Running
+from kdump_initrd.upkeep import readiness
+from kdump_initrd.upkeep.readiness import Running
 
 from .initrdwriter import bzimage, write_capture
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import inputs, record
-from kdump_initrd.inputs import Input, Opened, collect
-from kdump_initrd.record import Record
+from kdump_initrd.upkeep import inputs, record
+from kdump_initrd.upkeep.inputs import Input, Opened, collect
+from kdump_initrd.upkeep.record import Record
 
 
 @pytest.fixture

@@ -17,11 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import capture, drivers, firstkernel, log, readiness, record, upkeep
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.firstimage import FirstImage
-from kdump_initrd.image import publish
-from kdump_initrd.image.segments import read_manifest
+from kdump_initrd.core import log, publish
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image.archive.segments import read_manifest
+from kdump_initrd.recipes import capture
+from kdump_initrd.recipes.firstkernel import recipe
+from kdump_initrd.recipes.firstkernel.firstimage import FirstImage
+from kdump_initrd.recipes.parts import hardware
+from kdump_initrd.upkeep import keep, readiness, record
 
 from . import refreshroots
 from .initrdwriter import DRACUT, bzimage, write_base, write_capture
@@ -152,7 +155,7 @@ def changed_drop_in(host: Host) -> str:
 
 
 def changed_template(host: Host) -> str:
-    text = Path(upkeep.__file__).parents[1] / "templates/init.j2"
+    text = Path(keep.__file__).parents[2] / "templates/init.j2"
     host.write("etc/kdump-initrd/templates/init.j2", f"{text.read_text()}# mine\n")
     return "init changed"
 
@@ -263,7 +266,7 @@ def test_a_damaged_record_is_none(host: Host, lines: Lines) -> None:
 def test_another_version_of_the_tool(
     host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (upkeep, capture):
+    for module in (keep, capture):
         monkeypatch.setattr(module, "__version__", "99.0")
     assert host.run() == 0
     assert "kdump-initrd itself (" in lines.take()[0]
@@ -305,9 +308,9 @@ def test_a_place_for_dumps_is_configured_not_said(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: object) -> None:
-        raise KdumpInitrdError("/var/crash: on LVM", hint=drivers.PLAIN_DISK)
+        raise KdumpInitrdError("/var/crash: on LVM", hint=hardware.PLAIN_DISK)
 
-    monkeypatch.setattr("kdump_initrd.refresh.capture_settings", refuse)
+    monkeypatch.setattr("kdump_initrd.upkeep.renewal.capture_settings", refuse)
     with pytest.raises(KdumpInitrdError) as caught:
         host.run()
     assert caught.value.hint == (
@@ -348,7 +351,7 @@ def test_an_initrd_that_is_made_anew_meanwhile_gets_the_segment(
         if (when == "planned" or arguments[1] == host.base) and next(once, False):
             write_base(host.base.with_suffix(".new"), DRACUT).replace(host.base)
 
-    module, name = (firstkernel, "plan") if when == "planned" else (publish, "_publish")
+    module, name = (recipe, "plan") if when == "planned" else (publish, "_publish")
     real = getattr(module, name)
 
     def slow(*arguments: object) -> object:
@@ -625,7 +628,7 @@ def test_the_record_is_the_manifest_of_inputs(host: Host) -> None:
         path = host.root / name
         assert found[str(path)]["digest"] == hashlib.sha256(path.read_bytes()).hexdigest(), name
     assert [name for name in found if name.endswith("templates/init.j2")]
-    assert [name for name in found if name.endswith("saver/dumping.py")]
+    assert [name for name in found if name.endswith("saver/dump/dumping.py")]
     assert not [name for name in found if name.startswith(("/proc", "/dev", "/var"))]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import record
-from kdump_initrd.image import publish
+from kdump_initrd.core import publish
+from kdump_initrd.upkeep import record
 
 from . import refreshroots
 from .initrdwriter import write_base, write_capture

@@ -11,11 +11,11 @@ from types import MappingProxyType
 
 import pytest
 
-from kdump_initrd import inputs
 from kdump_initrd.config.settings import FinalAction
-from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.image import confinement
 from kdump_initrd.image.render import render
+from kdump_initrd.upkeep import inputs
 
 NASTY = ["a b", "$(reboot)", "`id`", "'", '"', "\\", "a\nb", "", "*", "~", "{##", "ü"]
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image.boundary import Codec, window
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image.archive.boundary import Codec, window
 from kdump_initrd.image.reservation import Weight, crashkernel, least, weigh
 from kdump_initrd.image.stage import SECOND_STAGE
-from kdump_initrd.probe import kernelimage
+from kdump_initrd.probe.kernel import kernelimage
 
 from .initrdwriter import EARLY, PACK, file, newc, pipe, write_base
 from .test_capture import build

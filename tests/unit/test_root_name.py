@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import rootdevice
-from kdump_initrd.probe.device import BlockDevice
-from kdump_initrd.probe.rootdevice import RootName
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.host import rootdevice
+from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.probe.host.rootdevice import RootName
 
 USE_A_BASE = "use a base: leave --standalone out"
 UUID = "4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"

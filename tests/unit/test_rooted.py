@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import inputs, rooted
-from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.core import root as rooted
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.upkeep import inputs
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.run import find, run
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.run import find, run
 
 
 def test_result_and_environment() -> None:
@@ -60,6 +60,6 @@ def test_sbin_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     tool = tmp_path / "tool"
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
-    monkeypatch.setattr("kdump_initrd.run._SBIN", str(tmp_path))
+    monkeypatch.setattr("kdump_initrd.core.run._SBIN", str(tmp_path))
     assert find("tool") == str(tool)
     assert find("no-such-program") is None

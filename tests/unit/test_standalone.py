@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import standalone
-from kdump_initrd.probe import rootdevice, sysfs
-from kdump_initrd.probe.sysfs import Hardware
+from kdump_initrd.probe.host import rootdevice, sysfs
+from kdump_initrd.probe.host.sysfs import Hardware
+from kdump_initrd.recipes.firstkernel import standalone
 
 from .firstimages import Parts, make_parts
 from .test_capture import unpack

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image.base import read_base
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image.archive.base import read_base
+from kdump_initrd.image.archive.segments import read_manifest, read_segments
+from kdump_initrd.image.archive.stored import Part, open_stored
 from kdump_initrd.image.listing import list_image
-from kdump_initrd.image.segments import read_manifest, read_segments
-from kdump_initrd.image.stored import Part, open_stored
 
 from .initrdwriter import newc
 
@@ -92,7 +92,7 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
 def test_the_end_of_a_bomb_is_not_sought(
     tmp_path: Path, pack: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.image.meter.Meter._ANY", 1 << 20)
+    monkeypatch.setattr("kdump_initrd.image.archive.meter.Meter._ANY", 1 << 20)
     assert callable(pack)
     (tmp_path / "bomb").write_bytes(pack(bytes(4 << 20)))
     with pytest.raises(KdumpInitrdError, match=r"unpacks to more than 1 MB"):
@@ -100,7 +100,7 @@ def test_the_end_of_a_bomb_is_not_sought(
 
 
 def test_many_entries_do_not_fill_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kdump_initrd.image.base._MEMORY", 1 << 16)
+    monkeypatch.setattr("kdump_initrd.image.archive.base._MEMORY", 1 << 16)
     many = b"".join(_folder(f"d{number}") for number in range(70))
     (tmp_path / "many").write_bytes(many + _TRAILER)
     with pytest.raises(KdumpInitrdError, match=r"many: segment 1: too many entries"):

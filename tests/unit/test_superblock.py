@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.probe import superblock
+from kdump_initrd.probe.host import superblock
 
 
 def block(place: int, *fields: tuple[int, str, int], mark: tuple[int, bytes]) -> bytes:

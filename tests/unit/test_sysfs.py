@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.probe import sysfs as sysfs_probe
+from kdump_initrd.probe.host import sysfs as sysfs_probe
 
 NVME = "devices/pci0000:00/0000:00:1d.0/0000:02:00.0/nvme/nvme0"
 SATA = "devices/pci0000:00/0000:00:17.0/ata1/host0/target0:0:0/0:0:0:0"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdump_initrd.tomllines import Key, lines_of
+from kdump_initrd.core.toml import Key, lines_of
 
 if sys.version_info >= (3, 11):
     import tomllib

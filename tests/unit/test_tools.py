@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import applets, tools
-from kdump_initrd.probe.distro import Tools
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.distro.profiles import Tools
+from kdump_initrd.probe.programs import applets, tools
 
 LAYOUT = Tools(
     busybox=("usr/bin/busybox",),

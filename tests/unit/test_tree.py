@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.image.tree import Kind, Tree
 
 

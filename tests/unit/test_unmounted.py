@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import ownership, record
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image import publish
-from kdump_initrd.probe import unmounted
+from kdump_initrd.config import ownership
+from kdump_initrd.core import publish
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.host import unmounted
+from kdump_initrd.upkeep import record
 
 from .test_cli import CAPTURE, complain
 from .test_kmod import RELEASE

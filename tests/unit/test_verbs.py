@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 
-from kdump_initrd import capture, configuration, dumptarget, firstkernel, refresh, showdistro
-from kdump_initrd.cli import main
+from kdump_initrd.commands import configuration, showdistro
+from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config import effective
 from kdump_initrd.config.effective import Effective
 from kdump_initrd.config.settings import CaptureSettings, FirstKernelSettings, ToolSource
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.image.segments import read_manifest
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image.archive.segments import read_manifest
+from kdump_initrd.recipes import capture, dumptarget
+from kdump_initrd.recipes.firstkernel import recipe
+from kdump_initrd.upkeep import renewal
 
 from .test_cli import UUID, complain
 from .test_kmod import RELEASE
@@ -68,7 +71,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         raise KdumpInitrdError("enough")
 
     monkeypatch.setattr(capture, "plan", plan)
-    monkeypatch.setattr(firstkernel, "plan", plan)
+    monkeypatch.setattr(recipe, "plan", plan)
     return seen
 
 
@@ -81,12 +84,12 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         ("--check-config --distro x", (configuration, "check"), ("/", "x"), {}, ([], 0), "", 0),
         ("--import-config", IMPORT, ("/", None, None), {"force": False}, ["a"], "a", 0),
         ("--import-config --force -o y", IMPORT, ("/", None, "y"), {"force": True}, [], "", 0),
-        ("--refresh", (refresh, "run"), ("/",), REFRESH, 0, "", 0),
-        ("--refresh 6.1", (refresh, "run"), ("/",), {**REFRESH, **ONE}, 1, "", 1),
-        ("--refresh --force", (refresh, "run"), ("/",), {**REFRESH, "force": True}, 0, "", 0),
-        ("--refresh --dry-run", (refresh, "run"), ("/",), {**REFRESH, "dry_run": True}, 0, "", 0),
-        ("--remove", (refresh, "remove"), ("/",), {"distro": None, "releases": ()}, 0, "", 0),
-        ("--remove 6.1 --root /m", (refresh, "remove"), ("/m",), {"distro": None, **ONE}, 1, "", 1),
+        ("--refresh", (renewal, "run"), ("/",), REFRESH, 0, "", 0),
+        ("--refresh 6.1", (renewal, "run"), ("/",), {**REFRESH, **ONE}, 1, "", 1),
+        ("--refresh --force", (renewal, "run"), ("/",), {**REFRESH, "force": True}, 0, "", 0),
+        ("--refresh --dry-run", (renewal, "run"), ("/",), {**REFRESH, "dry_run": True}, 0, "", 0),
+        ("--remove", (renewal, "remove"), ("/",), {"distro": None, "releases": ()}, 0, "", 0),
+        ("--remove 6.1 --root /m", (renewal, "remove"), ("/m",), {"distro": None, **ONE}, 1, "", 1),
     ],
 )  # fmt: skip
 def test_who_is_called(

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.probe import kernel, versions
-from kdump_initrd.probe.distro import load
-from kdump_initrd.resources import search_path
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.probe.distro.profiles import load
+from kdump_initrd.probe.kernel import releases as kernel
+from kdump_initrd.probe.kernel import versions
 
 #: Oldest first.
 RPM = [

@@ -22,8 +22,8 @@ from typing import IO
 import pytest
 
 from kdump_initrd import __version__
-from kdump_initrd.saver.dumpfile import open_dump
-from kdump_initrd.vmcoresave import SETTINGS, main
+from kdump_initrd.commands.vmcoresave import SETTINGS, main
+from kdump_initrd.saver.formats.dumpfile import open_dump
 from tests.saver.logged import LOG, logged
 from tests.saver.minireader import MiniReader
 from tests.saver.test_dumps import sample
@@ -32,7 +32,7 @@ from tests.saver.vmcore import X86_64, Core, text
 from .test_cli import option_paragraph
 
 MAN_PAGE = Path(__file__).parents[2] / "docs/man/vmcore-save.8"
-COMMAND = (sys.executable, "-m", "kdump_initrd.vmcoresave")
+COMMAND = (sys.executable, "-m", "kdump_initrd.commands.vmcoresave")
 SWITCHES = ("--dmesg", "--force", "--json", "--verbose", "--quiet", "--help", "--version")
 #: What ends the lines that show how far it is.
 LEFT = re.compile(r"(?:0:\d\d|\d+ s) left")
@@ -183,7 +183,7 @@ def test_hint_for_what_cannot_be_read(
     def stat(path: Path) -> None:
         raise error
 
-    monkeypatch.setattr("kdump_initrd.conversion.Path.stat", stat)
+    monkeypatch.setattr("kdump_initrd.commands.conversion.Path.stat", stat)
     status, _, err = said(capfd, name, "out")
     assert (status, err.splitlines()[1].startswith(f"hint: {hint}")) == (1, True)
 
@@ -450,8 +450,8 @@ def test_lines_elsewhere(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.progress.Progress.first", 0.0)
-    monkeypatch.setattr("kdump_initrd.saver.progress.Progress.every", 0.05)
+    monkeypatch.setattr("kdump_initrd.saver.low.progress.Progress.first", 0.0)
+    monkeypatch.setattr("kdump_initrd.saver.low.progress.Progress.every", 0.05)
     status, _, err = said(capfd, large, tmp_path / "dump")
     lines = [line for line in err.splitlines() if "left" in line and "MB/s" in line]
     assert status == 0
@@ -511,7 +511,7 @@ def test_ctrl_c_before_anything(
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
-    monkeypatch.setattr("kdump_initrd.saver.choice.PageFilter", interrupt)
+    monkeypatch.setattr("kdump_initrd.saver.dump.pagechoice.PageFilter", interrupt)
     before = signal.getsignal(signal.SIGINT)
     assert said(capfd, vmcore, tmp_path / "dump") == (130, "", "vmcore-save: error: interrupted\n")
     assert signal.getsignal(signal.SIGINT) is before
@@ -527,7 +527,7 @@ def test_a_bug_is_one_line(
     def fail(*_: object, **__: object) -> None:
         raise ValueError("of all things")
 
-    monkeypatch.setattr("kdump_initrd.saver.choice.PageFilter", fail)
+    monkeypatch.setattr("kdump_initrd.saver.dump.pagechoice.PageFilter", fail)
     status, out, err = said(capfd, vmcore, tmp_path / "dump")
     assert (status, out) == (1, "")
     assert re.fullmatch(r"vmcore-save: error: ValueError: of all things \(\w+\.py:\d+\)\n", err)

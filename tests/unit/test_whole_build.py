@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import drivers, firstkernel
-from kdump_initrd.cli import main
+from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config.settings import FirstKernelSettings
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.probe import sysfs as sysfs_probe
-from kdump_initrd.probe.device import BlockDevice
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.probe.host import sysfs as sysfs_probe
+from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.recipes.firstkernel import recipe
+from kdump_initrd.recipes.parts import hardware
 
 from .initrdwriter import bzimage, pipe, write_capture
 from .test_capture import unpack
@@ -194,7 +195,7 @@ def test_its_name_without_o(first: list[str], distro: str) -> None:
         capture_initrd=first[1], capture_kernel=first[3], standalone=True, root_device=UUID,
         fstype="ext4", hardware=("virtio",), release=RELEASE, distro=distro,
     )  # fmt: skip
-    plan = firstkernel.plan(settings)
+    plan = recipe.plan(settings)
     assert (plan.out, plan.instead, plan.base) == (Path("/boot", NEW_NAMES[distro]), None, b"")
 
 
@@ -291,11 +292,11 @@ def test_what_a_root_cannot_lie_on(
     device = BlockDevice("UUID=1", "ext4", Path("/dev/dm-0"))
     beyond = ", ".join(filter(None, (MAPPINGS[above], network)))
     if not beyond:
-        found = drivers.look(drivers.ROOT, device)
+        found = hardware.look(hardware.ROOT, device)
         assert found is not None and found.layers == ("lvm",)
         return
     with pytest.raises(KdumpInitrdError) as caught:
-        drivers.look(drivers.ROOT, device)
+        hardware.look(hardware.ROOT, device)
     assert caught.value.message == (
         f"/dev/dm-0 (UUID=1): lies on {beyond}, which the image cannot assemble"
     )

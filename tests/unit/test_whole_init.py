@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd import demand, drivers, firstkernel
 from kdump_initrd.config.settings import FirstKernelSettings
+from kdump_initrd.core.resources import search_path
 from kdump_initrd.image.tree import Tree
-from kdump_initrd.probe import distro, kernel, kmod, rootdevice
-from kdump_initrd.probe.device import BlockDevice
-from kdump_initrd.probe.kmod import Wish
-from kdump_initrd.resources import search_path
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.probe.host import rootdevice
+from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.probe.kernel import kmod, releases
+from kdump_initrd.probe.kernel.kmod import Wish
+from kdump_initrd.recipes.firstkernel import recipe
+from kdump_initrd.recipes.parts import hardware, ondemand
 
 from .initrdwriter import bzimage, write_capture
 from .test_kmod import RELEASE
@@ -37,7 +40,7 @@ def drivers_sh(tmp_path_factory: pytest.TempPathFactory) -> str:
         capture_initrd=str(capture), capture_kernel=str(top / "kernel"), standalone=True,
         root_device=ROOT, fstype="ext4", hardware=("virtio",), release=RELEASE,
     )  # fmt: skip
-    entries = {str(entry.dest): entry for entry in firstkernel.plan(settings).entries}
+    entries = {str(entry.dest): entry for entry in recipe.plan(settings).entries}
     return entries[f"{LIB}/drivers.sh"].content.decode()
 
 
@@ -208,11 +211,11 @@ def test_a_device_gets_its_driver(shell: Shell, drivers_sh: str) -> None:
 )
 def test_what_a_file_system_asks_the_kernel_for(fstype: str, module: str) -> None:
     """Without it f2fs "cannot load crc32 driver" and does not mount: a root, and a dump."""
-    profile = distro.load("linux", search_path=search_path("distros", root=Path("/")))
-    release = kernel.find(RELEASE, root=Path("/"), layout=profile.kernel)
+    profile = profiles.load("linux", search_path=search_path("distros", root=Path("/")))
+    release = releases.find(RELEASE, root=Path("/"), layout=profile.kernel)
     device = BlockDevice(ROOT, fstype, None)
     settings = FirstKernelSettings(fstype=fstype)
-    wishes = drivers.others(settings, drivers.ROOT, device, profile=profile)
+    wishes = hardware.others(settings, hardware.ROOT, device, profile=profile)
     found = kmod.closure(wishes, kernel=release, root=Path("/"))
     assert module in [each.name for each in found]
 
@@ -229,8 +232,8 @@ def test_what_is_loaded_behind_a_driver_is_not_the_driver(tmp_path: Path) -> Non
         dest.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path("/", modules, name), dest)
     subprocess.run(["depmod", "-b", tmp_path / "usr", RELEASE], check=True)
-    profile = distro.load("linux", search_path=search_path("distros", root=Path("/")))
-    release = kernel.find(RELEASE, root=tmp_path, layout=profile.kernel)
+    profile = profiles.load("linux", search_path=search_path("distros", root=Path("/")))
+    release = releases.find(RELEASE, root=tmp_path, layout=profile.kernel)
     wishes = [Wish(("virtio_blk",), "hardware set virtio")]
-    found = demand.add(Tree(), wishes, kernel=release, profile=profile, root=tmp_path, omit=())
+    found = ondemand.add(Tree(), wishes, kernel=release, profile=profile, root=tmp_path, omit=())
     assert [module.name for module in found.named] == ["virtio_blk"]

@@ -11,9 +11,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.cli import main
-from kdump_initrd.probe import elf
-from kdump_initrd.resources import find_data
+from kdump_initrd.commands.mkinitrd import main
+from kdump_initrd.core.resources import find_data
+from kdump_initrd.probe.programs import closure
 
 from .firstimages import Parts
 from .test_kmod import RELEASE
@@ -54,7 +54,7 @@ def make_root(root: Path) -> Path:
     for name, source in programs.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, root / name)
-    libraries = elf.closure([path.resolve() for path in programs.values()], root=Path("/"))
+    libraries = closure.closure([path.resolve() for path in programs.values()], root=Path("/"))
     for library in libraries.libraries:
         (root / library.dest).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library.source, root / library.dest)

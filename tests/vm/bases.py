@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from .archive import Archive
 from .kernels import making

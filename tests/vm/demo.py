@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from kdump_initrd.errors import KdumpInitrdError
+from kdump_initrd.core.errors import KdumpInitrdError
 
 from . import bases, loop, product, readers, rootfs
 from .disks import CrashFolder, DiskError

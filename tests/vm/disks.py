@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from .tools import tool
 

@@ -7,7 +7,7 @@ import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from .archive import Archive
 from .kernels import Kernel

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.errors import KdumpInitrdError
-from kdump_initrd.run import run
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.run import run
 
 
 class NoKernel(Exception):

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from .kernels import Kernel
 

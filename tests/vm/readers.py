@@ -10,7 +10,7 @@ from pathlib import Path
 import drgn
 from drgn.helpers.linux.kallsyms import load_vmlinux_kallsyms
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 #: Where x86-64 maps the kernel's image; arch/x86/include/asm/page_64_types.h.
 _START_KERNEL_MAP = 0xFFFFFFFF80000000

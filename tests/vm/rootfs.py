@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.run import Result, run
+from kdump_initrd.core.run import Result, run
 
 from .disks import Disk
 from .kernels import Kernel, cache, making, mirror, newest

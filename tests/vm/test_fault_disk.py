@@ -13,7 +13,7 @@ from pathlib import Path
 import drgn
 import pytest
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from . import disks, readers
 from .scenario import WITHOUT_DUMP, Scenario, crash

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from kdump_initrd.image.archive.segments import read_segments
 from kdump_initrd.image.hooks import STAGES
-from kdump_initrd.image.segments import read_segments
 
 from . import disks
 from .nbd import Server

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from . import bases, disks, loop, product, rootfs, volumes
 from .bases import Base, Packing

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.probe import kernel as kernels_probe
-from kdump_initrd.probe import kmod
+from kdump_initrd.probe.kernel import kmod
+from kdump_initrd.probe.kernel import releases as kernels_probe
 from tests.unit.test_kernel import LAYOUT
 
 from . import disks

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kdump_initrd.run import find, run
+from kdump_initrd.core.run import find, run
 
 from . import bases, disks, loop, product, readers, rootfs
 from .bases import Base

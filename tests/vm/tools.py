@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdump_initrd.run import find
+from kdump_initrd.core.run import find
 
 #: Program → Debian package that has it, for the message of a missing one.
 _PACKAGES = {

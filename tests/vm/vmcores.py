@@ -13,7 +13,7 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from . import disks, fillmemory, floor
 from .archive import Archive

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdump_initrd.run import run
+from kdump_initrd.core.run import run
 
 from . import loop, rootfs
 from .bases import Base, base

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The configurations of other tools, which are read as they are: one module a tool."""
+"""What do the other tools' configuration files say, read as they are? One module a tool."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...errors import KdumpInitrdError
-from ...rooted import first_file
+from ...core.errors import KdumpInitrdError
+from ...core.root import first_file
 from ..findings import Findings
 from . import kdump_tools, kdump_utils, suse_kdump
 from .keys import PeerFile

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ..findings import Findings, Said
-from . import makedumpfile, meanings, shellfile
+from . import dumpoptions, meanings, shellfile
 from .keys import Key, PeerFile
 
 _REMOTE = "it is for targets on other machines"
@@ -22,7 +22,7 @@ def _use_kdump(findings: Findings, said: Said) -> None:
 _KEYS = (
     Key("USE_KDUMP", "0 is images without a word: --refresh makes none", _use_kdump),
     Key("KDUMP_COREDIR", "path", meanings.folder),
-    Key("MAKEDUMP_ARGS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", makedumpfile.options),
+    Key("MAKEDUMP_ARGS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", dumpoptions.options),
     Key("KDUMP_CMDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words),
     Key("NFS", "error: no target that the tool has", meanings.refused("NFS")),
     Key("FTP", "error: no target that the tool has", meanings.refused("an FTP server")),

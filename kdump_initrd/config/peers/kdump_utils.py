@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..findings import Findings, Said
-from . import linefile, makedumpfile, meanings, shellfile
+from . import dumpoptions, linefile, meanings, shellfile
 from .keys import Key, PeerFile
 
 _HOOKS = "a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>"
@@ -91,7 +91,7 @@ _CONF = (
     Key("net", "error: no target that the tool has", meanings.refused("another machine")),
     Key("dracut_args", "device and fstype by --mount, add-module by --add-drivers and --force-drivers, omit-module by --omit-drivers; a warning for others", _dracut_args),
     Key("path", "path", meanings.folder),
-    Key("core_collector", "dump-level, dump-compress, dump-format and jobs by makedumpfile's options; cp, cat and dd: dump-format elf, dump-level 0; a warning for other programs", makedumpfile.collector),
+    Key("core_collector", "dump-level, dump-compress, dump-format and jobs by makedumpfile's options; cp, cat and dd: dump-format elf, dump-level 0; a warning for other programs", dumpoptions.collector),
     Key("extra_modules", "add-module", meanings.modules("add_modules")),
     Key("final_action", "final-action", _final_action),
     Key("failure_action", "nothing where it is the final action; else a warning: there is one action for both", _failure_action),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..findings import Findings, Said
-from . import makedumpfile, meanings, shellfile
+from . import dumpoptions, meanings, shellfile
 from .keys import Key, PeerFile
 
 _HOOKS = "a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>"
@@ -60,7 +60,7 @@ def _savedir(findings: Findings, said: Said) -> None:
 def _format(findings: Findings, said: Said) -> None:
     name = said.value
     if name == "raw":
-        makedumpfile.plain_copy(findings, said)
+        dumpoptions.plain_copy(findings, said)
     elif name == "none":
         findings.fail(said, "none: a dump is always saved, --dump-level 31 makes it small")
     elif name in _FORMATS:
@@ -92,7 +92,7 @@ _KEYS = (
     Key("KDUMP_SAVEDIR", "path, for a path or a file:// URL; an error for other URLs: no targets that the tool has", _savedir),
     Key("KDUMP_DUMPLEVEL", "dump-level", meanings.level),
     Key("KDUMP_DUMPFORMAT", "dump-format and dump-compress: ELF, compressed (zlib), lzo, snappy, zstd; raw is dump-format elf with dump-level 0; none is an error: a dump is always saved", _format),
-    Key("MAKEDUMPFILE_OPTIONS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", makedumpfile.more_options),
+    Key("MAKEDUMPFILE_OPTIONS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", dumpoptions.more_options),
     Key("KDUMP_CPUS", "1 is jobs 1; 0 and 32, which kdump ships, are nothing; else a warning: how many processors start is in the profile", _cpus),
     Key("KDUMP_IMMEDIATE_REBOOT", "true is final-action reboot; false is a warning: there is no shell in the end", _reboot),
     Key("KDUMP_COMMANDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words),

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The codecs of pages, each behind one fence, and the choice among them."""
+"""How are pages compressed? Each codec behind one fence, and the choice among them."""
 
 from __future__ import annotations
 
 import ctypes
 
-from ..failure import SaverError
+from ..low.failure import SaverError
 from .library import Codec
 
 TYPE_CHECKING = False

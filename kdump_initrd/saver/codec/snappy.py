@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ctypes
 
-from ..failure import SaverError
+from ..low.failure import SaverError
 from .library import Codec, address, load, words
 
 TYPE_CHECKING = False

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The page filter: which pages of memory a crash analysis does not need, by their struct page."""
+"""Which pages does the analysis of a crash not need, by their struct page?"""

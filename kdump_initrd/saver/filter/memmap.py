@@ -6,15 +6,15 @@ from __future__ import annotations
 import ctypes
 import struct
 
-from ..failure import SaverError
-from ..translate import AddressSpace
+from ..arch.translate import AddressSpace
+from ..low.failure import SaverError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..memory import Memory
-    from ..vmcoreinfo import VmcoreInfo
+    from ..memory.reader import Memory
+    from ..memory.vmcoreinfo import VmcoreInfo
 
 _PRESENT = 1  # SECTION_MARKED_PRESENT, include/linux/mmzone.h
 #: The flags below a section's address: five bits, six since Linux 6.15. The address itself is

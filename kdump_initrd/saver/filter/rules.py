@@ -15,7 +15,7 @@ from . import structpage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..abi import Abi
+    from ..memory.abi import Abi
     from .structpage import StructPage
 
 #: What is said of a page: keep it, or why it is left out.

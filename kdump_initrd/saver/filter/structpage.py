@@ -8,8 +8,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..abi import Abi
-    from ..vmcoreinfo import VmcoreInfo
+    from ..memory.abi import Abi
+    from ..memory.vmcoreinfo import VmcoreInfo
 
 #: Bits of a dump level, as makedumpfile's -d.
 ZERO, CACHE, PRIVATE, USER, FREE = 1, 2, 4, 8, 16

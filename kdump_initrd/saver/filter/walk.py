@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ..failure import SaverError, describe
+from ..low.failure import SaverError, describe
 from .memmap import MemoryMap
 from .rules import KEEP, KINDS, SINGLE, Rules
 from .structpage import ZERO, StructPage
@@ -12,10 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..memory import Memory
-    from ..selection import Selection
-    from ..source import PageSource
-    from ..vmcoreinfo import VmcoreInfo
+    from ..formats.elf.source import PageSource
+    from ..low.selection import Selection
+    from ..memory.reader import Memory
+    from ..memory.vmcoreinfo import VmcoreInfo
 
 #: Struct pages that are judged at once, and the least that memory hotplug adds or takes away.
 _BATCH, _SUBSECTION = 2048, 512

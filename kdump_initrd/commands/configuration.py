@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The verbs about the configuration: say what is in effect, take over the distribution's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..config import effective, hints, native, nativetext
+from ..config.effective import Effective
+from ..config.settings import CAPTURE, COMMON, HOST, CaptureSettings, CommonSettings
+from ..core import publish
+from ..core.errors import KdumpInitrdError, UsageError
+from ..probe.distro.profiles import Distro
+from ..recipes import dumptarget
+from ..recipes.found import find_root
+
+
+def check(root: Path, distro: str | None) -> tuple[list[str], int]:
+    """Return what is configured in ``root`` as lines, and 1 if anything of it is wrong, else 0.
+
+    The settings come as text of our own file, each with its origin, then warnings and errors.
+    Raises KdumpInitrdError where the root or the profile is not there.
+    """
+    root, profile = _look(root, distro)
+    found = effective.read(root, peer=profile.config.peer)
+    values, origins = dict(found.values), dict(found.origins)
+    errors = [*found.errors, *_wrong_hardware(found, profile)]
+    images = values.get("images", HOST[0].default)
+    values.setdefault("path", profile.dump.path)
+    origins.setdefault("path", f"the profile {profile.id}")
+    if "capture" in images and not set(found.errors) & set(found.mended_by):
+        try:
+            target = _target(found, root, profile)
+        except KdumpInitrdError as error:
+            place = f"{origins['device']}: " if "device" in origins else ""
+            hint = hints.configured(error.hint)
+            errors.append(place + f"{error.message}; {hint}".removesuffix("; None"))
+        else:
+            known = "device" in found.values
+            origin = "what is on it" if known else f"of what holds {values['path']}"
+            for name, value in (("device", target.device), ("fstype", target.fstype)):
+                values.setdefault(name, value)
+                origins.setdefault(name, origin)
+    lines = [f"# {_origin(found)}", "", *nativetext.lines(values, origins, defaults=True)]
+    lines += [f"warning: {text}" for text in found.warnings]
+    lines += [f"error: {text}" for text in errors]
+    return lines, 1 if errors else 0
+
+
+def import_config(root: Path, distro: str | None, output: Path | None, *, force: bool) -> list[str]:
+    """Write our file from that of the distribution's own tool; return what is to be said of it.
+
+    ``output`` is /etc/kdump-initrd.toml by default; for "-" the lines are the file itself.
+    Raises KdumpInitrdError where there is nothing to take over, or an error in it, and where
+    the output exists, unless ``force``; UsageError for another root without an output.
+    """
+    root, profile = _look(root, distro)
+    if root != Path("/") and output is None:
+        raise UsageError(
+            "--import-config: nothing is written into another root", hint="say -o FILE, or -o -"
+        )
+    found = effective.read_peer(root, peer=profile.config.peer)
+    if not found.source:
+        tool = profile.config.peer or f"any tool that {profile.name} is known to have"
+        raise KdumpInitrdError(
+            f"{root}: no configuration of {tool}", hint="kdump-initrd.toml(5) says what to write"
+        )
+    if found.errors:
+        raise KdumpInitrdError(
+            found.errors[0], hint="mkinitrd-kdump --check-config says all that is wrong"
+        )
+    text = list(_imported(found))
+    if output == Path("-"):
+        return text
+    out = output or root / native.NAME
+    with publish.new_file(out, force=force, mode=0o644) as new:
+        os.write(new.descriptor, "".join(f"{line}\n" for line in text).encode())
+    return [f"{out}: written; {_origin(found)}", *(f"warning: {each}" for each in found.warnings)]
+
+
+def _look(root: Path, distro: str | None) -> tuple[Path, Distro]:
+    return find_root(CommonSettings(root=str(root), distro=distro, dry_run=True), target=None)
+
+
+def _target(found: Effective, root: Path, profile: Distro) -> CaptureSettings:
+    settings = CaptureSettings(**found.settings((*CAPTURE, *COMMON)))
+    return dumptarget.resolve(settings, root=root, profile=profile)
+
+
+def _wrong_hardware(found: Effective, profile: Distro) -> Iterator[str]:
+    for name in found.values.get("hardware", ()):
+        known = ("host", "generic", *profile.hardware)
+        if name not in known:
+            place = found.origins["hardware"]
+            yield f"{place}: hardware: {name}: unknown set, known are {', '.join(known)}"
+
+
+def _origin(found: Effective) -> str:
+    if not found.files:
+        return "there is no configuration file: all is the default"
+    return f"read: {', '.join(map(str, found.files))}"
+
+
+def _imported(found: Effective) -> Iterator[str]:
+    yield "# kdump-initrd.toml(5), written by mkinitrd-kdump --import-config"
+    yield f"# {_origin(found)}"
+    yield ""
+    yield from nativetext.lines(found.values, found.origins, defaults=False)
+    if found.warnings:
+        yield "# What has no meaning here:"
+        yield from (f"# {text}" for text in found.warnings)

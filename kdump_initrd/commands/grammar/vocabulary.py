@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The words that are the same in all grammars: our long options, how much to say, help."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ...config.settings import CAPTURE, COMMON, Setting
+from ..options import Parser, add_settings
+
+PROGRAM = "mkinitrd-kdump"
+#: The rows of the table whose words no grammar has another meaning for: those without a letter.
+SHARED: Sequence[Setting] = tuple(
+    row for row in (*CAPTURE, *COMMON) if all(flag.startswith("--") for flag in row.flags)
+)
+_ROWS = {row.name: row for row in (*CAPTURE, *COMMON)}
+
+
+def renamed(name: str, *flags: str, metavar: str, text: str) -> Setting:
+    """Return the row ``name`` of the table under the words that a grammar has for it."""
+    return replace(_ROWS[name], flags=flags, metavar=metavar, help=text)
+
+
+def add_shared(parser: Parser, *, without: Sequence[str] = ()) -> None:
+    """Add our long options, but for the rows ``without``."""
+    group = parser.add_argument_group("mkinitrd-kdump's own")
+    add_settings(group, [row for row in SHARED if row.name not in without])
+
+
+def add_talk(parser: Parser, *, verbose: Sequence[str] = ("--verbose",)) -> None:
+    """Add how much to say, the help and the version."""
+    talk = parser.add_argument_group("talk").add_mutually_exclusive_group()
+    talk.add_argument(
+        *verbose, dest="verbose", action="store_true", help="say each file and why it is in"
+    )
+    talk.add_argument("--quiet", action="store_true", help="say warnings and errors only")
+    talk.add_argument(
+        "--debug", action="store_true", help="as --verbose, and where errors are from"
+    )
+    # No actions of argparse: they would print while it is still open which grammar is meant.
+    parser.add_argument("-h", "--help", action="store_true", help="print this text")
+    parser.add_argument("--version", action="store_true", help="print the version")
+
+
+def level(arguments: argparse.Namespace) -> int:
+    """Return the level of logging that was asked for."""
+    if arguments.verbose or arguments.debug:
+        return logging.DEBUG
+    return logging.WARNING if arguments.quiet else logging.INFO

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``--show-distro``: the effective profile of a distribution, and where each value comes from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config.settings import CommonSettings
+from ..core.resources import search_path
+from ..probe.distro import profiles
+from ..probe.distro.profiles import Profile
+from ..recipes.found import find_root
+
+_WIDTH = 100
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def lines(root: Path, name: str | None) -> Iterator[str]:
+    """Yield the profile ``name``, or that of the distribution in ``root``, as a TOML file.
+
+    Each value has the file and line that says it in a comment. What is printed inherits from
+    nothing: it has every value. Raises KdumpInitrdError for a root or a profile that is not there,
+    and for one that is wrong.
+    """
+    # Nothing is written: --root needs no -o.
+    root, found = find_root(CommonSettings(root=str(root), distro=name, dry_run=True), target=None)
+    folders = search_path("distros", root=root)
+    profile = profiles.read(found.id, search_path=folders, root=root)
+    yield f"# The profile {found.id}, of these files, each over those before it:"
+    yield from (f"#   {file.path}" for file in profile.files)
+    sections = {key: value for key, value in profile.values.items() if isinstance(value, dict)}
+    for key, value in profile.values.items():
+        if key not in sections:
+            yield from _assignment(key, value, profile.origin(key))
+    for section, table in sections.items():
+        yield ""
+        if section == "initrd":
+            yield from _kinds(table, profile)
+            continue
+        yield f"[{section}]"
+        for key, value in table.items():
+            yield from _assignment(key, value, profile.origin(section, key))
+
+
+def _kinds(kinds: Mapping[str, Any], profile: Profile) -> Iterator[str]:
+    for number, (name, kind) in enumerate(kinds.items()):
+        if number:
+            yield ""
+        yield f"[initrd.{_key(name)}]  # {profile.origin('initrd', name)}"
+        for key, value in kind.items():
+            yield from _assignment(key, value, "")
+
+
+def _assignment(key: str, value: object, origin: str) -> Iterator[str]:
+    """Yield one assignment: a list that is too long is broken into lines."""
+    comment = f"  # {origin}" if origin else ""
+    if isinstance(value, list) and len(f"{_key(key)} = {_value(value)}") > _WIDTH:
+        yield f"{_key(key)} = [{comment}"
+        yield from _filled(_value(word) for word in value)
+        yield "]"
+    else:
+        yield f"{_key(key)} = {_value(value)}{comment}"
+
+
+def _filled(words: Iterable[str]) -> Iterator[str]:
+    line = " "
+    for word in words:
+        if len(line) + len(word) + 2 > _WIDTH and line.strip():
+            yield line
+            line = " "
+        line += f" {word},"
+    yield line
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_key(key)} = {_value(each)}" for key, each in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    # A string of printable letters is written alike in JSON and TOML.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _value(key)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A hint of a recipe, in words that who reads it can use: options, or keys of the configuration."""
+
+from __future__ import annotations
+
+import re
+
+from .native import NAME, SECTIONS, key_of
+from .settings import COMMON, SETTINGS, Setting
+
+_FILE = f"/{NAME}"
+#: An option, and the word behind it.
+_OPTION = re.compile(r"(?<![\w-])(--?[a-z][\w-]*)(?: (\w+))?")
+#: Options with their values that stand before what to configure instead of them.
+_OR = re.compile(r"(?:(?<![\w-])--?[a-z][\w-]*(?: [A-Z]+)? ?)+, or (?=.*/etc/)")
+_FLAGS = {flag: setting for setting in SETTINGS for flag in setting.flags}
+_KEYS = {name for names in SECTIONS.values() for name in names}
+#: Whoever asks for what is configured can say these.
+_SAID = {flag for row in COMMON if row.name not in (*_KEYS, "output") for flag in row.flags}
+
+
+def configured(hint: str | None) -> str | None:
+    """Return a hint as it is for what is configured: its options become keys of our file.
+
+    None where it speaks of an option that cannot be configured. A hint that is a command of its
+    own stays.
+    """
+    if hint is None or "mkinitrd-kdump " in hint:
+        return hint
+    hint = _OR.sub("", hint)
+    flags = [match[1] for match in _OPTION.finditer(hint)]
+    ours = [_FLAGS[flag] for flag in flags if flag in _FLAGS and flag not in _SAID]
+    if any(row.name not in _KEYS for row in ours):
+        return None
+    if not ours:
+        return hint
+    text = _OPTION.sub(_as_key, hint)
+    return text if _FILE in text else f"{text}, in {_FILE}"
+
+
+def _as_key(match: re.Match[str]) -> str:
+    row = _FLAGS.get(match[1])
+    if row is None or match[1] in _SAID:
+        return match[0]
+    value, rest = _value(row, match[2] or "")
+    return f"{key_of(row)}{value}{rest}"
+
+
+def _value(row: Setting, word: str) -> tuple[str, str]:
+    behind = f" {word}" if word else ""
+    if not row.metavar:
+        return " = true", behind
+    return (f' = "{word}"', "") if word in row.choices else ("", behind)

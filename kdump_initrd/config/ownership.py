@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who can write what images are made from: a hook is run by root, and so is a template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from ..core import trust
+from .native import DROP_INS, NAME
+
+#: Relative to the root: what comes before the files that the package brings.
+_OVERRIDES = "etc/kdump-initrd"
+
+
+def warnings(root: Path) -> Iterator[str]:
+    """Yield a line for each file and folder that others than root and this user can write.
+
+    Nothing is said of another root than the running one: its files may be anybody's.
+    """
+    if root != Path("/"):
+        return
+    yield from writable(root)
+
+
+def writable(root: Path) -> Iterator[str]:
+    """Yield the lines for the overrides and the configuration of a root."""
+    top = root / _OVERRIDES
+    places = [root / NAME, root / DROP_INS, *(root / DROP_INS).glob("*"), top, *top.rglob("*")]
+    for path in sorted(places):
+        with suppress(OSError):
+            why = trust.doubt(path.stat())
+            if why:
+                yield (
+                    f"{path}: {why}, and what is in it runs as root: "
+                    f"chown root:root {path}; chmod go-w {path}"
+                )

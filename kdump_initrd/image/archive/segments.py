@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The segments of any initrd: where they are, what packs them, what is in them."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ...core.errors import KdumpInitrdError
+from ...core.run import find
+from ..manifest import MANIFEST, SEGMENT, Manifest
+from .boundary import Codec, detect, find_end
+from .meter import Meter
+from .newc import (
+    ByteStream,
+    ByteView,
+    Contents,
+    CorruptError,
+    Member,
+    read_archives,
+)
+from .stored import Bytes, Part, open_stored, pieces, zeros_before
+
+#: What libarchive calls the codecs.
+_FILTERS = {
+    Codec.GZIP: "gzip",
+    Codec.BZIP2: "bzip2",
+    Codec.LZMA: "lzma",
+    Codec.XZ: "xz",
+    Codec.LZO: "lzop",
+    Codec.LZ4: "lz4",
+    Codec.LZ4_FRAME: "lz4",
+    Codec.ZSTD: "zstd",
+}
+#: What else lies beside initrds: offset, magic number, and what it is.
+_OTHERS = (
+    # The boot protocol's header, of images for EFI and others (Documentation/arch/x86/boot.rst).
+    (0x202, b"HdrS", "a kernel"),
+    (0, b"MZ", "a kernel, or another program for EFI"),
+    (0, b"\x7fELF", "a program or a kernel (ELF)"),
+    (0, b"KDUMP   ", "a dump"),
+    (0, b"makedumpfile", "a dump"),
+    (0, b"#!", "a script"),
+)
+#: What tells one of them from an initrd lies within, in bytes.
+_HEAD = 1 << 10
+_CHUNK = 1 << 18
+#: No initrd has more padding in one place, in bytes: a file with a hole has, and may be endless.
+_PADDING = 256 << 20
+#: More segments than that no initrd has.
+_MOST = 1000
+#: The largest manifest, in bytes: some thousand entries with their reasons.
+_MANIFEST = 16 << 20
+#: archive.h: ARCHIVE_FATAL.
+_FATAL = -30
+#: Of every libarchive since 3.0.
+_SONAME = "libarchive.so.13"
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One part of an initrd, which the kernel unpacks on its own.
+
+    ``number`` counts from 1; ``offset`` and ``size`` are bytes of the file ``path``, zero
+    padding before and behind it not counted; ``stored`` are the bytes of that file.
+    """
+
+    path: Path
+    number: int
+    offset: int
+    size: int
+    compression: Codec
+    stored: Bytes = field(repr=False, compare=False)
+
+    def entries(self, *, contents: Contents = False) -> Iterator[Member]:
+        """Yield the members, in the order of the archive; files have bodies with ``contents``.
+
+        Raises KdumpInitrdError naming the file, the offset and the segment, also half-way.
+        """
+        with _named(self.path, self.number, self.offset):
+            part = Part(self.stored, self.offset, self.offset + self.size)
+            plain = self.compression is Codec.NONE
+            stream = ByteView(part) if plain else ByteStream(unpack(part, self.compression))
+            yield from read_archives(stream, contents=contents)
+
+    def read(self) -> bytes:
+        """Return the stored bytes."""
+        return self.stored[self.offset : self.offset + self.size]
+
+
+def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
+    """Return the segments of the file from the offset ``start`` on; contents are read later.
+
+    The path must be free of links. Raises KdumpInitrdError when the file cannot be read, is empty,
+    or has something in it that is no segment or is cut short.
+    """
+    return segments_of(open_stored(path), path, start=start)
+
+
+def segments_of(data: Bytes, path: Path, *, start: int = 0) -> tuple[Segment, ...]:
+    """Return the segments of what is stored at ``path``; raises as read_segments()."""
+    segments: list[Segment] = []
+    offset = _skip_zeros(data, start, path)
+    while offset < len(data):
+        number = len(segments) + 1
+        with _named(path, number, offset):
+            codec = detect(data, offset)
+            if codec is None and not segments:
+                raise _no_initrd(path, data[offset : offset + _HEAD])
+            if codec is None:
+                raise CorruptError(f"no known magic number, but {data[offset : offset + 6]!r}")
+            end = find_end(data, offset, codec=codec)
+        segments.append(Segment(path, number, offset, end - offset, codec, data))
+        if number > _MOST:
+            raise KdumpInitrdError(f"{path}: more than {_MOST} segments", hint="name an initrd")
+        offset = _skip_zeros(data, end, path)
+    if not segments:
+        raise KdumpInitrdError(f"{path}: no initrd: there is nothing in it but padding")
+    return tuple(segments)
+
+
+def _no_initrd(path: Path, data: bytes) -> KdumpInitrdError:
+    found = next((what for at, magic, what in _OTHERS if data[at:].startswith(magic)), "")
+    if found:
+        return KdumpInitrdError(f"{path}: is {found}, not an initrd", hint="name an initrd")
+    return KdumpInitrdError(
+        f"{path}: is not an initrd: neither a cpio archive nor a packed one", hint="name an initrd"
+    )
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """Return what an image of ours says about itself, or None for any other initrd.
+
+    The last segment of ours counts. Raises KdumpInitrdError as read_segments().
+    """
+    return manifest_in(read_segments(path))
+
+
+def manifest_in(segments: Sequence[Segment]) -> Manifest | None:
+    """Return what the last segment of ours says, None where there is none; raises so, too."""
+    found = map(manifest_of, reversed(segments))
+    return next((manifest for manifest in found if manifest is not None), None)
+
+
+def manifest_of(segment: Segment) -> Manifest | None:
+    """Return what a segment of ours says about itself, or None for any other.
+
+    Only its beginning is unpacked. Raises KdumpInitrdError when that is damaged.
+    """
+    for member in segment.entries(contents=lambda member: member.size <= _MANIFEST):
+        if member.path in (str(MANIFEST), str(SEGMENT)):
+            name = f"{segment.path}: {member.path}"
+            return Manifest.from_json(member.content.decode(errors="replace"), name=name)
+        if member.path not in map(str, MANIFEST.parents):
+            break
+    return None
+
+
+def read_packed(data: bytes) -> Iterator[Member]:
+    """Yield the members of one packed archive in memory; raises CorruptError."""
+    codec = detect(data, 0)
+    if codec is None:
+        raise CorruptError("no known magic number")
+    yield from read_archives(ByteStream(unpack(data, codec)), contents=False)
+
+
+def unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
+    """Yield the bytes that ``data``, one segment, holds packed.
+
+    Raises CorruptError, also for what would be endless, and KdumpInitrdError when libarchive
+    cannot unpack this codec.
+    """
+    if codec is Codec.NONE:
+        yield from pieces(data)
+        return
+    meter = Meter(len(data))
+    for piece in _unpack(data, codec):
+        meter.count(len(piece))
+        yield piece
+
+
+def _unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
+    ffi = load_libarchive()
+    archive, entry = ffi.read_new(), ffi.entry_new()
+    buffer = ctypes.create_string_buffer(_CHUNK)
+    failed: list[BaseException] = []
+    calls = _callbacks(ffi, data, failed)  # libarchive has them until it is freed
+    try:
+        _support(ffi, archive, codec)
+        ffi.read_open(archive, None, *calls)
+        ffi.read_next_header2(archive, entry)
+        while (count := ffi.read_data(archive, buffer, _CHUNK)) > 0:
+            yield ctypes.string_at(buffer, count)
+    except ffi.ArchiveError as error:
+        if failed:
+            raise failed[0] from None
+        raise _explained(str(error.msg), codec) from error
+    finally:
+        ffi.entry_free(entry)
+        ffi.read_free(archive)
+
+
+def _callbacks(
+    ffi: ModuleType, data: Bytes, failed: list[BaseException]
+) -> tuple[object, object, object]:
+    """Return libarchive's ways to open the bytes, to ask for the next piece, and to close them.
+
+    No exception gets through it: one goes into ``failed``.
+    """
+    rest = pieces(data)
+    held = [b""]  # a piece must stay where it is until the next one is asked for
+
+    def read(_archive: object, _client: object, buffer: Any) -> int:  # noqa: ANN401 - a pointer
+        try:
+            held[0] = next(rest, b"")
+        except BaseException as error:
+            failed.append(error)
+            return _FATAL
+        buffer[0] = ctypes.cast(ctypes.c_char_p(held[0]), ctypes.c_void_p)
+        return len(held[0])
+
+    def done(*_: object) -> int:
+        return 0
+
+    return ffi.OPEN_CALLBACK(done), ffi.READ_CALLBACK(read), ffi.CLOSE_CALLBACK(done)
+
+
+def load_libarchive() -> ModuleType:
+    """Return libarchive-c's table of functions; raises KdumpInitrdError when it is not there.
+
+    It is untyped: segments.py and cpio.py are the only modules that touch it.
+    """
+    # What it logs are details of filters; what matters comes as an exception.
+    logging.getLogger("libarchive").addHandler(logging.NullHandler())
+    with suppress(OSError):
+        # The loader finds it in its folders at once; libarchive-c asks ldconfig's cache, which does
+        # not have it yet where a package manager has just unpacked it.
+        ctypes.CDLL(_SONAME)
+        os.environ.setdefault("LIBARCHIVE", _SONAME)
+    try:
+        from libarchive import ffi
+    except (ImportError, AttributeError, OSError, TypeError) as error:
+        raise KdumpInitrdError(
+            f"libarchive cannot be used: {error}",
+            hint="install libarchive and its Python binding (python3-libarchive-c)",
+        ) from error
+    table: ModuleType = ffi
+    return table
+
+
+def _support(ffi: ModuleType, archive: int, codec: Codec) -> None:
+    name = _FILTERS[codec]
+    add: Callable[[int], int] | None = getattr(ffi, f"read_support_filter_{name}", None)
+    if add is None:
+        raise KdumpInitrdError(f"this libarchive cannot unpack {name}")
+    add(archive)
+    ffi.read_support_format_raw(archive)
+
+
+def _explained(text: str, codec: Codec) -> Exception:
+    # Without liblzo2, libarchive runs lzop.
+    if codec is Codec.LZO and find("lzop") is None:
+        return KdumpInitrdError(f"lzo: {text}", hint="install lzop")
+    return CorruptError(text)
+
+
+class _named:
+    """Turns CorruptError into an error that names the file, the segment and its offset."""
+
+    def __init__(self, path: Path, number: int, offset: int) -> None:
+        self._where = f"{path}: segment {number} at offset {offset}"
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CorruptError):
+            raise KdumpInitrdError(f"{self._where}: {error}") from error
+
+
+def _skip_zeros(data: Bytes, start: int, path: Path) -> int:
+    offset = start
+    while chunk := data[offset : offset + _CHUNK]:
+        zeros = zeros_before(chunk)
+        offset += zeros
+        if zeros < len(chunk):
+            break
+        if offset - start > _PADDING:
+            raise KdumpInitrdError(
+                f"{path}: no initrd: more than {_PADDING >> 20} MB of zero bytes at offset {start}",
+                hint="name an initrd",
+            )
+    return offset

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""os-release(5) of a root: what its distribution calls itself."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...core.root import first_file, read_text
+
+#: No value is longer, and what is takes long to be unquoted.
+_LONGEST = 4096
+
+
+def read(root: Path) -> Mapping[str, str]:
+    """Return the assignments of ``root``'s os-release, unquoted; empty where it has none.
+
+    A value that cannot be unquoted is "".
+    """
+    path = first_file(("etc/os-release", "usr/lib/os-release"), root=root)
+    text = read_text(path) if path else ""
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {key: _unquote(value) for key, equals, value in pairs if equals}
+
+
+def names(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return ID and the words of ID_LIKE, the most specific first."""
+    return tuple(f"{values.get('ID', '')} {values.get('ID_LIKE', '')}".split())
+
+
+def _unquote(value: str) -> str:
+    if len(value) > _LONGEST:
+        return ""
+    try:
+        return " ".join(shlex.split(value))
+    except ValueError:
+        return ""

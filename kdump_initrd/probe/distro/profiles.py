@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which distribution a root holds, and its facts from distros/*.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import KdumpInitrdError
+from ...core.log import get_logger
+from ...core.root import first_file, real_or_own
+from . import osrelease, profilefile, schema
+from .profilefile import ProfileFile
+
+logger = get_logger(__name__)
+
+#: The profile of a distribution that nobody knows.
+FALLBACK = "linux"
+#: Keys that hold for the profile that has them, and not for those that inherit from it.
+_OF_ITSELF = ("inherits", "ids", "files")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Where kernels, their modules and images lie; kernel.first() resolves the words in braces.
+
+    ``initrd`` are the candidates for the distribution's own initrd, ``first_image`` is the name
+    of ours for the first kernel, beside it; ``versions`` orders releases (versions.ORDERS).
+    """
+
+    image: tuple[str, ...]
+    config: tuple[str, ...]
+    modules: tuple[str, ...]
+    firmware: tuple[str, ...]
+    initrd: tuple[str, ...]
+    capture_image: str
+    first_image: str
+    versions: str
+
+
+@dataclass(frozen=True)
+class Dump:
+    """Where dumps go and what they are called: strftime patterns of the crash time in UTC.
+
+    ``readme`` is a text for people beside the dump, "" for none. ``codecs`` are the compressions
+    of pages that the distribution's readers of dumps open, the fastest first.
+    """
+
+    path: str
+    directory: str
+    dump: str
+    dmesg: str
+    capture_log: str
+    readme: str
+    codecs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Candidates for the shell and tools of the image, relative to the root."""
+
+    busybox: tuple[str, ...]
+    shell: tuple[str, ...]
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What configures kdump on the distribution: ``peer`` is the package, "" for none."""
+
+    peer: str
+
+
+@dataclass(frozen=True)
+class InitrdKind:
+    """A kind of initrd that takes a hook of ours, told by its content.
+
+    All paths of ``marks`` are in it. ``files`` maps paths in it to templates: what has to be
+    added or written anew. ``features`` maps a word for people to a path that tells of it.
+    """
+
+    name: str
+    marks: tuple[str, ...]
+    files: Mapping[str, str]
+    features: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Distro:
+    """A distribution's facts; the sections are those of its TOML file."""
+
+    id: str
+    name: str
+    kernel: Kernel
+    dump: Dump
+    tools: Tools
+    config: Config
+    hardware: Mapping[str, tuple[str, ...]]
+    filesystems: Mapping[str, tuple[str, ...]]
+    cmdline: Mapping[str, tuple[str, ...]]
+    initrds: tuple[InitrdKind, ...]
+
+    def capture_cmdline(self, machine: str) -> tuple[str, ...]:
+        """Return the words of the capture kernel's command line for ``machine`` (uname -m)."""
+        return (*self.cmdline.get(machine, ()), *self.cmdline["common"])
+
+
+_SECTIONS: Mapping[str, type] = {"kernel": Kernel, "dump": Dump, "tools": Tools, "config": Config}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the files of a profile say together.
+
+    ``files`` are in the order in which they were read, each over those before it.
+    """
+
+    files: tuple[ProfileFile, ...]
+    values: Mapping[str, Any]
+
+    def origin(self, *keys: str) -> str:
+        """Return "FILE:LINE" of what says the value of a key, or of a section and key."""
+        return next(file.where(*keys) for file in reversed(self.files) if file.says(*keys))
+
+
+def known(search_path: Sequence[Path]) -> list[str]:
+    """Return the ids of all profiles on ``search_path``, sorted."""
+    return sorted({file.stem for folder in search_path for file in folder.glob("*.toml")})
+
+
+def load(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) -> Distro:
+    """Read the profile ``distro`` and those that it inherits from.
+
+    Links of folders in ``root`` lead where that root's do. Raises KdumpInitrdError for an unknown
+    id, a broken file, and a key outside the schema.
+    """
+    merged = read(distro, search_path=search_path, root=root).values
+    schema.check_complete(distro, merged, _SECTIONS)
+    facts: dict[str, Any] = {name: _frozen(merged.get(name, {})) for name in schema.LISTS}
+    facts |= {name: kind(**_frozen(merged[name])) for name, kind in _SECTIONS.items()}
+    return Distro(
+        id=distro,
+        name=merged["name"],
+        initrds=tuple(
+            InitrdKind(name, tuple(kind["marks"]), kind["files"], kind.get("features", {}))
+            for name, kind in merged.get("initrd", {}).items()
+        ),
+        **facts,
+    )
+
+
+def read(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) -> Profile:
+    """Return what the files of the profile ``distro`` say; raises as load() does.
+
+    It need not be complete.
+    """
+    files = tuple(_chain(distro, search_path, 0, seen=(), root=root))
+    values: dict[str, Any] = {}
+    for file in files:
+        for key, value in file.table.items():
+            if key not in _OF_ITSELF:
+                is_table = isinstance(value, dict)
+                values[key] = {**values.get(key, {}), **value} if is_table else value
+    return Profile(files, values)
+
+
+def detect(root: Path, *, search_path: Sequence[Path]) -> Distro:
+    """Return the profile of the distribution in ``root``.
+
+    It is known by its os-release's ID, then ID_LIKE, then by a file that profiles name: then it is
+    a distribution of that family, and nobody knows what its readers of dumps open.
+    """
+    there = known(search_path)
+    if FALLBACK not in there:
+        raise KdumpInitrdError(f"no profile {FALLBACK}.toml in {search_path[-1]}")
+    names = osrelease.names(osrelease.read(root))
+    name = _name_of(names, there, root=root, search_path=search_path)
+    if name:
+        return load(name, search_path=search_path, root=root)
+    unknown = load(FALLBACK, search_path=search_path, root=root)
+    found = _by_file(root, search_path)
+    if found is None:
+        return unknown
+    name, file = found
+    logger.info(
+        "%s: an unknown distribution, taken for one like %s because of /%s",
+        *(names[0] if names else root, name, file),
+    )
+    profile = load(name, search_path=search_path, root=root)
+    return replace(profile, dump=replace(profile.dump, codecs=unknown.dump.codecs))
+
+
+def _name_of(
+    names: Sequence[str], there: Sequence[str], *, root: Path, search_path: Sequence[Path]
+) -> str:
+    aliases: Mapping[str, str] | None = None
+    for word in names:
+        if word in there:
+            return word
+        aliases = _aliases(search_path, root) if aliases is None else aliases
+        if word in aliases:
+            return aliases[word]
+    return ""
+
+
+def _by_file(root: Path, search_path: Sequence[Path]) -> tuple[str, str] | None:
+    """Return the first profile that names a file which is there, and the file."""
+    for folder in search_path:
+        for path in sorted(folder.glob("*.toml")):
+            for name in _read(path, root).table.get("files", ()):
+                if first_file([name], root=root) is not None:
+                    return path.stem, name
+    return None
+
+
+def _aliases(search_path: Sequence[Path], root: Path) -> dict[str, str]:
+    """Return the profiles by the further IDs of os-release that they hold for."""
+    found: dict[str, str] = {}
+    for folder in search_path:
+        for path in sorted(folder.glob("*.toml")):
+            for name in _read(path, root).table.get("ids", ()):
+                found.setdefault(name, path.stem)
+    return found
+
+
+def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+
+
+def _read(path: Path, root: Path) -> ProfileFile:
+    file = profilefile.read(path, root=root)
+    schema.check(file, _SECTIONS)
+    return file
+
+
+def _chain(
+    distro: str, search_path: Sequence[Path], begin: int, *, seen: tuple[Path, ...], root: Path
+) -> list[ProfileFile]:
+    """Return the files from the eldest ancestor to ``distro`` itself, sought from ``begin`` on.
+
+    A file changes that of the same name further on the search path, unless it says what else it
+    inherits from.
+    """
+    place = _find(distro, search_path, begin, root)
+    if place is None:
+        there = ", ".join(known(search_path))
+        raise KdumpInitrdError(f"{distro}: unknown distribution", hint=f"known are {there}")
+    path = search_path[place] / f"{distro}.toml"
+    file = _read(path, root)
+    parent = file.table.get("inherits", distro)
+    begin = place + 1 if parent == distro else 0
+    found = _find(parent, search_path, begin, root)
+    if found is None and "inherits" not in file.table:
+        return [file]
+    if path in seen or (found is None and parent == distro):
+        raise KdumpInitrdError(
+            f"{file.where('inherits')}: {distro} inherits from itself",
+            hint="name a profile that does not inherit from this one",
+        )
+    if found is None:
+        there = ", ".join(known(search_path))
+        raise KdumpInitrdError(
+            f"{file.where('inherits')}: {parent}: unknown distribution", hint=f"known are {there}"
+        )
+    return [*_chain(parent, search_path, begin, seen=(*seen, path), root=root), file]
+
+
+def _find(distro: str, search_path: Sequence[Path], begin: int, root: Path) -> int | None:
+    """Return which folder from ``begin`` on has the profile, None for none."""
+    numbers = range(begin, len(search_path)) if schema.NAME.fullmatch(distro) else ()
+    paths = ((n, real_or_own(search_path[n] / f"{distro}.toml", root=root)) for n in numbers)
+    return next((n for n, path in paths if path.exists()), None)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kernel image that a user names: where it is in a root, and the release that it is of."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePath, PurePosixPath
+
+from ...core.errors import KdumpInitrdError
+from ...core.root import named, resolve
+from ..distro.profiles import Kernel as Layout
+from . import kernelimage
+
+_RELEASE = "{release}"
+#: A word in braces, as re.escape() leaves it.
+_WORD = re.compile(r"\\\{\w+\\\}")
+
+
+def understood(word: str, *, root: Path, layout: Layout) -> str:
+    """Return the release that ``word`` stands for: itself, or that of the kernel image it names.
+
+    An image is a path of the host, or the name of a file in /boot of ``root``. One that is gone is
+    known by its name. Raises KdumpInitrdError where nothing tells the release.
+    """
+    image = resolve(PurePosixPath("/boot", word), root=root)
+    if "/" not in word:
+        named = image is not None and image.is_file()
+        return release_of(word, boot="/boot", root=root, layout=layout) if named else word
+    if not os.path.lexists(word):
+        known = _by_name(PurePath(word), layout)
+        if known:
+            return known
+    return release_of(word, boot="/boot", root=root, layout=layout)
+
+
+def release_of(name: str, *, boot: str, root: Path, layout: Layout) -> str:
+    """Return the release of the kernel image ``name``: by its header, else by its name.
+
+    ``name`` is a path of the host where it has a slash, else a file in the folder ``boot`` of
+    ``root``. Raises KdumpInitrdError where there is no such image, or neither tells the release.
+    """
+    path = _find(name, boot, root)
+    release = kernelimage.read(path).release
+    # The name may be a link to one that tells more, as "vmlinuz" is; or the other way round.
+    release = release or _by_name(path, layout) or _by_name(PurePath(name), layout)
+    if not release:
+        raise KdumpInitrdError(
+            f"{path}: neither its header nor its name tells the kernel release",
+            hint="name the file as the distribution does, vmlinuz-RELEASE for example",
+        )
+    return release
+
+
+def _find(name: str, boot: str, root: Path) -> Path:
+    if "/" in name:
+        return named(name, root=root)
+    folder = resolve(boot, root=root)
+    path = resolve(PurePosixPath(boot, name), root=root)
+    if folder is None or path is None or not path.is_file():
+        there = sorted(each.name for each in folder.iterdir()) if folder and folder.is_dir() else ()
+        raise KdumpInitrdError(
+            f"{name}: no such kernel in {root / boot.lstrip('/')}",
+            hint=f"present: {', '.join(there) or 'nothing'}; or give a path, with a slash in it",
+        )
+    return path
+
+
+def _by_name(path: PurePath, layout: Layout) -> str:
+    """Return what stands for {release} in the name of an image, "" if it is named otherwise."""
+    for pattern in layout.image:
+        last = PurePosixPath(pattern).name
+        shape = re.escape(last if _RELEASE in last else pattern)
+        named = re.escape(_RELEASE) in shape
+        # Other words in braces stand for a folder of any name.
+        shape = _WORD.sub("[^/]+", shape.replace(re.escape(_RELEASE), "([^/]+)"))
+        match = re.search(f"(?:^|/){shape}$", str(path))
+        if named and match:
+            return match[1]
+    return ""

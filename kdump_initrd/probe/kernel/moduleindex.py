@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kernel's modules by name, as modprobe finds them; nothing of the root is run or trusted.
+
+modprobe says nothing where its index is empty, cut off or of other modules, and follows links as
+the host does. So the index is looked at before, and what comes out is looked up in the root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ...core.errors import KdumpInitrdError
+from ...core.log import get_logger
+from ...core.root import TEXT, folders, open_file, read_text, resolve
+from ...core.run import run
+from .modulefile import canonical
+from .packed import unpacked
+from .releases import KernelRelease
+
+logger = get_logger(__name__)
+
+_TIMEOUT = 60.0
+#: What depmod may take, in bytes: it unpacks modules, and leaves out what it has no room for.
+#: Debian's whole kernel takes it 40 MB.
+_MEMORY = 256 << 20
+_CONFIG_DIRS = ("etc/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
+#: modprobe's lines; the path of a module may hold blanks.
+_INSMOD = re.compile(r"insmod (.*?\.ko(?:\.(?:xz|zst|gz))?) *(.*)")
+#: A line of modules.dep or modules.order: the path of a module, and its name.
+_LISTED = re.compile(r"^((?:[^:\n]*/)?([^:/\n]+?)\.ko(?:\.\w+)?)(?::|$)", re.MULTILINE)
+_BUILTIN = re.compile(r"builtin (\S+)")
+#: Without one of these there is no index.
+_INDEX = ("modules.dep.bin", "modules.alias.bin")
+#: depmod leaves the last one empty for a kernel without modules.builtin.modinfo.
+_CHECKED = (*_INDEX, "modules.builtin.bin")
+#: What else modprobe opens there, by itself: none may be a link, or a pipe.
+_READ = (*_CHECKED, "modules.builtin.alias.bin", "modules.symbols.bin", "modules.softdep",
+         "modules.weakdep")  # fmt: skip
+#: No index is larger, in bytes.
+_LARGEST = 8 * TEXT
+#: What depmod takes from a kernel's build; the rest of modules.* it makes.
+_DEPMOD_READS = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
+#: kmod, libkmod/libkmod-index.h: the magic number, and what the top bits of an offset say.
+_MAGIC = 0xB007F457
+_PREFIX, _VALUES, _CHILDS, _OFFSET = 0x80000000, 0x40000000, 0x20000000, 0x0FFFFFFF
+#: No folder of modules has as many folders in it, in each other.
+_DEEPEST = 32
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A module that modprobe names: its path below the kernel's folder, and its parameters."""
+
+    path: PurePosixPath
+    parameters: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name, spelt canonically."""
+        return canonical(self.path.name.partition(".ko")[0])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What modprobe says to some names: modules, dependencies first, and what is built in."""
+
+    modules: tuple[Listed, ...] = ()
+    built_in: tuple[str, ...] = ()
+
+
+class ModuleIndex:
+    """modprobe's view of one kernel's modules.
+
+    Raises KdumpInitrdError for an index that is damaged; where there is none, one is made in the
+    folder ``scratch``.
+    """
+
+    def __init__(self, kernel: KernelRelease, root: Path, scratch: Path) -> None:
+        self._kernel = kernel
+        self._root = root
+        self._scratch = scratch
+        self._names: dict[str, str] | None = None
+        self._config: list[Path] = []
+        self._made = False
+        if kernel.modules is None:
+            return
+        self._inside = PurePosixPath("/", kernel.modules.relative_to(root).as_posix())
+        above = scratch / "root/lib/modules"
+        above.mkdir(parents=True)
+        links = [name for name in _READ if not _is_file(kernel.modules / name, most=_LARGEST)
+                 and os.path.lexists(kernel.modules / name)]  # fmt: skip
+        self._made = bool(links) or not all(_is_file(kernel.modules / name) for name in _INDEX)
+        if self._made:
+            self._make(above / kernel.release)
+        else:
+            for name in _CHECKED:
+                self._check(kernel.modules / name)
+            # Whatever the folder is called in the root.
+            (above / kernel.release).symlink_to(kernel.modules)
+        self._config = self._configuration()
+
+    def ask(self, names: Sequence[str]) -> Answer:
+        """Return what modprobe loads for ``names`` (or aliases); unknown ones are passed over."""
+        if self._kernel.modules is None or not names:
+            return Answer()
+        base = self._scratch / "root"
+        argv: list[str | Path] = ["modprobe", "--dirname", base, "-S", self._kernel.release]
+        for folder in self._config:
+            argv += ["--config", folder]
+        argv += ["--all", "--ignore-install", "--show-depends", "--", *names]
+        result = run(argv, timeout=_TIMEOUT, check=False)
+        # 1 is for a name that it does not know; more than that, or a signal, is not its way.
+        if result.status not in (0, 1):
+            raise self.broken(f"modprobe ends with status {result.status}")
+        modules, built_in = [], []
+        for line in map(str.strip, result.stdout.decode(errors="replace").splitlines()):
+            if match := _BUILTIN.fullmatch(line):
+                built_in.append(canonical(match[1]))
+            elif match := _INSMOD.fullmatch(line):
+                path = PurePosixPath(match[1]).relative_to(base / "lib/modules")
+                modules.append(Listed(PurePosixPath(*path.parts[1:]), match[2]))
+        return Answer(tuple(modules), tuple(built_in))
+
+    def file(self, path: PurePosixPath) -> Path | None:
+        """Return the file of a module as the root has it, free of links; None for none."""
+        # An index of ours has modules unpacked that were packed by gzip.
+        names = (path.name, f"{path.name}.gz") if self._made else (path.name,)
+        for name in names:
+            found = resolve(self._inside / path.parent / name, root=self._root)
+            if found is not None and _is_file(found):
+                return found
+        return None
+
+    def lacks(self, name: str) -> PurePosixPath | None:
+        """Return the path of a module that is there, though modprobe may not know its name."""
+        if self._kernel.modules is None or self._made:
+            return None
+        if self._names is None:
+            lists = ("modules.dep", "modules.order")
+            self._names = {
+                canonical(name): path for each in lists for path, name in self._paths(each)
+            }  # fmt: skip
+        path = PurePosixPath(self._names.get(canonical(name), ""))
+        return path if path.name and self.file(path) is not None else None
+
+    def broken(self, why: str) -> KdumpInitrdError:
+        """Return the error of an index that cannot be trusted."""
+        where = "" if self._root == Path("/") else f"-b {self._root} "
+        return KdumpInitrdError(
+            f"{self._kernel.modules}: the index of its modules is damaged: {why}",
+            hint=f"depmod {where}{self._kernel.release} makes it anew",
+        )
+
+    def _check(self, path: Path) -> None:
+        """Look at one index: its top node is written last, and ends where the file does."""
+        try:
+            with open_file(path) as file:
+                if not _is_whole(file.read(_LARGEST)):
+                    raise self.broken(f"{path.name} is empty, cut off or something else")
+        except FileNotFoundError:
+            return  # modules.builtin.bin came later than the others
+        except OSError as error:
+            raise self.broken(f"{path.name}: {error.strerror}") from error
+
+    def _paths(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield the path and the name of each module in one of the texts that list a kernel's."""
+        path = resolve(self._inside / name, root=self._root)
+        try:
+            text = read_text(path) if path is not None else ""
+        except OSError:
+            text = ""
+        yield from _LISTED.findall(text)
+
+    def _configuration(self) -> list[Path]:
+        """Return the folders of modprobe.d, without what only the host would follow."""
+        found = []
+        for folder in folders(_CONFIG_DIRS, root=self._root):
+            files = sorted(folder.glob("*.conf"))
+            if all(_is_file(path, most=TEXT) for path in files):
+                found.append(folder)
+                continue
+            copy = self._scratch / f"modprobe.d-{len(found)}"
+            copy.mkdir()
+            for path in files:
+                inside = PurePosixPath("/", path.relative_to(self._root).as_posix())
+                source = resolve(inside, root=self._root)
+                if source is None or not _is_file(source):
+                    continue
+                try:
+                    (copy / path.name).write_text(read_text(source), encoding="utf-8")
+                except OSError as error:
+                    raise KdumpInitrdError(f"{source}: {error.strerror}") from error
+            found.append(copy)
+        if not found:
+            found = [self._scratch / "modprobe.d"]
+            found[0].mkdir()
+        return found
+
+    def _make(self, folder: Path) -> None:
+        """Index the modules in a scratch folder: depmod has no other place for its output.
+
+        So it gets a tree of links. Debian's knows no gzip: such modules lie there unpacked. What
+        cannot be read is nobody's module.
+        """
+        folder.mkdir()
+        for name, source in self._files(PurePosixPath(), 0):
+            if len(name.parts) == 1 and name.name.startswith("modules."):
+                if name.name not in _DEPMOD_READS:
+                    continue
+            elif ".ko" not in name.name:
+                continue
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if name.suffix != ".gz":
+                (folder / name).symlink_to(source)
+                continue
+            try:
+                (folder / name).with_suffix("").write_bytes(unpacked(source))
+            except KdumpInitrdError as error:
+                logger.warning("%s: left out", error.message)
+        base = self._scratch / "root"
+        argv: list[str | Path] = ["depmod", "--basedir", base, self._kernel.release]
+        result = run(argv, timeout=_TIMEOUT, memory=_MEMORY, check=False)
+        if result.status != 0:
+            said = result.stderr.strip().splitlines()[-1:]
+            raise KdumpInitrdError(
+                f"{self._kernel.modules}: no index can be made of its modules: "
+                f"{' '.join(said) or f'depmod ends with status {result.status}'}",
+                hint=f"install the modules of {self._kernel.release} again, or remove that folder",
+            )
+
+    def _files(self, folder: PurePosixPath, depth: int) -> Iterator[tuple[PurePosixPath, Path]]:
+        """Yield the files below a folder of the kernel's: their path there, and in the root."""
+        where = resolve(self._inside / folder, root=self._root)
+        if where is None or not where.is_dir() or depth > _DEEPEST:
+            return
+        for entry in sorted(os.scandir(where), key=lambda each: each.name):
+            path = folder / entry.name
+            target = Path(entry.path)
+            if entry.is_symlink():
+                found = resolve(self._inside / path, root=self._root)
+                # Links to folders lead to a kernel's sources, or in circles.
+                if found is None or not _is_file(found):
+                    continue
+                target = found
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._files(path, depth + 1)
+            elif _is_file(target):
+                yield path, target
+
+
+def _is_file(path: Path, *, most: int = 1 << 63) -> bool:
+    """Tell whether a regular file of ``most`` bytes at most is there, and no link."""
+    try:
+        status = path.lstat()
+        return stat.S_ISREG(status.st_mode) and status.st_size <= most
+    except (OSError, ValueError):
+        return False
+
+
+def _is_whole(data: bytes) -> bool:
+    """Tell whether an index ends with its top node, as depmod writes it (index_write__node)."""
+    try:
+        magic, _, top = struct.unpack_from(">III", data)
+        at = top & _OFFSET
+        if top & _PREFIX:
+            at = data.index(b"\0", at) + 1
+        if top & _CHILDS:
+            first, last = data[at], data[at + 1]
+            at += 2 + 4 * (last - first + 1)
+        if top & _VALUES:
+            (count,) = struct.unpack_from(">I", data, at)
+            at += 4
+            for _ in range(min(count, len(data))):
+                at = data.index(b"\0", at + 4) + 1
+    except (struct.error, ValueError, IndexError):
+        return False
+    return bool(magic == _MAGIC and at == len(data))

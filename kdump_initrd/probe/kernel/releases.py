@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kernel release of a root: its image, its modules directory, its configuration."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from ...core.errors import KdumpInitrdError
+from ...core.log import get_logger
+from ...core.root import folders, read_text, real_path, resolve
+from ..distro import placeholder
+from ..distro.profiles import Kernel as Layout
+from . import kernelimage, versions
+from .kernelimage import KernelImage
+
+logger = get_logger(__name__)
+
+#: What a capture kernel cannot do without.
+_REQUIRED = ("CONFIG_CRASH_DUMP", "CONFIG_PROC_VMCORE")
+#: With CONFIG_IKCONFIG_PROC, the running kernel's configuration.
+_RUNNING = Path("/proc/config.gz")
+
+
+@dataclass(frozen=True)
+class KernelRelease:
+    """One installed kernel.
+
+    ``image`` is None where the root has none (it is not needed to build a capture initrd), and
+    ``modules`` where all that it has is built in. ``config`` maps CONFIG_ names to "y", "m", "n" or
+    a value; it is empty where the root has none.
+    """
+
+    release: str
+    image: Path | None
+    modules: Path | None
+    config: Mapping[str, str]
+
+    @cached_property
+    def header(self) -> KernelImage | None:
+        """What the image says of itself; raises KdumpInitrdError for a damaged one."""
+        return kernelimage.read(self.image) if self.image else None
+
+    def builds_in(self, option: str) -> bool:
+        """Tell whether ``option`` is built in, as far as the configuration is known."""
+        return self.config.get(option) == "y"
+
+
+def find(release: str, *, root: Path, layout: Layout) -> KernelRelease:
+    """Return the kernel ``release`` of ``root``; raises KdumpInitrdError when it is not there."""
+    modules = first(layout.modules, root=root, release=release)
+    if modules is not None and not modules.is_dir():
+        modules = None
+    image = first(layout.image, root=root, release=release)
+    config = _configuration(release, root=root, layout=layout)
+    if modules is None and (image is None or not config):
+        if image is not None:
+            raise KdumpInitrdError(
+                f"{release}: no modules directory for {image}",
+                hint=f"install the modules of {release} under {root / 'lib/modules'}; where all is "
+                "built in, its configuration has to say so",
+            )
+        there = ", ".join(releases(root=root, layout=layout)) or "none"
+        hint = f"present: {there}"
+        if release == os.uname().release:
+            hint = f"that is the running one; name another, behind the options; {hint}"
+        raise KdumpInitrdError(f"{release}: no such kernel in {root}", hint=hint)
+    return KernelRelease(release=release, image=image, modules=modules, config=config)
+
+
+def releases(*, root: Path, layout: Layout) -> list[str]:
+    """Return the kernel releases that have modules in ``root``, oldest first."""
+    above = (str(PurePosixPath(pattern).parent) for pattern in layout.modules)
+    names = {
+        entry.name
+        for folder in folders(above, root=root)
+        for entry in folder.iterdir()
+        if real_path(entry, root=root).is_dir()
+    }
+    odd = {name for name in names if not name.isprintable()}
+    for name in sorted(odd):
+        logger.warning("%a: no name of a kernel release: left out", name)
+    return versions.oldest_first(names - odd, order=layout.versions)
+
+
+def check_capture_options(kernel: KernelRelease) -> None:
+    """Refuse a kernel that cannot be a capture kernel; warn when nobody can tell.
+
+    Raises KdumpInitrdError when its configuration says no.
+    """
+    if not kernel.config:
+        logger.warning(
+            "%s: no configuration found: cannot tell whether it has %s",
+            kernel.release,
+            " and ".join(_REQUIRED),
+        )
+        return
+    for option in _REQUIRED:
+        if kernel.config.get(option) != "y":
+            raise KdumpInitrdError(
+                f"{kernel.release}: built without {option}: it cannot be a capture kernel",
+                hint="use another kernel release",
+            )
+
+
+def first(patterns: Sequence[str], *, root: Path, release: str) -> Path | None:
+    """Return the first path of ``patterns`` that exists in ``root``, or None."""
+    for pattern in patterns:
+        for name in placeholder.expand(pattern, root=root, release=release):
+            path = resolve(name, root=root)
+            if path is not None and path.exists():
+                return path
+    return None
+
+
+def _configuration(release: str, *, root: Path, layout: Layout) -> dict[str, str]:
+    """Return the configuration of a kernel: a file's or, of the one that runs here, its own."""
+    path = first(layout.config, root=root, release=release)
+    running = root == Path("/") and release == os.uname().release
+    if path is None and not (running and _RUNNING.is_file()):
+        return {}
+    try:
+        if path is not None:
+            return _options(read_text(path))
+        return _options(gzip.decompress(_RUNNING.read_bytes()).decode("utf-8", "replace"))
+    except (OSError, EOFError, zlib.error) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise KdumpInitrdError(f"{path or _RUNNING}: {why}") from error
+
+
+def _options(text: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    unset = re.compile(r"# (CONFIG_\w+) is not set")
+    for line in text.splitlines():
+        if line.startswith("CONFIG_"):
+            name, _, value = line.partition("=")
+            options[name] = value.strip('"')
+        elif match := unset.match(line):
+            options[match.group(1)] = "n"
+    return options

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The folders where a dynamic loader looks for libraries, in a root."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ...core.root import read_text, real_path, resolve
+
+#: musl's, without an /etc/ld-musl-ARCH.path (ldso/dynlink.c).
+_MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
+_TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An architecture as the loader sees it.
+
+    ``name`` is uname's; ``libraries`` are the folders of the architecture's libraries below / and
+    /usr, the multiarch one first (Debian's loader knows that one, others know lib64).
+    """
+
+    name: str
+    bits: int
+    little_endian: bool
+    libraries: tuple[str, ...]
+
+    def expand(self, word: str, origin: PurePosixPath) -> Iterator[PurePosixPath]:
+        """Yield the absolute paths that an RPATH element of a file in ``origin`` may mean.
+
+        $LIB and $PLATFORM are built into the loader, so each of the architecture's is tried; a
+        relative path is of the process's folder and yields nothing.
+        """
+        for library in self.libraries if "LIB" in word else ("lib",):
+            values = {"ORIGIN": str(origin), "LIB": library, "PLATFORM": self.name}
+            path = _TOKEN.sub(lambda match: values[match[1] or match[2]], word)  # noqa: B023
+            if path.startswith("/"):
+                yield PurePosixPath(path)
+
+
+#: e_machine, bits and little-endian of what is known to run Linux distributions.
+_MACHINES = {
+    (machine, bits, little): Machine(name, bits, little, libraries)
+    for machine, bits, little, name, libraries in (
+        ("x86_64", 64, True, "x86_64", ("lib/x86_64-linux-gnu", "lib64", "lib")),
+        ("x86_64", 32, True, "x32", ("lib/x86_64-linux-gnux32", "libx32")),
+        ("386", 32, True, "i386", ("lib/i386-linux-gnu", "lib32", "lib")),
+        ("ppc64", 64, False, "ppc64", ("lib/powerpc64-linux-gnu", "lib64", "lib")),
+        ("ppc64", 64, True, "ppc64le", ("lib/powerpc64le-linux-gnu", "lib64", "lib")),
+        ("aarch64", 64, True, "aarch64", ("lib/aarch64-linux-gnu", "lib64", "lib")),
+        ("s390", 64, False, "s390x", ("lib/s390x-linux-gnu", "lib64", "lib")),
+        ("riscv", 64, True, "riscv64", ("lib/riscv64-linux-gnu", "lib64/lp64d", "lib64", "lib")),
+        ("arm", 32, True, "arm", ("lib/arm-linux-gnueabihf", "lib/arm-linux-gnueabi", "lib")),
+    )
+}  # fmt: skip
+#: The names of all of them, as uname has them.
+MACHINES = tuple(machine.name for machine in _MACHINES.values())
+
+
+def machine_named(machine: str, *, bits: int, little_endian: bool) -> Machine:
+    """Return the architecture of an ELF header; one that is not in the table has /lib only."""
+    known = _MACHINES.get((machine, bits, little_endian))
+    return known or Machine(machine, bits, little_endian, ("lib",))
+
+
+def is_musls_own(name: str) -> bool:
+    """Tell whether musl's loader is that library itself (ldso/dynlink.c, load_library)."""
+    own = ("c", "pthread", "rt", "m", "dl", "util", "xnet")
+    return name.startswith(tuple(f"lib{each}." for each in own))
+
+
+def default_folders(machine: Machine, *, musl: bool) -> tuple[PurePosixPath, ...]:
+    """Return the absolute folders that a loader searches where nothing is configured."""
+    if musl:
+        return tuple(map(PurePosixPath, _MUSL_FOLDERS))
+    return tuple(
+        PurePosixPath(top, library) for library in machine.libraries for top in ("/", "/usr")
+    )
+
+
+class SearchPath:
+    """The folders of a root that its loader searches for every program."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._resolved: dict[PurePosixPath, Path | None] = {}
+        self._configured: tuple[PurePosixPath, ...] | None = None
+
+    def folders(self, machine: Machine, *, musl: bool) -> Iterator[tuple[PurePosixPath, bool]]:
+        """Yield absolute folders in the loader's order, and whether it knows one by file only.
+
+        glibc: those of ld.so.conf (whose libraries come first in the cache), then the built-in.
+        """
+        default = default_folders(machine, musl=musl)
+        if musl:
+            configured = self._musl_path()
+            if configured:
+                yield from ((folder, folder not in default) for folder in configured)
+                return
+        else:
+            if self._configured is None:
+                self._configured = tuple(self._ld_so_conf(PurePosixPath("/etc/ld.so.conf"), set()))
+            for folder in self._configured:
+                yield folder, folder not in default
+        yield from ((folder, False) for folder in default)
+
+    def file_in(self, folder: PurePosixPath, name: str) -> Path | None:
+        """Return the file ``name`` of the root's ``folder``, free of links, or None."""
+        where = self._resolve(folder)
+        if where is None:
+            return None
+        path = where / name
+        if path.is_symlink():
+            inside = PurePosixPath("/", path.relative_to(self._root).as_posix())
+            target = resolve(inside, root=self._root)
+            return target if target is not None and target.is_file() else None
+        return path if path.is_file() else None
+
+    def plain(self, folder: PurePosixPath) -> PurePosixPath:
+        """Return the folder without ``..``, which means nothing behind a link; links may stay."""
+        if ".." not in folder.parts:
+            return folder
+        where = self._resolve(folder)
+        assert where is not None, "a library was found there"
+        return PurePosixPath("/", where.relative_to(self._root).as_posix())
+
+    def _resolve(self, folder: PurePosixPath) -> Path | None:
+        if folder not in self._resolved:
+            where = resolve(folder, root=self._root)
+            self._resolved[folder] = where if where is not None and where.is_dir() else None
+        return self._resolved[folder]
+
+    def _ld_so_conf(self, conf: PurePosixPath, seen: set[Path]) -> Iterator[PurePosixPath]:
+        # ldconfig(8): a folder a line, "include GLOB", "hwcap ..." of old, # for comments.
+        path = resolve(conf, root=self._root)
+        if path is None or path in seen or not path.is_file():
+            return
+        seen.add(path)
+        for line in read_text(path).splitlines():
+            words = line.partition("#")[0].split()
+            if not words or words[0] == "hwcap":
+                continue
+            if words[0] == "include":
+                for pattern in words[1:]:
+                    for each in self._glob(PurePosixPath(conf.parent, pattern)):
+                        yield from self._ld_so_conf(each, seen)
+                continue
+            for word in re.split(r"[\s:,]+", " ".join(words)):
+                folder = word.partition("=")[0]
+                if folder.startswith("/"):
+                    yield PurePosixPath(folder)
+
+    def _glob(self, pattern: PurePosixPath) -> Iterator[PurePosixPath]:
+        folder = self._resolve(pattern.parent)
+        if folder is not None:
+            for path in sorted(folder.glob(pattern.name)):
+                yield PurePosixPath("/", path.relative_to(self._root).as_posix())
+
+    def _musl_path(self) -> tuple[PurePosixPath, ...]:
+        folder = self._resolve(PurePosixPath("/etc"))
+        for path in sorted(folder.glob("ld-musl-*.path")) if folder is not None else ():
+            real = real_path(path, root=self._root)
+            words = re.split(r"[:\n]", read_text(real))
+            return tuple(PurePosixPath(word) for word in words if word.startswith("/"))
+        return ()

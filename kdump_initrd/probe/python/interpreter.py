@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A root's Python interpreter: its version and its folders, found without running it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ...core.errors import KdumpInitrdError
+from ...core.root import folders, open_file, read_text, real_path, resolve
+
+#: The oldest Python that the saver runs on.
+OLDEST = (3, 9)
+_DEFAULT = "usr/bin/python3"
+_NAME = re.compile(r"python3\.(\d+)$")
+#: The names of sys.platlibdir below the prefix.
+_LIBRARIES = ("lib", "lib64", "lib32")
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A CPython of ``root``.
+
+    ``source`` is the program, free of links, and ``dest`` its path in the root without leading
+    slash; ``stdlib`` the folder of os.py, ``dynload`` that of the extension modules, free of
+    links.
+    """
+
+    root: Path
+    source: Path
+    dest: PurePosixPath
+    version: tuple[int, int]
+    stdlib: Path
+    dynload: Path
+
+    def extension(self, name: str) -> tuple[Path, ...]:
+        """Return the files of a top-level extension module, the most particular name first.
+
+        Without any it is built in, or missing; of some most are for other architectures.
+        """
+        tag = f"{name}.cpython-{self.version[0]}{self.version[1]}"
+        patterns = (f"{tag}-*.so", f"{tag}.so", f"{name}.abi3.so", f"{name}.so")
+        return tuple(path for each in patterns for path in sorted(self.dynload.glob(each)))
+
+
+def find_interpreter(root: Path, *, python: Path | None = None) -> Interpreter:
+    """Return the interpreter ``python``, or the root's own.
+
+    The root's own is /usr/bin/python3 or, where that is too old or missing, the newest
+    /usr/bin/python3.N. A virtual environment stands for the interpreter it was made from.
+    Raises KdumpInitrdError when there is none, or none that can be used.
+    """
+    if python is not None:
+        return _look_at(_inside(python, root), root)
+    default = resolve(_DEFAULT, root=root)
+    if default is not None and default.is_file():
+        found = _look_at(PurePosixPath("/", _DEFAULT), root, check=False)
+        if found.version >= OLDEST:
+            return found
+    newer = sorted(
+        (int(match[1]), path)
+        for folder in folders(["usr/bin"], root=root)
+        for path in folder.glob("python3.*")
+        if (match := _NAME.search(path.name)) and (3, int(match[1])) >= OLDEST
+    )
+    if newer:
+        return _look_at(_inside(newer[-1][1], root), root)
+    if default is not None and default.is_file():
+        return _look_at(PurePosixPath("/", _DEFAULT), root)
+    raise KdumpInitrdError(
+        f"{root / _DEFAULT}: no Python in the root",
+        hint="install python3 there, or name an interpreter with --python",
+    )
+
+
+def _inside(path: Path, root: Path) -> PurePosixPath:
+    if path.is_absolute() and path.is_relative_to(root):
+        path = path.relative_to(root)
+    elif not path.is_absolute() and root == Path("/"):
+        path = path.absolute()
+    return PurePosixPath("/", path.as_posix())
+
+
+def _look_at(path: PurePosixPath, root: Path, *, check: bool = True) -> Interpreter:
+    source = resolve(_without_environment(path, root), root=root)
+    if source is None or not source.is_file():
+        raise KdumpInitrdError(
+            f"{path}: no such Python in {root}", hint="give --python a path as that root sees it"
+        )
+    with open_file(source) as file:
+        head = file.read(4)
+    if head != b"\x7fELF":
+        shim = "pyenv" in str(path)
+        raise KdumpInitrdError(
+            f"{source}: not a Python interpreter, but {_kind(head)}",
+            hint=f"name what `pyenv which {path.name}` prints" if shim else "name a python3.N",
+        )
+    dest = PurePosixPath(source.relative_to(root).as_posix())
+    stdlib = _stdlib(source, root)
+    match = _NAME.search(stdlib.name)
+    version = (3, int(match[1])) if match else (0, 0)
+    if check and version < OLDEST:
+        raise KdumpInitrdError(
+            f"{source}: Python {version[0]}.{version[1]} is too old",
+            hint="the saver needs 3.9 or newer: install one and name it with --python",
+        )
+    dynload = next(
+        (path for path in (_beside(source, library, root) / stdlib.name / "lib-dynload"
+                           for library in _LIBRARIES) if real_path(path, root=root).is_dir()),
+        stdlib / "lib-dynload",
+    )  # fmt: skip
+    return Interpreter(root, source, dest, version, stdlib, real_path(dynload, root=root))
+
+
+def _without_environment(path: PurePosixPath, root: Path) -> PurePosixPath:
+    # PEP 405: pyvenv.cfg beside bin says where the interpreter was. Most often python there is
+    # a link to it anyway, but it may be a copy.
+    config = resolve(path.parent.parent / "pyvenv.cfg", root=root)
+    if config is None or not config.is_file():
+        return path
+    settings: dict[str, str] = {}
+    for line in read_text(config).splitlines():
+        key, _, value = line.partition("=")
+        settings[key.strip()] = value.strip()
+    version = re.match(r"3\.\d+", settings.get("version", settings.get("version_info", "")))
+    home = PurePosixPath(settings.get("home", ""))
+    for name in (f"python{version[0]}" if version else path.name, path.name, "python3"):
+        base = resolve(home / name, root=root)
+        if home.is_absolute() and base is not None and base.is_file():
+            return home / name
+    raise KdumpInitrdError(
+        f"{path}: the environment's interpreter is not in {home}",
+        hint=f"correct home in {config}, or name the interpreter itself with --python",
+    )
+
+
+def _stdlib(source: Path, root: Path) -> Path:
+    """Return prefix/lib/python3.N: of the N in the program's name, else the only one there."""
+    match = _NAME.search(source.name)
+    pattern = f"python3.{match[1]}" if match else "python3.*"
+    found = {
+        real_path(path.parent, root=root): path.parent
+        for library in _LIBRARIES
+        for path in sorted(_beside(source, library, root).glob(f"{pattern}/os.py"))
+    }
+    if len(found) == 1:
+        return next(iter(found.values()))
+    looked = ", ".join(str(_beside(source, library, root) / pattern) for library in _LIBRARIES)
+    raise KdumpInitrdError(
+        f"{source}: {'more than one' if found else 'no'} standard library beside it",
+        hint=f"looked for os.py in {looked}; name the interpreter with its version",
+    )
+
+
+def _beside(source: Path, library: str, root: Path) -> Path:
+    above = source.parent.parent
+    return real_path(above / library, root=root) if above.is_relative_to(root) else above
+
+
+def _kind(head: bytes) -> str:
+    return "a script" if head.startswith(b"#!") else "a file of another format"

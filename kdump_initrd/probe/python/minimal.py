@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tiny Python of the image: an interpreter and no more than what the saver imports."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ...core.errors import KdumpInitrdError
+from ...core.log import get_logger
+from ...core.root import TEXT, open_file, read, real_or_own, real_path
+from ...saver.low.stdlib import MODULES, SHA256
+from ..programs.closure import Closure, Library, closure
+from ..programs.elfimage import Damaged, ElfImage
+from . import inittab
+from .bytecode import Unit, translate
+from .interpreter import Interpreter, find_interpreter
+
+logger = get_logger(__name__)
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+#: What the interpreter imports before the first statement of ours (Lib/encodings, and
+#: Python/pylifecycle.c): the encodings are looked up by name, no import statement tells of them.
+_START = ("abc", "codecs", "encodings", "encodings.aliases", "encodings.ascii",
+          "encodings.latin_1", "encodings.utf_8", "io")  # fmt: skip
+#: What `-S` leaves out, and what os puts into sys.modules itself.
+_LEFT_OUT = frozenset({"site", "os.path"})
+#: Always files, and what a minimal installation lacks.
+_PACKAGES = frozenset({"ctypes", "encodings"})
+#: Frozen into the interpreter since Python 3.11 (Python/frozen.c), so never read from files.
+_FROZEN = frozenset({"_collections_abc", "abc", "codecs", "genericpath", "io", "os", "posixpath",
+                     "stat"})  # fmt: skip
+#: Since 3.13, `python -c` hands its text to linecache, for tracebacks (Python/pythonrun.c); the
+#: real one imports tokenize and re, a tenth of a second of start-up.
+_STUBS = {"linecache": b"def _register_code(*_):\n    pass\n"}
+_STUBS_SINCE = (3, 13)
+#: Bytes of the larger header (elf.h, Elf64_Ehdr).
+_ELF_HEADER = 64
+#: The earliest time a zip archive can hold.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module of the zip: ``member`` is its path there without the suffix."""
+
+    name: str
+    member: str
+    source: bytes
+    unit: Unit
+
+
+@dataclass(frozen=True)
+class PythonRuntime:
+    """All that the saver needs to run in an image.
+
+    ``extensions`` are extension modules, at the paths they have in the root; their folder,
+    ``extension_dir`` (absolute), and the zip belong into PYTHONPATH. ``libraries`` are those of
+    the interpreter and the extensions.
+    """
+
+    interpreter: Interpreter
+    modules: tuple[Module, ...]
+    extensions: tuple[Library, ...]
+    extension_dir: PurePosixPath
+    libraries: Closure
+
+    @property
+    def machine(self) -> str:
+        """The interpreter's architecture, as ``uname -m`` says it."""
+        return _machine(self.interpreter.source)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all modules that can be imported, extensions among them."""
+        files = (library.dest.name for library in self.extensions)
+        return (*(module.name for module in self.modules), *(name.split(".")[0] for name in files))
+
+    @property
+    def precompiled(self) -> bool:
+        """Whether the running Python's bytecode is the interpreter's."""
+        return self.interpreter.version == sys.version_info[:2] and _is_cpython()
+
+
+def find_python(root: Path, *, python: Path | None = None) -> PythonRuntime:
+    """Look at the root's Python, or at ``python``, and what the saver needs of it.
+
+    ``python`` is a path below ``root`` or, if it is not, a path as the root sees it. Nothing is
+    executed. Raises KdumpInitrdError when there is no Python, when it is older than 3.9, a
+    script, or without a module that the saver needs, ctypes first of all.
+    """
+    interpreter = find_interpreter(root, python=python)
+    scan = _Scan(interpreter)
+    for name in (*_START, *MODULES, _PACKAGE.name):
+        scan.add(name, needer="the saver")
+    for path in sorted((_PACKAGE / "saver").rglob("*.py")):
+        scan.add(_saver_module(path), needer="the saver")
+    for name in SHA256:
+        scan.add_extension(name, needer="the saver", if_there=True)
+    if interpreter.version >= _STUBS_SINCE:
+        for name, text in _STUBS.items():
+            scan.add_text(name, text)
+    extensions = tuple(scan.extensions[name] for name in sorted(scan.extensions))
+    libraries = closure([interpreter.source, *(each.source for each in extensions)], root=root)
+    _check_built_in(interpreter, scan.built_in, libraries)
+    frozen = _FROZEN if interpreter.version >= (3, 11) else frozenset()
+    modules = tuple(scan.modules[name] for name in sorted(scan.modules.keys() - frozen))
+    folder = interpreter.dynload.relative_to(root)
+    return PythonRuntime(
+        interpreter, modules, extensions, PurePosixPath("/", folder.as_posix()), libraries
+    )
+
+
+def stdlib_zip(runtime: PythonRuntime) -> bytes:
+    """Return the zip archive of the modules: stored, the same bytes for the same modules.
+
+    It holds the saver's package too. Where the running Python is of the interpreter's version
+    the modules are compiled, without docstrings and assertions; else they are sources, which
+    cost seconds to compile when a machine is down.
+    """
+    if not runtime.precompiled:
+        logger.warning(
+            "python %d.%d of the image is not the one that runs this (%d.%d): "
+            "the saver is not compiled in advance and starts more slowly",
+            *runtime.interpreter.version,
+            *sys.version_info[:2],
+        )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for module in runtime.modules:
+            suffix = ".pyc" if runtime.precompiled else ".py"
+            info = zipfile.ZipInfo(module.member + suffix, _EPOCH)
+            info.create_system = 3
+            info.external_attr = 0o100644 << 16
+            body = module.unit.pyc if runtime.precompiled else module.source
+            archive.writestr(info, body)
+    return buffer.getvalue()
+
+
+class _Scan:
+    """The modules that are imported, directly or not, from names to files."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.modules: dict[str, Module] = {}
+        self.extensions: dict[str, Library] = {}
+        self.built_in: dict[str, str] = {}
+        self._python = interpreter
+        self._machine = _machine(interpreter.source)
+        self._stdlib = real_or_own(interpreter.stdlib, root=interpreter.root)
+        self._own = real_or_own(_PACKAGE.parent, root=interpreter.root)
+        self._files: dict[str, tuple[Path, bool] | None] = {}
+
+    def add(self, name: str, *, needer: str, optional: bool = False) -> None:
+        """Add a module and all that it imports; a name that is no file is taken for built in."""
+        if name in self.modules or name in self.extensions or name in _LEFT_OUT:
+            return
+        found = self._file_of(name)
+        if found is not None:
+            self._add_source(name, *found)
+        elif "." not in name and name not in _PACKAGES:
+            # An accelerator that its module can do without is not worth its memory.
+            if not optional:
+                self.add_extension(name, needer=needer)
+        elif not optional:
+            raise self._missing(name, needer)
+
+    def _add_source(self, name: str, source: Path, package: bool) -> None:
+        try:
+            text = read(source, limit=TEXT)
+        except OSError as error:
+            raise KdumpInitrdError(f"{source}: {error.strerror}") from error
+        self.add_text(name, text, package=package)
+
+    def add_text(self, name: str, text: bytes, *, package: bool = False) -> None:
+        """Add a module by its source, and all that it imports, unless it is there already."""
+        if name in self.modules:
+            return
+        unit = translate(text, name=name, package=package)
+        member = name.replace(".", "/") + ("/__init__" if package else "")
+        self.modules[name] = Module(name, member, text, unit)
+        for each in unit.imports:
+            self.add(each.name, needer=name, optional=each.optional)
+
+    def add_extension(self, name: str, *, needer: str, if_there: bool = False) -> None:
+        """Add an extension module; one without a file is built in or, if_there, missing."""
+        files = self._python.extension(name)
+        root = self._python.root
+        real = {path: real_path(path, root=root) for path in files}
+        path = next((path for path in files if _machine(real[path]) == self._machine), None)
+        if path is not None:
+            dest = PurePosixPath(path.relative_to(root).as_posix())
+            self.extensions[name] = Library(dest, real[path], f"Python module {name}, for {needer}")
+        elif not if_there:
+            # A file for another architecture only is no reason to say no: it may be built in.
+            self.built_in.setdefault(name, needer)
+
+    def _file_of(self, name: str) -> tuple[Path, bool] | None:
+        if name not in self._files:
+            self._files[name] = self._look_for(name)
+        return self._files[name]
+
+    def _look_for(self, name: str) -> tuple[Path, bool] | None:
+        *folders, last = name.split(".")
+        here = (
+            self._own if folders[:1] == [_PACKAGE.name] or last == _PACKAGE.name else self._stdlib
+        )
+        for each in folders:
+            here = self._step(here, each)
+        package = self._step(self._step(here, last), "__init__.py")
+        if package.is_file():
+            return package, True
+        module = self._step(here, f"{last}.py")
+        return (module, False) if module.is_file() else None
+
+    def _step(self, folder: Path, name: str) -> Path:
+        """Return what is in a folder, both free of links; few of thousands are links."""
+        path = folder / name
+        return real_or_own(path, root=self._python.root) if path.is_symlink() else path
+
+    def _missing(self, name: str, needer: str) -> KdumpInitrdError:
+        return _no_module(self._python, name, needer)
+
+
+def _saver_module(path: Path) -> str:
+    parts = path.relative_to(_PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _check_built_in(interpreter: Interpreter, names: dict[str, str], libraries: Closure) -> None:
+    """Raise KdumpInitrdError for a name that the interpreter's own table does not have."""
+    shared = [each.source for each in libraries.libraries if "libpython" in each.dest.name]
+    present = inittab.built_in((interpreter.source, *shared)) if names else frozenset()
+    for name, needer in names.items():
+        if name not in present:
+            raise _no_module(interpreter, name, needer)
+
+
+def _machine(path: Path) -> str:
+    """Return the architecture of an ELF file; raises KdumpInitrdError for what is none."""
+    try:
+        with open_file(path) as file:
+            return ElfImage(file.read(_ELF_HEADER)).machine
+    except OSError as error:
+        raise KdumpInitrdError(f"{path}: {error.strerror}") from error
+    except Damaged as error:
+        raise KdumpInitrdError(f"{path}: {error}", hint="install its package again") from error
+
+
+def _no_module(interpreter: Interpreter, name: str, needer: str) -> KdumpInitrdError:
+    what = re.sub(r"^_(?=ctypes)", "", name)
+    minor = ".".join(map(str, interpreter.version))
+    return KdumpInitrdError(
+        f"{interpreter.source}: Python without the module {what}, needed by {needer}",
+        hint=f"install the whole standard library (Debian: libpython{minor}-stdlib by python3, not "
+        "python3-minimal; Fedora, RHEL: python3-libs; SLES: python3-base; built from source: with "
+        "libffi's headers), or choose another interpreter with --python",
+    )
+
+
+def _is_cpython() -> bool:
+    return sys.implementation.name == "cpython"

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The recipe of a capture initrd, read top to bottom: probe, decide, image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from .. import __version__
+from ..config.settings import CaptureSettings
+from ..core import publish
+from ..core.errors import KdumpInitrdError
+from ..core.log import get_logger, step
+from ..core.resources import find_data, search_path
+from ..core.root import place, read_text
+from ..image import hooks, listing, reservation, stage
+from ..image.archive.boundary import Codec, window
+from ..image.archive.cpio import Packing, write_image
+from ..image.hooks import Hook, Needs
+from ..image.manifest import MANIFEST, Manifest
+from ..image.render import render
+from ..image.tree import Entry, Tree
+from ..probe.host import xen
+from ..probe.kernel import releases
+from ..probe.kernel.kmod import KernelModule, Wish
+from ..probe.programs import closure, tools
+from ..probe.programs.tools import Toolbox
+from ..probe.python import minimal
+from ..probe.python.minimal import PythonRuntime
+from ..saver.params import ParamsError, SaverParams
+from . import dumptarget, proof, templatevalues
+from .found import Site, find_root
+from .parts import (
+    filenames,
+    hardware,
+    imagecodec,
+    layout,
+    ondemand,
+    pagecodec,
+)
+from .parts import (
+    makedumpfile as collector,
+)
+from .parts.layout import ETC, LIB
+from .proof import Claims
+
+logger = get_logger(__name__)
+
+_MOUNT = "/kdump"
+#: Not below /run: a hook may mount something there.
+_RUN = "/usr/lib/kdump-initrd/run"
+#: The scripts beside the hooks that say in their header what they need.
+_SCRIPTS = {"hooks": layout.SHARED, "templates": ("init.j2", "python.j2")}
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A capture initrd, decided: what goes into it and where it is to be written."""
+
+    out: Path
+    tree: Tree
+    second: tuple[Entry, ...]
+    manifest: Manifest
+    packing: Packing
+    kernel_size: int
+
+    def lines(self) -> Iterator[str]:
+        """Yield what the image would hold, a line an entry."""
+        yield from listing.list_entries(self.tree)
+        if self.second:
+            yield "# second stage"
+            yield from listing.list_entries(self.second)
+
+    def write(self, *, force: bool) -> int:
+        """Write the image and return its size in bytes; raises KdumpInitrdError."""
+        with step(f"Writing {self.out}"):
+            return write_image(self.tree, self.out, self.packing, force=force)
+
+    def summary(self, stored: int) -> Iterator[str]:
+        """Yield what the user wants to know of the image that took ``stored`` bytes."""
+        weight = self._weight(stored)
+        unpacked = weight.unpacked + weight.later
+        reserve = reservation.crashkernel(weight, kernel=self.kernel_size)
+        yield f"  image          {self.out}"
+        yield f"  size           {stored / 1e6:.2f} MB stored, {unpacked / 1e6:.2f} MB unpacked"
+        yield f"  kernel modules {len(self.manifest.modules)} of {self.manifest.kernel}"
+        yield f"  dump target    {self.manifest.target} ({self.manifest.fstype})"
+        yield f"  reserve        crashkernel={reserve}M"
+        yield f"  command line   {self.manifest.cmdline}"
+
+    def _weight(self, stored: int) -> reservation.Weight:
+        first = self.tree.unpacked_size()
+        later = sum(entry.size for entry in self.second)
+        later -= self.tree[stage.SECOND_STAGE].size if self.second else 0
+        with self.out.open("rb") as file:
+            kept = window(file.read(4096), 0, codec=Codec(self.packing.compression.value))
+        return reservation.Weight(stored, first, later, kept)
+
+
+def plan(settings: CaptureSettings) -> Capture:
+    """Look at the host and the root, and decide all of the image; nothing is written.
+
+    Raises KdumpInitrdError for anything that would make the image useless.
+    """
+    with step("Looking at the root, kernel and device"):
+        site = _look(settings)
+        out = _out(settings, site)
+        compression = imagecodec.choose(settings.compress, site.kernel)
+    # The second tree is unpacked later, where the image has the tools for that.
+    tree, later = Tree(), Tree()
+    for each in (tree, later):
+        layout.lay_out(each, folders=(_MOUNT, _RUN))
+    scripts = hooks.discover(search_path("hooks", root=site.root), root=site.root)
+    toolbox = _toolbox(settings, site, scripts)
+    with step("Resolving kernel modules"):
+        modules = _add_modules(tree, settings, site, toolbox)
+    with step("Resolving Python, tools and libraries"):
+        two_stages = set(stage.COMMANDS) <= set(toolbox.applets)
+        runtime, dump_codec, folders = _add_programs(
+            settings, site, toolbox, tree, later if two_stages else tree
+        )
+        mtime = layout.time_stamp()
+        second = stage.add_stage(tree, later, mtime=mtime) if two_stages else ()
+    with step("Rendering the scripts"):
+        _add_scripts(tree, settings, site, scripts, runtime, folders)
+        _add_params(tree, settings, site, dump_codec)
+    machine = runtime.machine
+    manifest = Manifest(
+        kind="capture",
+        version=__version__,
+        distro=site.profile.id,
+        kernel=site.kernel.release,
+        machine=machine,
+        target=site.target.device.spec,
+        fstype=site.target.device.fstype,
+        cmdline=" ".join(site.profile.capture_cmdline(machine)),
+        modules=tuple(module.name for module in modules),
+        entries={str(entry.dest): entry.why for entry in (*tree, *second)},
+    )
+    tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
+    with step("Proving the image"):
+        proof.prove(
+            (*tree, *second),
+            Claims(site, tuple(_needs(site, scripts)), runtime, dump_codec, folders),
+        )
+    size = site.kernel.header.unpacked if site.kernel.header else 0
+    return Capture(out, tree, second, manifest, Packing(compression, mtime), size)
+
+
+def _look(settings: CaptureSettings) -> Site:
+    root, profile = find_root(settings, target=settings.output)
+    if root == Path("/"):
+        xen.check()
+    release = releases.find(
+        settings.release or os.uname().release, root=root, layout=profile.kernel
+    )
+    releases.check_capture_options(release)
+    target = dumptarget.locate(settings, path=settings.path or profile.dump.path, root=root)
+    watchdogs = hardware.ticking_watchdogs(settings, target.device)
+    makedumpfile = collector.find(settings, root=root, profile=profile)
+    profile = filenames.fit(profile, target.device.fstype)
+    return Site(root, profile, release, target, watchdogs, makedumpfile)
+
+
+def _out(settings: CaptureSettings, site: Site) -> Path:
+    """Return the image to write; what keeps it from being written is said before the work."""
+    if settings.output:
+        return Path(settings.output)
+    name = site.profile.kernel.capture_image.format(release=site.kernel.release)
+    out = place(name, root=site.root)
+    if not settings.dry_run:
+        publish.check(out, force=settings.force)
+    return out
+
+
+def _add_modules(
+    tree: Tree, settings: CaptureSettings, site: Site, toolbox: Toolbox
+) -> tuple[KernelModule, ...]:
+    """Add the modules, and return them.
+
+    Drivers of sets are loaded when their device is there. Without busybox all are loaded: one
+    start of Python takes longer than most of them.
+    """
+    device = site.target.device
+    wishes = hardware.hardware(settings, hardware.DUMP, device, profile=site.profile)
+    others = hardware.others(settings, hardware.DUMP, device, profile=site.profile)
+    others = [Wish(site.watchdogs, "running watchdog"), *others]
+    wait = "insmod" in toolbox.applets and not hardware.for_this_host(settings, device)
+    return ondemand.add_modules(
+        tree,
+        certain=others if wait else [*wishes, *others],
+        plugged=wishes if wait else [],
+        kernel=site.kernel,
+        profile=site.profile,
+        root=site.root,
+        omit=settings.omit_modules,
+    )
+
+
+def _needs(site: Site, scripts: tuple[Hook, ...]) -> list[Needs]:
+    """Return what the hooks and the scripts beside them say that they need."""
+    needs = [hook.needs for hook in scripts]
+    for kind, name in ((kind, name) for kind, names in _SCRIPTS.items() for name in names):
+        path = find_data(kind, name, root=site.root)
+        needs.append(hooks.read_needs(read_text(path), path))
+    return needs
+
+
+def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -> Toolbox:
+    """Decide where the shell and what the scripts call come from."""
+    return layout.choose_toolbox(
+        settings.tools,
+        _needs(site, scripts),
+        own=("findfs",) if site.target.device.spec.startswith(tools.PARTITION_TAGS) else (),
+        root=site.root,
+        profile=site.profile,
+    )
+
+
+def _add_programs(
+    settings: CaptureSettings, site: Site, toolbox: Toolbox, tree: Tree, python_tree: Tree
+) -> tuple[PythonRuntime, str, tuple[PurePosixPath, ...]]:
+    """Add shell and tools to one tree, Python to the other.
+
+    Returns the Python, the codec of the dump, and the folders that LD_LIBRARY_PATH must name.
+    """
+    programs = layout.add_toolbox(tree, toolbox)
+    folders = layout.add_libraries(tree, closure.closure(programs, root=site.root))
+    wanted = Path(settings.python) if settings.python else None
+    runtime = minimal.find_python(site.root, python=wanted)
+    dump_codec, codec_library = pagecodec.choose(settings.dump_compress, runtime, site)
+    layout.add_python(python_tree, runtime)
+    folders += layout.add_libraries(python_tree, runtime.libraries)
+    folders += layout.add_libraries(python_tree, codec_library)
+    folders += collector.add(python_tree, site.makedumpfile, root=site.root)
+    return runtime, dump_codec, folders
+
+
+def _add_scripts(
+    tree: Tree,
+    settings: CaptureSettings,
+    site: Site,
+    scripts: tuple[Hook, ...],
+    runtime: PythonRuntime,
+    folders: tuple[PurePosixPath, ...],
+) -> None:
+    """Add /init, the saver's starter and the hooks."""
+    values = templatevalues.of_capture(
+        settings, site, hooks=scripts, runtime=runtime, library_path=folders
+    )
+    templates = search_path("templates", root=site.root)
+    text = render("init.j2", values, search_path=templates, root=site.root)
+    tree.add_content("init", text.encode(), why="the first process", mode=0o755)
+    text = render("python.j2", values, search_path=templates, root=site.root)
+    tree.add_content(LIB / "python", text.encode(), why="starts the saver", mode=0o755)
+    layout.add_shared(tree, root=site.root)
+    for hook in scripts:
+        tree.add_file(LIB / "hooks" / hook.path, hook.source, why=f"hook of stage {hook.stage}")
+
+
+def _add_params(tree: Tree, settings: CaptureSettings, site: Site, dump_codec: str) -> None:
+    """Add the contract with the saver."""
+    try:
+        params = _params(settings, site, dump_codec)
+    except ParamsError as error:
+        hint = f"mkinitrd-kdump --show-distro {site.profile.id} tells where names of files are from"
+        raise KdumpInitrdError(str(error), hint=hint) from error
+    tree.add_content(ETC / "params.json", params.to_json().encode(), why="what the saver is to do")
+
+
+def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> SaverParams:
+    dump = site.profile.dump
+    return SaverParams(
+        collector=collector.path(site.makedumpfile),
+        output=f"{_MOUNT}{site.target.folder}",
+        mount=_MOUNT,
+        directory=dump.directory,
+        dump_name=dump.dump,
+        dmesg_name=dump.dmesg,
+        readme_name=dump.readme,
+        dump_format=settings.dump_format,
+        dump_compress=dump_codec,
+        dump_level=settings.dump_level,
+        jobs=settings.jobs,
+        keep_free=settings.keep_free,
+        verify=settings.verify,
+        progress=f"{_RUN}/progress",
+        console="/dev/kmsg",
+        state=f"{_RUN}/folder",
+    )

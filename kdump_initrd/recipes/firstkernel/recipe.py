@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The recipe of the first kernel's initrd, read top to bottom: look, check, carry, append."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ... import __version__
+from ...config.settings import FirstKernelSettings
+from ...core.errors import KdumpInitrdError, UsageError
+from ...core.log import get_logger, step
+from ...core.root import named
+from ...image import reservation
+from ...image.archive.segments import read_manifest
+from ...image.manifest import Manifest
+from ...image.tree import Tree
+from ...probe.distro.profiles import Distro
+from ...probe.host import xen
+from ...probe.kernel import kernelimage, releases
+from ...probe.kernel.kernelimage import KernelImage
+from ..found import find_root
+from . import appended, payload, standalone
+from .firstimage import FirstImage, Order
+
+logger = get_logger(__name__)
+
+#: How far below reservation.least() an image has been seen to work, in MiB.
+_LUCK = 8
+
+
+@dataclass(frozen=True)
+class CapturePair:
+    """The capture kernel and the capture initrd, checked against each other.
+
+    ``manifest`` is None for an initrd that is not of this tool.
+    """
+
+    kernel: Path
+    image: KernelImage
+    initrd: Path
+    manifest: Manifest | None
+
+
+def plan(settings: FirstKernelSettings) -> FirstImage:
+    """Look at the root, the capture kernel and initrd, and the base; nothing is written.
+
+    Raises KdumpInitrdError for anything that would not boot or could not be armed.
+    """
+    _check_usage(settings)
+    with step("Looking at the root, capture kernel and initrd"):
+        root, profile = find_root(settings, target=settings.output or settings.base)
+        pair = _capture_pair(settings, root, profile)
+    release = settings.release or os.uname().release
+    tree = Tree()
+    with step("Resolving kexec, tools and libraries"):
+        runner = payload.add_programs(tree, root=root, profile=profile, source=settings.tools)
+        _check_machine(pair, runner.machine)
+    with step("Rendering the hook"):
+        arming = _arming(pair, settings, profile)
+        values = payload.add_payload(tree, arming, runner, root=root, profile=profile)
+    manifest = Manifest(
+        kind="first-kernel",
+        version=__version__,
+        distro=profile.id,
+        kernel=release,
+        machine=pair.image.machine,
+        capture=pair.image.release,
+        cmdline=f"{arming.cmdline} {arming.append}".strip(),
+    )
+    facts = {
+        "capture kernel": f"{pair.image.release or pair.kernel} ({pair.image.machine})",
+        "reserve": f"crashkernel={arming.limits.wanted}M",
+        "command line": manifest.cmdline,
+    }
+    order = Order(settings, root, profile, release, tree, manifest, values, facts)
+    if settings.standalone:
+        return standalone.plan(order)
+    base = appended.find_base(settings.base, root=root, profile=profile, release=release)
+    if base is None and settings.in_place:
+        raise KdumpInitrdError(
+            f"--in-place: {root} has no initrd of {release}", hint="--base FILE names one"
+        )
+    if base is None:
+        releases.find(release, root=root, layout=profile.kernel)
+        logger.warning("%s: %s has no initrd of it: a whole one is written", release, root)
+        return standalone.plan(order)
+    _check_appended(settings)
+    return appended.plan(order, base)
+
+
+def _check_usage(settings: FirstKernelSettings) -> None:
+    if settings.in_place and settings.output:
+        raise UsageError("--in-place and -o exclude each other", hint="-o FILE leaves the base")
+    if settings.standalone and (settings.base or settings.in_place):
+        raise UsageError(
+            "--standalone takes no base", hint="leave --base and --in-place out, or --standalone"
+        )
+
+
+def _check_appended(settings: FirstKernelSettings) -> None:
+    """Refuse what would have no effect on a segment."""
+    said = {
+        "-f": settings.fstype,
+        "--hardware": settings.hardware,
+        "--add-module": settings.add_modules,
+        "--omit-module": settings.omit_modules,
+        "--compress": settings.compress,
+        "--root-device": settings.root_device,
+    }
+    for flag, value in said.items():
+        if value:
+            raise UsageError(
+                f"{flag}: only with --standalone", hint="a segment takes after its base"
+            )
+
+
+def _capture_pair(settings: FirstKernelSettings, root: Path, profile: Distro) -> CapturePair:
+    """Find both and check that they belong together, and to this host where it is for that."""
+    if root == Path("/"):
+        xen.check()
+    path = _capture_kernel(settings.capture_kernel, root, profile)
+    image = kernelimage.read(path)
+    initrd = named(settings.capture_initrd, root=root)
+    if not initrd.is_file():
+        raise KdumpInitrdError(
+            f"-i {settings.capture_initrd}: no such file",
+            hint="mkinitrd-kdump -c DEV -f FS writes one",
+        )
+    manifest = read_manifest(initrd)
+    if manifest is not None and manifest.kind != "capture":
+        raise KdumpInitrdError(
+            f"{initrd}: an initrd for the first kernel, which captures nothing",
+            hint="name what mkinitrd-kdump -c has written",
+        )
+    if manifest is None and not settings.force:
+        raise KdumpInitrdError(
+            f"{initrd}: not a capture initrd of kdump-initrd",
+            hint="mkinitrd-kdump -c DEV -f FS writes one; --force takes this one",
+        )
+    if manifest and image.release and manifest.kernel != image.release and not settings.force:
+        raise KdumpInitrdError(
+            f"{initrd}: for kernel {manifest.kernel}, but {path} is {image.release}",
+            hint=f"mkinitrd-kdump -c DEV -f FS {image.release} writes one for it",
+        )
+    return CapturePair(path, image, initrd, manifest)
+
+
+def _capture_kernel(wanted: str, root: Path, profile: Distro) -> Path:
+    if "/" in wanted:
+        return named(wanted, root=root)
+    found = releases.first(profile.kernel.image, root=root, release=wanted)
+    if found is None:
+        there = ", ".join(releases.releases(root=root, layout=profile.kernel)) or "none"
+        raise KdumpInitrdError(
+            f"-v {wanted}: no such kernel in {root}", hint=f"give a path, or one of: {there}"
+        )
+    return found
+
+
+def _check_machine(pair: CapturePair, machine: str) -> None:
+    """Refuse a capture kernel or initrd that the root's kexec cannot load or start."""
+    found = {f"{pair.kernel}": pair.image.machine}
+    if pair.manifest is not None and pair.manifest.machine:
+        found[f"{pair.initrd}"] = pair.manifest.machine
+    for path, theirs in found.items():
+        if theirs != machine:
+            raise KdumpInitrdError(
+                f"{path}: for {theirs}, but the root is {machine}",
+                hint="take a capture kernel and a capture initrd of this root's architecture",
+            )
+
+
+def _arming(pair: CapturePair, settings: FirstKernelSettings, profile: Distro) -> payload.Arming:
+    line = pair.manifest.cmdline if pair.manifest else ""
+    return payload.Arming(
+        kernel=pair.kernel,
+        initrd=pair.initrd,
+        cmdline=line or " ".join(profile.capture_cmdline(pair.image.machine)),
+        append=settings.append_cmdline,
+        longest=pair.image.cmdline,
+        modules=pair.manifest.modules if pair.manifest else (),
+        limits=_limits(pair),
+    )
+
+
+def _limits(pair: CapturePair) -> payload.Limits:
+    weight = reservation.weigh(pair.initrd)
+    size = pair.image.unpacked
+    least = reservation.least(weight, kernel=size)
+    wanted = reservation.crashkernel(weight, kernel=size)
+    return payload.Limits(max(1, least - _LUCK), least, wanted)

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A whole initrd for the first kernel, where there is no base: arm, mount the root, leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from ...core.errors import KdumpInitrdError
+from ...core.log import get_logger, step
+from ...core.resources import find_data, search_path
+from ...core.root import first_file, place, read_text
+from ...image import hooks
+from ...image.archive.cpio import Packing
+from ...image.manifest import MANIFEST
+from ...image.render import render
+from ...image.tree import Tree
+from ...probe.host import rootdevice
+from ...probe.host.device import BlockDevice
+from ...probe.kernel import releases
+from ...probe.kernel.kmod import KernelModule
+from ...probe.kernel.releases import KernelRelease
+from ...probe.programs import closure, tools
+from ...probe.programs.script import read_interpreter
+from ...probe.programs.tools import Toolbox
+from .. import templatevalues
+from ..parts import hardware, imagecodec, layout, ondemand, volumes
+from ..parts.layout import ETC, LIB
+from ..parts.volumes import Layer
+from .firstimage import FirstImage, Order
+
+logger = get_logger(__name__)
+
+#: What /init is made of beside the template; each says in its header what it needs.
+_PARTS = ("cmdline.sh", "device.sh", "volumes.sh", "root.sh")
+_CMDLINE = Path("/proc/cmdline")
+#: Where the root is mounted until it is the root.
+_MOUNT = "/sysroot"
+
+
+@dataclass(frozen=True)
+class RootSite:
+    """What was found: the regular kernel, the root's device, what it lies on.
+
+    ``certain`` are the layers that it is known to lie on, ``layers`` those that the image brings
+    the tools for.
+    """
+
+    kernel: KernelRelease
+    device: BlockDevice
+    certain: tuple[str, ...]
+    layers: tuple[Layer, ...]
+
+
+def plan(order: Order) -> FirstImage:
+    """Decide the whole initrd; nothing is written.
+
+    Raises KdumpInitrdError for a root that the image could not mount.
+    """
+    settings = order.settings
+    with step("Looking at the root's device"):
+        site = _look(order)
+        compression = imagecodec.choose(settings.compress, site.kernel)
+    tree = order.tree
+    layout.lay_out(tree, folders=(_MOUNT,))
+    with step("Resolving kernel modules"):
+        modules = _add_modules(tree, order, site)
+    with step("Resolving tools and libraries"):
+        _add_programs(tree, order, site)
+    with step("Rendering the scripts"):
+        _add_scripts(tree, order, site)
+    device = site.device
+    manifest = replace(
+        order.manifest,
+        target=device.spec,
+        fstype=device.fstype,
+        modules=tuple(dict.fromkeys(module.name for module in modules)),
+        entries={str(entry.dest): entry.why for entry in tree},
+    )
+    tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
+    name = order.profile.kernel.first_image.format(release=order.release)
+    facts = {
+        "root": f"{device.spec} ({device.fstype})",
+        "kernel modules": f"{len(modules)} of {order.release}",
+        **order.facts,
+    }
+    return FirstImage(
+        out=Path(settings.output) if settings.output else place(f"boot/{name}", root=order.root),
+        entries=tuple(tree),
+        packing=Packing(compression, layout.time_stamp()),
+        facts=facts,
+    )
+
+
+def _look(order: Order) -> RootSite:
+    settings, root = order.settings, order.root
+    release = releases.find(order.release, root=root, layout=order.profile.kernel)
+    running = root == Path("/") and not settings.root_device
+    cmdline = rootdevice.words(_CMDLINE.read_text(errors="replace")) if running else ()
+    name = rootdevice.find_name(settings.root_device, root=root, cmdline=cmdline)
+    rootdevice.check_name(name, root=root, cmdline=cmdline)
+    node = rootdevice.locate(name.spec)
+    here = hardware.look(hardware.ROOT, BlockDevice(name.spec, name.fstype, node))
+    if here is None:
+        rootdevice.check_words(name.spec, cmdline)
+        logger.warning("%s: not on this host: nothing about it could be checked", name.spec)
+    device = rootdevice.identify(name, node, fstype=settings.fstype)
+    certain = here.layers if here else rootdevice.named_layers(name.spec)
+    layers = volumes.needed(
+        certain,
+        elsewhere=not hardware.for_this_host(settings, device),
+        spec=name.spec,
+        root=root,
+        profile=order.profile,
+    )
+    return RootSite(release, device, certain, layers)
+
+
+def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule, ...]:
+    """Add what is loaded at once, and what is loaded when it is asked for; return all named.
+
+    The drivers of this host are loaded at once, those of sets when their device is there.
+    """
+    settings, profile, root = order.settings, order.profile, order.root
+    wishes = hardware.hardware(settings, hardware.ROOT, site.device, profile=profile)
+    others = hardware.others(settings, hardware.ROOT, site.device, profile=profile)
+    here = hardware.for_this_host(settings, site.device)
+    modules = ondemand.add_modules(
+        tree,
+        certain=[*wishes, *others] if here else others,
+        plugged=[] if here else wishes,
+        kernel=site.kernel,
+        profile=profile,
+        root=root,
+        omit=settings.omit_modules,
+    )
+    ondemand.add(
+        tree,
+        volumes.module_wishes(site.layers),
+        kernel=site.kernel,
+        profile=profile,
+        root=root,
+        omit=settings.omit_modules,
+    )
+    return modules
+
+
+def _add_programs(tree: Tree, order: Order, site: RootSite) -> None:
+    """Add shell, tools, what assembles and checks the root, and all their libraries."""
+    toolbox = _toolbox(order, site)
+    programs = [*layout.add_toolbox(tree, toolbox)]
+    programs += volumes.add(tree, site.layers, root=order.root, profile=order.profile)
+    check = f"fsck.{site.device.fstype}"
+    source = _own(order, check)
+    # A script of that name does nothing: such a file system checks itself when it is mounted.
+    if source is not None and read_interpreter(source) is None:
+        tree.add_file(f"usr/sbin/{check}", source, why="checks the root", mode=0o755)
+        programs.append(source)
+    found = closure.closure(programs, root=order.root)
+    folders = layout.add_libraries(tree, found)
+    # What only the root's ld.so.cache knows must be found without LD_LIBRARY_PATH: that would go
+    # to the root's own first process.
+    for library in found.libraries:
+        if library.dest.parent in [folder.relative_to("/") for folder in folders]:
+            for place in ("usr/lib", "usr/lib64"):
+                link = tree.resolve(place) / library.dest.name
+                if link not in tree:
+                    tree.add_symlink(link, f"/{library.dest}", why=library.why)
+
+
+def _toolbox(order: Order, site: RootSite) -> Toolbox:
+    needs = []
+    paths = [find_data("hooks", f"first/{name}", root=order.root) for name in (*_PARTS, "modprobe")]
+    paths += [find_data("hooks", "functions.sh", root=order.root)]
+    paths += [find_data("templates", "first/init.j2", root=order.root)]
+    for path in paths:
+        needs.append(hooks.read_needs(read_text(path), path))
+    # util-linux's knows partition tags, and that half a mirror is no file system.
+    better = tuple(name for name in ("findfs", "blkid") if _own(order, name) is not None)
+    must = site.device.spec.startswith(tools.PARTITION_TAGS) or "md" in site.certain
+    if must and "findfs" not in better:
+        raise KdumpInitrdError(
+            f"{site.device.spec}: {order.root} has no findfs of util-linux to find it by",
+            hint="install util-linux there",
+        )
+    needs.append(hooks.Needs(better, (), 0))
+    return layout.choose_toolbox(
+        order.settings.tools, needs, own=better, root=order.root, profile=order.profile
+    )
+
+
+def _own(order: Order, name: str) -> Path | None:
+    """Return the root's program ``name``, if it is not busybox's."""
+    folders = order.profile.tools.path
+    found = first_file((f"{folder}/{name}" for folder in folders), root=order.root)
+    return None if found == tools.find_busybox(order.root, order.profile.tools) else found
+
+
+def _add_scripts(tree: Tree, order: Order, site: RootSite) -> None:
+    """Add /init, its parts, and what the kernel calls for a module."""
+    values = {
+        **order.values,
+        "lib": f"/{LIB}",
+        "etc": f"/{ETC}",
+        "parts": _PARTS,
+        "device": templatevalues.of_device(site.device),
+        "expected": site.certain,
+        "mount": _MOUNT,
+    }
+    _render(tree, order, "init.j2", "init", values)
+    functions = find_data("hooks", "functions.sh", root=order.root)
+    tree.add_file(LIB / "functions.sh", functions, why="what /init shares", mode=0o644)
+    for name in _PARTS:
+        source = find_data("hooks", f"first/{name}", root=order.root)
+        tree.add_file(LIB / name, source, why="a part of /init", mode=0o644)
+    source = find_data("hooks", "first/modprobe", root=order.root)
+    tree.add_file("usr/sbin/modprobe", source, why="the kernel asks it for modules", mode=0o755)
+
+
+def _render(
+    tree: Tree,
+    order: Order,
+    template: str,
+    dest: str | PurePosixPath,
+    values: Mapping[str, object],
+) -> None:
+    folders = search_path("templates", root=order.root)
+    text = render(f"first/{template}", values, search_path=folders, root=order.root)
+    tree.add_content(dest, text.encode(), why="the first process, and its parts", mode=0o755)

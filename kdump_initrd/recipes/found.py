@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a recipe has found before it decides anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config.settings import CommonSettings
+from ..core.errors import KdumpInitrdError, UsageError
+from ..core.resources import search_path
+from ..core.root import named
+from ..probe.distro import profiles as distro
+from ..probe.distro.profiles import Distro
+from ..probe.host.device import BlockDevice
+from ..probe.kernel.releases import KernelRelease
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the dump goes: the device, the folder on its file system, how it is mounted."""
+
+    device: BlockDevice
+    folder: str
+    mount_options: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """What was found: the root, its distribution, the capture kernel, the place of the dump.
+
+    ``watchdogs`` are the drivers of the hardware watchdogs that tick on this host;
+    ``makedumpfile`` is the root's, where the dump is to be written by that.
+    """
+
+    root: Path
+    profile: Distro
+    kernel: KernelRelease
+    target: Target
+    watchdogs: tuple[str, ...]
+    makedumpfile: Path | None = None
+
+
+def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Path, Distro]:
+    """Return the root that the image is built from, and the profile of what it holds.
+
+    ``target`` is the file that the user has named to be written, or to be written beside.
+
+    Raises KdumpInitrdError for a root or profile that is not there, UsageError where the image
+    would be written into another root.
+    """
+    root = named(settings.root)
+    if not root.is_dir():
+        raise KdumpInitrdError(f"--root {root}: no such directory", hint="mount that root first")
+    if root != Path("/") and not target and not settings.dry_run:
+        raise UsageError("--root wants -o: nothing is written into that root", hint="-o FILE")
+    profiles = search_path("distros", root=root)
+    if settings.distro:
+        return root, distro.load(settings.distro, search_path=profiles, root=root)
+    return root, distro.detect(root, search_path=profiles)

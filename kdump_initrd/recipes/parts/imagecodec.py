@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which codec an image is packed with: one that its kernel can unpack, and this host can pack."""
+
+from __future__ import annotations
+
+from ...core.errors import KdumpInitrdError
+from ...core.log import get_logger
+from ...image.archive import cpio
+from ...image.archive.cpio import Compression
+from ...probe.kernel.releases import KernelRelease
+
+logger = get_logger(__name__)
+
+#: From the smallest reservation that an image needs to the largest (docs/architecture.md).
+_PREFERRED = (Compression.ZSTD, Compression.XZ, Compression.GZIP, Compression.LZ4)
+
+
+def choose(wanted: str | None, release: KernelRelease) -> Compression:
+    """Take the codec that was asked for, else the one with the smallest reservation.
+
+    Of those only what this host has the program for, with a warning where that is another one.
+    Raises KdumpInitrdError for one that the kernel is known to be unable to unpack.
+    """
+    if wanted:
+        codec = Compression(wanted)
+        if codec.kernel_option and release.config and not release.builds_in(codec.kernel_option):
+            raise KdumpInitrdError(
+                f"--compress {wanted}: {release.release} cannot unpack it",
+                hint=f"it is built without {codec.kernel_option}",
+            )
+        return codec
+    known = bool(release.config)
+    able = [each for each in _PREFERRED if not known or release.builds_in(each.kernel_option)]
+    return _with_program(able, "which needs a larger reservation", fast=False)
+
+
+def behind(base: Compression) -> Compression:
+    """Return the codec of what is appended to an initrd: its own, so that tools list both."""
+    return _with_program([base], "so that tools that list an initrd may not list it", fast=True)
+
+
+def _with_program(able: list[Compression], but: str, *, fast: bool) -> Compression:
+    """Return the first whose program is there; the last resort needs none."""
+    able = [*able, Compression.NONE]
+    missing = [cpio.missing(each, fast=fast) for each in able]
+    found = able[missing.index("")]
+    if missing[0]:
+        how = "not packed" if found is Compression.NONE else f"packed by {found.value} instead"
+        text = "%s: program not found: the image is %s, %s (install %s)"
+        logger.warning(text, missing[0], how, but, missing[0])
+    return found

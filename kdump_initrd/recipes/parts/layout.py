@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the recipes put into a tree: the layout, programs with their libraries, modules, Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from ...config.settings import ToolSource
+from ...core.errors import KdumpInitrdError
+from ...core.resources import find_data
+from ...image.hooks import Needs
+from ...image.tree import Tree
+from ...probe.distro.profiles import Distro
+from ...probe.kernel import firmware
+from ...probe.kernel.kmod import KernelModule
+from ...probe.kernel.releases import KernelRelease
+from ...probe.programs import tools
+from ...probe.programs.closure import Closure
+from ...probe.programs.tools import Toolbox
+from ...probe.python.minimal import PythonRuntime, stdlib_zip
+
+#: The image's own folders: programs and hooks of ours, and their parameters.
+LIB = PurePosixPath("usr/lib/kdump-initrd")
+ETC = PurePosixPath("etc/kdump-initrd")
+_PYTHON = "usr/bin/python3"
+#: What /init and the hooks of a capture image share.
+SHARED = ("functions.sh", "folder.sh", "guard.sh", "launch.sh", "modules.sh", "ticker.sh")
+
+
+def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
+    """Add the folders and links that every image has, and a console for the first process."""
+    for name in ("bin", "sbin", "lib", "lib64"):
+        tree.add_directory(f"usr/{name}", why="layout")
+        tree.add_symlink(name, f"usr/{name}", why="layout")
+    for name in ("dev", "proc", "sys", "run", "tmp", *folders):
+        tree.add_directory(name, why="layout")
+    tree.add_node("dev/console", (5, 1), why="/init's output before devtmpfs", mode=0o600)
+
+
+def add_shared(tree: Tree, *, root: Path) -> None:
+    """Add what /init and the hooks of a capture image share, and the pipes that they wait at."""
+    for name in SHARED:
+        source = find_data("hooks", name, root=root)
+        tree.add_file(LIB / name, source, why="what /init and the hooks share", mode=0o644)
+    tree.add_fifo(LIB / "words", why="what /init listens to")
+    tree.add_fifo(LIB / "silence", why="what the watchdogs' hook waits at")
+
+
+def choose_toolbox(
+    source: ToolSource,
+    needs: Sequence[Needs],
+    *,
+    own: tuple[str, ...] = (),
+    root: Path,
+    profile: Distro,
+) -> Toolbox:
+    """Decide where the shell and what scripts call come from; ``own`` is never busybox's.
+
+    Raises KdumpInitrdError where the root has no shell, or no busybox and that is wanted.
+    """
+    busybox = None if source is ToolSource.ROOT else tools.find_busybox(root, profile.tools)
+    if source is ToolSource.BUSYBOX and busybox is None:
+        raise KdumpInitrdError(f"{root}: no busybox", hint="install it, or say --tools root")
+    return tools.pick(
+        tuple(sorted({name for each in needs for name in each.commands})),
+        applets=tuple(sorted({name for each in needs for name in each.applets})),
+        own=own,
+        root=root,
+        tools=profile.tools,
+        busybox=busybox,
+    )
+
+
+def add_toolbox(tree: Tree, toolbox: Toolbox) -> tuple[Path, ...]:
+    """Add the shell and the commands; return their files on the host, for their libraries.
+
+    Raises KdumpInitrdError for commands that are missing.
+    """
+    if toolbox.missing:
+        raise KdumpInitrdError(
+            f"{', '.join(toolbox.missing)}: not in the root, and the image needs it",
+            hint="install busybox there, or the package of each",
+        )
+    sources = {toolbox.shell: None}
+    if toolbox.busybox:
+        tree.add_file("usr/bin/busybox", toolbox.busybox, why="shell and tools", mode=0o755)
+        tree.add_symlink("usr/bin/sh", "busybox", why="shell")
+        for name in toolbox.applets:
+            tree.add_symlink(f"usr/sbin/{name}", "../bin/busybox", why="tool of the hooks")
+    else:
+        tree.add_file("usr/bin/sh", toolbox.shell, why="shell", mode=0o755)
+    for name, source in toolbox.programs:
+        tree.add_file(f"usr/sbin/{name}", source, why="tool of the hooks", mode=0o755)
+        sources[source] = None
+    return tuple(sources)
+
+
+def add_libraries(tree: Tree, found: Closure) -> tuple[PurePosixPath, ...]:
+    """Add the libraries; return the folders that LD_LIBRARY_PATH must name."""
+    for library in found.libraries:
+        tree.add_file(library.dest, library.source, why=library.why, mode=0o755)
+    return found.extra_dirs
+
+
+def add_python(tree: Tree, runtime: PythonRuntime) -> None:
+    """Add the interpreter, its extension modules and the zip of the rest, without libraries."""
+    interpreter = runtime.interpreter
+    tree.add_file(interpreter.dest, interpreter.source, why="runs the saver", mode=0o755)
+    if str(interpreter.dest) != _PYTHON:
+        tree.add_symlink(_PYTHON, f"/{interpreter.dest}", why="runs the saver")
+    for extension in runtime.extensions:
+        tree.add_file(extension.dest, extension.source, why=extension.why, mode=0o755)
+    tree.add_content(LIB / "python.zip", stdlib_zip(runtime), why="the saver and its modules")
+
+
+def add_kernel_modules(
+    tree: Tree,
+    modules: Sequence[KernelModule],
+    *,
+    kernel: KernelRelease,
+    profile: Distro,
+    root: Path,
+) -> None:
+    """Add the modules, unpacked, their firmware, and the list that is loaded in its order."""
+    add_module_files(tree, modules, kernel=kernel, profile=profile, root=root)
+    tree.add_content(ETC / "modules", module_list(modules), why="kernel modules in load order")
+
+
+def add_module_files(
+    tree: Tree,
+    modules: Sequence[KernelModule],
+    *,
+    kernel: KernelRelease,
+    profile: Distro,
+    root: Path,
+) -> None:
+    """Add the modules, unpacked, and their firmware; those that are there already stay."""
+    fresh = [module for module in modules if module.dest not in tree]
+    for module in fresh:
+        tree.add_content(module.dest, module.data, why=module.why)
+    layout = profile.kernel.firmware
+    for each in firmware.find(fresh, root=root, layout=layout, release=kernel.release):
+        if each.dest not in tree:
+            tree.add_content(each.dest, each.data, why=each.why)
+
+
+def module_list(modules: Sequence[KernelModule]) -> bytes:
+    """Return a line for each module: its file and its parameters."""
+    lines = (f"/{module.dest} {module.parameters}".rstrip() for module in modules)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def time_stamp() -> int:
+    """Return the time of an archive's entries: SOURCE_DATE_EPOCH, seconds since 1970, or 0."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    if not (epoch.isascii() and epoch.isdigit()):
+        raise KdumpInitrdError(
+            f"SOURCE_DATE_EPOCH={epoch}: no time", hint="give whole seconds since 1970"
+        )
+    return int(epoch)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``--collector makedumpfile``: that program in a capture initrd, and what it can do."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from ...config.settings import CaptureSettings
+from ...core.errors import KdumpInitrdError, UsageError
+from ...core.root import first_file
+from ...image.tree import Tree
+from ...probe.distro.profiles import Distro
+from ...probe.programs import closure, elffile
+from . import layout
+
+_NAME = "makedumpfile"
+_PLACE = PurePosixPath("usr/sbin", _NAME)
+#: What it is linked with if it knows a compression that it need not know (its Makefile: USELZO,
+#: USESNAPPY, USEZSTD).
+_LIBRARIES = {"lzo": "liblzo2.", "snappy": "libsnappy.", "zstd": "libzstd."}
+
+
+def find(settings: CaptureSettings, *, root: Path, profile: Distro) -> Path | None:
+    """Return the root's makedumpfile where that is wanted, else None.
+
+    Raises KdumpInitrdError where it is not there, UsageError where it cannot do what is wanted.
+    """
+    if settings.collector != _NAME:
+        return None
+    if settings.dump_format == "flat":
+        raise UsageError(
+            f"--collector {_NAME}: not with --dump-format flat",
+            hint="say --dump-format kdump or elf, or --collector saver",
+        )
+    candidates = tuple(f"{folder}/{_NAME}" for folder in profile.tools.path)
+    found = first_file(candidates, root=root)
+    if found is None:
+        raise KdumpInitrdError(
+            f"--collector {_NAME}: not found in {root}",
+            hint=f"install {_NAME} there, or say --collector saver",
+        )
+    return found
+
+
+def knows(program: Path | None, codec: str) -> bool:
+    """Tell whether a makedumpfile compresses pages so; without one, there is nothing to know."""
+    if program is None or codec not in _LIBRARIES:
+        return True
+    needed = elffile.read_elf(program).needed
+    # A static one does not tell.
+    return not needed or any(name.startswith(_LIBRARIES[codec]) for name in needed)
+
+
+def add(tree: Tree, program: Path | None, *, root: Path) -> tuple[PurePosixPath, ...]:
+    """Add it and its libraries; return the folders that LD_LIBRARY_PATH must name."""
+    if program is None:
+        return ()
+    tree.add_file(_PLACE, program, why="writes the dump", mode=0o755)
+    return layout.add_libraries(tree, closure.closure([program], root=root))
+
+
+def path(program: Path | None) -> str:
+    """Return where the image has it, "" without one: SaverParams.collector."""
+    return f"/{_PLACE}" if program else ""

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How the dump's pages are compressed: the codec, and the library that the saver opens for it."""
+
+from __future__ import annotations
+
+from ...core.errors import KdumpInitrdError
+from ...core.log import get_logger
+from ...probe.programs import closure
+from ...probe.programs.closure import Closure
+from ...probe.python.minimal import PythonRuntime
+from ..found import Site
+from . import makedumpfile
+
+logger = get_logger(__name__)
+
+#: The libraries of the saver's codecs, the better one first: one of them is needed.
+LIBRARIES = {
+    "lzo": ("liblzo2.so.2",),
+    "snappy": ("libsnappy.so.1",),
+    "zstd": ("libzstd.so.1",),
+    "zlib": ("libdeflate.so.0", "libz.so.1"),
+}
+
+
+def choose(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, Closure]:
+    """Decide the codec; return it and the library that the saver opens, with what that needs.
+
+    ``wanted`` is what was said, "auto" for the first that the distribution's readers know. Raises
+    KdumpInitrdError where there is none.
+    """
+    readable = site.profile.dump.codecs
+    if wanted == "none":
+        return wanted, Closure((), ())
+    if wanted not in ("auto", *readable):
+        logger.warning(
+            "--dump-compress %s: not every reader of dumps of %s opens that: %s are safe",
+            *(wanted, site.profile.name, ", ".join(readable)),
+        )
+    candidates = readable if wanted == "auto" else (wanted,)
+    known = [name for name in candidates if makedumpfile.knows(site.makedumpfile, name)]
+    if not known:
+        raise KdumpInitrdError(
+            f"--dump-compress {wanted}: {site.makedumpfile} was built without that",
+            hint="say --dump-compress zlib",
+        )
+    libraries = [(name, library) for name in known for library in LIBRARIES[name]]
+    for name, library in libraries:
+        found = closure.opened(library, by=runtime.interpreter.source, root=site.root)
+        if found is not None:
+            return name, found
+    missing = " or ".join(library for _, library in libraries)
+    raise KdumpInitrdError(
+        f"--dump-compress {wanted}: {missing} not found in {site.root}",
+        hint="install one, or say --dump-compress none",
+    )

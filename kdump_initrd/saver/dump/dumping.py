@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The recipe of one dump: filter, forecast, copy, verify."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..low.board import Board, Lock
+from ..low.failure import SaverError, describe
+from ..low.selection import Selection
+from ..low.writeback import Writeback
+from ..store.folder import SCRATCH, sync_folder
+from ..store.medium import FULL, FlatOutput, Output
+from . import budget
+from .copying import Copying
+from .pagechoice import Choice, took
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..codec.library import Codec
+    from ..crash.facts import Crash
+    from ..formats.writer import DumpWriter
+    from ..low.console import Console
+    from ..low.progress import Progress
+    from ..params import SaverParams
+
+_NO_LIMIT = 1 << 62
+
+
+class Dumping:
+    """A dump in the making.
+
+    fields   what the report says of it, as far as it has come
+    exists   whether there is a file, complete or not
+    """
+
+    def __init__(
+        self, crash: Crash, params: SaverParams, *, console: Console, progress: Progress
+    ) -> None:
+        """Nothing is written yet. A codec that cannot be used gives way to another, or to none."""
+        self._crash = crash
+        self._params = params
+        self._console = console
+        self._progress = progress
+        self._source = crash.source()
+        self._codec: Codec | None = None
+        note = ""
+        if params.dump_format != "elf":
+            from ..codec import open_any
+
+            self._codec, note = open_any(params.dump_compress, crash.page_size)
+            if note:
+                console.warning(note)
+        self._scratch = -1
+        self._limit = _NO_LIMIT
+        self._folder = ""  # of the file; "" for a pipe
+        self._workers: tuple[Lock, int] | None = None
+        self.exists = False
+        self.fields: dict[str, object] = {
+            "collector": "saver",
+            "format": params.dump_format,
+            "codec": self._codec.name if self._codec else "none",
+            "codec_note": note,
+            "library": self._codec.library if self._codec else "",
+            "level": params.dump_level,
+            "wanted_level": params.dump_level,
+            "level_note": "",
+            "bytes": 0,
+            "pages": 0,
+            "zero_pages": 0,
+            "raw_pages": 0,
+            "lost_pages": self._source.missing,
+            "moved_pages": 0,
+            "unwritten_pages": 0,
+            "left_out": {},
+            "jobs": 1,
+            "verified": "none",
+            "verified_pages": 0,
+            "sha256": "",
+            "sha256_note": "",
+            "seconds": {},
+        }
+
+    def run(self, path: str) -> str:
+        """Write the file, which must not exist; return what went wrong, "" for nothing.
+
+        A file that cannot be begun is removed again; then SpaceError, SaverError or OSError is
+        raised.
+        """
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            self._folder = os.path.dirname(path) or "."
+            sync_folder(self._folder)  # a power cut leaves the file
+            self._limit = self._room()
+            if self._params.dump_format != "kdump":
+                self._scratch = scratch(path)
+            problem, selection = self._write(fd)
+            return problem or self._verify(fd, path, selection)
+        except BaseException:
+            if not self.exists:
+                os.unlink(path)
+            raise
+        finally:
+            os.close(fd)
+            if self._scratch >= 0:
+                os.close(self._scratch)
+
+    def stream(self, fd: int) -> str:
+        """Write a flattened dump to a pipe; see run."""
+        self._scratch = os.memfd_create("pages", os.MFD_CLOEXEC)
+        try:
+            return self._write(fd)[0]
+        finally:
+            os.close(self._scratch)
+
+    def _write(self, fd: int) -> tuple[str, Selection]:
+        choice = Choice(
+            self._crash,
+            self._source,
+            self._codec,
+            console=self._console,
+            progress=self._progress,
+            fields=self.fields,
+            wanted=self._params.dump_level,
+        )
+        while True:
+            problem, selection, again = self._try(fd, choice)
+            if not again:
+                return problem, selection
+            # What is there is of less use than what is to come, and takes its room.
+            self.exists = False
+            for each in (fd, self._scratch):
+                if each >= 0:
+                    os.ftruncate(each, 0)
+                    os.lseek(each, 0, os.SEEK_SET)
+                    os.fsync(each)
+            self._limit = self._room()
+
+    def _try(self, fd: int, choice: Choice) -> tuple[str, Selection, bool]:
+        # What went wrong, the pages, and whether it is to be begun anew with fewer of them.
+        lock, jobs = self._choose_jobs(fd if self._scratch < 0 else self._scratch)
+        writer = self._writer(fd, lock)
+        selection, level = choice.choose(writer, limit=self._limit)
+        copying = Copying(
+            writer,
+            self._source,
+            selection,
+            console=self._console,
+            progress=self._progress,
+            fields=self.fields,
+            damage=self._crash.memory.damage,
+        )
+        board = None
+        try:
+            position = copying.begin(level)
+            self.exists = True
+            board = Board(lock, workers=jobs, position=position, limit=self._limit)
+            problem = copying.copy(board)
+            again = bool(self._folder) and copying.stopped in FULL
+            if again:
+                size = board.position - position
+                again = choice.choose_less(problem, pages=board.good, size=size)
+            return problem, selection, again
+        finally:
+            copying.close()
+            if board:
+                board.close()
+
+    def _room(self) -> int:
+        return budget.room(self._folder, self._params.keep_free)
+
+    def _choose_jobs(self, fd: int) -> tuple[Lock, int]:
+        # fd is a regular file, for locks. Chosen once: what is in the way is said once.
+        if self._workers:
+            return self._workers
+        jobs = self._params.jobs or len(os.sched_getaffinity(0))
+        lock = Lock(fd)
+        if jobs > 1 and not lock.works():
+            self._console.warning("the file system has no locks: one worker")
+            jobs = 1
+        self.fields["jobs"] = jobs
+        self._workers = (lock if jobs > 1 else Lock(-1)), jobs
+        return self._workers
+
+    def _writer(self, fd: int, lock: Lock) -> DumpWriter:
+        crash, source, kind = self._crash, self._source, self._params.dump_format
+        if kind == "elf":
+            from ..formats.elf.elfdump import ElfWriter
+            from ..formats.elf.elfheaders import headers_of
+
+            core = headers_of(crash, source)
+            return ElfWriter(Output(fd), source, core=core, scratch=self._scratch)
+        from ..formats.kdump.kdumpfile import KdumpWriter
+
+        return KdumpWriter(
+            FlatOutput(fd, lock) if kind == "flat" else Output(fd),
+            source,
+            crash,
+            codec=self._codec,
+            scratch=self._scratch,
+        )
+
+    def _verify(self, fd: int, path: str, selection: Selection) -> str:
+        mode = self._params.verify
+        if mode == "none":
+            return ""
+        from .sha256 import file_sha256, too_many_holes
+        from .verify import Verification
+
+        start = time.monotonic()
+        page = self._source.page_size
+        check = None
+        disk = Writeback(fd)
+        disk.drop()
+        disk.close()
+        try:
+            check = Verification(path, self._source, selection)
+            self._progress.start("checking", check.size)
+            check.structure(0, self._progress.advance)
+            self._progress.start("verifying", selection.pages * page)
+            if mode == "full":
+                lock, jobs = self._choose_jobs(fd)
+                check.compare_all(
+                    lock, jobs=jobs, tell=lambda done: self._progress.update(done * page)
+                )
+            else:
+                check.compare_sample()
+            self.fields["sha256_note"] = note = too_many_holes(fd)
+            if not note:
+                self._progress.start("hashing", int(str(self.fields["bytes"])))
+                self.fields["sha256"] = file_sha256(fd, self._progress.advance)
+            self.fields["verified"] = mode
+        except (SaverError, OSError) as error:
+            problem = f"verification failed: {describe(error)}"
+            self._console.error(f"dump: {problem}")
+            return problem
+        finally:
+            if check:
+                self.fields["verified_pages"] = check.checked
+                check.close()
+            took(self.fields, "verify", start)
+        return ""
+
+
+def scratch(path: str) -> int:
+    """Return a new file beside the dump that has no name; raises OSError."""
+    name = path + SCRATCH
+    fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.unlink(name)
+    return fd

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The images that a host is to have of a kernel: where each is, and how it is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ..config.effective import Effective
+from ..config.settings import (
+    CAPTURE,
+    COMMON,
+    FIRST_KERNEL,
+    CaptureSettings,
+    FirstKernelSettings,
+    HostSettings,
+)
+from ..core.errors import KdumpInitrdError
+from ..core.root import place
+from ..probe.distro.profiles import Distro
+from ..probe.kernel import releases
+from ..recipes import capture, dumptarget
+from ..recipes.firstkernel import recipe
+from . import removal
+from .inputs import Opened
+from .keep import Manner, Wanted
+
+
+@dataclass(frozen=True)
+class Host:
+    """What images are kept of: looked at once, for all kernels.
+
+    ``distro`` is the profile that was asked for, None where it is the root's own.
+    """
+
+    root: Path
+    profile: Distro
+    distro: str | None
+    configured: Effective
+    wanted: HostSettings
+    manner: Manner
+
+
+def capture_settings(host: Host) -> CaptureSettings:
+    """Return the settings of all capture initrds, with the place that dumps go to."""
+    configured = host.configured.settings((*CAPTURE, *COMMON))
+    settings = CaptureSettings(**{**configured, "root": str(host.root), "distro": host.distro})
+    if "capture" not in host.wanted.images:
+        return settings
+    return dumptarget.resolve(settings, root=host.root, profile=host.profile)
+
+
+def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:
+    """Return the capture initrd of a kernel that saves to ``target``."""
+    out = place(host.profile.kernel.capture_image.format(release=release), root=host.root)
+    settings = replace(target, release=release, output=str(out))
+    plan = partial(capture.plan, settings)
+    # modprobe finds its indexes itself.
+    modules = releases.first(host.profile.kernel.modules, root=host.root, release=release)
+    indexes = map(str, modules.glob("modules.*")) if modules else ()
+    name = f"capture-{release}"
+    return Wanted("capture", release, name, out, settings, plan, read=Opened({*indexes}))
+
+
+def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
+    """Yield the initrds that the kernel boots with: the distribution's, or a whole one of ours."""
+    said = host.configured.settings(FIRST_KERNEL)
+    settings = FirstKernelSettings(
+        **{**host.configured.settings(COMMON), **said, "root": str(host.root)}
+    )
+    settings = replace(
+        settings,
+        fstype=None,  # what is configured is that of the place for dumps
+        distro=host.distro,
+        release=release,
+        capture_initrd=str(captures),
+        capture_kernel=release,
+    )
+    name = f"first-kernel-{release}"
+    if settings.standalone:
+        boot = f"boot/{host.profile.kernel.first_image.format(release=release)}"
+        out = place(boot, root=host.root)
+        yield _first_image(name, out, replace(settings, output=str(out)))
+        return
+    # A segment takes after its base: nothing of these has a meaning there.
+    plain = FirstKernelSettings()
+    taken = ("hardware", "add_modules", "omit_modules", "compress", "root_device")
+    settings = replace(settings, **{each: getattr(plain, each) for each in taken})
+    bases = removal.initrds(release, root=host.root, profile=host.profile)
+    if not bases:
+        raise KdumpInitrdError(
+            f"{release}: no initrd of it is there that could load the capture kernel: "
+            "it is not armed at boot",
+            hint=f"mkinitrd-kdump -i {captures} -v {release} --base INITRD --in-place extends the "
+            'one that it boots with; or images = "capture" in /etc/kdump-initrd.toml, and load it '
+            "otherwise",
+        )
+    for number, base in enumerate(bases, 1):
+        mine = name if number == 1 else f"{name}@{number}"
+        yield _first_image(mine, base, replace(settings, base=str(base), in_place=True))
+
+
+def _first_image(name: str, out: Path, settings: FirstKernelSettings) -> Wanted:
+    release = settings.release or ""
+    plan = partial(recipe.plan, settings)
+    return Wanted("first-kernel", release, name, out, settings, plan, settings.in_place)

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One image is kept current: written when it would come out differently, and only then.
+
+Two questions, a quick one and a sure one. Is anything that was read for it another, by time stamps?
+If not, it stays. If so, it is planned anew, which takes a second, and compared entry by entry: a
+library that was installed again, or a kernel beside it, is no reason to write.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Union
+
+from .. import __version__
+from ..config.settings import CommonSettings
+from ..core import publish
+from ..core.errors import KdumpInitrdError, is_denied
+from ..core.log import get_logger
+from ..image.archive.base import digest
+from ..image.archive.segments import read_manifest
+from ..image.manifest import Manifest
+from ..image.tree import Entry
+from ..recipes.capture import Capture
+from ..recipes.firstkernel.firstimage import FirstImage
+from . import inputs, record
+from .inputs import Input, Opened
+from .record import Record
+
+logger = get_logger(__name__)
+
+Plan = Union[Capture, FirstImage]
+#: What decides where an image goes and what is said, not what it is.
+_ELSEWHERE = ("root", "output", "force", "dry_run")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An image that is to be current: its file, and how it is planned.
+
+    ``kind`` is that of its manifest, ``name`` that of its record. ``in_place`` says that ``out``
+    is the distribution's, to which a segment is appended. ``read`` is what nobody can see being
+    read.
+    """
+
+    kind: str
+    release: str
+    name: str
+    out: Path
+    settings: CommonSettings
+    plan: Callable[[], Plan]
+    in_place: bool = False
+    read: Opened = field(default_factory=Opened)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How images are kept: of which root, whatever is there (``force``), or only in words.
+
+    ``opened`` is what was read before any image was planned.
+    """
+
+    root: Path
+    force: bool
+    dry_run: bool
+    opened: Opened
+
+
+def keep(wanted: Wanted, manner: Manner) -> bool:
+    """Write the image if it has to be; tell whether it had to. Raises KdumpInitrdError.
+
+    What was there stays whenever that cannot be done. It is begun anew, once, where the
+    distribution has replaced its initrd meanwhile.
+    """
+    return publish.twice(lambda: _keep(wanted, manner))
+
+
+def _keep(wanted: Wanted, manner: Manner) -> bool:
+    before = record.load(wanted.name, root=manner.root)
+    if not manner.force and before is not None and _is_current(wanted, before, manner):
+        _say_kept(wanted, manner)
+        return False
+    with inputs.watch() as opened:
+        planned = wanted.plan()
+    read = (manner.opened, wanted.read, opened)
+    new = replace(
+        _describe(wanted, planned),
+        inputs=inputs.collect(read, root=manner.root, leave_out=[wanted.out]),
+    )
+    why = _why(wanted, before, new, manner)
+    if manner.dry_run:
+        if why:
+            say_pending(wanted, why)
+        else:
+            _say_kept(wanted, manner)
+        return bool(why)
+    if why:
+        size = planned.write(force=True)
+        logger.info("%s: written, because %s", wanted.out, why)
+        stored = _stored(wanted.out, size)
+    else:
+        _say_kept(wanted, manner)
+        stored = inputs.take(wanted.out) or Input("")
+    reason = why or (before.why if before else "")
+    replace(new, stored=stored, why=reason).save(wanted.name, root=manner.root)
+    return bool(why)
+
+
+def _stored(out: Path, size: int) -> Input:
+    """Return what was written, as it is on the disk: nothing where it is another one by now."""
+    found = inputs.take(out) or Input("")
+    return found if found.stamp[:1] == (size,) else Input("")
+
+
+def say_pending(wanted: Wanted, why: str) -> None:
+    """Say what would be done."""
+    logger.info("%s: would be written, because %s", wanted.out, why)
+
+
+def describe(settings: CommonSettings) -> dict[str, str]:
+    """Return what the settings say of an image, by name, as JSON."""
+    values = dataclasses.asdict(settings)
+    return {
+        name: json.dumps(value, sort_keys=True)
+        for name, value in values.items()
+        if name not in _ELSEWHERE
+    }
+
+
+def manifest_of(image: Path) -> Manifest | None:
+    """Return what an image says of itself; None where it is not there, or not one of ours."""
+    try:
+        return read_manifest(image)
+    except KdumpInitrdError as error:
+        if is_denied(error):
+            raise
+        # Whatever it is, it is somebody else's.
+        logger.debug("%s", error.message)
+        return None
+
+
+def _is_current(wanted: Wanted, before: Record, manner: Manner) -> bool:
+    if before.output != str(wanted.out) or not inputs.is_same(wanted.out, before.stored):
+        return False
+    if (before.version, before.settings) != (__version__, describe(wanted.settings)):
+        return False
+    name = inputs.changed(before.inputs, root=manner.root)
+    if name is not None:
+        logger.debug("%s: %s is another", wanted.out, name)
+    return name is None
+
+
+def _describe(wanted: Wanted, planned: Plan) -> Record:
+    """Return the record of a planned image, but for what was read and what is on the disk."""
+    entries: Iterable[Entry]
+    if isinstance(planned, Capture):
+        entries, base = (*planned.tree, *planned.second), ""
+    else:
+        entries, base = planned.entries, digest(planned.base) if planned.base else ""
+    packing = planned.packing
+    return Record(
+        kind=wanted.kind,
+        release=wanted.release,
+        version=__version__,
+        output=str(wanted.out),
+        settings=describe(wanted.settings),
+        entries={
+            "the compression": f"{packing.compression.value} {packing.mtime}",
+            **{str(each.dest): _identity(each) for each in entries},
+        },
+        base=base,
+        inputs={},
+        stored=Input(""),
+    )
+
+
+def _identity(entry: Entry) -> str:
+    return f"{entry.kind.value} {entry.mode:o} {entry.device} {entry.digest}"
+
+
+def _why(wanted: Wanted, before: Record | None, new: Record, manner: Manner) -> str:
+    """Return why the image has to be written, "" where it need not be.
+
+    Raises KdumpInitrdError for a file of that name that is not ours.
+    """
+    out = wanted.out
+    intact = before is not None and inputs.is_same(out, before.stored)
+    if not intact and not wanted.in_place and out.exists() and not manner.force:
+        manifest = manifest_of(out)
+        if manifest is None or manifest.kind != wanted.kind:
+            raise KdumpInitrdError(
+                f"{out}: not an image of kdump-initrd", hint="--refresh --force replaces it"
+            )
+    if not out.exists():
+        return "there was none"
+    differences = before.differences(new) if before else []
+    if differences:
+        return f"{record.listed(differences)} changed"
+    if before is None:
+        known = "nothing is known of what it was made from"
+        return known if manifest_of(out) else "it has nothing of ours in it"
+    if not intact or before.output != new.output:
+        return "it is not what was written there"
+    return "--force was said" if manner.force else ""
+
+
+def _say_kept(wanted: Wanted, manner: Manner) -> None:
+    level = logger.info if manner.dry_run else logger.debug
+    level("%s: kept: nothing changed", wanted.out)

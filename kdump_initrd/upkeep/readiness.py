@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Is this machine ready to save a crash: what is lacking, in the words of who has to mend it.
+
+--refresh ends with it, and so do the installation of a package and the service at boot.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import KdumpInitrdError
+from ..core.root import first_file, resolve
+from ..image import reservation
+from ..probe.kernel import kernelimage
+
+#: What a boot loader reads the kernel's command line from, relative to the root; and what that is
+#: made from.
+_LOADER = (
+    *("boot/grub/grub.cfg", "boot/grub2/grub.cfg", "boot/grub2/grubenv"),
+    *("boot/loader/entries/*", "efi/loader/entries/*", "etc/kernel/cmdline"),
+)
+_SOURCES = ("etc/default/grub", "etc/default/grub.d/*.cfg")
+#: What puts a word on the kernel's command line, and how: the first that is there; the last for
+#: any other.
+_COMMANDS = (
+    (
+        "update-grub",
+        "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT {word}\"' "
+        ">/etc/default/grub.d/kdump-initrd.cfg && update-grub",
+    ),
+    ("grubby", "grubby --update-kernel=ALL --args={word}"),
+    (
+        "grub2-mkconfig",
+        "add {word} to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, "
+        "and run grub2-mkconfig -o /boot/grub2/grub.cfg",
+    ),
+    (
+        "grub-mkconfig",
+        "add {word} to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, "
+        "and run grub-mkconfig -o /boot/grub/grub.cfg",
+    ),
+    (
+        "",
+        "add {word} to the kernel's command line in the boot loader's configuration "
+        "(GRUB: GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run update-grub)",
+    ),
+)
+_PROGRAMS = ("usr/sbin", "usr/bin", "sbin", "bin")
+#: The units of the other tools that load a capture kernel.
+_OTHERS = ("kdump-tools.service", "kdump.service", "kdump-early.service")
+_WORD = re.compile(rb"(?<![\w.])crashkernel=")
+_REFUSAL = re.compile(r";kdump-initrd: (not armed: .*)")
+_CRASH = "echo c >/proc/sysrq-trigger"
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Running:
+    """The running kernel: its command line, the MiB that it has reserved, what is loaded there."""
+
+    cmdline: bytes
+    reserved: int
+    loaded: bool
+
+
+def say(root: Path, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Iterator[str]:
+    """Yield warnings, each some lines: what is lacking, and how it is mended.
+
+    ``images`` are capture initrds with their kernels, ``dumps`` is the folder of dumps. Of another
+    root than this machine's own nobody can tell.
+    """
+    if root != Path("/"):
+        return
+    for unit in others(root):
+        yield (
+            f"{unit} loads a capture kernel, too, and what is loaded last counts\n"
+            f"  keep one: systemctl disable --now {unit}"
+        )
+    yield from lacking(running(root), root, images, dumps=dumps)
+
+
+def lacking(
+    machine: Running | None, root: Path, images: Iterable[tuple[Path, Path]], *, dumps: str
+) -> Iterator[str]:
+    """Yield what a machine lacks; None is a system that does not run, as in a chroot."""
+    if machine is not None and machine.loaded:
+        return
+    test = f"  try it, which crashes this machine at once: {_CRASH}; the dump is in {dumps}"
+    said = machine is not None and _WORD.search(machine.cmdline) is not None
+    if machine is not None and machine.reserved:
+        why = _refusal(root / "dev/kmsg") or "not armed: this start was before its initrd was made"
+        yield f"{why}\n  restart; dmesg | grep kdump-initrd tells what came of it\n{test}"
+    elif said:
+        yield (
+            "not armed: the kernel could not reserve what crashkernel= on its command line asks "
+            f"for\n  dmesg | grep -i crashkernel tells why; {_size(images)} is enough, then restart"
+            f"\n{test}"
+        )
+    elif is_in(_LOADER, root):
+        yield f"not armed: crashkernel= is configured, but not in effect yet\n  restart\n{test}"
+    elif is_in(_SOURCES, root):
+        yield (
+            "not armed: crashkernel= is in GRUB's defaults, but not in what GRUB reads\n"
+            f"  run update-grub (or grub2-mkconfig -o /boot/grub2/grub.cfg), then restart\n{test}"
+        )
+    else:
+        yield (
+            "not armed: no memory is reserved, crashkernel= is not on the kernel's command line\n"
+            f"  {_command(root, _size(images))}\n"
+            f"  then restart, and{test[1:]}"
+        )
+
+
+def running(root: Path) -> Running | None:
+    """Return what the running kernel says; None where ``root`` is not what runs on it."""
+    with suppress(OSError):
+        if not os.path.samestat((root / "proc/1/root").stat(), root.stat()):
+            return None
+    try:
+        cmdline = (root / "proc/cmdline").read_bytes()
+    except OSError:
+        return None
+    size, loaded = (_number(root / f"sys/kernel/kexec_crash_{name}") for name in ("size", "loaded"))
+    return Running(cmdline, size // _MIB, bool(loaded))
+
+
+def others(root: Path) -> list[str]:
+    """Return the units of other tools that are switched on in a root."""
+    units = resolve("etc/systemd/system", root=root)
+    if units is None or not units.is_dir():
+        return []
+    return [
+        name
+        for name in _OTHERS
+        if any(os.path.lexists(folder / name) for folder in units.glob("*.wants"))
+        and not _is_masked(units / name)
+    ]
+
+
+def is_in(patterns: Iterable[str], root: Path) -> bool:
+    """Tell whether a line of some files of a root has crashkernel=, and is not a comment."""
+    for pattern in patterns:
+        for path in root.glob(pattern):
+            with suppress(OSError):
+                lines = path.read_bytes().splitlines() if path.is_file() else []
+                if any(_WORD.search(each) for each in lines if not each.lstrip().startswith(b"#")):
+                    return True
+    return False
+
+
+def _command(root: Path, word: str) -> str:
+    for program, text in _COMMANDS:
+        places = (f"{folder}/{program}" for folder in _PROGRAMS)
+        if not program or first_file(places, root=root) is not None:
+            return text.format(word=word)
+    raise AssertionError("the last one needs no program")
+
+
+def _size(images: Iterable[tuple[Path, Path]]) -> str:
+    """Return the word that reserves enough for each of the images."""
+    sizes = [0]
+    for image, kernel in images:
+        with suppress(KdumpInitrdError):
+            size = kernelimage.read(kernel).unpacked
+            sizes.append(reservation.crashkernel(reservation.weigh(image), kernel=size))
+    return f"crashkernel={max(sizes) or reservation.USUAL}M"
+
+
+def _refusal(log: Path) -> str:
+    """Return the last reason of this start in the kernel's log, "" where there is none."""
+    found = ""
+    with suppress(OSError):
+        descriptor = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            # A record a read (Documentation/ABI/testing/dev-kmsg); EAGAIN at the end.
+            while text := os.read(descriptor, 1 << 13).decode(errors="replace"):
+                match = _REFUSAL.search(text)
+                found = match[1].strip() if match else found
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
+    return found
+
+
+def _is_masked(unit: Path) -> bool:
+    return unit.is_symlink() and str(unit.readlink()) == os.devnull
+
+
+def _number(path: Path) -> int:
+    with suppress(OSError, ValueError):
+        return int(path.read_text())
+    return 0

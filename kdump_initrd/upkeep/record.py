@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is known of an image that --refresh has written: why it need not be written again."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..config.native import key_of
+from ..config.settings import SETTINGS
+from ..core import root as rooted
+from ..core.errors import KdumpInitrdError
+from ..core.log import get_logger
+from ..core.publish import new_file
+from ..image.manifest import MANIFEST, SEGMENT
+from ..image.stage import SECOND_STAGE
+from .inputs import Input
+
+logger = get_logger(__name__)
+
+#: Relative to the root.
+FOLDER = "var/lib/kdump-initrd"
+#: What is made of other entries, so that it tells nobody what has changed.
+_DERIVED = tuple(map(str, (MANIFEST, SEGMENT, SECOND_STAGE)))
+#: The largest record, in bytes: some thousand paths with their digests.
+_LARGEST = 16 << 20
+#: Names of settings as they are written in our file.
+_KEYS = {row.name: key_of(row) for row in SETTINGS}
+#: How many changes one line names.
+_NAMED = 3
+#: How long one run waits for another, in seconds: a run takes some seconds for each kernel.
+_PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image, as it was written.
+
+    ``settings`` and ``entries`` are texts by name: each setting as JSON, each entry of the image
+    with its mode and SHA-256. ``base`` is the SHA-256 of the initrd that a segment was appended
+    to, "" without one. ``inputs`` are what was read for it; ``stored`` is the image's file;
+    ``why`` is the reason that it was written for.
+    """
+
+    kind: str
+    release: str
+    version: str
+    output: str
+    settings: Mapping[str, str]
+    entries: Mapping[str, str]
+    base: str
+    inputs: Mapping[str, Input]
+    stored: Input
+    why: str = ""
+
+    def differences(self, new: Record) -> list[str]:
+        """Return why a newly planned image differs from this one, the telling things first.
+
+        Settings alone are no reason: a disk may have another name, and be the same.
+        """
+        entries = _unlike(self.entries, new.entries)
+        if not entries and self.base == new.base:
+            return []
+        found = []
+        if self.version != new.version:
+            found.append(f"kdump-initrd itself ({self.version}, now {new.version})")
+        settings = _unlike(self.settings, new.settings)
+        found += [f"the setting {_KEYS.get(name, name)}" for name in settings]
+        if self.base != new.base:
+            found.append("the initrd that it is appended to")
+        found += [name for name in entries if name not in _DERIVED]
+        return found or entries
+
+    def save(self, name: str, *, root: Path) -> None:
+        """Keep it under ``name``: whole or not at all. Raises KdumpInitrdError."""
+        text = json.dumps(asdict(self), indent=1, sort_keys=True)
+        written = new_file(_path(name, root), force=True)
+        with written as new, open(new.descriptor, "wb", closefd=False) as file:
+            file.write(f"{text}\n".encode())
+
+
+def load(name: str, *, root: Path) -> Record | None:
+    """Return what was kept under ``name``; None where there is nothing that can be used.
+
+    That is so, too, where the image that it tells of would not lie in ``root``.
+    """
+    try:
+        table = json.loads(rooted.read_text(_path(name, root), limit=_LARGEST))
+        inputs = {path: _input(each) for path, each in table["inputs"].items()}
+        record = Record(**{**table, "inputs": inputs, "stored": _input(table["stored"])})
+        return record if _is_sound(record) and _is_inside(record.output, root) else None
+    except (KdumpInitrdError, OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    except RecursionError:
+        return None
+
+
+def every(*, root: Path) -> dict[str, Record]:
+    """Return all that were kept, by name."""
+    there = rooted.folders([FOLDER], root=root)
+    names = sorted(path.stem for folder in there for path in folder.glob("*.json"))
+    found = {name: load(name, root=root) for name in names}
+    return {name: record for name, record in found.items() if record is not None}
+
+
+def forget(name: str, *, root: Path) -> None:
+    """Drop what was kept under ``name``."""
+    _path(name, root).unlink(missing_ok=True)
+
+
+def listed(reasons: list[str]) -> str:
+    """Return the reasons as words of one line: the first ones, and how many more there are."""
+    more = len(reasons) - _NAMED
+    return ", ".join(reasons[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+@contextmanager
+def alone(*, root: Path, patience: float = _PATIENCE) -> Iterator[None]:
+    """Let one run at a time do the block; ``patience`` are the seconds that it waits for another.
+
+    The folder of the records is there in the block, and behind it if there is one in it.
+    Raises KdumpInitrdError when another one is still at work then, or the folder cannot be made.
+    """
+    end = time.monotonic() + patience
+    descriptor = _try(root)
+    if descriptor is None:
+        logger.info("waiting for another run of --refresh or --remove")
+    while descriptor is None:
+        if time.monotonic() > end:
+            raise KdumpInitrdError(
+                f"{_folder(root)}: another run is still at work after {patience:g} s",
+                hint="look what that one waits for, and run mkinitrd-kdump --refresh then",
+            )
+        time.sleep(0.1)
+        descriptor = _try(root)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            _folder(root).rmdir()
+        os.close(descriptor)
+
+
+def _try(root: Path) -> int | None:
+    # The lock is the folder's own: nothing is left behind, not even by who is killed.
+    folder = _folder(root)
+    try:
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KdumpInitrdError(
+            f"{folder}: {error.strerror}", hint="make that folder writable"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who had it before may have removed it.
+        if os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _path(name: str, root: Path) -> Path:
+    return _folder(root) / f"{name}.json"
+
+
+def _folder(root: Path) -> Path:
+    folder = rooted.resolve(FOLDER, root=root)
+    if folder is None:
+        raise KdumpInitrdError(f"{root / FOLDER}: {os.strerror(errno.ELOOP)}")
+    return folder
+
+
+def _is_inside(output: str, root: Path) -> bool:
+    path = Path(output)
+    return path.is_relative_to(root) and rooted.real_path(path.parent, root=root) == path.parent
+
+
+def _input(table: Any) -> Input:  # noqa: ANN401 - what JSON has
+    return replace(Input(**table), stamp=tuple(table["stamp"]))
+
+
+def _is_sound(record: Record) -> bool:
+    words = (record.kind, record.release, record.version, record.output, record.base, record.why)
+    tables = (record.settings, record.entries)
+    return all(isinstance(word, str) for word in words) and all(
+        isinstance(table, dict) and all(isinstance(each, str) for each in table.values())
+        for table in tables
+    )
+
+
+def _unlike(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))

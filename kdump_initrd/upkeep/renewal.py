@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``--refresh`` and ``--remove``: the images of a host, as its kernels come, change and go.
+
+The hooks of package managers and the service call them, often and for no reason, and must not be
+stopped by one kernel that nothing can be built for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from ..config import effective, hints, ownership
+from ..config.settings import HOST, CaptureSettings, CommonSettings, HostSettings
+from ..core.errors import NO, KdumpInitrdError, UsageError, is_denied
+from ..core.log import get_logger
+from ..probe.distro.profiles import Distro
+from ..probe.host import unmounted
+from ..probe.kernel import kernelname
+from ..probe.kernel import releases as kernel
+from ..recipes.found import find_root
+from . import inputs, readiness, record, removal
+from .hostimages import Host, capture_image, capture_settings, first_images
+from .keep import Manner, keep, say_pending
+
+logger = get_logger(__name__)
+
+#: The modules whose lines tell what came of it.
+_TELLING = ("renewal", "keep", "removal", "appended", "record")
+
+
+def run(
+    root: Path, *, releases: Sequence[str], distro: str | None, force: bool, dry_run: bool
+) -> int:
+    """Keep the images of ``releases`` current, without any those of the configured kernels.
+
+    Then what is left of kernels that are gone goes, too. Returns 0, or 1 where an image that is
+    wanted could not be written: what was there stays, and the others are written. With
+    ``dry_run`` it is 3 where something would be written or removed. Raises KdumpInitrdError where
+    nothing can be built at all.
+    """
+    with inputs.watch() as opened:
+        root, profile = _find(root, distro)
+        releases = _releases(releases, root, profile)
+        configured = effective.read(root, peer=profile.config.peer)
+    configured.check()
+    for warning in ownership.warnings(root):
+        logger.warning("%s", warning)
+    _check_mounted(root, profile, force=force)
+    wanted = HostSettings(**configured.settings(HOST))
+    manner = Manner(root, force, dry_run, opened)
+    host = Host(root, profile, distro, configured, wanted, manner)
+    with nullcontext() if dry_run else record.alone(root=root), _results_only():
+        if not dry_run:
+            removal.sweep(root=root, profile=profile)
+        try:
+            found = {_refresh(host, releases), 0 if releases else _drop_gone(host)}
+        except KdumpInitrdError as error:
+            error.hint = hints.configured(error.hint)
+            raise
+        return next(status for status in (1, NO, 0) if status in found)
+
+
+def remove(root: Path, *, releases: Sequence[str], distro: str | None) -> int:
+    """Remove what was built for ``releases``, without any all that is ours; return 0 or 1.
+
+    The distribution's initrds get their own bytes back. What is not ours is not touched.
+    """
+    root, profile = _find(root, distro)
+    releases = _releases(releases, root, profile)
+    _check_mounted(root, profile, force=False)
+    status = 0
+    with record.alone(root=root):
+        removal.sweep(root=root, profile=profile)
+        for release in releases or removal.known_releases(root=root, profile=profile):
+            try:
+                removal.drop(release, root=root, profile=profile)
+            except (KdumpInitrdError, OSError) as error:
+                status = _complain(release, error)
+        removal.say_left(releases, root=root, profile=profile)
+    return status
+
+
+def _check_mounted(root: Path, profile: Distro, *, force: bool) -> None:
+    """Refuse to take an empty folder below a mount for a /boot without kernels and images."""
+    if root != Path("/"):
+        return
+    try:
+        unmounted.check(root / profile.kernel.capture_image)
+    except KdumpInitrdError as error:
+        if not force:
+            raise
+        logger.warning("%s", error.message)
+
+
+def _releases(words: Sequence[str], root: Path, profile: Distro) -> list[str]:
+    """Return the releases that are named, perhaps by the images of kernels."""
+    layout = profile.kernel
+    found = [kernelname.understood(word, root=root, layout=layout) for word in words]
+    for release in found:
+        if "/" in release or not release.strip("."):
+            raise UsageError(f"{release}: not a kernel release", hint="uname -r prints one")
+    return found
+
+
+def _find(root: Path, distro: str | None) -> tuple[Path, Distro]:
+    # What is written lies in the root: that is what was asked for.
+    return find_root(CommonSettings(root=str(root), distro=distro), target=str(root))
+
+
+@contextmanager
+def _results_only() -> Iterator[None]:
+    """Leave out the steps of the recipes: of a refresh only what it came to is of interest."""
+    above = logging.getLogger(logger.name.partition(".")[0])
+    level = above.level
+    loggers = [logging.getLogger(f"{above.name}.{name}") for name in _TELLING]
+    if level == logging.INFO:
+        above.setLevel(logging.WARNING)
+        for each in loggers:
+            each.setLevel(level)
+    try:
+        yield
+    finally:
+        above.setLevel(level)
+        for each in loggers:
+            each.setLevel(logging.NOTSET)
+
+
+def _refresh(host: Host, releases: Sequence[str]) -> int:
+    kernels = _kernels(host, releases)
+    if not kernels and not releases:
+        logger.warning("%s: no kernel is installed there: no crash is saved", host.root)
+    if not kernels or not host.wanted.images:
+        return 0
+    target = capture_settings(host)
+    failed, written = 0, False
+    for release in kernels:
+        try:
+            written |= _refresh_kernel(host, release, target)
+        except (KdumpInitrdError, OSError) as error:
+            failed = _complain(release, error)
+    for warning in host.configured.warnings if written else ():
+        logger.warning("%s", warning)
+    if not failed and not host.manner.dry_run and "first-kernel" in host.wanted.images:
+        _say_readiness(host, kernels, target)
+    return failed or _answer(host, written)
+
+
+def _say_readiness(host: Host, kernels: Sequence[str], target: CaptureSettings) -> None:
+    images = []
+    for release in kernels:
+        path = kernel.first(host.profile.kernel.image, root=host.root, release=release)
+        if path is not None:
+            images.append((capture_image(host, release, target).out, path))
+    dumps = target.path or host.profile.dump.path
+    for warning in readiness.say(host.root, images, dumps=dumps):
+        logger.warning("%s", warning)
+
+
+def _answer(host: Host, written: bool) -> int:
+    # A dry run is a question: is all as it should be?
+    return NO if host.manner.dry_run and written else 0
+
+
+def _complain(release: str, error: KdumpInitrdError | OSError) -> int:
+    if is_denied(error):
+        raise error
+    hint = hints.configured(error.hint) if isinstance(error, KdumpInitrdError) else None
+    message = error.message if isinstance(error, KdumpInitrdError) else str(error)
+    message = message.removeprefix(f"{release}: ")
+    logger.error("%s: %s%s", release, message, f" ({hint})" if hint else "")
+    return 1
+
+
+def _kernels(host: Host, releases: Sequence[str]) -> list[str]:
+    """Return the kernels to look after."""
+    there = [each for each in _installed(host) if _has_image(host, each)]
+    named = host.wanted.kernels
+    choices = {"all": there, "newest": there[-1:], "running": [os.uname().release]}
+    configured = choices.get(named[0], [*named])
+    if not releases:
+        return configured
+    # A hook names any kernel that comes; who says --force means it.
+    others = [] if named == ("all",) or host.manner.force else [*releases]
+    for release in [each for each in others if each not in configured]:
+        logger.info("%s: left out: kernels = %s", release, ", ".join(named))
+    return [each for each in releases if each in configured or each not in others]
+
+
+def _installed(host: Host) -> list[str]:
+    return kernel.releases(root=host.root, layout=host.profile.kernel)
+
+
+def _has_image(host: Host, release: str) -> bool:
+    images = host.profile.kernel.image
+    return kernel.first(images, root=host.root, release=release) is not None
+
+
+def _refresh_kernel(host: Host, release: str, target: CaptureSettings) -> bool:
+    """Keep the images of one kernel current; tell whether one had to be written."""
+    if not _has_image(host, release):
+        raise KdumpInitrdError(
+            f"{release}: no such kernel in {host.root}",
+            hint=f"present: {', '.join(_installed(host)) or 'none'}",
+        )
+    if not _can_capture(host, release):
+        return False
+    written = False
+    first = capture_image(host, release, target)
+    if "capture" in host.wanted.images:
+        written = keep(first, host.manner)
+    if "first-kernel" not in host.wanted.images:
+        return written
+    for each in first_images(host, release, first.out):
+        if written and host.manner.dry_run:
+            # The plan would have to read what is not there yet.
+            say_pending(each, "the capture initrd in it would be")
+        else:
+            written |= keep(each, host.manner)
+    return written
+
+
+def _can_capture(host: Host, release: str) -> bool:
+    found = kernel.find(release, root=host.root, layout=host.profile.kernel)
+    if not found.config:
+        return True  # nobody can tell; who plans it says so
+    try:
+        kernel.check_capture_options(found)
+    except KdumpInitrdError as error:
+        logger.info("%s: left out", error.message)
+        return False
+    return True
+
+
+def _drop_gone(host: Host) -> int:
+    """Remove what is left of kernels whose image is gone; return 0, 1, or 3 in a dry run."""
+    status = 0
+    records = record.every(root=host.root).values()
+    for release in sorted({each.release for each in records}):
+        if _has_image(host, release):
+            continue
+        if host.manner.dry_run:
+            logger.info("%s: is gone: its images would be removed", release)
+            status = NO
+            continue
+        try:
+            removal.drop(release, root=host.root, profile=host.profile)
+        except (KdumpInitrdError, OSError) as error:
+            status = _complain(release, error)
+    return status

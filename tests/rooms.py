@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The rooms of the package and the arrows between them: ``python -m tests.rooms`` prints both.
+
+A room is a folder at the top of the package; an arrow is that one of its modules imports something
+of another room. What only a type checker reads is no arrow.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1] / "kdump_initrd"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    """Return the dotted name of a module below the package: "saver.low", "" for the package."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in SOURCES}
+#: Rooms from the top of the house to its floor: each may use those on lower floors. Those of one
+#: floor do not know each other.
+FLOORS = (
+    ("commands",),
+    ("upkeep",),
+    ("recipes",),
+    ("targets", "config", "probe", "image"),
+    ("core",),
+    ("saver",),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def _walk(tree: ast.AST) -> Iterator[ast.AST]:
+    # The nodes that are more than annotations for a type checker.
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
+            yield node
+            yield from _walk(node)
+
+
+def imports(name: str) -> Iterator[str]:
+    """Yield what a module imports: own modules as "a.b", others as "/name"."""
+    path = MODULES[name]
+    package = name.split(".") if name else []
+    if path.stem != "__init__":
+        package = package[:-1]
+    for node in _walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (f"/{alias.name.split('.')[0]}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield f"/{str(node.module).split('.')[0]}"
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1]
+            base += node.module.split(".") if node.module else []
+            for alias in node.names:
+                whole = ".".join([*base, alias.name])
+                yield whole if whole in MODULES else ".".join(base)
+
+
+def arrows() -> dict[tuple[str, str], list[str]]:
+    """Return the modules that import, by (room, room); the package itself is no room."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name in MODULES:
+        here = name.split(".")[0]
+        for each in imports(name):
+            there = each.split(".")[0]
+            if not each.startswith("/") and here and there and there != here:
+                modules = found.setdefault((here, there), [])
+                if name not in modules:
+                    modules.append(name)
+    return found
+
+
+def main() -> None:
+    """Print the rooms and each arrow with the modules behind it."""
+    found = arrows()
+    rooms = {name.split(".")[0] for name in MODULES if name} - {"__main__"}
+    print(f"{len(rooms)} rooms, {len(found)} arrows")
+    for (here, there), modules in sorted(found.items()):
+        print(f"{here:9} -> {there:9} {len(modules):3} {' '.join(modules[:4])}")
+
+
+if __name__ == "__main__":
+    main()
