@@ -12,7 +12,7 @@ from kdump_initrd.core.root import resolve
 
 from ..unit.elfwriter import AARCH64, X86_64, write_elf
 from ..unit.initrdwriter import bzimage, newc
-from ..unit.test_python import write_stdlib
+from ..unit.pythons import write_stdlib
 from .kowriter import write_modules
 from .systems import System
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..unit.elfwriter import X86_64
-from ..unit.test_kmod import packed
+from ..unit.packing import packed
 
 #: elf.h.
 _ET_REL, _SHT_PROGBITS, _SHT_SYMTAB, _SHT_STRTAB, _STB_GLOBAL = 1, 1, 2, 3, 1

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..unit.initrdwriter import DRACUT, DRACUT_VAR, INITRAMFS_TOOLS, Item
-from ..unit.test_distro_mkinitcpio import BUSYBOX as MKINITCPIO
-from ..unit.test_distro_mkinitcpio import SYSTEMD as MKINITCPIO_SYSTEMD
+from ..unit.mkinitcpioinitrds import BUSYBOX as MKINITCPIO
+from ..unit.mkinitcpioinitrds import SYSTEMD as MKINITCPIO_SYSTEMD
 
 
 @dataclass(frozen=True)

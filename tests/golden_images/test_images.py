@@ -17,7 +17,7 @@ from kdump_initrd.probe.distro import profiles as distro
 from kdump_initrd.probe.python.minimal import PythonRuntime
 
 from ..conftest import GOLDEN
-from ..unit.wholeimages import SHELLS
+from ..unit.shells import SHELLS
 from . import images as making
 from .images import Image
 from .systems import STUCK, SYSTEMS, WITHOUT_SAVER

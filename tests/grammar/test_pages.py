@@ -12,7 +12,7 @@ import pytest
 
 from kdump_initrd.commands.grammar import debian, redhat, suse
 from kdump_initrd.commands.grammar.vocabulary import SHARED
-from tests.unit.test_cli import option_paragraph
+from tests.unit.manpage import option_paragraph
 
 PAGES = Path(__file__).parents[2] / "docs/man"
 COMMAND = PAGES / "mkinitrd-kdump.8"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_cli import CAPTURE
-from tests.unit.test_kmod import RELEASE
+from tests.unit.commandline import CAPTURE
+from tests.unit.thiskernel import RELEASE
 
 REPO = Path(__file__).resolve().parents[2]
 DATA = ("templates", "hooks", "distros")

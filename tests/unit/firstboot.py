@@ -17,7 +17,6 @@ from kdump_initrd.probe.distro import profiles
 from kdump_initrd.recipes.firstkernel import payload
 from kdump_initrd.recipes.firstkernel.payload import Arming, Limits, Runner
 
-SHELLS = (["dash"], ["bash", "--posix"], ["busybox", "ash"])
 LIMITS = Limits(80, 96, 128)
 #: A kernel's longest command line, in bytes.
 LONGEST = 2047

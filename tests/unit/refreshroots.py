@@ -14,7 +14,7 @@ from kdump_initrd.probe.programs import closure
 from kdump_initrd.upkeep import renewal
 
 from .initrdwriter import bzimage, write_base
-from .test_kmod import RELEASE
+from .thiskernel import RELEASE
 from .wholeimages import UUID, make_root
 
 #: A second kernel, newer than this machine's.

@@ -33,7 +33,7 @@ from .initrdwriter import (
     write_base,
     write_capture,
 )
-from .test_kmod import RELEASE
+from .thiskernel import RELEASE
 
 CODECS = list(PACK)
 HOOK = "scripts/init-top/kdump-initrd"

@@ -20,9 +20,9 @@ from kdump_initrd.core import publish
 from kdump_initrd.image.archive import cpio
 from kdump_initrd.image.archive.segments import read_segments
 
+from .commandline import complain
 from .firstimages import REGULAR, Parts, make_parts, ours
 from .initrdwriter import EARLY, pipe, write_base
-from .test_cli import complain
 
 
 @pytest.fixture(scope="module")

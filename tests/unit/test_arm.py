@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .firstboot import BUILT_IN, KEXEC, SHELLS, Boot, check, check_armed, render
+from .firstboot import BUILT_IN, KEXEC, Boot, check, check_armed, render
+from .shells import SHELLS
 
 UNAVAILABLE = "syscall kexec_file_load not available.\n"
 UNKNOWN_CALL = "kexec_file_load failed: Function not implemented\n"

@@ -11,7 +11,7 @@ import pytest
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.image.render import render
 
-from .firstboot import SHELLS
+from .shells import SHELLS
 
 
 class Caller:

@@ -13,7 +13,8 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.host import xen
 
 from . import firstboot
-from .firstboot import BUILT_IN, LONGEST, SHELLS, Boot, check, check_armed, render
+from .firstboot import BUILT_IN, LONGEST, Boot, check, check_armed, render
+from .shells import SHELLS
 
 #: The running kernel's command line, and what is taken over of it.
 INHERITED = {

@@ -15,38 +15,17 @@ import pytest
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.image.archive.segments import read_manifest
-from kdump_initrd.image.stage import SECOND_STAGE
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.host import device, sysfs
 from kdump_initrd.probe.host.device import BlockDevice
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.saver.params import SaverParams
 
-from .test_cli import CAPTURE, UUID, complain
-from .test_kmod import RELEASE
+from .captureimage import build, unpack
+from .commandline import CAPTURE, UUID, complain
+from .thiskernel import RELEASE
 
 LZO = "lib/x86_64-linux-gnu/liblzo2.so.2"
-
-
-def build(out: Path, *options: str, release: str = RELEASE) -> Path:
-    """Build an image and return it."""
-    assert main([*CAPTURE, "-o", str(out), *options, release]) == 0
-    return out
-
-
-def unpack(image: Path, folder: Path) -> Path:
-    """Unpack an image by other people's programs."""
-    folder.mkdir()
-    packed = image.read_bytes()
-    tool = {b"\x28\xb5": ["zstd", "-dc"], b"\x1f\x8b": ["gzip", "-dc"], b"07": ["cat"]}[packed[:2]]
-    plain = subprocess.run(tool, input=packed, capture_output=True, check=True).stdout
-    cpio = ["cpio", "-idm", "--quiet", "--no-absolute-filenames"]
-    subprocess.run(cpio, input=plain, cwd=folder, check=True, timeout=60)
-    if (folder / SECOND_STAGE).exists():
-        argv = ["gunzip", "-c", str(SECOND_STAGE)]
-        plain = subprocess.run(argv, cwd=folder, capture_output=True, check=True).stdout
-        subprocess.run(cpio, input=plain, cwd=folder, check=True, timeout=60)
-    return folder
 
 
 @pytest.fixture(scope="module")

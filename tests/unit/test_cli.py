@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -17,33 +16,16 @@ from kdump_initrd.commands.grammar.debian import VERBS
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config.settings import SETTINGS
 
-from .test_kmod import RELEASE
+from .commandline import CAPTURE, UUID, complain
+from .manpage import option_paragraph
+from .thiskernel import RELEASE
 
-UUID = "UUID=4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
-CAPTURE = ["-c", UUID, "-f", "ext4", "--hardware", "virtio"]
 FIRST = ["-i", "x", "-v", "x"]
 WANTED = (
     "one of -c, -o, -i, --refresh, --remove, --check-config, --import-config, --show-distro, "
     "--list, --strip and --print-cmdline is wanted"
 )
 MAN_PAGE = Path(__file__).parents[2] / "docs/man/mkinitrd-kdump.8"
-
-
-def complain(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    """Run main() and return its status, error line and hint line; nothing else may be said."""
-    status = main(list(argv))
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    lines = [
-        line
-        for line in captured.err.splitlines()
-        if not re.search(r"\d\.\d\d s$|: warning: ", line)
-    ]
-    assert len(lines) <= 2, captured.err
-    assert lines[0].startswith("kdump-initrd: error: ")
-    hint = lines[1] if len(lines) > 1 else "hint: "
-    assert hint.startswith("hint: ")
-    return status, lines[0].removeprefix("kdump-initrd: error: "), hint.removeprefix("hint: ")
 
 
 @pytest.mark.parametrize(
@@ -129,13 +111,6 @@ def test_help_and_usage_errors_need_no_library(words: list[str]) -> None:
     )
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
-
-
-def option_paragraph(page: str, flag: str) -> str:
-    """Return what a man page, its hyphens plain, says of an option; it must say something."""
-    start = re.search(rf"^\.TP\n\.B[IR]? {flag}(?![\w-])", page, re.MULTILINE)
-    assert start, f"{flag} is not in the man page"
-    return page[start.start() :].split("\n.TP", 1)[0].split("\n.S", 1)[0]
 
 
 def test_man_page_has_every_setting_and_default() -> None:

@@ -15,11 +15,11 @@ from kdump_initrd.probe.distro import profiles
 from kdump_initrd.recipes.parts import makedumpfile
 from kdump_initrd.saver.params import SaverParams
 
+from .captureimage import build, unpack
+from .codeclibraries import ALL, DEFLATE, LZO, SHIPPED, choose
+from .commandline import CAPTURE, complain
 from .elfwriter import write_elf
-from .test_capture import build, unpack
-from .test_cli import CAPTURE, complain
-from .test_dump_codec import ALL, DEFLATE, LZO, SHIPPED, choose
-from .test_kmod import RELEASE
+from .thiskernel import RELEASE
 
 WANTED = CaptureSettings(collector="makedumpfile")
 DEBIAN = profiles.load("debian", search_path=SHIPPED)

@@ -16,7 +16,7 @@ from kdump_initrd.saver.memory.vmcoreinfo import VmcoreInfo
 from kdump_initrd.saver.store.folder import expand, make_folder
 
 from ..saver.places import CASES, Case, grow
-from .test_scripts import REPO, SHELLS
+from .shells import REPO, SHELLS
 
 TIME = 981216306
 

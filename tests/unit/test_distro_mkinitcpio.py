@@ -9,32 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from .firstboot import SHELLS
 from .firstimages import Parts, make_parts, ours, unpack
-from .initrdwriter import Item, file, folder, link, newc, write_base
+from .initrdwriter import Item, file, newc, write_base
+from .mkinitcpioinitrds import BUSYBOX, CONFIG, SYSTEMD
+from .shells import SHELLS
 
-#: What mkinitcpio makes of its folder, in any case (functions: initialize_buildroot, parse_config).
-SKELETON = (
-    *(folder(name) for name in ("usr", "usr/lib", "usr/bin", "etc", "proc", "run", "sysroot")),
-    link("bin", "usr/bin"), link("lib", "usr/lib"), link("sbin", "usr/bin"),
-    link("new_root", "sysroot"), file("VERSION", b"39.2"), file("buildconfig", b"HOOKS=(base)\n"),
-)  # fmt: skip
-CONFIG = b'MODULES="ext4"\nEARLYHOOKS="udev"\nHOOKS="udev resume"\nLATEHOOKS=""\n'
-BUSYBOX = (
-    *SKELETON, file("config", CONFIG), folder("hooks"),
-    file("hooks/udev", b"run_earlyhook() {\n\techo udev\n}\n", 0o755),
-    file("init", b"#!/usr/bin/ash\n", 0o755), file("init_functions", b"# shell\n"),
-    file("usr/bin/busybox", b"\x7fELF", 0o755),
-)  # fmt: skip
-#: The hooks base and systemd: what a rescue shell needs is there as well.
-SYSTEMD = (
-    *SKELETON, file("config", b'HOOKS=""\n'), file("init_functions", b"# shell\n"),
-    folder("usr/lib/systemd"), folder("usr/lib/systemd/system"),
-    file("init", b"\x7fELF", 0o755), file("usr/lib/systemd/systemd-udevd", b"\x7fELF", 0o755),
-    *(file(f"usr/lib/systemd/system/{name}", b"[Unit]\nDescription=x\n")
-      for name in ("initrd.target", "sysinit.target", "systemd-udevd.service",
-                   "systemd-udev-trigger.service")),
-)  # fmt: skip
 #: What /init does before it loads a module (mkinitcpio's init, init_functions), in a folder.
 INIT = """\
 set -- a b

@@ -18,8 +18,8 @@ from kdump_initrd.probe.kernel import kmod
 from kdump_initrd.probe.kernel.kmod import KernelModule
 from kdump_initrd.recipes.parts import hardware, ondemand
 
-from .test_capture import build, unpack
-from .test_scripts import REPO, SHELLS
+from .captureimage import build, unpack
+from .shells import REPO, SHELLS
 from .wholeimages import Outcome, RootBoot
 
 VIRTIO = {"virtio", "virtio_ring", "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod"}

@@ -4,46 +4,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from kdump_initrd.config.settings import CAPTURE
 from kdump_initrd.core.errors import KdumpInitrdError
-from kdump_initrd.core.resources import search_path
 from kdump_initrd.probe.distro import profiles
-from kdump_initrd.probe.python.minimal import PythonRuntime
-from kdump_initrd.recipes.found import Site
 from kdump_initrd.recipes.parts import pagecodec
 from kdump_initrd.saver import codec, params
 from kdump_initrd.saver.codec import libdeflate, lzo, snappy, zlib, zstd
 
-from .elfwriter import write_elf
-
-SHIPPED = search_path("distros", root=Path("/nonexistent"))
-LZO, SNAPPY, ZSTD, DEFLATE, ZLIB = (
-    "liblzo2.so.2", "libsnappy.so.1", "libzstd.so.1", "libdeflate.so.0", "libz.so.1"
-)  # fmt: skip
-ALL = (LZO, SNAPPY, ZSTD, DEFLATE, ZLIB)
-
-
-def choose(
-    root: Path,
-    wanted: str,
-    *libraries: str,
-    profile: str = "fedora",
-    makedumpfile: Path | None = None,
-) -> tuple[str, str]:
-    """Return the codec and its library in a root that holds these libraries."""
-    python = write_elf(root / "usr/bin/python3.11")
-    for name in libraries:
-        write_elf(root / "usr/lib" / name)
-    runtime = SimpleNamespace(interpreter=SimpleNamespace(source=python))
-    facts = profiles.load(profile, search_path=SHIPPED)
-    site = SimpleNamespace(root=root, profile=facts, makedumpfile=makedumpfile)
-    name, found = pagecodec.choose(wanted, cast(PythonRuntime, runtime), cast(Site, site))
-    return name, " ".join(library.dest.name for library in found.libraries)
+from .codeclibraries import ALL, DEFLATE, LZO, SHIPPED, SNAPPY, ZLIB, ZSTD, choose
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.distro.profiles import Distro, Dump
 from kdump_initrd.recipes.parts import filenames
 
-from .test_capture import unpack
-from .test_kmod import RELEASE
+from .captureimage import unpack
+from .thiskernel import RELEASE
 
 SEARCH = search_path("distros", root=Path("/nonexistent"))
 DOS = ("vfat", "exfat", "ntfs3", "hpfs")

@@ -11,12 +11,13 @@ import pytest
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.image.archive.boundary import Codec
 
+from .captureimage import build
+from .commandline import complain
 from .firstimages import REGULAR, Parts, make_parts, ours, unpack
 from .initrdwriter import INITRAMFS_TOOLS, bzimage, file, folder, pipe, write_base, write_capture
-from .test_capture import build
-from .test_cli import complain
-from .test_kernelimage import IMAGES
-from .test_kmod import RELEASE
+from .kernelimages import IMAGES
+from .refusal import Refusal
+from .thiskernel import RELEASE
 
 KNOWN = "initramfs-tools, dracut, dracut-var, mkinitcpio-systemd, mkinitcpio, kdump-initrd"
 
@@ -24,25 +25,6 @@ KNOWN = "initramfs-tools, dracut, dracut-var, mkinitcpio-systemd, mkinitcpio, kd
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     return make_parts(tmp_path_factory.mktemp("parts"))
-
-
-class Refusal:
-    """Runs the command line, and checks that it says so and leaves no file."""
-
-    def __init__(self, top: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.top = top
-        self.out = top / "out"
-        self.capsys = capsys
-
-    def of(self, parts: Parts, *options: str) -> tuple[str, str]:
-        """Return the error and the hint."""
-        before = {path: path.stat().st_mtime_ns for path in self.top.rglob("*")}
-        argv = parts.argv("-o", str(self.out), *options)
-        self.capsys.readouterr()
-        found, error, hint = complain(self.capsys, *argv)
-        assert found == 1
-        assert {path: path.stat().st_mtime_ns for path in self.top.rglob("*")} == before
-        return error, hint
 
 
 @pytest.fixture

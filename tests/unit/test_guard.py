@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_scripts import REPO, SHELLS
+from .shells import REPO, SHELLS
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -14,7 +14,7 @@ from kdump_initrd.probe.python.inittab import ALWAYS, built_in
 
 from .elfwriter import AARCH64, I386, PPC64, S390, X86_64, write_elf
 from .inittabwriter import write_python
-from .test_python import interpreters
+from .pythons import interpreters
 
 NAMES = ("_abc", "_struct", "time")
 

@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
-from kdump_initrd.core.resources import search_path
-from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.kernel import releases
 
-LAYOUT = profiles.load(
-    "debian", search_path=search_path("distros", root=Path("/nonexistent"))
-).kernel
+from .debianlayout import LAYOUT
 
 
 def make_kernel(root: Path, release: str, config: str | None) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kdump_initrd.probe.host import rootdevice
 from kdump_initrd.saver.low import kernelline
 
-from .test_scripts import REPO, SHELLS
+from .shells import REPO, SHELLS
 
 BLANKS = " \t\n\v\f\r"
 

@@ -13,7 +13,7 @@ from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.kernel.kernelname import release_of
 
 from .initrdwriter import bzimage
-from .test_kernelimage import elf
+from .kernelimages import elf
 
 LAYOUT = profiles.load("sles", search_path=search_path("distros", root=Path("/"))).kernel
 #: An image that does not tell its release: only its name can.

@@ -19,12 +19,9 @@ from kdump_initrd.probe.kernel.kmod import Wish
 from kdump_initrd.probe.kernel.modulefile import canonical
 from kdump_initrd.probe.kernel.packed import unpacked
 
-from .test_kernel import LAYOUT
-
-ROOT = Path("/")
-RELEASE = releases.releases(root=ROOT, layout=LAYOUT)[-1]
-#: ext4's own needs, in an order that loads.
-EXT4 = ("jbd2", "mbcache", "crc16", "ext4")
+from .debianlayout import LAYOUT
+from .packing import packed
+from .thiskernel import EXT4, RELEASE, ROOT
 
 
 @pytest.fixture
@@ -75,18 +72,6 @@ def test_omitted_is_left_out_with_a_warning(
         found = kmod.closure([Wish(("ext4",), "fs")], kernel=installed, root=ROOT, omit=["crc16"])
     assert "crc16" not in names(found)
     assert "crc16 is omitted, but needed: fs" in caplog.text
-
-
-def packed(suffix: str, data: bytes) -> bytes:
-    """Compress a module as its suffix says."""
-    if suffix == ".xz":
-        return lzma.compress(data, check=lzma.CHECK_CRC32)
-    if suffix == ".gz":
-        return gzip.compress(data)
-    if suffix == ".zst":
-        argv = ["zstd", "-q", "-c"]
-        return subprocess.run(argv, input=data, capture_output=True, check=True).stdout
-    return data
 
 
 def fake_root(tmp_path: Path, source: releases.KernelRelease, *, suffix: str, index: bool) -> Path:

@@ -21,10 +21,10 @@ from kdump_initrd.probe.kernel import kmod, moduleindex, releases
 from kdump_initrd.probe.kernel.kmod import KernelModule, Wish
 
 from ..golden_images import kowriter
+from .debianlayout import LAYOUT
 from .elfwriter import AARCH64
 from .initrdwriter import bzimage
-from .test_kernel import LAYOUT
-from .test_kmod import packed
+from .packing import packed
 
 RELEASE = "6.1.0-test"
 EXT4 = Wish(("fs-ext4",), "dump file system ext4", required=True)

@@ -12,10 +12,10 @@ import pytest
 
 from kdump_initrd.probe.host import xen
 
+from .commandline import complain
 from .firstimages import REGULAR, Parts, make_parts, ours, unpack
 from .initrdwriter import bzimage, write_capture
-from .test_cli import complain
-from .test_firstkernel import Refusal
+from .refusal import Refusal
 
 
 @pytest.fixture(scope="module")

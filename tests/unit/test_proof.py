@@ -20,8 +20,8 @@ from kdump_initrd.probe.kernel import builtin
 from kdump_initrd.recipes import proof, trial
 from kdump_initrd.recipes.proof import Claims
 
-from .test_cli import CAPTURE
-from .test_kmod import RELEASE
+from .commandline import CAPTURE
+from .thiskernel import RELEASE
 
 Image = tuple[tuple[Entry, ...], Claims]
 MODULES = f"usr/lib/modules/{RELEASE}/kernel"

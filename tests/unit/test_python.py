@@ -21,10 +21,11 @@ from kdump_initrd.probe.python.bytecode import translate
 from kdump_initrd.probe.python.imports import imports_of
 from kdump_initrd.probe.python.interpreter import find_interpreter
 from kdump_initrd.probe.python.minimal import PythonRuntime, find_python, stdlib_zip
-from kdump_initrd.saver.low.stdlib import MODULES, SHA256
+from kdump_initrd.saver.low.stdlib import SHA256
 
 from .elfwriter import AARCH64, write_elf
 from .inittabwriter import write_python
+from .pythons import interpreters, write_stdlib
 
 ROOT = Path("/")
 HERE = sys.version_info[:2]
@@ -37,30 +38,6 @@ HEAVY = ("libcrypto", "libssl", "libbz2", "liblzma", "libsqlite", "libreadline")
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache/kdump-initrd"
-
-
-def interpreters() -> list[Path]:
-    """Return the Python that runs this, the system's, and those of pyenv, from 3.9 on."""
-    found = {Path(sys.executable).resolve(): None}
-    system = Path("/usr/bin/python3")
-    if system.exists():
-        found[system.resolve()] = None
-    for path in sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3")):
-        name = path.resolve().name
-        if name.startswith("python3.") and int(name[len("python3.") :]) >= 9:
-            found[path.resolve()] = None
-    return list(found)
-
-
-def write_stdlib(stdlib: Path, *, without: tuple[str, ...] = ()) -> None:
-    """Write a standard library of empty modules, but for ctypes, which wants its extension."""
-    names = {"abc", "codecs", "encodings/__init__", "io", "os", "__future__", "ctypes/__init__"}
-    names |= {f"encodings/{name}" for name in ("aliases", "ascii", "latin_1", "utf_8")}
-    names |= {name for name in MODULES if name != "ctypes"}
-    for name in names - set(without):
-        file = stdlib / f"{name}.py"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("import _ctypes\n" if name == "ctypes/__init__" else "")
 
 
 def make_root(top: Path, *, minor: int = HERE[1], without: tuple[str, ...] = ()) -> Path:

@@ -29,7 +29,7 @@ from kdump_initrd.upkeep import keep, readiness, record
 from . import refreshroots
 from .initrdwriter import DRACUT, bzimage, write_base, write_capture
 from .refreshroots import CONFIGURATION, NEWER, Host, Lines, kind_of
-from .test_kmod import RELEASE
+from .thiskernel import RELEASE
 
 CAPTURE = f"boot/initrd.img-{RELEASE}-kdump"
 BASE = f"boot/initrd.img-{RELEASE}"

@@ -15,7 +15,7 @@ from kdump_initrd.upkeep import record
 from . import refreshroots
 from .initrdwriter import write_base, write_capture
 from .refreshroots import NEWER, Host, kind_of
-from .test_kmod import RELEASE
+from .thiskernel import RELEASE
 
 
 @pytest.fixture(scope="module")

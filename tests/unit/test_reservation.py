@@ -16,9 +16,9 @@ from kdump_initrd.image.reservation import Weight, crashkernel, least, weigh
 from kdump_initrd.image.stage import SECOND_STAGE
 from kdump_initrd.probe.kernel import kernelimage
 
+from .captureimage import build
 from .initrdwriter import EARLY, PACK, file, newc, pipe, write_base
-from .test_capture import build
-from .test_kmod import RELEASE
+from .thiskernel import RELEASE
 
 MIB = 1 << 20
 #: Text that packs, about 90 kB of it.

@@ -15,10 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .test_capture import build, unpack
-
-REPO = Path(__file__).parents[2]
-SHELLS = (["dash"], ["bash", "--posix"], ["busybox", "ash"])
+from .captureimage import build, unpack
 
 
 class Guest:

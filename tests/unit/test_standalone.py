@@ -13,9 +13,9 @@ from kdump_initrd.probe.host import rootdevice, sysfs
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.recipes.firstkernel import standalone
 
+from .captureimage import unpack
+from .commandline import complain
 from .firstimages import Parts, make_parts
-from .test_capture import unpack
-from .test_cli import complain
 from .wholeimages import USE_A_BASE, UUID, build, make_root, words
 
 VIRTIO = ["-f", "ext4", "--hardware", "virtio"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .wholeimages import SHELLS, RootBoot
+from .shells import SHELLS
+from .wholeimages import RootBoot
 
 DEFAULTS = {"root": "", "root_types": "", "root_flags": "", "root_mode": "ro", "root_delay": "0",
             "root_limit": "30", "wanted_init": "", "check_mode": "auto", "check_repair": "-a",

@@ -14,8 +14,8 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.host import unmounted
 from kdump_initrd.upkeep import record
 
-from .test_cli import CAPTURE, complain
-from .test_kmod import RELEASE
+from .commandline import CAPTURE, complain
+from .thiskernel import RELEASE
 
 ROW = "36 35 98:0 / {} rw,noatime master:1 - ext4 /dev/root rw\n"
 

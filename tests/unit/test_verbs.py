@@ -22,8 +22,8 @@ from kdump_initrd.recipes import capture, dumptarget
 from kdump_initrd.recipes.firstkernel import recipe
 from kdump_initrd.upkeep import renewal
 
-from .test_cli import UUID, complain
-from .test_kmod import RELEASE
+from .commandline import UUID, complain
+from .thiskernel import RELEASE
 
 KERNEL = f"/boot/vmlinuz-{RELEASE}"
 MACHINE = ["--hardware", "virtio"]

@@ -29,7 +29,7 @@ from tests.saver.minireader import MiniReader
 from tests.saver.test_dumps import sample
 from tests.saver.vmcore import X86_64, Core, text
 
-from .test_cli import option_paragraph
+from .manpage import option_paragraph
 
 MAN_PAGE = Path(__file__).parents[2] / "docs/man/vmcore-save.8"
 COMMAND = (sys.executable, "-m", "kdump_initrd.commands.vmcoresave")

@@ -21,11 +21,11 @@ from kdump_initrd.probe.host.device import BlockDevice
 from kdump_initrd.recipes.firstkernel import recipe
 from kdump_initrd.recipes.parts import hardware
 
+from .captureimage import unpack
+from .commandline import UUID, complain
+from .fakesysfs import NVME, FakeSysfs
 from .initrdwriter import bzimage, pipe, write_capture
-from .test_capture import unpack
-from .test_cli import UUID, complain
-from .test_kmod import EXT4, RELEASE
-from .test_sysfs import NVME, FakeSysfs
+from .thiskernel import EXT4, RELEASE
 
 USE_A_BASE = "use a base: leave --standalone out"
 VIRTIO = ("virtio_pci", "virtio_blk", "virtio_scsi")

@@ -22,8 +22,8 @@ from kdump_initrd.recipes.firstkernel import recipe
 from kdump_initrd.recipes.parts import hardware, ondemand
 
 from .initrdwriter import bzimage, write_capture
-from .test_kmod import RELEASE
-from .test_scripts import REPO, SHELLS
+from .shells import REPO, SHELLS
+from .thiskernel import RELEASE
 
 ROOT = "UUID=0b5e6f4e-8a53-4c3d-9a57-7d8a3f6c1e02"
 HOOKS = REPO / "hooks/first"

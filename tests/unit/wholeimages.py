@@ -16,11 +16,10 @@ from kdump_initrd.core.resources import find_data
 from kdump_initrd.probe.programs import closure
 
 from .firstimages import Parts
-from .test_kmod import RELEASE
+from .thiskernel import RELEASE
 
 UUID = "UUID=0b5e6f4e-8a53-4c3d-9a57-7d8a3f6c1e02"
 USE_A_BASE = "use a base: leave --standalone out"
-SHELLS = (["dash"], ["bash", "--posix"], ["busybox", "ash"])
 PARTS = ("cmdline.sh", "device.sh", "volumes.sh", "root.sh")
 #: What a root needs to make an image of; the tools of volumes are others by their names.
 _PROGRAMS = {

@@ -13,7 +13,7 @@ import pytest
 
 from kdump_initrd.probe.kernel import kmod
 from kdump_initrd.probe.kernel import releases as kernels_probe
-from tests.unit.test_kernel import LAYOUT
+from tests.unit.debianlayout import LAYOUT
 
 from . import disks
 from .archive import Archive
