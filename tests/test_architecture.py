@@ -52,6 +52,8 @@ NEEDED_BY_THOSE = {*WITHOUT_GENERATOR, "commands.interrupts", "commands.options"
 SLOW = {"dataclasses", "logging", "argparse", "re", "json", "typing", "pathlib", "enum",
         "collections", "functools", "contextlib", "subprocess", "traceback", "inspect"}  # fmt: skip
 
+TESTS = sorted(Path(__file__).parent.rglob("*.py"))
+
 
 def own_imports(name: str) -> list[str]:
     return [each for each in imports(name) if not each.startswith("/")]
@@ -164,3 +166,16 @@ def test_no_distribution_is_named_in_code() -> None:
             if isinstance(node, ast.Compare):
                 words = {c.value for c in ast.walk(node) if isinstance(c, ast.Constant)}
                 assert not words & {"debian", "fedora", "rhel", "sles", "suse"}, name
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_test_imports_from_a_test(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        parts = [part for name in names for part in name.split(".")]
+        assert not [part for part in parts if part.startswith("test_")], f"line {node.lineno}"

@@ -18,9 +18,9 @@ from kdump_initrd.config.settings import CaptureSettings
 from kdump_initrd.core.errors import KdumpInitrdError, UsageError
 from kdump_initrd.recipes import dumptarget
 
-from . import test_kdump_tools, test_kdump_utils, test_suse_kdump
+from . import kdump_tools_file, kdump_utils_files, suse_kdump_file
+from .ourfile import EVERYTHING
 from .reading import read, write
-from .test_native import EVERYTHING
 
 FSTAB = {"etc/fstab": "UUID=1 / ext4 defaults 0 1\n"}
 OURS = "[capture]\ndump-level = 17\n[image]\nadd-module = ['bnx2']\n"
@@ -124,12 +124,12 @@ def test_the_profile_comes_from_the_root(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("distro", "files"),
     [
-        ("debian", {test_kdump_tools.NAME: test_kdump_tools.SHIPPED}),
-        ("sles", {test_suse_kdump.NAME: test_suse_kdump.SHIPPED}),
-        ("sles", {test_suse_kdump.NAME: test_suse_kdump.EVERY}),
-        ("fedora", {test_kdump_utils.CONF: test_kdump_utils.SHIPPED_CONF, test_kdump_utils.SYSCONFIG: test_kdump_utils.SHIPPED_SYSCONFIG}),
-        ("rhel", {test_kdump_utils.CONF: test_kdump_utils.EVERY_CONF, test_kdump_utils.SYSCONFIG: test_kdump_utils.EVERY_SYSCONFIG}),
-        ("debian", {test_kdump_tools.NAME: "USE_KDUMP=0\nKDUMP_COREDIR='/a \"b\\c\" ä'\n"}),
+        ("debian", {kdump_tools_file.NAME: kdump_tools_file.SHIPPED}),
+        ("sles", {suse_kdump_file.NAME: suse_kdump_file.SHIPPED}),
+        ("sles", {suse_kdump_file.NAME: suse_kdump_file.EVERY}),
+        ("fedora", {kdump_utils_files.CONF: kdump_utils_files.SHIPPED_CONF, kdump_utils_files.SYSCONFIG: kdump_utils_files.SHIPPED_SYSCONFIG}),
+        ("rhel", {kdump_utils_files.CONF: kdump_utils_files.EVERY_CONF, kdump_utils_files.SYSCONFIG: kdump_utils_files.EVERY_SYSCONFIG}),
+        ("debian", {kdump_tools_file.NAME: "USE_KDUMP=0\nKDUMP_COREDIR='/a \"b\\c\" ä'\n"}),
     ],
 )  # fmt: skip
 def test_import_says_the_same(tmp_path: Path, distro: str, files: dict[str, str]) -> None:
@@ -152,14 +152,14 @@ def test_import_says_the_same(tmp_path: Path, distro: str, files: dict[str, str]
 
 
 def test_import_to_standard_output_and_over_a_file(tmp_path: Path) -> None:
-    write(tmp_path, {test_kdump_tools.NAME: "KDUMP_COREDIR=/x\n", native.NAME: "# mine\n"})
+    write(tmp_path, {kdump_tools_file.NAME: "KDUMP_COREDIR=/x\n", native.NAME: "# mine\n"})
     text = configuration.import_config(tmp_path, "debian", Path("-"), force=False)
     assert text == [
         "# kdump-initrd.toml(5), written by mkinitrd-kdump --import-config",
-        f"# read: {tmp_path}/{test_kdump_tools.NAME}",
+        f"# read: {tmp_path}/{kdump_tools_file.NAME}",
         "",
         "[capture]",
-        f'path = "/x"                             # {tmp_path}/{test_kdump_tools.NAME}:1',
+        f'path = "/x"                             # {tmp_path}/{kdump_tools_file.NAME}:1',
         "",
     ]
     out = tmp_path / native.NAME
@@ -178,7 +178,7 @@ def test_import_refuses(tmp_path: Path) -> None:
     assert caught.value.hint
     with pytest.raises(KdumpInitrdError, match="no configuration of any tool that Linux is known"):
         configuration.import_config(tmp_path, "linux", out, force=False)
-    write(tmp_path, {test_kdump_tools.NAME: "NFS=a:/b\n"})
+    write(tmp_path, {kdump_tools_file.NAME: "NFS=a:/b\n"})
     with pytest.raises(KdumpInitrdError, match="kdump-tools:1: NFS: no dump target") as caught:
         configuration.import_config(tmp_path, "debian", out, force=False)
     assert caught.value.hint == "mkinitrd-kdump --check-config says all that is wrong"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,50 +28,14 @@ from kdump_initrd.config.settings import (
     CAPTURE,
     COMMON,
     FIRST_KERNEL,
-    FinalAction,
     Setting,
-    ToolSource,
 )
 
 from .asking import asked, complaint, said, warned
+from .optionwords import WORDS
 
 DUMP = "-c /dev/sda1 -f ext4"
 FIRST = "-i capture.img -v 6.1"
-#: A word for each option that takes one, and the value that it has then.
-WORDS: dict[str, tuple[str, Any]] = {
-    "device": ("/dev/sda1", "/dev/sda1"),
-    "fstype": ("ext4", "ext4"),
-    "path": ("/dumps", "/dumps"),
-    "python": ("/usr/bin/python3", "/usr/bin/python3"),
-    "collector": ("makedumpfile", "makedumpfile"),
-    "dump_format": ("elf", "elf"),
-    "dump_compress": ("zstd", "zstd"),
-    "dump_level": ("17", 17),
-    "jobs": ("4", 4),
-    "keep_free": ("10", 10),
-    "verify": ("full", "full"),
-    "final_action": ("halt", FinalAction.HALT),
-    "setup_timeout": ("9", 9),
-    "stall_timeout": ("9", 9),
-    "timeout": ("9", 9),
-    "capture_initrd": ("capture.img", "capture.img"),
-    "capture_kernel": ("6.1", "6.1"),
-    "base": ("initrd.img", "initrd.img"),
-    "in_place": ("", True),
-    "append_cmdline": ("'console=ttyS0  debug'", "console=ttyS0 debug"),
-    "standalone": ("", True),
-    "root_device": ("/dev/sda2", "/dev/sda2"),
-    "output": ("out.img", "out.img"),
-    "root": ("/mnt", "/mnt"),
-    "distro": ("rhel", "rhel"),
-    "hardware": ("nvme,ahci", ("nvme", "ahci")),
-    "add_modules": ("dm_mod", ("dm_mod",)),
-    "omit_modules": ("nouveau", ("nouveau",)),
-    "tools": ("root", ToolSource.ROOT),
-    "compress": ("xz", "xz"),
-    "force": ("", True),
-    "dry_run": ("", True),
-}
 #: A command line of each verb, and what it asks for.
 ASKED: list[tuple[str, Request]] = [
     ("-o out.img", Capture({"output": "out.img"})),

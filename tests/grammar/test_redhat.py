@@ -15,7 +15,7 @@ from kdump_initrd.commands.grammar.vocabulary import SHARED
 from kdump_initrd.config.settings import Setting
 
 from .asking import complaint, said, warned
-from .test_native import WORDS
+from .optionwords import WORDS
 
 DUMP = "--dump-dev=/dev/sda1 --dump-fs=ext4"
 IMAGE = "/boot/kdump.img 6.1"

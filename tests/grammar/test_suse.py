@@ -16,7 +16,7 @@ from kdump_initrd.commands.grammar.vocabulary import SHARED
 from kdump_initrd.config.settings import Setting
 
 from .asking import asked, complaint, said, warned
-from .test_native import WORDS
+from .optionwords import WORDS
 
 DUMP = "-v /dev/sda1 -f ext4"
 PAIR = "-k vmlinuz-6.4 -i kdump.img"

@@ -12,6 +12,7 @@ from pathlib import Path
 from kdump_initrd.saver.formats import dumpfile
 
 from . import flattening
+from .addresses import CASES, LATER
 from .description import parse
 from .faults import FaultyWindow
 from .layout import Layout
@@ -19,9 +20,8 @@ from .logged import LOG, logged
 from .minireader import MiniReader
 from .printk import Printk, Records, Text, add_log
 from .running import save
+from .samples import sample
 from .synthetic import KINDS_OF_PAGES, build
-from .test_dumps import sample
-from .test_translate import CASES, LATER
 from .vmcore import PAGE, X86_64, Core, Machine, text
 
 #: (offset, bytes) of parts of a file.

@@ -22,8 +22,8 @@ from tests.vm.kernels import newest
 from tests.vm.vmcores import raw_vmcore
 
 from . import damage
+from .addresses import CASES
 from .attempt import attempt, problems
-from .test_translate import CASES
 
 #: The start of a real vmcore that is damaged: headers, notes, and the kernel's image, which has
 #: page tables and VMCOREINFO in it.

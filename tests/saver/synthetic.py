@@ -213,3 +213,14 @@ def tebibyte_cache(path: Path) -> Path:
 
 TEBIBYTE_FREE = _TEBIBYTE + "    repeat 1G-1T free order=10\n"
 TEBIBYTE_CACHE = _TEBIBYTE + "    repeat 1G-1T file\n"
+
+
+#: A machine whose pages shrink at each step: all of it, without free pages, without files.
+STEPS = """
+    kernel 6.12
+    memory 0-48M
+    structures 38M
+    0x100+0xf00 kernel
+    0x1000+0x800 file
+    0x1800+0x800 free order=10
+"""

@@ -13,7 +13,7 @@ from . import flattening
 from .logged import logged
 from .minireader import MiniReader
 from .running import Outcome, save
-from .test_dumps import sample
+from .samples import sample
 from .vmcore import PAGE, X86_64, Core, text
 
 #: The sub header's (PAGE and its offsets): split, start_pfn, end_pfn, start_pfn_64, max_mapnr_64.

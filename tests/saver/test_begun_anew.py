@@ -16,8 +16,7 @@ from .description import parse
 from .filtering import expected
 from .minireader import MiniReader
 from .running import save
-from .synthetic import build
-from .test_budget import STEPS
+from .synthetic import STEPS, build
 from .vmcore import X86_64
 
 Disk = Callable[[int], Path]

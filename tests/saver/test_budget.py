@@ -20,20 +20,11 @@ from .filtering import expected
 from .logged import LOG, logged
 from .minireader import MiniReader
 from .running import Outcome, save
-from .synthetic import build
+from .synthetic import STEPS, build
 from .vmcore import PAGE, X86_64, Core, noise, text, zero
 
 Disk = Callable[[int], Path]
 KINDS = {"text": text(1, 7), "noise": noise(1, 7), "zero": zero()}
-#: A machine whose pages shrink at each step: all of it, without free pages, without files.
-STEPS = """
-    kernel 6.12
-    memory 0-48M
-    structures 38M
-    0x100+0xf00 kernel
-    0x1000+0x800 file
-    0x1800+0x800 free order=10
-"""
 
 
 def mixture(pages: int, shares: dict[str, float], run: int, seed: int) -> bytes:

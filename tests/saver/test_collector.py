@@ -19,7 +19,7 @@ from tests.vm.vmcores import raw_vmcore
 
 from .minireader import MiniReader
 from .running import Outcome, arguments, save
-from .test_dumps import sample
+from .samples import sample
 from .vmcore import X86_64, noise, text
 
 MAKEDUMPFILE = "/usr/bin/makedumpfile"

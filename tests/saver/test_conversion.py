@@ -13,19 +13,14 @@ from kdump_initrd.commands.vmcoresave import main
 from kdump_initrd.saver.formats.dumpfile import open_dump
 from kdump_initrd.saver.formats.elf.elfcore import ElfCore
 
+from .converting import convert
 from .description import parse
 from .minireader import MiniReader
+from .samples import sample
 from .synthetic import EVERY_KIND, build
-from .test_dumps import sample
 from .vmcore import I386, PAGE, X86_64, Machine
 
 SMALL = "memory 0-16M, 32M-34M\n 0x100+64 anon\n 0x2000+64 kernel\n 0x2100+256 free order=8\n"
-
-
-def convert(vmcore: Path, dump: Path, *options: str) -> Path:
-    """Convert quietly, by one worker; all must be well."""
-    assert main([str(vmcore), str(dump), "--jobs", "1", "--quiet", *options]) == 0
-    return dump
 
 
 @pytest.mark.parametrize("kernel", ["5.10", "6.12"])

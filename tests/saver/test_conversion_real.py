@@ -16,7 +16,7 @@ from kdump_initrd.saver.formats.dumpfile import open_dump
 from tests.vm.kernels import newest
 from tests.vm.vmcores import raw_vmcore
 
-from .test_conversion import convert
+from .converting import convert
 from .vmcore import PAGE
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(300)]

@@ -16,13 +16,13 @@ from tests.vm.kernels import newest
 from tests.vm.vmcores import raw_vmcore
 
 from . import damage, fuzz
+from .addresses import CASES
 from .attempt import Attempt, attempt, problems
 from .damage import LOG_TEXT, MACHINE, Input
 from .description import parse
 from .filtering import expected
 from .minireader import MiniReader
 from .printk import Printk
-from .test_translate import CASES
 from .vmcore import PAGE, X86_64
 
 #: Few examples, or many of them.

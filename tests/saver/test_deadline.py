@@ -16,7 +16,7 @@ from kdump_initrd.saver.low.failure import SaverError
 from kdump_initrd.saver.report import Report
 
 from .running import save
-from .test_dumps import sample
+from .samples import sample
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_behind")
 

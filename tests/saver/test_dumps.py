@@ -14,6 +14,7 @@ from kdump_initrd.saver.low.failure import SaverError
 
 from .minireader import MiniReader
 from .running import save
+from .samples import FLAGS, sample
 from .vmcore import (
     ARM,
     CRASH_TIME,
@@ -24,31 +25,13 @@ from .vmcore import (
     TEXT,
     X86_64,
     Core,
-    Machine,
     noise,
-    repeating,
     text,
     zero,
 )
 
-FLAGS = {"lzo": 2, "snappy": 4, "zstd": 0x20, "zlib": 1, "none": 0}
 LIBRARIES = {"lzo": "liblzo2", "snappy": "libsnappy", "zstd": "libzstd", "zlib": "libdeflate"}
 MACHINES = {"x86_64": X86_64, "i686": I386, "armv7l": ARM, "ppc64": PPC64, "s390x": S390X}
-
-
-def sample(machine: Machine = X86_64) -> tuple[Core, dict[int, bytes]]:
-    """A core with zero, incompressible, repeating and text pages, a hole, and kernel text twice;
-    and its pages by page frame."""
-    ram = text(20) + zero(300) + noise(9) + repeating(5) + zero(1) + text(3, 2) + zero(2)
-    high = noise(2, 5) + zero(7) + text(1, 9)
-    base = 0xC0000000 if machine.word == 4 else 0xFFFF888000000000
-    core = Core(machine, cpus=2)
-    core.load(0x104000, ram[4 * PAGE : 10 * PAGE], TEXT & (1 << 8 * machine.word) - 1)
-    core.load(0x100000, ram, base + 0x100000)
-    core.load(0x2000000, high, base + 0x2000000)
-    pages = {0x100 + n: ram[n * PAGE : (n + 1) * PAGE] for n in range(len(ram) // PAGE)}
-    pages |= {0x2000 + n: high[n * PAGE : (n + 1) * PAGE] for n in range(len(high) // PAGE)}
-    return core, pages
 
 
 @pytest.mark.parametrize("name", list(MACHINES))

@@ -17,9 +17,9 @@ from kdump_initrd.saver.low.selection import Selection
 
 from .description import parse
 from .filtering import expected
+from .manyloads import many_at, many_loads
 from .running import save
 from .synthetic import build
-from .test_recompress import many_at, many_loads
 from .vmcore import PAGE, Core, text
 
 GAPPED = """

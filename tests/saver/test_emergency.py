@@ -13,7 +13,7 @@ from kdump_initrd.saver.__main__ import main
 
 from .logged import LOG, logged
 from .running import arguments, save
-from .test_dumps import sample
+from .samples import sample
 
 REASON = "no progress for 180 s"
 

@@ -18,7 +18,7 @@ from kdump_initrd.saver.store.medium import FlatOutput
 from . import flattening
 from .minireader import MiniReader
 from .running import save
-from .test_dumps import sample
+from .samples import sample
 from .vmcore import X86_64
 
 

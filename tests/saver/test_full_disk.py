@@ -18,7 +18,7 @@ from kdump_initrd.saver.report import Report
 from .logged import logged
 from .minireader import MiniReader
 from .running import ROOT, arguments, save
-from .test_dumps import sample
+from .samples import sample
 from .vmcore import PAGE, X86_64, Core, noise, text, zero
 
 Disk = Callable[[int], Path]

@@ -21,7 +21,7 @@ from kdump_initrd.saver.memory.window import data_bytes
 from . import far, flattening
 from .far import far_core
 from .running import save
-from .test_dumps import sample
+from .samples import sample
 from .vmcore import PAGE
 
 MIB = 1 << 20

@@ -15,7 +15,7 @@ import pytest
 from kdump_initrd.saver.low.stdlib import MODULES, SHA256
 
 from .running import ROOT, arguments
-from .test_dumps import sample
+from .samples import sample
 
 SAVER = ROOT / "kdump_initrd" / "saver"
 SOURCES = sorted(SAVER.rglob("*.py"))

@@ -15,7 +15,7 @@ from kdump_initrd.saver.params import SaverParams
 
 from .minireader import MiniReader
 from .running import arguments, child
-from .test_dumps import sample
+from .samples import sample
 from .vmcore import X86_64
 
 PYENV = Path("~/.pyenv/versions").expanduser()

@@ -21,7 +21,7 @@ from kdump_initrd.saver.store.folder import create, make_folder
 from .logged import LOG, logged
 from .places import CASES, Case, grow
 from .running import arguments, save
-from .test_dumps import sample
+from .samples import sample
 
 Disk = Callable[[int], Path]
 CRASH = "127.0.0.1-%Y-%m-%d-%H:%M:%S"

@@ -18,7 +18,7 @@ from kdump_initrd.saver.store.keptfile import KeptFile
 
 from .logged import logged
 from .running import ROOT, arguments, save
-from .test_dumps import sample
+from .samples import sample
 from .vmcore import Core, noise, text
 
 README = "README.%Y.txt"

@@ -17,11 +17,12 @@ from kdump_initrd.saver.formats.elf.extents import Extents
 from .description import parse
 from .faults import FaultyWindow
 from .filtering import expected
+from .manyloads import many_at, many_loads
 from .minireader import MiniReader
 from .running import save
+from .samples import FLAGS, sample
 from .synthetic import KINDS_OF_PAGES, build
-from .test_dumps import FLAGS, sample
-from .vmcore import PAGE, X86_64, Core, noise, text
+from .vmcore import PAGE, X86_64, Core, noise
 
 MACHINE = f"kernel 6.12\nmemory 0-11M\n{KINDS_OF_PAGES}"
 
@@ -174,30 +175,6 @@ def test_more_loads_than_16_bits_count(tmp_path: Path) -> None:
         assert program.read(many_at(number), 6, physical=True) == b"page 0"
     again = save(tmp_path, done.dump, verify="full")
     assert (again.status, again.report["dump"]["pages"]) == (0, 66000)
-
-
-def many_at(number: int) -> int:
-    """Return the physical address of a PT_LOAD of many_loads."""
-    return 0x1000000 + number * 2 * PAGE
-
-
-def many_loads(path: Path, count: int) -> Path:
-    """Write a core of so many PT_LOADs of a page each, all in the same place of the file."""
-    core = Core().load(many_at(0), text())
-    raw = bytearray(core.build())
-    entry = struct.unpack_from("<IIQQQQQQ", raw, 64 + 56)
-    note = bytes(raw[64 : 64 + 56])
-    at = len(raw)
-    struct.pack_into("<QQ", raw, 32, at, at + (count + 1) * 56)  # e_phoff, e_shoff
-    struct.pack_into("<HHH", raw, 56, 0xFFFF, 64, 1)
-    raw += note
-    for number in range(count):
-        place = many_at(number)
-        vaddr = entry[3] + place - many_at(0)
-        raw += struct.pack("<IIQQQQQQ", *entry[:3], vaddr, place, *entry[5:])
-    raw += bytes(44) + struct.pack("<I", count + 1) + bytes(16)
-    path.write_bytes(raw)
-    return path
 
 
 def test_noise_is_not_packed_twice(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from .faults import FaultyWindow
 from .logged import LOG, logged
 from .minireader import MiniReader
 from .running import ROOT, arguments, child, save
-from .test_dumps import sample
+from .samples import sample
 from .vmcore import PAGE, X86_64, Core, noise, text, zero
 
 Disk = Callable[[int], Path]

@@ -20,7 +20,7 @@ from kdump_initrd.saver.low.selection import Selection
 from .faults import FaultyWindow
 from .minireader import MiniReader
 from .running import Outcome, save
-from .test_dumps import sample
+from .samples import sample
 from .vmcore import PAGE, PPC64, X86_64, Core, noise, text, zero
 
 #: Changes a finished dump; gets its path.

@@ -26,7 +26,7 @@ from kdump_initrd.commands.vmcoresave import SETTINGS, main
 from kdump_initrd.saver.formats.dumpfile import open_dump
 from tests.saver.logged import LOG, logged
 from tests.saver.minireader import MiniReader
-from tests.saver.test_dumps import sample
+from tests.saver.samples import sample
 from tests.saver.vmcore import X86_64, Core, text
 
 from .manpage import option_paragraph

@@ -6,21 +6,18 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from . import disks, product, readers
-from .kernels import TRIXIE, Kernel, fetched
-from .machine import Run
+from . import disks, product
+from .capture import Saved, built, check, said, saved_on
+from .kernels import TRIXIE, fetched
 from .scenario import WITHOUT_DUMP, Scenario, crash
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
 
-#: What the saver may keep in memory of its own: RssAnon in KiB.
-RSS_ANON_KIB = 14 * 1000 * 1000 // 1024
 DEVICES = {
     "UUID": disks.UUID,
     "LABEL": disks.LABEL,
@@ -42,49 +39,6 @@ ROWS = [
 ]
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A crash's folder as read from the disk, and its report."""
-
-    folder: disks.CrashFolder
-    report: dict[str, Any]
-
-
-def _saved(disk: disks.Disk, into: Path) -> Saved:
-    assert disk.fsck() == ""
-    (folder,) = disk.crash_folders(into)
-    report = json.loads(folder.file("report.json").copy.read_text())
-    return Saved(folder, report)
-
-
-def _check(saved: Saved, token: str, kernel: Kernel, *, dump_format: str = "kdump") -> None:
-    stamp = saved.folder.path.name
-    dump = saved.folder.file("dump.")
-    dmesg = saved.folder.file("dmesg.")
-    assert (dump.name, dmesg.name) == (f"dump.{stamp}", f"dmesg.{stamp}")
-    assert saved.folder.mode & 0o077 == 0, f"{saved.folder.path} is open to others"
-    for file in saved.folder.files:
-        assert file.mode & 0o077 == 0, f"{file.name} is open to others: {file.mode:o}"
-    with dump.copy.open("rb") as stream:
-        magic = stream.read(8)
-    assert magic.startswith(b"\x7fELF" if dump_format == "elf" else b"KDUMP   ")
-    readers.prove(dump=dump.copy, dmesg=dmesg.copy, token=token, release=kernel.release)
-    assert saved.report["result"] == "saved"
-    assert saved.report["kernel_release"] == kernel.release
-    assert 0 < saved.report["rss_anon_kib"] <= RSS_ANON_KIB
-
-
-def built(scenario: Scenario, device: str, *options: str) -> Scenario:
-    """Build the scenario's image for QEMU's disks."""
-    image = product.build(scenario.image, scenario.kernel, device, *product.VIRTIO, *options)
-    return replace(scenario, command_line=image.command_line)
-
-
-def said(run: Run) -> list[str]:
-    """Return what the image said on the console."""
-    return [line for line in run.console.splitlines() if f"{product.SPEAKER}: " in line]
-
-
 @pytest.mark.parametrize(("device", "tools", "dump_format", "root"), ROWS)
 def test_a_dump_is_saved_and_read_back(
     scenario: Scenario,
@@ -102,7 +56,7 @@ def test_a_dump_is_saved_and_read_back(
     scenario = built(scenario, f"{device}={DEVICES[device]}", *options)
     before = [path.read_bytes() for path in others]
     outcome = crash(replace(scenario, disks=(*others, disk.path)))
-    _check(_saved(disk, crash_copy), outcome.token, scenario.kernel, dump_format=dump_format)
+    check(saved_on(disk, crash_copy), outcome.token, scenario.kernel, dump_format=dump_format)
     assert [path.read_bytes() for path in others] == before, "the root disk was written to"
 
 
@@ -131,7 +85,7 @@ def test_each_controller_gets_its_driver_and_no_other(
     scenario = built(scenario, f"UUID={disks.UUID}", "--hardware", "generic")
     scenario = replace(scenario, devices=tuple(words.split()), crashkernel_mib=192)
     outcome = crash(scenario)
-    _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
+    check(saved_on(disk, crash_copy), outcome.token, scenario.kernel)
     lines = "\n".join(said(outcome.run))
     assert "is not there yet" not in lines
     (count,) = re.findall(r"(\d+) kernel modules loaded", lines)
@@ -145,7 +99,7 @@ def test_a_partition_is_found_by_its_label(
     disk = disks.make(folder / "disk.raw", partitioned=True)
     scenario = built(scenario, f"PARTLABEL={disks.PARTLABEL}")
     outcome = crash(replace(scenario, disks=(disk.path,)))
-    _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
+    check(saved_on(disk, crash_copy), outcome.token, scenario.kernel)
 
 
 @pytest.mark.full
@@ -156,7 +110,7 @@ def test_an_image_of_each_compression_works(
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}", "--compress", codec)
     outcome = crash(replace(scenario, disks=(disk.path,)))
-    _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
+    check(saved_on(disk, crash_copy), outcome.token, scenario.kernel)
 
 
 @pytest.mark.full
@@ -169,8 +123,8 @@ def test_makedumpfile_collects(
     options += product.NO_BUSYBOX if tools == "root" else []
     scenario = built(scenario, f"UUID={disks.UUID}", *options)
     outcome = crash(replace(scenario, disks=(disk.path,)))
-    saved = _saved(disk, crash_copy)
-    _check(saved, outcome.token, scenario.kernel)
+    saved = saved_on(disk, crash_copy)
+    check(saved, outcome.token, scenario.kernel)
     assert saved.report["dump"]["collector"] == "makedumpfile"
     assert [step["result"] for step in saved.report["steps"]] == ["done"] * len(
         saved.report["steps"]
@@ -187,7 +141,7 @@ def test_debian_13_is_captured_from_its_own_root(
     options = product.NO_BUSYBOX if tools == "root" else ()
     scenario = built(scenario, f"UUID={disks.UUID}", *options)
     outcome = crash(replace(scenario, disks=(disk.path,)))
-    _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
+    check(saved_on(disk, crash_copy), outcome.token, scenario.kernel)
 
 
 def test_without_the_dump_device_it_says_so_and_restarts(scenario: Scenario) -> None:
@@ -207,7 +161,7 @@ def test_a_full_disk_keeps_the_kernel_log_and_restarts(
     disk.fill(leave_kib=16 << 10)
     scenario = built(scenario, f"UUID={disks.UUID}")
     outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
-    saved = _saved(disk, crash_copy)
+    saved = saved_on(disk, crash_copy)
     assert (saved.report["result"], saved.report["dump"]) == ("refused", None)
     dmesg = saved.folder.file("dmesg.").copy.read_text(errors="replace")
     assert f"{outcome.token} loaded" in dmesg
@@ -244,7 +198,7 @@ def test_a_link_out_of_the_disk_leads_nowhere_else(
     below = "/" + target.replace("../", "").strip("/")
     (found,) = disk.crash_folders(crash_copy, below=below)
     report = json.loads(found.file("report.json").copy.read_text())
-    _check(Saved(found, report), outcome.token, scenario.kernel)
+    check(Saved(found, report), outcome.token, scenario.kernel)
     assert f"the dump is in /kdump{below}/" in "\n".join(said(outcome.run))
 
 
@@ -254,4 +208,4 @@ def test_the_final_action_may_be_poweroff(
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}", "--final-action", "poweroff")
     outcome = crash(replace(scenario, disks=(disk.path,), final="guest-shutdown"))
-    _check(_saved(disk, crash_copy), outcome.token, scenario.kernel)
+    check(saved_on(disk, crash_copy), outcome.token, scenario.kernel)

@@ -13,26 +13,14 @@ import pytest
 from kdump_initrd.saver.__main__ import main as saver
 
 from . import disks, product
-from .archive import Archive
+from .capture import built, said
 from .machine import Hang, Phase
+from .sabotage import HOOKS_PATH, sabotage
 from .scenario import WITHOUT_DUMP, Scenario, crash
-from .test_capture import built, said
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
 
-_HOOKS = "/usr/lib/kdump-initrd/hooks"
 _HANGS = b"#!/bin/sh\nexec sleep 1000\n"
-
-
-def sabotage(image: Path, **files: bytes) -> None:
-    """Append a segment that replaces files of the image: the kernel unpacks one after the other."""
-    archive = Archive()
-    for name, data in files.items():
-        archive.content(name, data)
-    part = image.with_name("sabotage.cpio")
-    archive.write(part)
-    whole = image.read_bytes()
-    image.write_bytes(whole + bytes(-len(whole) % 4) + part.read_bytes())
 
 
 def test_without_python_the_shell_copies_what_there_is(
@@ -40,7 +28,7 @@ def test_without_python_the_shell_copies_what_there_is(
 ) -> None:
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}")
-    sabotage(scenario.image, **{f"{_HOOKS}/pre-save/10-second-stage": b"#!/bin/sh\nexit 1\n"})
+    sabotage(scenario.image, **{f"{HOOKS_PATH}/pre-save/10-second-stage": b"#!/bin/sh\nexit 1\n"})
     outcome = crash(replace(scenario, disks=(disk.path,), memory_mib=512))
     assert disk.fsck() == ""
     (found,) = disk.crash_folders(crash_copy)
@@ -107,7 +95,7 @@ def test_each_timer_ends_a_hang(
 ) -> None:
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}", option, "20")
-    sabotage(scenario.image, **{f"{_HOOKS}/{hook}": _HANGS})
+    sabotage(scenario.image, **{f"{HOOKS_PATH}/{hook}": _HANGS})
     outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     assert message in "\n".join(said(outcome.run))
     assert outcome.run.restart_seconds < 60

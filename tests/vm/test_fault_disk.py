@@ -16,8 +16,8 @@ import pytest
 from kdump_initrd.core.run import run
 
 from . import disks, readers
+from .capture import built, said
 from .scenario import WITHOUT_DUMP, Scenario, crash
-from .test_capture import built, said
 
 pytestmark = [pytest.mark.qemu, pytest.mark.full, pytest.mark.timeout(900)]
 

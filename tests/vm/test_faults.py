@@ -15,12 +15,12 @@ from kdump_initrd.image.archive.segments import read_segments
 from kdump_initrd.image.hooks import STAGES
 
 from . import disks
+from .capture import built, check, said, saved_on
 from .nbd import Server
 from .phases import Phase
 from .product import NO_BUSYBOX
+from .sabotage import HOOKS_PATH, sabotage
 from .scenario import WITHOUT_DUMP, Outcome, Scenario, crash
-from .test_capture import _check, _saved, built, said
-from .test_failures import _HOOKS, sabotage
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(1200)]
 
@@ -57,7 +57,7 @@ def administer(image: Path, hooks: Mapping[str, tuple[str, int]]) -> None:
     ]
     files = {}
     for name, (text, limit) in hooks.items():
-        files[f"{_HOOKS}/{name}"] = f"#!/bin/sh\n{text}\n".encode()
+        files[f"{HOOKS_PATH}/{name}"] = f"#!/bin/sh\n{text}\n".encode()
         if f"run_hook {name} " in init:
             continue
         if limit:
@@ -78,7 +78,7 @@ def _order(name: str) -> tuple[int, str]:
 
 def check_dump(scenario: Scenario, outcome: Outcome, disk: disks.Disk, into: Path) -> None:
     """Check that the dump of this crash is there, for readers that are not ours."""
-    _check(_saved(disk, into), outcome.token, scenario.kernel)
+    check(saved_on(disk, into), outcome.token, scenario.kernel)
 
 
 def lines_of(outcome: Outcome) -> str:
@@ -240,7 +240,7 @@ def test_without_python_what_is_to_be_kept_free_is_kept_free(
 ) -> None:
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, _DEVICE, "--keep-free", "95")
-    sabotage(scenario.image, **{f"{_HOOKS}/pre-save/10-second-stage": b"#!/bin/sh\nexit 1\n"})
+    sabotage(scenario.image, **{f"{HOOKS_PATH}/pre-save/10-second-stage": b"#!/bin/sh\nexit 1\n"})
     outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     assert "the copy will be incomplete" in lines_of(outcome)
     (found,) = disk.crash_folders(crash_copy)
@@ -283,7 +283,9 @@ def test_a_link_for_var_crash_stays_on_the_disk(
     disk.edit("mkdir srv", "mkdir var", "symlink var/crash /srv/crash")
     scenario = built(scenario, _DEVICE)
     if not saver:
-        sabotage(scenario.image, **{f"{_HOOKS}/pre-save/10-second-stage": b"#!/bin/sh\nexit 1\n"})
+        sabotage(
+            scenario.image, **{f"{HOOKS_PATH}/pre-save/10-second-stage": b"#!/bin/sh\nexit 1\n"}
+        )
     outcome = crash(replace(scenario, disks=(disk.path,), memory_mib=512))
     (found,) = disk.crash_folders(crash_copy, below="/srv/crash")
     assert f"saved {found.path}" in lines_of(outcome)

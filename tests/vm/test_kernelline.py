@@ -14,7 +14,7 @@ from .bases import Base
 from .loop import ONCE, Loop
 from .phases import Phase
 from .rootfs import Root
-from .test_failures import sabotage
+from .sabotage import sabotage
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
 

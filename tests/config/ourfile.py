@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Our own configuration file with every key."""
+
+from __future__ import annotations
+
+#: Every key of the file.
+EVERYTHING = """\
+# what is to be built
+[capture]
+device = "UUID=4e1b"
+fstype = "ext4"
+path = "/crash"
+python = "/usr/bin/python3.11"
+collector = "makedumpfile"
+dump-format = "elf"
+dump-compress = "none"
+dump-level = 17
+jobs = 2
+keep-free = "10%"
+verify = "full"
+final-action = "poweroff"
+setup-timeout = 60
+stall-timeout = 0
+timeout = "3600"
+
+[first-kernel]
+append-cmdline = "console=ttyS0  quiet"
+standalone = true
+root-device = "/dev/vda1"
+
+[image]
+hardware = ["virtio", "nvme"]
+add-module = ["bnx2", "tg3"]
+omit-module = "nouveau"
+tools = "root"
+compress = "xz"
+
+[refresh]
+images = ["capture"]
+kernels = ["6.1", "6.12"]
+"""
