@@ -11,7 +11,8 @@ from typing import Any
 
 from ..core import trust
 from ..core.errors import UsageError
-from ..core.root import TEXT, read, resolve
+from ..core.files import TEXT, read
+from ..core.root import resolve
 from .settings import HOST, SETTINGS, Setting, parse
 
 #: How many complaints, and how much of each, a person reads; and the longest name of ours.

@@ -1,28 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Paths of a root: links are followed as that root would, never out of it; files are only files.
+"""The one door to a root: links are followed as that root would, and what was asked is remembered.
 
-A root may be anybody's. What is read of it goes through here: a path is resolved first, and what
-is opened then must be a regular file without a link on its way, and no larger than somebody can
-want it.
+A root may be anybody's. A name in it is resolved first, by its own links and never out of it, and
+what is opened then is a regular file of a size that makes sense (core.files).
 """
 
 from __future__ import annotations
 
 import errno
+import fnmatch
 import os
-import stat
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Union
 
+from . import files
 from .errors import KdumpInitrdError
+from .files import FILE, TEXT
 
 #: Follows no chain of symlinks longer than the kernel would (MAXSYMLINKS, include/linux/namei.h).
 _MAX_LINKS = 40
-#: The largest text that anybody writes: a configuration, a script, a table; in bytes.
-TEXT = 4 << 20
-#: The largest file that an image has in it, a kernel with symbols among them; in bytes.
-FILE = 128 << 20
+
+#: A name in a root, with or without a leading slash; but a Path is the host's: of what lies below
+#: the root, or of a file of this program itself.
+Name = Union[str, PurePosixPath, Path]
 
 
 def follow(
@@ -54,134 +56,196 @@ def follow(
     return PurePosixPath(*done)
 
 
-def resolve(path: str | PurePosixPath, *, root: Path) -> Path | None:
-    """Return the host's path of ``path`` in ``root``, free of links; None for a loop of links.
+@dataclass
+class Asked:
+    """What a root was asked, by absolute paths of the host, found or not.
 
-    Absolute link targets start at ``root`` again and ``..`` ends there. The path itself need not
-    exist. One that no file can have (too long, a NUL in it) is None, too.
+    ``looked`` are files and folders that were looked for, and the links on their way; of what is
+    not there, the first part that is missing. ``listed`` are folders whose names were asked for.
     """
 
-    def read_link(inside: PurePosixPath) -> str | None:
-        try:
-            return str((root / inside).readlink())
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
-                raise
-            return None
+    looked: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
 
-    try:
-        found = follow(path, read_link)
-    except (OSError, ValueError):
-        return None
-    return None if found is None else root / found
+    def add(self, other: Asked) -> None:
+        """Take in what another one has."""
+        self.looked |= other.looked
+        self.listed |= other.listed
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder that a system lies in, "/" for this host's own.
+
+    Absolute link targets start at its top again, and ``..`` ends there. Paths that it returns are
+    the host's, and free of links. ``asked`` remembers the questions, but for those of where
+    something is to be written.
+    """
+
+    path: Path = Path("/")
+    asked: Asked = field(default_factory=Asked, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it is the running system's own."""
+        return self.path == Path("/")
+
+    def resolve(self, name: Name) -> Path | None:
+        """Return the path of ``name``, which need not exist; None for a loop of links.
+
+        One that no file can have (too long, a NUL in it) is None, too.
+        """
+        found, links, missing = self._follow(name)
+        self.asked.looked.update(links, missing)
+        return found
+
+    def inside(self, path: Path) -> PurePosixPath:
+        """Return the name in the root, from "/" on, of a path below it.
+
+        Raises KdumpInitrdError when it does not lie there.
+        """
+        if not path.is_relative_to(self.path):
+            raise KdumpInitrdError(f"{path}: not in the root {self.path}")
+        return PurePosixPath("/", path.relative_to(self.path).as_posix())
+
+    def real_path(self, path: Path) -> Path:
+        """Return a path, of the root or of this program, free of links; itself for a loop."""
+        return self.resolve(path) or path
+
+    def named(self, name: str | Path) -> Path:
+        """Return the host's path that a person names, free of links: the root's where it is there.
+
+        A loop of links is left for whoever opens it to complain of.
+        """
+        path = Path(name).absolute()
+        inside = not self.is_host and ".." not in path.parts and path.is_relative_to(self.path)
+        return self.real_path(path) if inside else Path(os.path.realpath(name))
+
+    def place(self, name: Name) -> Path:
+        """Return where ``name`` is written: its folder is free of links, it may be one.
+
+        Raises KdumpInitrdError for a loop of links.
+        """
+        inside = self.inside(name) if isinstance(name, Path) else PurePosixPath(name)
+        folder, _, _ = self._follow(inside.parent)
+        if folder is None:
+            raise KdumpInitrdError(f"{self.path / inside.parent}: {os.strerror(errno.ELOOP)}")
+        return folder / inside.name
+
+    def file(self, name: Name) -> Path | None:
+        """Return the path of a regular file, None where there is none."""
+        found = self._look_for(name)
+        return found if found is not None and found.is_file() else None
+
+    def folder(self, name: Name) -> Path | None:
+        """Return the path of a folder, None where there is none."""
+        found = self._look_for(name)
+        return found if found is not None and found.is_dir() else None
+
+    def there(self, name: Name) -> Path | None:
+        """Return the path of whatever is there, None for nothing."""
+        found = self._look_for(name)
+        return found if found is not None and found.exists() else None
+
+    def first_file(self, names: Iterable[Name]) -> Path | None:
+        """Return the first of ``names`` that is a file."""
+        return next((path for path in map(self.file, names) if path is not None), None)
+
+    def folders(self, names: Iterable[Name]) -> list[Path]:
+        """Return those of ``names`` that are folders, each once."""
+        found = (path for path in map(self.folder, names) if path is not None)
+        return list(dict.fromkeys(found))
+
+    def entries(self, name: Name, pattern: str = "*") -> list[Path]:
+        """Return what is in a folder and has such a name, sorted; nothing where there is none.
+
+        These may be links: the root tells where they lead.
+        """
+        folder = self.folder(name)
+        if folder is None:
+            return []
+        self.asked.listed.add(str(folder))
+        names = fnmatch.filter((each.name for each in folder.iterdir()), pattern)
+        return [folder / each for each in sorted(names)]
+
+    def read(self, name: Name, *, limit: int = FILE) -> bytes:
+        """Return the bytes of a file; raises OSError, as files.read() does."""
+        found = self._look_for(name)
+        if found is None:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(name))
+        return files.read(found, limit=limit)
+
+    def read_text(self, name: Name, *, limit: int = TEXT) -> str:
+        """Return a text as read() does its bytes; what is no UTF-8 in it is replaced."""
+        return self.read(name, limit=limit).decode("utf-8", "replace")
+
+    def _look_for(self, name: Name) -> Path | None:
+        found, links, missing = self._follow(name)
+        self.asked.looked.update(links, missing or ([str(found)] if found else []))
+        return found
+
+    def _follow(self, name: Name) -> tuple[Path | None, list[str], list[str]]:
+        """Resolve a name; return its path, the links on the way, and the first part missing."""
+        if isinstance(name, Path) and not name.is_relative_to(self.path):
+            return Path(os.path.realpath(name)), [], []
+        inside = self.inside(name) if isinstance(name, Path) else name
+        links: list[str] = []
+        missing: list[str] = []
+
+        def read_link(part: PurePosixPath) -> str | None:
+            path = self.path / part
+            try:
+                target = str(path.readlink())
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise
+                if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                    missing.append(str(path))
+                return None
+            links.append(str(path))
+            return target
+
+        try:
+            found = follow(inside, read_link)
+        except (OSError, ValueError):
+            found = None
+        return None if found is None else self.path / found, links, missing[:1]
+
+
+def resolve(path: str | PurePosixPath, *, root: Path) -> Path | None:
+    """Return what Root.resolve() does."""
+    return Root(root).resolve(PurePosixPath(str(path)))
 
 
 def real_path(path: Path, *, root: Path) -> Path:
-    """Return the host's ``path``, which lies below ``root``, free of the root's links.
-
-    Raises KdumpInitrdError when it does not lie there.
-    """
-    if not path.is_relative_to(root):
-        raise KdumpInitrdError(f"{path}: not in the root {root}")
-    return resolve(PurePosixPath("/", path.relative_to(root).as_posix()), root=root) or path
+    """Return what Root.real_path() does; raises KdumpInitrdError for a path out of it."""
+    Root(root).inside(path)
+    return Root(root).real_path(path)
 
 
 def real_or_own(path: Path, *, root: Path) -> Path:
-    """Return ``path`` free of links: the root's where it lies in that, else the host's.
-
-    What does not lie in the root is of this program itself.
-    """
-    return real_path(path, root=root) if path.is_relative_to(root) else named(path)
+    """Return what Root.real_path() does."""
+    return Root(root).real_path(path)
 
 
 def named(name: str | Path, *, root: Path = Path("/")) -> Path:
-    """Return the host's path that somebody names, free of links: those of ``root`` if it is there.
-
-    A loop of links is left for whoever opens it to complain of.
-    """
-    path = Path(name).absolute()
-    inside = root != Path("/") and ".." not in path.parts and path.is_relative_to(root)
-    return real_path(path, root=root) if inside else Path(os.path.realpath(name))
+    """Return what Root.named() does."""
+    return Root(root).named(name)
 
 
 def place(path: str | PurePosixPath, *, root: Path) -> Path:
-    """Return where ``path`` of ``root`` is written: its folder is free of links, it may be one.
-
-    Raises KdumpInitrdError for a loop of links.
-    """
-    inside = PurePosixPath(path)
-    folder = resolve(inside.parent, root=root)
-    if folder is None:
-        raise KdumpInitrdError(f"{root / inside.parent}: {os.strerror(errno.ELOOP)}")
-    return folder / inside.name
+    """Return what Root.place() does."""
+    return Root(root).place(path)
 
 
 def first_file(candidates: Iterable[str], *, root: Path) -> Path | None:
-    """Return the first of ``candidates`` (relative to ``root``) that is a file, resolved."""
-    paths = (resolve(name, root=root) for name in candidates)
-    return next((path for path in paths if path is not None and path.is_file()), None)
+    """Return what Root.first_file() does."""
+    return Root(root).first_file(candidates)
 
 
 def folders(candidates: Iterable[str], *, root: Path) -> list[Path]:
-    """Return those of ``candidates`` (relative to ``root``) that are folders, resolved, once."""
-    paths = (resolve(name, root=root) for name in candidates)
-    return list(dict.fromkeys(path for path in paths if path is not None and path.is_dir()))
-
-
-def read(path: Path, *, limit: int = FILE) -> bytes:
-    """Return the bytes of the file at ``path``, which must be free of links.
-
-    Raises OSError: what open_file() does, and "is larger than N MB" beyond ``limit`` bytes.
-    """
-    with open_file(path) as file:
-        too_large = OSError(errno.EFBIG, f"is larger than {limit >> 20} MB", str(path))
-        if os.fstat(file.fileno()).st_size > limit:
-            raise too_large
-        # What the kernel makes up has no size.
-        content = file.read(limit + 1)
-        if len(content) > limit:
-            raise too_large
-        return content
-
-
-def read_text(path: Path, *, limit: int = TEXT) -> str:
-    """Return a text as read() does its bytes; what is no UTF-8 in it is replaced."""
-    return read(path, limit=limit).decode("utf-8", "replace")
-
-
-def open_file(path: Path) -> BinaryIO:
-    """Open the regular file at ``path`` to be read; the path must be free of links.
-
-    Nothing waits, and nothing but a regular file is opened, not even for a moment: some devices
-    act when they are. Raises OSError, with a text for what is no file, or has a link on its way.
-    """
-    spot = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        _check(spot, path)
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            # This very file, whatever may have come to its path.
-            descriptor = os.open(f"/proc/self/fd/{spot}", flags & ~os.O_NOFOLLOW)
-        except FileNotFoundError:  # /proc is not mounted
-            descriptor = os.open(path, flags)
-    finally:
-        os.close(spot)
-    return os.fdopen(descriptor, "rb")
-
-
-def _check(spot: int, path: Path) -> None:
-    kind = os.fstat(spot).st_mode
-    if stat.S_ISDIR(kind):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if stat.S_ISLNK(kind) or _real_name(spot, path) != str(path):
-        raise OSError(errno.ELOOP, "is a symbolic link, or behind one", str(path))
-    if not stat.S_ISREG(kind):
-        raise OSError(errno.EINVAL, "is not a regular file", str(path))
-
-
-def _real_name(spot: int, path: Path) -> str:
-    # By what name the kernel knows what was opened; where /proc is not mounted, nobody tells.
-    try:
-        return str(Path(f"/proc/self/fd/{spot}").readlink())
-    except FileNotFoundError:
-        return str(path)
+    """Return what Root.folders() does."""
+    return Root(root).folders(candidates)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core import files
 from ..core import root as rooted
 from ..core.errors import KdumpInitrdError
 
@@ -79,7 +80,7 @@ def discover(search_path: Sequence[Path], *, root: Path = Path("/")) -> tuple[Ho
 def _read_hook(source: Path) -> Needs:
     try:
         # It may be a program of any size: its header is at its beginning.
-        with rooted.open_file(source) as file:
+        with files.open_file(source) as file:
             head = file.read(_HEAD)
             executable = os.fstat(file.fileno()).st_mode & 0o100
     except OSError as error:

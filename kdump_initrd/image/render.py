@@ -20,6 +20,7 @@ import jinja2
 import jinja2.runtime
 import jinja2.sandbox
 
+from ..core import files
 from ..core import root as rooted
 from ..core.errors import KdumpInitrdError
 from .confinement import MEMORY, SECONDS, Outcome, Overdue, confine
@@ -98,7 +99,7 @@ class _Loader(jinja2.BaseLoader):
         for folder in self._folders:
             path = rooted.real_or_own(folder / template, root=self._root)
             try:
-                data = rooted.read(path, limit=rooted.TEXT)
+                data = files.read(path, limit=files.TEXT)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:

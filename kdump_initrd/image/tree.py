@@ -12,7 +12,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ..core.errors import KdumpInitrdError
-from ..core.root import follow, read
+from ..core.files import read
+from ..core.root import follow
 
 
 class Kind(str, Enum):

@@ -12,9 +12,10 @@ from .. import __version__
 from ..config.settings import CaptureSettings
 from ..core import publish
 from ..core.errors import KdumpInitrdError
+from ..core.files import read_text
 from ..core.log import get_logger, step
 from ..core.resources import find_data, search_path
-from ..core.root import place, read_text
+from ..core.root import place
 from ..image import hooks, listing, reservation, stage
 from ..image.archive.boundary import Codec, window
 from ..image.archive.cpio import Packing, write_image

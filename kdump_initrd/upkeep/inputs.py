@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core import files
 from ..core import root as rooted
 from ..core.resources import is_own
 
@@ -142,7 +143,7 @@ def take(path: Path) -> Input | None:
         if stamp[0] > _LARGEST:
             return Input(hashlib.sha256(repr(stamp).encode()).hexdigest(), stamp)
         digest = hashlib.sha256()
-        with rooted.open_file(path) as file:
+        with files.open_file(path) as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         return Input(digest.hexdigest(), stamp)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..config.native import key_of
 from ..config.settings import SETTINGS
+from ..core import files
 from ..core import root as rooted
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
@@ -93,7 +94,7 @@ def load(name: str, *, root: Path) -> Record | None:
     That is so, too, where the image that it tells of would not lie in ``root``.
     """
     try:
-        table = json.loads(rooted.read_text(_path(name, root), limit=_LARGEST))
+        table = json.loads(files.read_text(_path(name, root), limit=_LARGEST))
         inputs = {path: _input(each) for path, each in table["inputs"].items()}
         record = Record(**{**table, "inputs": inputs, "stored": _input(table["stored"])})
         return record if _is_sound(record) and _is_inside(record.output, root) else None

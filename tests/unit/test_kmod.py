@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.core import root as rooted
+from kdump_initrd.core import files
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.kernel import firmware, kmod, releases
 from kdump_initrd.probe.kernel.kmod import Wish
@@ -174,7 +174,7 @@ def test_damaged_file_is_named(tmp_path: Path, suffix: str) -> None:
 def test_more_than_anybody_wants(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooted, "FILE", 1 << 20)
+    monkeypatch.setattr(files, "FILE", 1 << 20)
     path = tmp_path / f"x.ko{suffix}"
     path.write_bytes(packed(suffix, bytes(1 << 20)))
     assert unpacked(path) == bytes(1 << 20)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Union
 
-from ...core.root import FILE
+from ...core.files import FILE
 from .stored import Bytes, zeros_before
 
 #: cpio(5), "New ASCII Format" and, with the second, "New CRC Format".

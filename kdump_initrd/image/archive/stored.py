@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from ...core import root
+from ...core import files
 from ...core.errors import KdumpInitrdError
 
 #: Bytes of one piece.
@@ -90,7 +90,7 @@ def open_stored(path: Path) -> Stored:
     Raises KdumpInitrdError where it cannot be read, or is too large.
     """
     try:
-        with root.open_file(path) as file:
+        with files.open_file(path) as file:
             stored = Stored(os.dup(file.fileno()))
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}", hint="name an initrd") from error

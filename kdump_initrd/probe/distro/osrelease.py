@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...core.root import first_file, read_text
+from ...core.files import read_text
+from ...core.root import first_file
 
 #: No value is longer, and what is takes long to be unquoted.
 _LONGEST = 4096

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ...core.root import first_file, read_text
+from ...core.files import read_text
+from ...core.root import first_file
 from ..kernel import loaderentry
 from . import osrelease
 

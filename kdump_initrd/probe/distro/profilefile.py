@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...core import files
 from ...core import root as rooted
 from ...core.errors import KdumpInitrdError
 from ...core.toml import line_of, loads
@@ -43,7 +44,7 @@ def read(path: Path, *, root: Path) -> ProfileFile:
     """
     try:
         real = rooted.real_or_own(path, root=root)
-        text = rooted.read(real, limit=rooted.TEXT).decode().replace("\r\n", "\n")
+        text = files.read(real, limit=files.TEXT).decode().replace("\r\n", "\n")
         return ProfileFile(path, text, loads(text))
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error

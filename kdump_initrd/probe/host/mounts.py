@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import TEXT, read, resolve
+from ...core.files import TEXT, read
+from ...core.root import resolve
 from ...core.run import run
 
 _TIMEOUT = 30.0

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from ...core.errors import KdumpInitrdError
+from ...core.files import read_text
 from ...core.log import get_logger
-from ...core.root import read_text, resolve
+from ...core.root import resolve
 from . import device, superblock
 from .device import BlockDevice
 

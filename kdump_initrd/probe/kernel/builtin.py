@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from ...core.root import read_text, resolve
+from ...core.files import read_text
+from ...core.root import resolve
 from .modulefile import canonical
 from .releases import KernelRelease
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import FILE, open_file
-from ...core.root import read as read_file
+from ...core.files import FILE, open_file
+from ...core.files import read as read_file
 from ..programs.elfimage import MACHINES
 from ..programs.searchpath import machine_named
 

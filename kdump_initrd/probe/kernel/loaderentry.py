@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ...core.root import first_file, folders, read_text, resolve
+from ...core.files import read_text
+from ...core.root import first_file, folders, resolve
 from . import kernelimage
 
 #: $BOOT, where loader/entries is: the places that the specification and kernel-install(8) name.

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
+from ...core.files import TEXT, open_file, read_text
 from ...core.log import get_logger
-from ...core.root import TEXT, folders, open_file, read_text, resolve
+from ...core.root import folders, resolve
 from ...core.run import run
 from .modulefile import canonical
 from .packed import unpacked

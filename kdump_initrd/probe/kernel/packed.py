@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from ...core import root
+from ...core import files
 from ...core.errors import KdumpInitrdError
 from ...core.run import output_of
 
@@ -20,18 +20,18 @@ _TIMEOUT = 60.0
 def unpacked(source: Path) -> bytes:
     """Return the bytes of ``source``, which must be free of links, unpacked if its name says so.
 
-    Raises KdumpInitrdError for what cannot be read, is cut off, or is larger than rooted.FILE
+    Raises KdumpInitrdError for what cannot be read, is cut off, or is larger than files.FILE
     when it is unpacked.
     """
     try:
-        data = root.read(source, limit=root.FILE)
+        data = files.read(source, limit=files.FILE)
         if source.suffix == ".xz":
             return _unpack(source, data, lzma.LZMADecompressor)
         if source.suffix == ".gz":
             return _unpack(source, data, lambda: zlib.decompressobj(wbits=31))
         if source.suffix == ".zst":
             argv = ["zstd", "--decompress", "--quiet", "--stdout"]
-            return output_of(argv, stdin=data, timeout=_TIMEOUT, limit=root.FILE)
+            return output_of(argv, stdin=data, timeout=_TIMEOUT, limit=files.FILE)
         return data
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
@@ -50,9 +50,9 @@ def _unpack(
     found = io.BytesIO()
     while data:
         unpacker = start()
-        found.write(unpacker.decompress(data, root.FILE + 1 - found.tell()))
-        if found.tell() > root.FILE:
-            raise KdumpInitrdError(f"{source}: is larger than {root.FILE >> 20} MB, unpacked")
+        found.write(unpacker.decompress(data, files.FILE + 1 - found.tell()))
+        if found.tell() > files.FILE:
+            raise KdumpInitrdError(f"{source}: is larger than {files.FILE >> 20} MB, unpacked")
         if not unpacker.eof:
             raise EOFError("cut off")
         data = unpacker.unused_data.lstrip(b"\0")

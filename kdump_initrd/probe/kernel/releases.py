@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
+from ...core.files import read_text
 from ...core.log import get_logger
-from ...core.root import folders, read_text, real_path, resolve
+from ...core.root import folders, real_path, resolve
 from ..distro import placeholder
 from ..distro.profiles import Kernel as Layout
 from . import kernelimage, versions

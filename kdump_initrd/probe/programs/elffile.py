@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import open_file
+from ...core.files import open_file
 from .elfimage import Damaged, ElfImage, NotElf
 from .searchpath import Machine, machine_named
 

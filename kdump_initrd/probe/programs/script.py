@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import open_file
+from ...core.files import open_file
 
 
 def read_interpreter(path: Path) -> str | None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ...core.root import read_text, real_path, resolve
+from ...core.files import read_text
+from ...core.root import real_path, resolve
 
 #: musl's, without an /etc/ld-musl-ARCH.path (ldso/dynlink.c).
 _MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")

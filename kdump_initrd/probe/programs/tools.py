@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import first_file, read
+from ...core.files import read
+from ...core.root import first_file
 from ..distro.profiles import Tools
 from .applets import offered
 

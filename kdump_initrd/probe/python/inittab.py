@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import read
+from ...core.files import read
 from ..programs.elfimage import Damaged, ElfImage
 
 _SYMBOL = b"PyImport_Inittab"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import folders, open_file, read_text, real_path, resolve
+from ...core.files import open_file, read_text
+from ...core.root import folders, real_path, resolve
 
 #: The oldest Python that the saver runs on.
 OLDEST = (3, 9)

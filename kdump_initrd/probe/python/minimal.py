@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
+from ...core.files import TEXT, open_file, read
 from ...core.log import get_logger
-from ...core.root import TEXT, open_file, read, real_or_own, real_path
+from ...core.root import real_or_own, real_path
 from ...saver.low.stdlib import MODULES, SHA256
 from ..programs.closure import Closure, Library, closure
 from ..programs.elfimage import Damaged, ElfImage

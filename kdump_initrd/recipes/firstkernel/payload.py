@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from ...config.settings import ToolSource
 from ...core.errors import KdumpInitrdError
+from ...core.files import read_text
 from ...core.resources import find_data, search_path
-from ...core.root import first_file, read_text
+from ...core.root import first_file
 from ...image.hooks import read_needs
 from ...image.render import render
 from ...image.tree import Tree

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
+from ...core.files import read_text
 from ...core.log import get_logger, step
 from ...core.resources import find_data, search_path
-from ...core.root import first_file, place, read_text
+from ...core.root import first_file, place
 from ...image import hooks
 from ...image.archive.cpio import Packing
 from ...image.manifest import MANIFEST
