@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from ..config.effective import Effective
+from ..config.firstsettings import first_settings
 from ..config.settings import (
     CAPTURE,
     COMMON,
-    FIRST_KERNEL,
     CaptureSettings,
     FirstKernelSettings,
     HostSettings,
@@ -66,28 +66,20 @@ def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:
 
 def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
     """Yield the initrds that the kernel boots with: the distribution's, or a whole one of ours."""
-    said = host.configured.settings(FIRST_KERNEL)
-    settings = FirstKernelSettings(
-        **{**host.configured.settings(COMMON), **said, "root": str(host.root)}
-    )
-    settings = replace(
-        settings,
-        fstype=None,  # what is configured is that of the place for dumps
-        distro=host.distro,
-        release=release,
-        capture_initrd=str(captures),
-        capture_kernel=release,
-    )
+    said = {
+        "root": str(host.root),
+        "distro": host.distro,
+        "release": release,
+        "capture_initrd": str(captures),
+        "capture_kernel": release,
+    }
+    settings = first_settings(host.configured.values, said)
     name = f"first-kernel-{release}"
     if settings.standalone:
         boot = f"boot/{host.profile.kernel.first_image.format(release=release)}"
         out = place(boot, root=host.root)
         yield _first_image(name, out, replace(settings, output=str(out)))
         return
-    # A segment takes after its base: nothing of these has a meaning there.
-    plain = FirstKernelSettings()
-    taken = ("hardware", "add_modules", "omit_modules", "compress", "root_device")
-    settings = replace(settings, **{each: getattr(plain, each) for each in taken})
     bases = removal.initrds(release, root=host.root, profile=host.profile)
     if not bases:
         raise KdumpInitrdError(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ... import __version__
+from ...config.firstsettings import OF_WHOLE
 from ...config.settings import FirstKernelSettings
 from ...core.errors import KdumpInitrdError, UsageError
 from ...core.log import get_logger, step
@@ -101,18 +102,10 @@ def _check_usage(settings: FirstKernelSettings) -> None:
 
 def _check_appended(settings: FirstKernelSettings) -> None:
     """Refuse what would have no effect on a segment."""
-    said = {
-        "-f": settings.fstype,
-        "--hardware": settings.hardware,
-        "--add-module": settings.add_modules,
-        "--omit-module": settings.omit_modules,
-        "--compress": settings.compress,
-        "--root-device": settings.root_device,
-    }
-    for flag, value in said.items():
-        if value:
+    for row in OF_WHOLE:
+        if getattr(settings, row.name):
             raise UsageError(
-                f"{flag}: only with --standalone", hint="a segment takes after its base"
+                f"{row.flags[0]}: only with --standalone", hint="a segment takes after its base"
             )
 
 

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which settings an image for the first kernel takes: a segment fewer than a whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .settings import COMMON, FIRST_KERNEL, FirstKernelSettings
+
+_ROWS = (*COMMON, *FIRST_KERNEL)
+_OF_WHOLE = {"fstype", "hardware", "add_modules", "omit_modules", "compress", "root_device"}
+#: What means something for a whole image alone: a segment takes after its base.
+OF_WHOLE = tuple(row for row in _ROWS if row.name in _OF_WHOLE)
+
+
+def first_settings(configured: Mapping[str, Any], said: Mapping[str, Any]) -> FirstKernelSettings:
+    """Return the settings of an image: what is ``said``, and below that what is ``configured``.
+
+    Both are values by name. Of what is configured the image gets what it takes, as it is meant for
+    other images, too: the file system is that of the place for dumps, never the root's; and where
+    a base is said, no whole image is wanted.
+    """
+    names = {row.name for row in _ROWS} - {"fstype"}
+    if {"base", "in_place"} & said.keys():
+        names.remove("standalone")
+    if not {"standalone": False, **_only(names, configured), **said}["standalone"]:
+        names -= _OF_WHOLE
+    return FirstKernelSettings(**{**_only(names, configured), **said})
+
+
+def _only(names: set[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in names}
