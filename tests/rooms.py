@@ -35,21 +35,25 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
-def _walk(tree: ast.AST) -> Iterator[ast.AST]:
+def _walk(tree: ast.AST, *, later: bool) -> Iterator[ast.AST]:
     # The nodes that are more than annotations for a type checker.
     for node in ast.iter_child_nodes(tree):
-        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
+        waits = isinstance(node, ast.FunctionDef) and not later
+        if not waits and not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
             yield node
-            yield from _walk(node)
+            yield from _walk(node, later=later)
 
 
-def imports(name: str) -> Iterator[str]:
-    """Yield what a module imports: own modules as "a.b", others as "/name"."""
+def imports(name: str, *, later: bool = True) -> Iterator[str]:
+    """Yield what a module imports: own modules as "a.b", others as "/name".
+
+    Without ``later`` these are what is imported at once, not by functions when they are called.
+    """
     path = MODULES[name]
     package = name.split(".") if name else []
     if path.stem != "__init__":
         package = package[:-1]
-    for node in _walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _walk(ast.parse(path.read_text(encoding="utf-8")), later=later):
         if isinstance(node, ast.Import):
             yield from (f"/{alias.name.split('.')[0]}" for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:

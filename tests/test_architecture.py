@@ -18,11 +18,7 @@ FENCES = {
     "libarchive": {"image.archive.cpio", "image.archive.segments"},
     "elftools": {"probe.programs.elffile"},
     "subprocess": {"core.run"},
-    "argparse": {
-        *(f"commands.grammar.{name}" for name in ("debian", "redhat", "suse")),
-        *(f"commands.grammar.{name}" for name in ("reading", "retired", "vocabulary")),
-        *("commands.options", "commands.vmcoresave"),
-    },
+    "argparse": {"commands.options"},
 }
 #: What the generator may know of the saver, by the generator's rooms: the contract, and which
 #: modules of the standard library the saver stands on. The command vmcore-save is the saver itself.
@@ -44,10 +40,17 @@ SAVER = {
     "dump": {"crash", "filter", "formats", "store", "codec", "arch", "memory", "low"},
 }
 #: Words become requests: nothing is looked at, and nothing is imported that --help could miss.
-WORDS_ONLY = {"commands.grammar", "commands.options", "config.settings", "core.errors", ""}
+WORDS_ONLY = {
+    *("commands.grammar", "commands.options", "commands.verb", "commands.verbs"),
+    *("config.settings", "config.firstsettings", ""),
+    *("core.errors", "core.exits", "core.log", "core.publish"),
+}
 #: vmcore-save needs no library, and so nothing of the generator.
-WITHOUT_GENERATOR = ("commands.vmcoresave", "commands.conversion", "commands.output")
-NEEDED_BY_THOSE = {*WITHOUT_GENERATOR, "commands.interrupts", "commands.options"}
+WITHOUT_GENERATOR = (
+    *("commands.vmcoresave", "commands.conversion", "commands.output"),
+    "commands.verbs.convert",
+)
+NEEDED_BY_THOSE = {*WITHOUT_GENERATOR, "commands.interrupts", "commands.options", "commands.verb"}
 #: What the saver must not import: each costs start-up time in the capture kernel.
 SLOW = {"dataclasses", "logging", "argparse", "re", "json", "typing", "pathlib", "enum",
         "collections", "functools", "contextlib", "subprocess", "traceback", "inspect"}  # fmt: skip
@@ -99,10 +102,18 @@ def test_a_grammar_looks_at_nothing(name: str) -> None:
         assert each in WORDS_ONLY or each.rpartition(".")[0] in WORDS_ONLY, f"{name}: {each}"
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("commands.verb")])
+def test_a_verb_looks_at_nothing_until_it_runs(name: str) -> None:
+    for each in imports(name, later=False):
+        known = each in WORDS_ONLY or each.rpartition(".")[0] in WORDS_ONLY
+        assert known or each[1:] in sys.stdlib_module_names, f"{name}: {each}"
+
+
 @pytest.mark.parametrize("name", WITHOUT_GENERATOR)
 def test_vmcore_save_needs_no_library(name: str) -> None:
     for each in own_imports(name):
-        allowed = {*NEEDED_BY_THOSE, "config.settings", "core.errors", ""}
+        allowed = {*NEEDED_BY_THOSE, "commands.verbs"}
+        allowed |= {"config.settings", "core.errors", "core.exits", ""}
         assert each in allowed or each.split(".")[0] == "saver", f"{name} imports {each}"
 
 

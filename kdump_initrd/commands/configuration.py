@@ -10,7 +10,7 @@ from pathlib import Path
 from ..config import effective, hints, native, nativetext
 from ..config.effective import Effective
 from ..config.settings import CAPTURE, COMMON, HOST, CaptureSettings, CommonSettings
-from ..core import publish
+from ..core import exits, publish
 from ..core.errors import KdumpInitrdError, UsageError
 from ..probe.distro.profiles import Distro
 from ..recipes import dumptarget
@@ -18,7 +18,7 @@ from ..recipes.found import find_root
 
 
 def check(root: Path, distro: str | None) -> tuple[list[str], int]:
-    """Return what is configured in ``root`` as lines, and 1 if anything of it is wrong, else 0.
+    """Return what is configured in ``root`` as lines, and the exit status: an error if it is wrong.
 
     The settings come as text of our own file, each with its origin, then warnings and errors.
     Raises KdumpInitrdError where the root or the profile is not there.
@@ -46,7 +46,7 @@ def check(root: Path, distro: str | None) -> tuple[list[str], int]:
     lines = [f"# {_origin(found)}", "", *nativetext.lines(values, origins, defaults=True)]
     lines += [f"warning: {text}" for text in found.warnings]
     lines += [f"error: {text}" for text in errors]
-    return lines, 1 if errors else 0
+    return lines, exits.ERROR if errors else exits.DONE
 
 
 def import_config(root: Path, distro: str | None, output: Path | None, *, force: bool) -> list[str]:

@@ -22,10 +22,9 @@ from ..saver.low.failure import SaverError, describe
 from ..saver.params import SaverParams
 from ..saver.report import FAILED, INCOMPLETE, SAVED
 from ..saver.store.folder import UNFINISHED, create, sync_folder, write_all
+from .options import STDOUT
 from .output import Talk, progress_for
 
-#: As a name of a file: the standard output.
-STDOUT = "-"
 _STDOUT_FD = 1
 _WANTED = "an ELF core or a kdump-compressed dump is wanted"
 

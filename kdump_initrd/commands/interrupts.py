@@ -9,6 +9,8 @@ import threading
 from types import FrameType
 from typing import Any
 
+from ..core import exits
+
 #: What asks a command to end, and lets it tidy up.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Until a signal is raised once more that came where nothing can be raised, in seconds.
@@ -36,7 +38,7 @@ class Interrupts:
     @property
     def status(self) -> int:
         """The exit status that a shell would give for the signal."""
-        return 128 + (self.number or signal.SIGINT)
+        return exits.by_signal(self.number or signal.SIGINT)
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():

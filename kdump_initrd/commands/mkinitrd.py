@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from ..core import log, publish
+from ..core import exits, log, publish
 from ..core.errors import KdumpInitrdError, UsageError, is_denied
 from . import verbs
 from .grammar import choice
@@ -20,10 +20,7 @@ logger = log.get_logger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``mkinitrd-kdump`` and return its exit status.
-
-    0: done, or yes; 1: an error; 2: wrong usage; 3: the answer is no; 128 + N: ended by signal N.
-    """
+    """Run ``mkinitrd-kdump`` and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     before = publish.things()
     with Interrupts() as interrupts:
@@ -54,11 +51,11 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _complain(_plain(error), _as_root(words) if is_denied(error) else None, debug=debug)
-        return 1
+        return exits.ERROR
     except ModuleNotFoundError as error:
         _complain(f"Python module {error.name}: not installed", "pip install .", debug=debug)
-        return 1
-    return 0
+        return exits.ERROR
+    return exits.DONE
 
 
 def _complain(message: str, hint: str | None, *, debug: bool) -> None:

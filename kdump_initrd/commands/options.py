@@ -1,25 +1,59 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The table of settings as options of a command line: what our commands have in common."""
+"""Words become options, and the table of settings is a part of them: argparse, for all commands."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from textwrap import fill
 from typing import Any, NoReturn, Protocol
 
 from ..config.settings import Setting, parse
+from ..core import exits
 from ..core.errors import UsageError
+
+#: As the name of a file: the standard output.
+STDOUT = "-"
+#: The help text of what the help leaves out.
+HIDDEN = argparse.SUPPRESS
+#: What a parser has found, by name.
+Arguments = argparse.Namespace
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a parser has made of some words.
+
+    ``problem`` is why it gave up, "" if it did not: then ``arguments`` are those that it had come
+    to, and ``at`` is the option that has the problem, if it is one. ``unknown`` are the words that
+    it does not know.
+    """
+
+    arguments: Arguments
+    unknown: tuple[str, ...] = ()
+    problem: str = ""
+    at: str = ""
 
 
 class Parser(argparse.ArgumentParser):
     """argparse that raises UsageError instead of leaving, and takes long options in full only.
 
-    With ``reports`` it raises argparse.ArgumentError instead, which names the option.
+    ``usage`` has no "usage: "; ``epilog`` stands below all options, and then what each of the exit
+    ``statuses`` means.
     """
 
     def __init__(
-        self, *, prog: str, usage: str, description: str, epilog: str, reports: bool = False
+        self,
+        *,
+        prog: str,
+        usage: str,
+        description: str,
+        epilog: str,
+        statuses: Sequence[int] = (),
     ) -> None:
+        if statuses:
+            epilog = f"{epilog}\n{fill(exits.sentence(statuses), 100)}"
         super().__init__(
             prog=prog,
             usage=usage,
@@ -28,8 +62,13 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
             add_help=False,
-            exit_on_error=not reports,
+            exit_on_error=False,  # the exception tells at which option
         )
+
+    def group(self, title: str) -> Group:
+        """Return the group of options of that title, a new one if there is none."""
+        there = (group for group in self._action_groups if group.title == title)
+        return next(there, None) or self.add_argument_group(title)
 
     def flags(self) -> list[str]:
         """Return all options that it knows, with their synonyms."""
@@ -63,14 +102,30 @@ class Parser(argparse.ArgumentParser):
             hint=f"did you mean {near}? {hint}" if near else hint,
         )
 
-    def parse_intermixed_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: None = None
-    ) -> argparse.Namespace:
-        """Return the options and words; raises UsageError, also for words that it does not know."""
-        arguments, unknown = self.parse_known_intermixed_args(args, namespace)
-        if unknown:
-            raise self.unknown(unknown, f"{self.prog} --help lists the options")
-        return arguments
+    def attempt(self, words: Sequence[str], rest: str) -> Attempt:
+        """Read ``words``, whatever they are; those behind "--" end in the argument ``rest``."""
+        arguments = Arguments()
+        # Behind "--" there are no options: argparse forgets that when options and words are mixed.
+        end = words.index("--") if "--" in words else len(words)
+        try:
+            _, unknown = self.parse_known_intermixed_args(words[:end], arguments)
+        except argparse.ArgumentError as error:
+            # "-f/--force" where an option has several names: the one that was said is not told.
+            names = (error.argument_name or "").split("/")
+            at = next((name for name in names if name in words), "")
+            return Attempt(arguments, problem=str(error), at=at)
+        setattr(arguments, rest, [*getattr(arguments, rest), *words[end + 1 :]])
+        return Attempt(arguments, tuple(unknown))
+
+    def understand(self, words: Sequence[str], rest: str) -> Arguments:
+        """Return what ``words`` say, those that are no options as ``rest``; raises UsageError."""
+        hint = f"{self.prog} --help lists the options"
+        found = self.attempt(words, rest)
+        if found.problem:
+            raise UsageError(found.problem, hint=hint)
+        if found.unknown:
+            raise self.unknown(found.unknown, hint)
+        return found.arguments
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the words."""
@@ -108,7 +163,7 @@ def _default_text(setting: Setting) -> str:
     return ""
 
 
-def values(arguments: argparse.Namespace, settings: Sequence[Setting]) -> dict[str, Any]:
+def values(arguments: Arguments, settings: Sequence[Setting]) -> dict[str, Any]:
     """Return the values that were given, by name; raises UsageError for one that is none."""
     found: dict[str, Any] = {}
     for setting in settings:

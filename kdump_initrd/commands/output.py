@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
+from ..core.errors import KdumpInitrdError
 from ..saver.low.console import WARNING, Console
+from ..saver.low.failure import SpaceError, describe
 from ..saver.low.progress import Progress
 
 #: Narrower ones show no bar, only numbers.
@@ -30,6 +33,16 @@ class Talk(Console):
             return
         start = "" if text.startswith("hint: ") else f"{self._program}: "
         self._write(self._blank() + start + " ".join(text.splitlines()) + "\n")
+
+    def complain(self, error: BaseException, *, hint: bool = True) -> None:
+        """Say what went wrong, and with ``hint`` a way out where there is one."""
+        if isinstance(error, KdumpInitrdError):
+            message, way_out = error.message, error.hint
+        else:
+            message, way_out = describe(error), _way_out(error)
+        self.error(message)
+        if hint and way_out:
+            self.hint(way_out)
 
     def detail(self, text: str) -> None:
         """Say what only some want to know."""
@@ -61,6 +74,12 @@ class Talk(Console):
             os.write(2, text.encode(errors="replace"))
         except OSError:
             return
+
+
+def _way_out(error: BaseException) -> str | None:
+    if isinstance(error, SpaceError) and error.code == errno.ENOSPC:
+        return "say a higher --dump-level, a lower --keep-free, or another file system"
+    return None
 
 
 def progress_for(talk: Talk) -> Progress:

@@ -12,6 +12,8 @@ import os
 import sys
 from types import FrameType
 
+from ..core import exits
+
 
 def mkinitrd() -> int:
     """Run ``mkinitrd-kdump``, and return its exit status."""
@@ -27,7 +29,7 @@ def _start(name: str, module: str) -> int:
     def leave(number: int, frame: FrameType | None) -> None:
         # At once: an exception could come in the middle of an import that makes something of it.
         os.write(2, f"{name}: error: interrupted: nothing was written\n".encode())
-        os._exit(128 + number)
+        os._exit(exits.by_signal(number))
 
     _open_streams()
     try:
@@ -45,7 +47,7 @@ def _start(name: str, module: str) -> int:
     try:
         status: int = import_module(f".{module}", __package__).main()
     except SystemExit as leaving:  # argparse has printed a text that was asked for
-        status = int(leaving.code or 0)
+        status = int(leaving.code or exits.DONE)
     status = _finish(name, status)
     for number in heard:
         # What was to be done is done, and the exit status tells it.
@@ -63,7 +65,7 @@ def _open_streams() -> None:
 
 
 def _finish(name: str, status: int) -> int:
-    """Return the exit status: 1 instead of 0 where what was printed has not arrived."""
+    """Return the exit status: an error instead of none where what was printed has not arrived."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -72,5 +74,5 @@ def _finish(name: str, status: int) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if error.errno != errno.EPIPE and not status:  # `| head`: nobody wants more of it
             os.write(2, f"{name}: error: standard output: {error.strerror}\n".encode())
-            return 1
+            return exits.ERROR
     return status

@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import os
 
-#: The exit status of a question whose answer is no.
-NO = 3
+from . import exits
 
 
 class KdumpInitrdError(Exception):
     """Something the user can mend: what is wrong, and a hint how to mend it.
 
     ``message`` names the file, option or device; ``hint`` is a full sentence without the final
-    stop, or None where the message says it all. The exit status is 1.
+    stop, or None where the message says it all.
     """
 
-    exit_status = 1
+    exit_status = exits.ERROR
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -25,9 +24,9 @@ class KdumpInitrdError(Exception):
 
 
 class UsageError(KdumpInitrdError):
-    """The command line itself is wrong. The exit status is 2."""
+    """The command line itself is wrong."""
 
-    exit_status = 2
+    exit_status = exits.USAGE
 
 
 def is_denied(error: BaseException) -> bool:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ..config import effective, hints, ownership
 from ..config.settings import HOST, CaptureSettings, CommonSettings, HostSettings
-from ..core.errors import NO, KdumpInitrdError, UsageError, is_denied
+from ..core import exits
+from ..core.errors import KdumpInitrdError, UsageError, is_denied
 from ..core.log import get_logger
 from ..probe.distro.profiles import Distro
 from ..probe.host import unmounted
@@ -37,10 +38,10 @@ def run(
 ) -> int:
     """Keep the images of ``releases`` current, without any those of the configured kernels.
 
-    Then what is left of kernels that are gone goes, too. Returns 0, or 1 where an image that is
-    wanted could not be written: what was there stays, and the others are written. With
-    ``dry_run`` it is 3 where something would be written or removed. Raises KdumpInitrdError where
-    nothing can be built at all.
+    Then what is left of kernels that are gone goes, too. Returns the exit status: an error where
+    an image that is wanted could not be written (what was there stays, and the others are
+    written), with ``dry_run`` no where something would be written or removed. Raises
+    KdumpInitrdError where nothing can be built at all.
     """
     with inputs.watch() as opened:
         root, profile = _find(root, distro)
@@ -57,22 +58,22 @@ def run(
         if not dry_run:
             removal.sweep(root=root, profile=profile)
         try:
-            found = {_refresh(host, releases), 0 if releases else _drop_gone(host)}
+            found = {_refresh(host, releases), exits.DONE if releases else _drop_gone(host)}
         except KdumpInitrdError as error:
             error.hint = hints.configured(error.hint)
             raise
-        return next(status for status in (1, NO, 0) if status in found)
+        return next(status for status in (exits.ERROR, exits.NO, exits.DONE) if status in found)
 
 
 def remove(root: Path, *, releases: Sequence[str], distro: str | None) -> int:
-    """Remove what was built for ``releases``, without any all that is ours; return 0 or 1.
+    """Remove what was built for ``releases``, without any all that is ours; return the exit status.
 
     The distribution's initrds get their own bytes back. What is not ours is not touched.
     """
     root, profile = _find(root, distro)
     releases = _releases(releases, root, profile)
     _check_mounted(root, profile, force=False)
-    status = 0
+    status = exits.DONE
     with record.alone(root=root):
         removal.sweep(root=root, profile=profile)
         for release in releases or removal.known_releases(root=root, profile=profile):
@@ -134,9 +135,9 @@ def _refresh(host: Host, releases: Sequence[str]) -> int:
     if not kernels and not releases:
         logger.warning("%s: no kernel is installed there: no crash is saved", host.root)
     if not kernels or not host.wanted.images:
-        return 0
+        return exits.DONE
     target = capture_settings(host)
-    failed, written = 0, False
+    failed, written = exits.DONE, False
     for release in kernels:
         try:
             written |= _refresh_kernel(host, release, target)
@@ -162,7 +163,7 @@ def _say_readiness(host: Host, kernels: Sequence[str], target: CaptureSettings) 
 
 def _answer(host: Host, written: bool) -> int:
     # A dry run is a question: is all as it should be?
-    return NO if host.manner.dry_run and written else 0
+    return exits.NO if host.manner.dry_run and written else exits.DONE
 
 
 def _complain(release: str, error: KdumpInitrdError | OSError) -> int:
@@ -172,7 +173,7 @@ def _complain(release: str, error: KdumpInitrdError | OSError) -> int:
     message = error.message if isinstance(error, KdumpInitrdError) else str(error)
     message = message.removeprefix(f"{release}: ")
     logger.error("%s: %s%s", release, message, f" ({hint})" if hint else "")
-    return 1
+    return exits.ERROR
 
 
 def _kernels(host: Host, releases: Sequence[str]) -> list[str]:
@@ -236,15 +237,15 @@ def _can_capture(host: Host, release: str) -> bool:
 
 
 def _drop_gone(host: Host) -> int:
-    """Remove what is left of kernels whose image is gone; return 0, 1, or 3 in a dry run."""
-    status = 0
+    """Remove what is left of kernels whose image is gone; return the exit status."""
+    status = exits.DONE
     records = record.every(root=host.root).values()
     for release in sorted({each.release for each in records}):
         if _has_image(host, release):
             continue
         if host.manner.dry_run:
             logger.info("%s: is gone: its images would be removed", release)
-            status = NO
+            status = exits.NO
             continue
         try:
             removal.drop(release, root=host.root, profile=host.profile)

@@ -9,25 +9,34 @@ from typing import Any
 import pytest
 
 from kdump_initrd.commands.grammar.choice import understand
-from kdump_initrd.commands.grammar.requests import Capture, Request
+from kdump_initrd.commands.verb import Request
+from kdump_initrd.commands.verbs.build import Capture, Image, Images
 from kdump_initrd.core.errors import UsageError
 
 UUID = "UUID=4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
 
 
-def asked(words: str) -> Request:
-    """Return the one request of a command line that is right and worth no warning."""
+def asked(words: str) -> Request | Image:
+    """Return the one request of a command line that is right and worth no warning.
+
+    Of a request for one image it is the image.
+    """
     command = understand(shlex.split(words))
     assert command.warnings == ()
     (request,) = command.requests
+    if isinstance(request, Images):
+        (image,) = request.images
+        return image
     return request
 
 
 def said(words: str) -> dict[str, Any]:
     """Return what a command line says of the one capture initrd that it asks for."""
     (request,) = understand(shlex.split(words)).requests
-    assert isinstance(request, Capture)
-    return dict(request.said)
+    assert isinstance(request, Images)
+    (image,) = request.images
+    assert isinstance(image, Capture)
+    return dict(image.said)
 
 
 def complaint(words: str) -> UsageError:

@@ -15,7 +15,8 @@ from kdump_initrd import __version__
 from kdump_initrd.commands import mkinitrd, verbs
 from kdump_initrd.commands.grammar import debian, redhat, suse
 from kdump_initrd.commands.grammar.choice import understand
-from kdump_initrd.commands.grammar.requests import Capture, Command, FirstKernel, Print
+from kdump_initrd.commands.grammar.requests import Command, Print
+from kdump_initrd.commands.verbs.build import Capture, FirstKernel, Images
 
 from .asking import complaint, said, warned
 
@@ -49,7 +50,7 @@ NATIVE, RED_HAT, SUSE = (each.GRAMMAR.hint for each in (debian, redhat, suse))
     ],
 )  # fmt: skip
 def test_told_by_parsed_options(words: str, wanted: Capture | FirstKernel) -> None:
-    assert understand(shlex.split(words)).requests == (wanted,)
+    assert understand(shlex.split(words)).requests == (Images((wanted,)),)
 
 
 @pytest.mark.parametrize(

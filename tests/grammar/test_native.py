@@ -10,20 +10,17 @@ import pytest
 
 from kdump_initrd.commands.grammar import debian
 from kdump_initrd.commands.grammar.choice import understand
-from kdump_initrd.commands.grammar.requests import (
-    Capture,
-    CheckConfig,
-    FirstKernel,
-    ImportConfig,
-    ListImage,
-    PrintCmdline,
-    Refresh,
-    Remove,
-    Request,
-    ShowDistro,
-    Strip,
-)
 from kdump_initrd.commands.grammar.retired import Retired
+from kdump_initrd.commands.verb import Request
+from kdump_initrd.commands.verbs.build import Capture, FirstKernel, Image
+from kdump_initrd.commands.verbs.checkconfig import CheckConfig
+from kdump_initrd.commands.verbs.importconfig import ImportConfig
+from kdump_initrd.commands.verbs.listimage import ListImage
+from kdump_initrd.commands.verbs.printcmdline import PrintCmdline
+from kdump_initrd.commands.verbs.refresh import Refresh
+from kdump_initrd.commands.verbs.remove import Remove
+from kdump_initrd.commands.verbs.showdistro import ShowDistro
+from kdump_initrd.commands.verbs.strip import Strip
 from kdump_initrd.config.settings import (
     CAPTURE,
     COMMON,
@@ -37,7 +34,7 @@ from .optionwords import WORDS
 DUMP = "-c /dev/sda1 -f ext4"
 FIRST = "-i capture.img -v 6.1"
 #: A command line of each verb, and what it asks for.
-ASKED: list[tuple[str, Request]] = [
+ASKED: list[tuple[str, Request | Image]] = [
     ("-o out.img", Capture({"output": "out.img"})),
     ("-o out.img 6.1 --jobs 4", Capture({"output": "out.img", "jobs": 4, "release": "6.1"})),
     ("--dry-run", Capture({"dry_run": True})),
@@ -92,13 +89,13 @@ def test_every_option_of_a_first_kernels_initrd(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize(("words", "wanted"), ASKED)
-def test_every_verb(words: str, wanted: Request) -> None:
+def test_every_verb(words: str, wanted: Request | Image) -> None:
     assert asked(words) == wanted
 
 
 def test_every_verb_is_in_the_table_above() -> None:
     words = " ".join(words for words, _ in ASKED)
-    assert {verb.flag for verb in debian.VERBS} <= {"-c", "-i", *words.split()}
+    assert {verb.flag for verb in debian.asks()} <= {"-c", "-i", *words.split()}
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 
 from kdump_initrd.commands.grammar import suse
 from kdump_initrd.commands.grammar.choice import understand
-from kdump_initrd.commands.grammar.requests import Capture
 from kdump_initrd.commands.grammar.retired import Retired
 from kdump_initrd.commands.grammar.vocabulary import SHARED
+from kdump_initrd.commands.verbs.build import Capture, Images
 from kdump_initrd.config.settings import Setting
 
 from .asking import asked, complaint, said, warned
@@ -52,10 +52,11 @@ def test_without_a_device_it_is_the_configured_target() -> None:
 
 def test_lists_are_matched_by_position() -> None:
     command = understand(["-k", " vmlinuz  /srv/Image ", "-i", "a /tmp/b", "-m", "x"])
-    assert command.requests == (
+    images = (
         Capture({"output": "/boot/a", "add_modules": ("x",)}, "vmlinuz", "/boot"),
         Capture({"output": "/tmp/b", "add_modules": ("x",)}, "/srv/Image", "/boot"),
     )
+    assert command.requests == (Images(images),)
 
 
 @pytest.mark.parametrize("row", suse.RETIRED, ids=lambda row: row.flag)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kdump_initrd.commands.showdistro import lines
+from kdump_initrd.commands.profiletext import lines
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.probe.distro import profiles

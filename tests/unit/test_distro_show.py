@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.commands.showdistro import lines
+from kdump_initrd.commands.profiletext import lines
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.probe.distro import profiles

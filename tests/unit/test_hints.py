@@ -59,7 +59,7 @@ def test_each_option_in_a_hint_is_one() -> None:
 
 
 def test_refresh_speaks_of_its_own_options_and_of_the_configuration() -> None:
-    (verb,) = [each for each in debian.VERBS if each.flag == "--refresh"]
+    (verb,) = [each for each in debian.asks() if each.flag == "--refresh"]
     own = {row.flags[0] for row in COMMON if row.name in verb.takes} | {verb.flag}
     for text, module in all_hints().items():
         said = hints.configured(text)
@@ -68,7 +68,10 @@ def test_refresh_speaks_of_its_own_options_and_of_the_configuration() -> None:
 
 
 #: What these complain of are words of a command line, never what is configured.
-GRAMMARS = ("debian.py", "redhat.py", "suse.py", "vmcoresave.py", "conversion.py", "recipe.py")
+GRAMMARS = (
+    *("debian.py", "redhat.py", "suse.py", "options.py"),
+    *("convert.py", "conversion.py", "recipe.py"),
+)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kdump_initrd.commands import configuration, showdistro
+from kdump_initrd.commands import configuration, profiletext
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config import effective
 from kdump_initrd.config.effective import Effective
@@ -78,8 +78,8 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 @pytest.mark.parametrize(
     ("words", "called", "positional", "named", "result", "printed", "status"),
     [
-        ("--show-distro", (showdistro, "lines"), ("/", None), {}, ["a", "b"], "a b", 0),
-        ("--show-distro x --root /mnt", (showdistro, "lines"), ("/mnt", "x"), {}, [], "", 0),
+        ("--show-distro", (profiletext, "lines"), ("/", None), {}, ["a", "b"], "a b", 0),
+        ("--show-distro x --root /mnt", (profiletext, "lines"), ("/mnt", "x"), {}, [], "", 0),
         ("--check-config", (configuration, "check"), ("/", None), {}, (["a"], 1), "a", 1),
         ("--check-config --distro x", (configuration, "check"), ("/", "x"), {}, ([], 0), "", 0),
         ("--import-config", IMPORT, ("/", None, None), {"force": False}, ["a"], "a", 0),
@@ -129,8 +129,12 @@ def test_configured_values_are_what_flags_do_not_say(
     ("words", "whole", "names"),
     [
         ("", False, {"append_cmdline", "tools"}),
-        ("", True, {"append_cmdline", "standalone", "tools", "compress", "hardware"}),
-        ("--standalone", False, {"append_cmdline", "tools", "compress", "hardware"}),
+        (
+            "",
+            True,
+            {"append_cmdline", "standalone", "tools", "compress", "hardware", "root_device"},
+        ),
+        ("--standalone", False, {"append_cmdline", "tools", "compress", "hardware", "root_device"}),
         ("--base x", True, {"append_cmdline", "tools"}),
         ("--in-place", True, {"append_cmdline", "tools"}),
         ("--append-cmdline more", False, {"tools"}),
@@ -147,6 +151,7 @@ def test_what_is_configured_for_the_first_kernel(
         "hardware": ("nvme",),
         "tools": ToolSource.ROOT,
         "append_cmdline": "debug",
+        "root_device": "/dev/sdx",
         "standalone": whole,
     }
     configured(values)

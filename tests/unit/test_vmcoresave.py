@@ -22,7 +22,8 @@ from typing import IO
 import pytest
 
 from kdump_initrd import __version__
-from kdump_initrd.commands.vmcoresave import SETTINGS, main
+from kdump_initrd.commands.verbs.convert import SETTINGS
+from kdump_initrd.commands.vmcoresave import main
 from kdump_initrd.saver.formats.dumpfile import open_dump
 from tests.saver.logged import LOG, logged
 from tests.saver.minireader import MiniReader

@@ -27,7 +27,7 @@ def understand(words: Sequence[str]) -> Command:
             return Command((Print(text),), level(meant.arguments))
         if getattr(reading.arguments, "version", False):
             return Command((Print(f"kdump-initrd {__version__}"),), level(meant.arguments))
-    if meant.unknown:
+    if meant.found.unknown:
         known = {flag for each in (ours, *theirs) for flag in each.grammar.parser().flags()}
         meant.check(elsewhere=known)
     return Command(
@@ -39,7 +39,7 @@ def understand(words: Sequence[str]) -> Command:
 
 def _meant(ours: Reading, red_hat: Reading, suse: Reading) -> Reading:
     # Debian's -k takes no word: where SLES's lacks its word, and ours is complete, it is that one.
-    if suse.marked and not (suse.problem and not ours.problem and ours.marked):
+    if suse.marked and not (suse.found.problem and not ours.found.problem and ours.marked):
         return suse
     if red_hat.marked or _by_position(ours, red_hat):
         return red_hat
@@ -52,10 +52,10 @@ def _by_position(ours: Reading, red_hat: Reading) -> bool:
     Where ours takes IMAGE for the value of -f or -v, it must at least look like a path.
     """
     words = red_hat.words
-    if red_hat.problem or red_hat.unknown or len(words) != 2 or debian.meant(words):
+    if red_hat.wrong or len(words) != 2 or debian.meant(words):
         return False
     try:
         ours.requests()
     except UsageError:
-        return bool(ours.problem) or ours.words == words or "/" in words[0]
+        return bool(ours.found.problem) or ours.words == words or "/" in words[0]
     return False

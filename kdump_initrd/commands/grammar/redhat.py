@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from typing import Any
 
 from ...core.errors import UsageError
-from ..options import Parser, add_settings, values
-from . import requests as ask
+from ..options import HIDDEN, Arguments, Parser, add_settings, values
+from ..verb import Request
+from ..verbs.build import Capture, Images
 from . import retired
 from .reading import WORDS, Grammar
 from .retired import Retired
@@ -62,9 +62,8 @@ def parser() -> Parser:
         usage=USAGE,
         description="Write a capture initrd, by the words of Red Hat's mkinitrd.",
         epilog=_EPILOG,
-        reports=True,
     )
-    parser.add_argument(WORDS, nargs="*", metavar="IMAGE KERNEL_VERSION", help=argparse.SUPPRESS)
+    parser.add_argument(WORDS, nargs="*", metavar="IMAGE KERNEL_VERSION", help=HIDDEN)
     group = parser.add_argument_group("as Red Hat's mkinitrd")
     add_settings(group, (_DEVICE, _FSTYPE, _FORCE))
     group.add_argument(
@@ -88,7 +87,7 @@ def parser() -> Parser:
     return parser
 
 
-def requests(arguments: argparse.Namespace) -> list[ask.Request]:
+def requests(arguments: Arguments) -> list[Request]:
     """Return what is asked for; raises UsageError."""
     if len(arguments.words) != 2 or "" in arguments.words:
         raise UsageError(
@@ -106,10 +105,10 @@ def requests(arguments: argparse.Namespace) -> list[ask.Request]:
         raise UsageError("--nocompress and --compress exclude each other", hint="say one")
     said["output"] = f"{image}-{release}" if arguments.image_version else image
     said["release"] = release
-    return [ask.Capture(said, target=_TARGET)]
+    return [Images((Capture(said, target=_TARGET),))]
 
 
-def _modules(arguments: argparse.Namespace) -> dict[str, Any]:
+def _modules(arguments: Arguments) -> dict[str, Any]:
     words = {
         "add_modules": (arguments.preload, arguments.with_modules, arguments.add_modules),
         "omit_modules": (arguments.builtin, arguments.omit_modules),
@@ -122,7 +121,7 @@ def _modules(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: names for name, names in joined.items() if names}
 
 
-def warnings(arguments: argparse.Namespace) -> Iterator[str]:
+def warnings(arguments: Arguments) -> Iterator[str]:
     """Yield what has no meaning any more, or another one."""
     yield from retired.warnings(arguments, RETIRED)
     if arguments.preload:

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..options import Group
+from ..options import HIDDEN, Arguments, Group
 
 
 @dataclass(frozen=True)
@@ -36,13 +35,13 @@ def add_retired(group: Group, rows: Sequence[Retired]) -> None:
                 dest=row.dest,
                 action="append",
                 metavar=row.metavar,
-                help=argparse.SUPPRESS,
+                help=HIDDEN,
             )
         else:
-            group.add_argument(row.flag, dest=row.dest, action="store_true", help=argparse.SUPPRESS)
+            group.add_argument(row.flag, dest=row.dest, action="store_true", help=HIDDEN)
 
 
-def warnings(arguments: argparse.Namespace, rows: Sequence[Retired]) -> Iterator[str]:
+def warnings(arguments: Arguments, rows: Sequence[Retired]) -> Iterator[str]:
     """Yield a sentence for each row whose option was given."""
     for row in rows:
         if getattr(arguments, row.dest):

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from typing import Any
 
 from ...core.errors import UsageError
-from ..options import Parser, add_settings, values
-from . import requests as ask
+from ..options import HIDDEN, Arguments, Parser, add_settings, values
+from ..verb import Request
+from ..verbs.build import Capture, Images
 from . import retired
 from .reading import WORDS, Grammar
 from .retired import Retired
@@ -52,9 +52,8 @@ def parser() -> Parser:
         usage=USAGE,
         description="Write capture initrds, by the words of SLES's mkinitrd.",
         epilog=_EPILOG,
-        reports=True,
     )
-    parser.add_argument(WORDS, nargs="*", metavar="ROOT_DIR", help=argparse.SUPPRESS)
+    parser.add_argument(WORDS, nargs="*", metavar="ROOT_DIR", help=HIDDEN)
     group = parser.add_argument_group("as SLES's mkinitrd")
 
     def add(flag: str, name: str, metavar: str, text: str) -> None:
@@ -73,8 +72,8 @@ def parser() -> Parser:
     return parser
 
 
-def requests(arguments: argparse.Namespace) -> list[ask.Request]:
-    """Return what is asked for, a request for each kernel; raises UsageError."""
+def requests(arguments: Arguments) -> list[Request]:
+    """Return what is asked for, an image for each kernel; raises UsageError."""
     for flag, iface in (("-D", arguments.dhcp), ("-I", arguments.static)):
         if iface is not None:
             raise UsageError(
@@ -89,13 +88,14 @@ def requests(arguments: argparse.Namespace) -> list[ask.Request]:
         )
     said = {**values(arguments, _ROWS), **_root(arguments), **_modules(arguments)}
     boot = "/" + (arguments.boot or _BOOT).strip("/")
-    return [
-        ask.Capture({**said, "output": _output(image, boot, said)}, kernel, boot, _TARGET)
+    captures = (
+        Capture({**said, "output": _output(image, boot, said)}, kernel, boot, _TARGET)
         for kernel, image in zip(kernels, images)
-    ]
+    )
+    return [Images(tuple(captures))]
 
 
-def _pairs(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+def _pairs(arguments: Arguments) -> tuple[list[str], list[str]]:
     kernels = (arguments.kernels or "").split()
     images = (arguments.images or "").split()
     if not kernels or len(kernels) != len(images):
@@ -108,7 +108,7 @@ def _pairs(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
     return kernels, images
 
 
-def _root(arguments: argparse.Namespace) -> dict[str, Any]:
+def _root(arguments: Arguments) -> dict[str, Any]:
     words: list[str] = arguments.words
     if not words:
         return {}
@@ -117,7 +117,7 @@ def _root(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"root": words[0]}
 
 
-def _modules(arguments: argparse.Namespace) -> dict[str, Any]:
+def _modules(arguments: Arguments) -> dict[str, Any]:
     names = ((arguments.modules or "").split(), arguments.add_modules or ())
     joined = tuple(name for part in names for name in part)
     return {"add_modules": joined} if joined else {}
@@ -134,7 +134,7 @@ def _output(image: str, boot: str, said: dict[str, Any]) -> str:
     return f"{boot}/{image}"
 
 
-def warnings(arguments: argparse.Namespace) -> Iterator[str]:
+def warnings(arguments: Arguments) -> Iterator[str]:
     """Yield what has no meaning any more."""
     return retired.warnings(arguments, RETIRED)
 

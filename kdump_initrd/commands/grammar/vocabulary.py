@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from ...config.settings import CAPTURE, COMMON, Setting
-from ..options import Parser, add_settings
+from ..options import Arguments, Parser, add_settings
 
 PROGRAM = "mkinitrd-kdump"
 #: The rows of the table whose words no grammar has another meaning for: those without a letter.
@@ -45,7 +44,7 @@ def add_talk(parser: Parser, *, verbose: Sequence[str] = ("--verbose",)) -> None
     parser.add_argument("--version", action="store_true", help="print the version")
 
 
-def level(arguments: argparse.Namespace) -> int:
+def level(arguments: Arguments) -> int:
     """Return the level of logging that was asked for."""
     if arguments.verbose or arguments.debug:
         return logging.DEBUG

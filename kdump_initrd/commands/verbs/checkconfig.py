@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``--check-config``: what is configured, who says so, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..options import Arguments, Parser
+from ..verb import HostVerb, add_option, host_of
+
+
+@dataclass(frozen=True)
+class CheckConfig(HostVerb):
+    """Check the configuration, and print what is in effect."""
+
+    name = "check-config"
+    summary = "check the configuration and print what is in effect, and from where"
+
+    @classmethod
+    def configure(cls, parser: Parser) -> None:
+        """See Verb."""
+        add_option(parser, cls)
+
+    @classmethod
+    def read(cls, arguments: Arguments) -> CheckConfig:
+        """See Verb."""
+        return cls(*host_of(arguments))
+
+    def run(self) -> int:
+        """See Verb."""
+        from .. import configuration
+
+        lines, status = configuration.check(self.root, self.distro)
+        for line in lines:
+            print(line)
+        return status

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``--remove``: what was built for some kernels goes, or all that is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..options import Arguments, Parser
+from ..verb import MANY, HostVerb, add_option, host_of
+
+
+@dataclass(frozen=True)
+class Remove(HostVerb):
+    """Remove what was built for ``releases``, or everything of ours."""
+
+    releases: tuple[str, ...] = ()
+
+    name = "remove"
+    summary = "remove what was built for these kernels, or everything of ours"
+    kernels = MANY
+
+    @classmethod
+    def configure(cls, parser: Parser) -> None:
+        """See Verb."""
+        add_option(parser, cls)
+
+    @classmethod
+    def read(cls, arguments: Arguments) -> Remove:
+        """See Verb."""
+        return cls(*host_of(arguments), tuple(arguments.words))
+
+    def run(self) -> int:
+        """See Verb."""
+        from ...upkeep import renewal
+
+        return renewal.remove(self.root, releases=self.releases, distro=self.distro)
