@@ -24,6 +24,7 @@ FENCES = {
 #: modules of the standard library the saver stands on. The command vmcore-save is the saver itself.
 OF_THE_SAVER = {
     "probe": {"saver.low.stdlib"},
+    "targets": {"saver.store.folder", "saver.low.failure"},
     "recipes": {"saver.params", "saver.store.folder", "saver.low.failure"},
     "commands": {name for name in MODULES if name.startswith("saver")},
 }

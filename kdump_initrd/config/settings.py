@@ -32,6 +32,21 @@ class ToolSource(str, Enum):
 
 
 @dataclass(frozen=True)
+class TargetSettings:
+    """One place that dumps go to.
+
+    ``to`` is a device (a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=), or "" for what holds the
+    folder ``path`` of the root. None means that the recipe decides. Where ``mount_options`` are
+    known, ``path`` is a folder of the device mounted by them, else it is one of the host.
+    """
+
+    to: str = ""
+    fstype: str | None = None
+    path: str | None = None
+    mount_options: str | None = None
+
+
+@dataclass(frozen=True)
 class CommonSettings:
     """What every image is made with; None means that the recipe decides.
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from .. import __version__
 from ..config.settings import CaptureSettings
 from ..core import publish
+from ..core.devicename import PARTITION_TAGS
 from ..core.errors import KdumpInitrdError
 from ..core.files import read_text
 from ..core.log import get_logger, step
@@ -26,15 +27,16 @@ from ..image.tree import Entry, Tree
 from ..probe.host import xen
 from ..probe.kernel import releases
 from ..probe.kernel.kmod import KernelModule, Wish
-from ..probe.programs import closure, tools
+from ..probe.programs import closure
 from ..probe.programs.tools import Toolbox
 from ..probe.python import minimal
 from ..probe.python.minimal import PythonRuntime
 from ..saver.params import ParamsError, SaverParams
+from ..targets import filenames
+from ..targets.refusals import DUMP
 from . import dumptarget, proof, templatevalues
 from .found import Site, find_root
 from .parts import (
-    filenames,
     hardware,
     imagecodec,
     layout,
@@ -185,8 +187,8 @@ def _add_modules(
     start of Python takes longer than most of them.
     """
     device = site.target.device
-    wishes = hardware.hardware(settings, hardware.DUMP, device, profile=site.profile)
-    others = hardware.others(settings, hardware.DUMP, device, profile=site.profile)
+    wishes = hardware.hardware(settings, DUMP, device, profile=site.profile)
+    others = hardware.others(settings, DUMP, device, profile=site.profile)
     others = [Wish(site.watchdogs, "running watchdog"), *others]
     wait = "insmod" in toolbox.applets and not hardware.for_this_host(settings, device)
     return ondemand.add_modules(
@@ -214,7 +216,7 @@ def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -
     return layout.choose_toolbox(
         settings.tools,
         _needs(site, scripts),
-        own=("findfs",) if site.target.device.spec.startswith(tools.PARTITION_TAGS) else (),
+        own=("findfs",) if site.target.device.spec.startswith(PARTITION_TAGS) else (),
         root=site.root,
         profile=site.profile,
     )

@@ -12,17 +12,8 @@ from ..core.resources import search_path
 from ..core.root import named
 from ..probe.distro import profiles as distro
 from ..probe.distro.profiles import Distro
-from ..probe.host.device import BlockDevice
 from ..probe.kernel.releases import KernelRelease
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where the dump goes: the device, the folder on its file system, how it is mounted."""
-
-    device: BlockDevice
-    folder: str
-    mount_options: str
+from ..targets.block import Block
 
 
 @dataclass(frozen=True)
@@ -36,7 +27,7 @@ class Site:
     root: Path
     profile: Distro
     kernel: KernelRelease
-    target: Target
+    target: Block
     watchdogs: tuple[str, ...]
     makedumpfile: Path | None = None
 

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from .. import __version__
 from ..config.settings import CaptureSettings
 from ..image.hooks import Hook
-from ..probe.host.device import BlockDevice
 from ..probe.python.minimal import PythonRuntime
+from ..targets.blockdevice import BlockDevice
 from .found import Site
 
 

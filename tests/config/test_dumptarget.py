@@ -15,11 +15,11 @@ from kdump_initrd.core.resources import search_path
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.distro.profiles import Distro
 from kdump_initrd.probe.host import device, mounts, sysfs
-from kdump_initrd.probe.host.device import BlockDevice
 from kdump_initrd.probe.host.mounts import Mount, Planned
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.recipes import dumptarget
-from kdump_initrd.recipes.parts import hardware
+from kdump_initrd.targets import block, refusals
+from kdump_initrd.targets.blockdevice import BlockDevice
 
 ROOT = Path("/")
 ELSEWHERE = Path("/nonexistent")
@@ -85,7 +85,7 @@ def test_the_kernels_name_of_the_root(
 ) -> None:
     """Without an initrd the table has /dev/root, which is not there."""
     monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/root", number="254:0"))
-    monkeypatch.setattr(dumptarget, "_NUMBERED", tmp_path)
+    monkeypatch.setattr(block, "_NUMBERED", tmp_path)
     (tmp_path / "vda").touch()
     (tmp_path / "254:0").symlink_to("vda")
     found = dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
@@ -150,11 +150,12 @@ def test_a_device_that_cannot_be(profile: Distro, spec: str, message: str) -> No
         (mount_of("/dev/loop0", "squashfs"), "on squashfs: a file system that is read-only"),
         (mount_of("/dev/null", "ext4", "ro"), "on /dev/null, which is mounted read-only"),
         (mount_of("gvfsd-fuse", "fuse.x"), "on fuse.x: a file system in user space, whose"),
-        (mount_of("what", "newfs"), "on what (newfs), which is no block device"),
+        (mount_of("what", "newfs"), "on newfs: not a file system that the image can mount"),
         (
             mount_of("/dev/null", "xfs", "rw", "logdev=/dev/sdb1"),
             "on /dev/null and logdev=/dev/sdb1, which the image cannot assemble",
         ),
+        (mount_of("what", "ext4"), "on what (ext4), which is no block device"),
         (mount_of("UUID=", "ext4"), "on UUID= (ext4), which is no block device"),
         (mount_of("/dev/no-such-disk", number="0:0"), "on /dev/no-such-disk, which is no block"),
     ],
@@ -312,7 +313,7 @@ def test_a_layer_is_named_as_people_know_it(
         "/var/crash: /var is on /dev/mapper/vg-var, and that lies on LVM, MD RAID, which the image "
         "cannot assemble"
     )
-    assert caught.value.hint == hardware.PLAIN_DISK
+    assert caught.value.hint == refusals.PLAIN_DISK
 
 
 @pytest.mark.parametrize(
@@ -332,7 +333,7 @@ def test_folders_that_no_hook_can_name(
         assert caught.value.message.startswith(message)
     # A link may lead there.
     here = BlockDevice("UUID=1", "ext4", Path("/dev/null"))
-    monkeypatch.setattr(device, "identify", lambda spec, fstype: here)
+    monkeypatch.setattr(block, "identify", lambda spec, fstype, host: here)
     monkeypatch.setattr(mounts, "folder_on", lambda *_: (path, ""))
     with pytest.raises(KdumpInitrdError) as caught:
         dumptarget.locate(CaptureSettings(device="UUID=1"), path="/var/crash", root=ROOT)
@@ -341,7 +342,7 @@ def test_folders_that_no_hook_can_name(
 
 def test_where_the_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:
     here = BlockDevice("UUID=1", "btrfs", Path("/dev/null"))
-    monkeypatch.setattr(device, "identify", lambda spec, fstype: here)
+    monkeypatch.setattr(block, "identify", lambda spec, fstype, host: here)
     monkeypatch.setattr(mounts, "folder_on", lambda *_: ("/crash", "subvol=/@var"))
     said = CaptureSettings(device="UUID=1", fstype="btrfs")
     found = dumptarget.locate(said, path="/var/crash", root=ROOT)

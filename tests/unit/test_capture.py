@@ -16,10 +16,11 @@ from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.probe.distro import profiles
-from kdump_initrd.probe.host import device, sysfs
-from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.probe.host import sysfs
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.saver.params import SaverParams
+from kdump_initrd.targets import block
+from kdump_initrd.targets.blockdevice import BlockDevice
 
 from .captureimage import build, unpack
 from .commandline import CAPTURE, UUID, complain
@@ -172,7 +173,7 @@ def test_partition_tags_bring_a_better_findfs(tmp_path: Path) -> None:
     ("options", "message", "hint"),
     [
         (["-c", "/dev/no-such"], "/dev/no-such: no such device", "lsblk"),
-        (["-f", "foofs"], "dump file system foofs: neither a module of", "knows no fs-foofs"),
+        (["-f", "bcachefs"], "dump file system bcachefs: neither a module", "no fs-bcachefs"),
         (["--add-module", "nope"], "--add-module nope: neither a module", "knows no nope"),
         (["--root", "/no/such"], "--root /no/such: no such directory", "mount"),
         (["--distro", "beos"], "beos: unknown distribution", "debian"),
@@ -443,7 +444,7 @@ def test_what_cannot_be_assembled_is_refused(
     hardware: str,
 ) -> None:
     monkeypatch.setattr(
-        device, "identify", lambda spec, fs: BlockDevice(spec, fs, Path("/dev/dm-0"))
+        block, "identify", lambda spec, fs, host: BlockDevice(spec, fs, Path("/dev/dm-0"))
     )
     monkeypatch.setattr(sysfs, "hardware_of", lambda node: Hardware((), ("dm_mod",), ("lvm",)))
     argv = [*CAPTURE, "--hardware", hardware, "-o", str(tmp_path / "x.img"), RELEASE]
@@ -460,7 +461,7 @@ def test_hardware_that_nobody_knows_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        device, "identify", lambda spec, fs: BlockDevice(spec, fs, Path("/dev/ram0"))
+        block, "identify", lambda spec, fs, host: BlockDevice(spec, fs, Path("/dev/ram0"))
     )
     monkeypatch.setattr(sysfs, "hardware_of", lambda node: None)
     argv = ["-c", "/dev/ram0", "-f", "ext4", "-o", str(tmp_path / "x.img"), RELEASE]
@@ -473,7 +474,7 @@ def test_watchdogs_that_tick_are_told_to_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        device, "identify", lambda spec, fs: BlockDevice(spec, fs, Path("/dev/vda"))
+        block, "identify", lambda spec, fs, host: BlockDevice(spec, fs, Path("/dev/vda"))
     )
     hardware = Hardware((), ("virtio_blk",), ())
     monkeypatch.setattr(sysfs, "hardware_of", lambda node: hardware)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import stat
+import struct
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +15,15 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core import run
+from kdump_initrd.core.devicename import TAGS
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.run import Result
-from kdump_initrd.probe.host import device, filesystem
-from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.probe.host import device
+from kdump_initrd.probe.host.hostfacts import HostFacts
+from kdump_initrd.targets import blockdevice, refusals
+from kdump_initrd.targets.blockdevice import BlockDevice
 
+identify = functools.partial(blockdevice.identify, host=HostFacts())
 UUID = "4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
 
 
@@ -33,19 +39,19 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_path_becomes_its_uuid(disk: Path) -> None:
-    assert device.identify(str(disk), "ext4") == BlockDevice(f"UUID={UUID}", "ext4", disk)
+    assert identify(str(disk), "ext4") == BlockDevice(f"UUID={UUID}", "ext4", disk)
 
 
 def test_other_file_system_is_refused(disk: Path) -> None:
     with pytest.raises(KdumpInitrdError, match="disk: holds ext4, not xfs") as caught:
-        device.identify(str(disk), "xfs")
+        identify(str(disk), "xfs")
     assert caught.value.hint == "say that it is ext4, or format it anew"
 
 
 def test_unformatted_is_refused(disk: Path) -> None:
     disk.write_bytes(bytes(1 << 20))
     with pytest.raises(KdumpInitrdError, match="disk: no file system on it"):
-        device.identify(str(disk), "ext4")
+        identify(str(disk), "ext4")
 
 
 def test_unreadable_is_kept_with_a_warning(
@@ -56,11 +62,11 @@ def test_unreadable_is_kept_with_a_warning(
 
     monkeypatch.setattr(Path, "open", refuse)
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        found = device.identify(str(disk), "ext4")
+        found = identify(str(disk), "ext4")
     assert found.spec == str(disk)
     link = disk.with_name("by-id")
     link.symlink_to(disk)
-    assert device.identify(str(link), "ext4").spec == str(disk), "the image has no such links"
+    assert identify(str(link), "ext4").spec == str(disk), "the image has no such links"
     assert "cannot be read" in caplog.text
     assert "the name may change between boots" in caplog.text
 
@@ -77,15 +83,15 @@ def test_unreadable_is_kept_with_a_warning(
 )
 def test_no_dump_device(spec: str, message: str) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        device.identify(spec, "ext4")
+        identify(spec, "ext4")
     assert caught.value.message == message
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("tag", device.TAGS)
+@pytest.mark.parametrize("tag", TAGS)
 def test_tag_that_is_not_here_is_kept(tag: str) -> None:
     spec = f"{tag}={'4e1b-01' if 'UUID' in tag else 'of another machine'}"
-    assert device.identify(spec, "xfs") == BlockDevice(spec, "xfs", None)
+    assert identify(spec, "xfs") == BlockDevice(spec, "xfs", None)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +113,14 @@ def test_tag_that_is_not_here_is_kept(tag: str) -> None:
 )
 def test_names_that_no_device_has(spec: str, message: str) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        device.identify(spec, "ext4")
+        identify(spec, "ext4")
     assert caught.value.message == message
     assert caught.value.hint
 
 
 def test_label_that_ends_with_a_blank(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        device.identify("LABEL=dump ", "ext4")
+        identify("LABEL=dump ", "ext4")
     assert "'LABEL=dump ': the name begins or ends with a blank: is that meant?" in caplog.text
 
 
@@ -129,15 +135,15 @@ def test_devices_of_one_name(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tag: str
 ) -> None:
     value = "ab12"
-    monkeypatch.setattr(device, "_check", lambda node, *_: (node, value))
+    monkeypatch.setattr(blockdevice, "_check", lambda *_: value)
     monkeypatch.setattr(device, "node_of", lambda spec: Path("/dev/sda1"))
     answer = rows(tag.lower(), ("/dev/sda1", value), ("/dev/sdb", "x"), ("/dev/sda1", value))
     monkeypatch.setattr(device, "run", lambda *_, **__: answer)
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        device.identify(f"{tag}={value}", "ext4")
+        identify(f"{tag}={value}", "ext4")
         assert caplog.text == ""
         answer = rows(tag.lower(), ("/dev/sda1", value), ("/dev/sdb1", value))
-        device.identify(f"{tag}={value}", "ext4")
+        identify(f"{tag}={value}", "ext4")
     assert f"{tag}={value}: /dev/sda1 and /dev/sdb1 have that name, and the image" in caplog.text
 
 
@@ -151,7 +157,7 @@ def test_a_clone_of_the_disk_that_a_path_names(
 
     monkeypatch.setattr(device, "run", answer)
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        device.identify(str(disk), "ext4")
+        identify(str(disk), "ext4")
     assert f"UUID={UUID}: {disk} and /dev/clone have that name" in caplog.text
 
 
@@ -166,41 +172,45 @@ def test_a_clone_of_the_disk_that_a_path_names(
         ("fuse", "fuse: a file system in user space, whose program the image does not have"),
         ("fuse.x", "fuse.x: a file system in user space, whose program the image does not have"),
         ("squashfs", "squashfs: a file system that is read-only"),
-        ("ubifs", "ubifs: a file system on bare flash memory, which is no block device"),
+        ("ubifs", "ubifs: a file system on bare flash memory, which is not a block device"),
         ("minix", "minix: a file system whose names are too short for those of a dump"),
-        ("crypto_LUKS", "crypto_LUKS: no file system, but what lies below one"),
-        ("proc", "proc: a file system that is on no block device"),
-        ("what-is-new", "what-is-new: a file system that is on no block device"),
+        ("zfs", "ZFS, which the image cannot import"),
+        ("crypto_LUKS", "an encrypted volume (LUKS or dm-crypt), which the image cannot unlock"),
+        ("raw", "a partition without a file system, which the image cannot save to"),
+        ("proc", "proc: not a file system that the image can mount"),
+        ("what-is-new", "what-is-new: not a file system that the image can mount"),
     ],
 )
-def test_file_systems_that_no_device_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fstype: str, why: str
-) -> None:
-    (tmp_path / "filesystems").write_text("nodev\tproc\nnodev\twhat-is-new\n\text4\nnodev\n")
-    monkeypatch.setattr(filesystem, "_FILESYSTEMS", tmp_path / "filesystems")
+def test_file_systems_that_no_device_holds(fstype: str, why: str) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        device.identify("UUID=1", fstype)
+        identify("UUID=1", fstype)
     assert caught.value.message == f"UUID=1: {why}"
-    assert caught.value.hint == "save to a disk or partition with ext4, xfs, btrfs or vfat on it"
-
-
-def test_a_file_system_that_nobody_knows(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        assert device.identify("UUID=1", "newfs").fstype == "newfs"
-    assert "newfs: not known as a file system on block devices: check that" in caplog.text
+    assert caught.value.hint == (
+        refusals.PLAIN_DISK
+        if fstype in ("zfs", "crypto_LUKS")
+        else "save to a disk or partition with ext4, xfs, btrfs or vfat on it"
+    )
 
 
 def test_ntfs_is_mounted_by_the_driver_that_writes(
     disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device, "_blkid", lambda *_: {"TYPE": "ntfs", "UUID": "2B1C"})
-    assert device.identify(str(disk), "ntfs3").spec == "UUID=2B1C"
+    assert identify(str(disk), "ntfs3").spec == "UUID=2B1C"
 
 
 def test_what_is_no_file_system_is_named(disk: Path) -> None:
     disk.write_bytes(b"LUKS\xba\xbe\x00\x01".ljust(168, b"\0") + UUID.encode() + bytes(1 << 20))
-    with pytest.raises(KdumpInitrdError, match="disk: holds crypto_LUKS, no file system") as caught:
-        device.identify(str(disk), "ext4")
+    with pytest.raises(KdumpInitrdError) as caught:
+        identify(str(disk), "ext4")
+    assert caught.value.message == (
+        f"{disk}: holds an encrypted volume (LUKS or dm-crypt), which the image cannot unlock"
+    )
+    assert caught.value.hint == refusals.PLAIN_DISK
+    swap = struct.pack("<1024xII", 1, 255).ljust(4086, b"\0") + b"SWAPSPACE2"
+    disk.write_bytes(swap + bytes(1 << 20))
+    with pytest.raises(KdumpInitrdError, match="disk: holds swap, no file system") as caught:
+        identify(str(disk), "ext4")
     assert caught.value.hint == "name a disk or partition with a file system on it"
 
 
@@ -209,7 +219,7 @@ def test_a_part_elsewhere_is_refused(disk: Path) -> None:
         file.seek(1024 + 0xE0)
         file.write(bytes(4))
     with pytest.raises(KdumpInitrdError) as caught:
-        device.identify(str(disk), "ext4")
+        identify(str(disk), "ext4")
     assert caught.value.message == (
         f"{disk}: ext4 with an external journal, which the image cannot assemble"
     )

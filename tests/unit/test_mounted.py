@@ -18,8 +18,9 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.core.run import find
 from kdump_initrd.probe.distro import profiles as distro
-from kdump_initrd.probe.host import device, mounts
-from kdump_initrd.recipes.parts import filenames, hardware
+from kdump_initrd.probe.host import mounts
+from kdump_initrd.probe.host.hostfacts import HostFacts
+from kdump_initrd.targets import blockdevice, filenames, refusals
 
 
 def run(*argv: str | Path) -> str:
@@ -132,9 +133,9 @@ def test_folder_beyond_ascii_on_vfat(tmp_path: Path) -> None:
 def test_a_loop_device_is_refused(tmp_path: Path) -> None:
     disk = formatted(tmp_path / "disk", "mkfs.ext4", "-q")
     with loop_device(disk) as node:
-        found = device.identify(str(node), "ext4")
+        found = blockdevice.identify(str(node), "ext4", host=HostFacts())
         with pytest.raises(KdumpInitrdError) as caught:
-            hardware.look(hardware.DUMP, found)
+            blockdevice.look(refusals.DUMP, found, host=HostFacts())
     assert caught.value.message == (
         f"{node} ({found.spec}): lies on a loop device, which the image cannot assemble"
     )

@@ -23,7 +23,7 @@ from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.recipes import capture
 from kdump_initrd.recipes.firstkernel import recipe
 from kdump_initrd.recipes.firstkernel.firstimage import FirstImage
-from kdump_initrd.recipes.parts import hardware
+from kdump_initrd.targets import refusals
 from kdump_initrd.upkeep import keep, readiness, record
 
 from . import refreshroots
@@ -308,7 +308,7 @@ def test_a_place_for_dumps_is_configured_not_said(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: object) -> None:
-        raise KdumpInitrdError("/var/crash: on LVM", hint=hardware.PLAIN_DISK)
+        raise KdumpInitrdError("/var/crash: on LVM", hint=refusals.PLAIN_DISK)
 
     monkeypatch.setattr("kdump_initrd.upkeep.renewal.capture_settings", refuse)
     with pytest.raises(KdumpInitrdError) as caught:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core import devicename
 from kdump_initrd.core.errors import KdumpInitrdError
-from kdump_initrd.probe.host import rootdevice
-from kdump_initrd.probe.host.device import BlockDevice
-from kdump_initrd.probe.host.rootdevice import RootName
+from kdump_initrd.recipes.firstkernel import rootdevice
+from kdump_initrd.recipes.firstkernel.rootdevice import RootName
+from kdump_initrd.targets.blockdevice import BlockDevice
 
 USE_A_BASE = "use a base: leave --standalone out"
 UUID = "4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
@@ -100,12 +101,12 @@ def test_words_of_a_command_line(line: str, wanted: tuple[str, ...]) -> None:
     ],
 )
 def test_links_of_udev_become_tags(spec: str, wanted: str) -> None:
-    assert rootdevice.translate(spec) == wanted
+    assert devicename.translate(spec) == wanted
 
 
 def test_a_partitions_uuid_in_capitals() -> None:
     """The kernel takes it, findfs does not: the device would be taken for another machine's."""
-    assert rootdevice.translate("PARTUUID=AB-01") == "PARTUUID=ab-01"
+    assert devicename.translate("PARTUUID=AB-01") == "PARTUUID=ab-01"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,8 @@ def refusal(root: Path, spec: str, fstype: str = "", line: str = "") -> str:
     return caught.value.message
 
 
-NETWORK = "a root on the network, which the image cannot reach"
+REACH = "which the image cannot reach"
+NETWORK = f"a root on the network, {REACH}"
 ZFS = "ZFS, which the image cannot import"
 
 
@@ -141,7 +143,10 @@ ZFS = "ZFS, which the image cannot import"
             "[fe80::1]:/export", "//server/share", "cifs:a", "nbd:a:1", "iscsi:1.2.3.4::::iqn.x",
             "fcoe:eth0:nodcb", "aoe:e0.0", "live:http://a/b", "dhcp", "dhcp6", "any", "auto6",
         )),
-        *(("/dev/vda", fstype, NETWORK) for fstype in ("nfs", "nfs4", "cifs", "ceph")),
+        *(("/dev/vda", fstype, f"{fstype}: a file system on the network, {REACH}")
+          for fstype in ("nfs", "nfs4", "cifs", "ceph")),
+        ("/dev/vda", "virtiofs", f"virtiofs: a folder of the hypervisor, {REACH}"),
+        ("/dev/vda", "newfs", "newfs: not a file system that the image can mount"),
         *((spec, "", ZFS) for spec in ("zfs:AUTO", "ZFS=rpool/ROOT/debian", "zfs", "zfs=x")),
         ("rpool/ROOT/debian", "zfs", ZFS),
         ("/dev/mapper/mpatha-part1", "ext4", "multipath, which the image cannot assemble"),
@@ -238,12 +243,13 @@ def luks(version: int) -> bytes:
     return head.ljust(168, b"\0") + UUID.encode()
 
 
-LUKS = "encrypted (LUKS), which the image cannot unlock"
+LUKS = "holds an encrypted volume (LUKS or dm-crypt), which the image cannot unlock"
 NAME_IT = "name the device with the root on it"
 REFUSED_DISKS = {
     "LUKS 1": (luks(1), LUKS, USE_A_BASE),
     "LUKS 2": (luks(2), LUKS, USE_A_BASE),
-    "ZFS": ((bytes(1 << 17) + struct.pack("<Q1016x", 0xBAB10C) * 128) * 2, ZFS, USE_A_BASE),
+    "ZFS": ((bytes(1 << 17) + struct.pack("<Q1016x", 0xBAB10C) * 128) * 2, f"holds {ZFS}",
+            USE_A_BASE),
     "btrfs": (btrfs(2), "btrfs over several devices, which the image cannot assemble", USE_A_BASE),
     "swap": (struct.pack("<1024xII", 1, 255).ljust(4086, b"\0") + b"SWAPSPACE2",
              "holds swap, no file system", NAME_IT),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.probe.host import rootdevice, sysfs
+from kdump_initrd.probe.host import sysfs
 from kdump_initrd.probe.host.sysfs import Hardware
-from kdump_initrd.recipes.firstkernel import standalone
+from kdump_initrd.recipes.firstkernel import rootdevice, standalone
 
 from .captureimage import unpack
 from .commandline import complain
@@ -105,14 +105,17 @@ def test_this_hosts_layers_and_drivers(
 
 
 @pytest.mark.parametrize(
-    ("layer", "title"),
+    ("layer", "why"),
     [
-        ("crypt", "encryption (LUKS or dm-crypt)"),
-        ("mpath", "multipath"),
-        ("dm", "device-mapper"),
-        ("iscsi", "iSCSI"),
-        ("md with external metadata", "firmware RAID"),
-        ("bcache", "a virtual device (bcache)"),
+        ("crypt", "an encrypted volume (LUKS or dm-crypt), which the image cannot unlock"),
+        ("mpath", "multipath, which the image cannot assemble"),
+        ("dm", "device-mapper, which the image cannot assemble"),
+        ("iscsi", "iSCSI, which the image cannot reach"),
+        ("md with external metadata", "firmware RAID, which the image cannot assemble"),
+        ("bcache", "bcache, which the image cannot assemble"),
+        ("drbd", "DRBD, which the image cannot assemble"),
+        ("loop", "a loop device, which the image cannot assemble"),
+        ("what-comes-next", "a virtual device (what-comes-next), which the image cannot assemble"),
     ],
 )
 @pytest.mark.parametrize("hardware", [[], ["--hardware", "generic"]], ids=["host", "generic"])
@@ -122,13 +125,13 @@ def test_layers_that_cannot_be_assembled(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     layer: str,
-    title: str,
+    why: str,
     hardware: list[str],
 ) -> None:
     on_host(monkeypatch, "lvm", layer)
     out = str(tmp_path / "x.img")
     argv = words(parts, "-f", "ext4", *hardware, "-o", out, device="/dev/vg/root")
-    message = f"/dev/vg/root: lies on {title}, which the image cannot assemble"
+    message = f"/dev/vg/root: lies on {why}"
     assert complain(capsys, *argv) == (1, message, USE_A_BASE)
 
 
@@ -167,8 +170,10 @@ def test_unknown_file_system_and_release(
     parts: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = ["-o", str(tmp_path / "x.img")]
-    status, error, _ = complain(capsys, *words(parts, "-f", "foofs", "--hardware", "virtio", *out))
-    assert (status, error.partition(":")[0]) == (1, "root file system foofs")
+    argv = words(parts, "-f", "foofs", "--hardware", "virtio", *out)
+    assert complain(capsys, *argv) == (
+        1, f"{UUID}: foofs: not a file system that the image can mount", USE_A_BASE
+    )  # fmt: skip
     status, error, _ = complain(capsys, *words(parts, *VIRTIO, *out)[:-1], "1.2.3")
     assert (status, error) == (1, "1.2.3: no such kernel in /")
 

@@ -17,9 +17,10 @@ from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config.settings import FirstKernelSettings
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.host import sysfs as sysfs_probe
-from kdump_initrd.probe.host.device import BlockDevice
+from kdump_initrd.probe.host.hostfacts import HostFacts
 from kdump_initrd.recipes.firstkernel import recipe
-from kdump_initrd.recipes.parts import hardware
+from kdump_initrd.targets import blockdevice, refusals
+from kdump_initrd.targets.blockdevice import BlockDevice
 
 from .captureimage import unpack
 from .commandline import UUID, complain
@@ -228,9 +229,9 @@ REFUSED = {
                  f"{UUID}: not on this host, so its hardware is unknown",
                  "say --hardware generic, or the sets that the machine has"),
     "no module of it": (
-        ["--root-device", UUID, "-f", "nofs"], 1,
-        f"root file system nofs: neither a module of kernel {RELEASE} nor built in",
-        "modprobe knows no fs-nofs there: install it, or take another kernel",
+        ["--root-device", UUID, "-f", "bcachefs"], 1,
+        f"root file system bcachefs: neither a module of kernel {RELEASE} nor built in",
+        "modprobe knows no fs-bcachefs there: install it, or take another kernel",
     ),
     "--base": ([*ROOT, "--base", "/boot/x"], 2, "--standalone takes no base",
                "leave --base and --in-place out, or --standalone"),
@@ -269,7 +270,7 @@ DISKS = {
     "devices/virtual/block/rbd12": "Ceph (rbd)",
 }  # fmt: skip
 MAPPINGS = {
-    "LVM-1": "", "CRYPT-LUKS2-1": "encryption (LUKS or dm-crypt)", "mpath-36": "multipath",
+    "LVM-1": "", "CRYPT-LUKS2-1": "an encrypted volume (LUKS or dm-crypt)", "mpath-36": "multipath",
     "part1-x": "device-mapper",
 }  # fmt: skip
 
@@ -291,13 +292,15 @@ def test_what_a_root_cannot_lie_on(
     monkeypatch.setattr(sysfs_probe, "hardware_of", hardware_of)
     device = BlockDevice("UUID=1", "ext4", Path("/dev/dm-0"))
     beyond = ", ".join(filter(None, (MAPPINGS[above], network)))
+    verb = "assemble" if MAPPINGS[above] else "reach"
+    verb = "unlock" if beyond.endswith("dm-crypt)") else verb
     if not beyond:
-        found = hardware.look(hardware.ROOT, device)
+        found = blockdevice.look(refusals.ROOT, device, host=HostFacts())
         assert found is not None and found.layers == ("lvm",)
         return
     with pytest.raises(KdumpInitrdError) as caught:
-        hardware.look(hardware.ROOT, device)
+        blockdevice.look(refusals.ROOT, device, host=HostFacts())
     assert caught.value.message == (
-        f"/dev/dm-0 (UUID=1): lies on {beyond}, which the image cannot assemble"
+        f"/dev/dm-0 (UUID=1): lies on {beyond}, which the image cannot {verb}"
     )
     assert caught.value.hint == USE_A_BASE

@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.config.settings import FirstKernelSettings
+from kdump_initrd.core import devicename
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.image.tree import Tree
 from kdump_initrd.probe.distro import profiles
-from kdump_initrd.probe.host import rootdevice
-from kdump_initrd.probe.host.device import BlockDevice
 from kdump_initrd.probe.kernel import kmod, releases
 from kdump_initrd.probe.kernel.kmod import Wish
-from kdump_initrd.recipes.firstkernel import recipe
+from kdump_initrd.recipes.firstkernel import recipe, rootdevice
 from kdump_initrd.recipes.parts import hardware, ondemand
+from kdump_initrd.targets import refusals
+from kdump_initrd.targets.blockdevice import BlockDevice
 
 from .initrdwriter import bzimage, write_capture
 from .shells import REPO, SHELLS
@@ -147,7 +148,7 @@ def test_numbers_that_a_shell_takes_for_others(shell: Shell, word: str) -> None:
 def test_name_without_udev(shell: Shell, name: str, wanted: str) -> None:
     assert shell.run("device", f"root='{name}'\nname_root\nprintf '%s' \"$root\"") == wanted
     if not name.startswith("PARTUUID"):
-        assert rootdevice.translate(name).upper() == wanted.upper()
+        assert devicename.translate(name).upper() == wanted.upper()
 
 
 def test_text_without_udevs_escapes(shell: Shell) -> None:
@@ -215,7 +216,7 @@ def test_what_a_file_system_asks_the_kernel_for(fstype: str, module: str) -> Non
     release = releases.find(RELEASE, root=Path("/"), layout=profile.kernel)
     device = BlockDevice(ROOT, fstype, None)
     settings = FirstKernelSettings(fstype=fstype)
-    wishes = hardware.others(settings, hardware.ROOT, device, profile=profile)
+    wishes = hardware.others(settings, refusals.ROOT, device, profile=profile)
     found = kmod.closure(wishes, kernel=release, root=Path("/"))
     assert module in [each.name for each in found]
 

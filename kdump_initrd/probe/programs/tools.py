@@ -12,9 +12,6 @@ from ...core.root import first_file
 from ..distro.profiles import Tools
 from .applets import offered
 
-#: busybox's findfs knows no partition tags: util-linux's has to help.
-PARTITION_TAGS = ("PARTUUID=", "PARTLABEL=")
-
 
 @dataclass(frozen=True)
 class Toolbox:

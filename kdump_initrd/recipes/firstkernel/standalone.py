@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from ...core.devicename import PARTITION_TAGS
 from ...core.errors import KdumpInitrdError
 from ...core.files import read_text
 from ...core.log import get_logger, step
@@ -17,18 +18,20 @@ from ...image.archive.cpio import Packing
 from ...image.manifest import MANIFEST
 from ...image.render import render
 from ...image.tree import Tree
-from ...probe.host import rootdevice
-from ...probe.host.device import BlockDevice
+from ...probe.host.hostfacts import HostFacts
 from ...probe.kernel import releases
 from ...probe.kernel.kmod import KernelModule
 from ...probe.kernel.releases import KernelRelease
 from ...probe.programs import closure, tools
 from ...probe.programs.script import read_interpreter
 from ...probe.programs.tools import Toolbox
+from ...targets.blockdevice import BlockDevice, look
+from ...targets.refusals import ROOT
 from .. import templatevalues
 from ..parts import hardware, imagecodec, layout, ondemand, volumes
 from ..parts.layout import ETC, LIB
 from ..parts.volumes import Layer
+from . import rootdevice
 from .firstimage import FirstImage, Order
 
 logger = get_logger(__name__)
@@ -102,7 +105,7 @@ def _look(order: Order) -> RootSite:
     name = rootdevice.find_name(settings.root_device, root=root, cmdline=cmdline)
     rootdevice.check_name(name, root=root, cmdline=cmdline)
     node = rootdevice.locate(name.spec)
-    here = hardware.look(hardware.ROOT, BlockDevice(name.spec, name.fstype, node))
+    here = look(ROOT, BlockDevice(name.spec, name.fstype, node), host=HostFacts())
     if here is None:
         rootdevice.check_words(name.spec, cmdline)
         logger.warning("%s: not on this host: nothing about it could be checked", name.spec)
@@ -124,8 +127,8 @@ def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule
     The drivers of this host are loaded at once, those of sets when their device is there.
     """
     settings, profile, root = order.settings, order.profile, order.root
-    wishes = hardware.hardware(settings, hardware.ROOT, site.device, profile=profile)
-    others = hardware.others(settings, hardware.ROOT, site.device, profile=profile)
+    wishes = hardware.hardware(settings, ROOT, site.device, profile=profile)
+    others = hardware.others(settings, ROOT, site.device, profile=profile)
     here = hardware.for_this_host(settings, site.device)
     modules = ondemand.add_modules(
         tree,
@@ -179,7 +182,7 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
         needs.append(hooks.read_needs(read_text(path), path))
     # util-linux's knows partition tags, and that half a mirror is no file system.
     better = tuple(name for name in ("findfs", "blkid") if _own(order, name) is not None)
-    must = site.device.spec.startswith(tools.PARTITION_TAGS) or "md" in site.certain
+    must = site.device.spec.startswith(PARTITION_TAGS) or "md" in site.certain
     if must and "findfs" not in better:
         raise KdumpInitrdError(
             f"{site.device.spec}: {order.root} has no findfs of util-linux to find it by",

@@ -3,59 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...config.settings import CommonSettings
 from ...core.errors import KdumpInitrdError, UsageError
 from ...core.log import get_logger
 from ...probe.distro.profiles import Distro
 from ...probe.host import sysfs
-from ...probe.host.device import BlockDevice
+from ...probe.host.hostfacts import HostFacts
 from ...probe.host.sysfs import Hardware
 from ...probe.kernel.kmod import Wish
+from ...targets.blockdevice import BlockDevice, look
+from ...targets.refusals import Purpose
 
 logger = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Purpose:
-    """What an image does with its device, and which layers below it can assemble.
-
-    ``name`` is "dump" or "root"; ``hint`` is for a device on a layer that is not in
-    ``assembles``.
-    """
-
-    name: str
-    assembles: tuple[str, ...]
-    hint: str
-
-
-#: What mends a place that the image cannot reach; the first words name the way.
-PLAIN_DISK = (
-    "save to a partition or disk of its own, without layers: -c DEV -f FS, or device and fstype in "
-    "/etc/kdump-initrd.toml"
-)
-DUMP = Purpose("dump", (), PLAIN_DISK)
-ROOT = Purpose("root", ("lvm", "md"), "use a base: leave --standalone out")
-#: The layers of sysfs.Hardware in words.
-_TITLES = {
-    "lvm": "LVM",
-    "md": "MD RAID",
-    "md with external metadata": "firmware RAID",
-    "crypt": "encryption (LUKS or dm-crypt)",
-    "mpath": "multipath",
-    "dm": "device-mapper",
-    "iscsi": "iSCSI",
-    "nvme-fabrics": "NVMe over a network",
-    "nbd": "a network block device (nbd)",
-    "rbd": "Ceph (rbd)",
-    "drbd": "DRBD",
-    "network": "a network",
-    "loop": "a loop device",
-    "zram": "memory (zram)",
-    "ram": "memory (ram)",
-    "zd": "a ZFS volume",
-}
 
 
 def hardware(
@@ -67,7 +26,7 @@ def hardware(
     UsageError for an unknown set.
     """
     chosen = _chosen(settings, device)
-    found = look(purpose, device)
+    found = look(purpose, device, host=HostFacts())
     if chosen == ("host",):
         return _host_hardware(purpose, device, found)
     if device.node and found is None:
@@ -103,38 +62,6 @@ def others(
 def for_this_host(settings: CommonSettings, device: BlockDevice) -> bool:
     """Tell whether the image is for this host and no other."""
     return _chosen(settings, device) == ("host",)
-
-
-def look(purpose: Purpose, device: BlockDevice) -> Hardware | None:
-    """Return what the device sits on; None where it is not here or sysfs does not know it.
-
-    Raises KdumpInitrdError for layers that the image cannot assemble.
-    """
-    found = sysfs.hardware_of(device.node) if device.node else None
-    if found is None:
-        return None
-    why = beyond(purpose, found)
-    if why:
-        # A UUID that was read from the device is no name that anybody has typed.
-        name = found.name or str(device.node)
-        known = device.spec if device.spec.startswith("/") else f"{name} ({device.spec})"
-        raise KdumpInitrdError(f"{known}: {why}", hint=purpose.hint)
-    if found.read_only and purpose is DUMP:
-        logger.warning("%s: is read-only now: check that it can be written to", device.node)
-    return found
-
-
-def beyond(purpose: Purpose, found: Hardware) -> str:
-    """Return why the image cannot bring up such a device, "" where it can."""
-    layers = [each for each in found.layers if each not in purpose.assembles]
-    if layers:
-        titles = (_TITLES.get(each, f"a virtual device ({each})") for each in layers)
-        return f"lies on {', '.join(titles)}, which the image cannot assemble"
-    holders = [each for each in found.holders if each not in purpose.assembles]
-    if holders:
-        titles = (_TITLES.get(each, each) for each in holders)
-        return f"is a part of {', '.join(titles)}, which the image cannot assemble"
-    return ""
 
 
 def ticking_watchdogs(settings: CommonSettings, device: BlockDevice) -> tuple[str, ...]:

@@ -4,31 +4,21 @@
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from ...core.devicename import is_tag, translate, unescape_octal
 from ...core.errors import KdumpInitrdError
 from ...core.files import read_text
-from ...core.log import get_logger
 from ...core.root import resolve
-from . import device, superblock
-from .device import BlockDevice
+from ...probe.host.hostfacts import HostFacts
+from ...targets import refusals
+from ...targets.blockdevice import BlockDevice, block_node, examine
+from ...targets.refusals import ROOT, UNLOCK, USE_A_BASE
 
-logger = get_logger(__name__)
-
-#: What mends a root that the image cannot boot from.
-USE_A_BASE = "use a base: leave --standalone out"
-#: Folder below /dev/disk: the tag that a name in it stands for.
-_LINKS = {
-    "by-uuid": "UUID",
-    "by-label": "LABEL",
-    "by-partuuid": "PARTUUID",
-    "by-partlabel": "PARTLABEL",
-}
-_NETWORK_TYPES = ("nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs")
+_HOST = HostFacts()
 #: As dracut and initramfs-tools write a root that comes over the network.
 _NETWORK_NAME = re.compile(
     r"/dev/nfs|(nfs4?|cifs|smb|nbd|iscsi|fcoe|aoe|live:https?|live:ftp):.*|//.*|[^/=]+:/.*|"
@@ -63,7 +53,7 @@ def find_name(named: str | None, *, root: Path, cmdline: Sequence[str]) -> RootN
     if values.get("root"):
         spec = translate(values["root"])
         if spec.startswith("/dev/disk/"):
-            _refuse(f"root={spec}: a link of udev, which the image does not have")
+            _refuse_by(f"root={spec}: a link of udev, which the image does not have")
         fstype = values.get("rootfstype", "").partition(",")[0]
         return RootName(spec, fstype or (table.fstype if table else ""))
     if table:
@@ -85,41 +75,26 @@ def words(line: str) -> tuple[str, ...]:
     return tuple(taken)
 
 
-def translate(spec: str) -> str:
-    """Return the tag for a udev link below /dev/disk: an image without udev has none."""
-    folder, _, name = spec.removeprefix("/dev/disk/").partition("/")
-    if spec.startswith("/dev/disk/") and folder in _LINKS and name:
-        return f"{_LINKS[folder]}={device.unescape(name)}"
-    tag, equals, value = spec.partition("=")
-    if not equals or tag not in device.TAGS:
-        return spec
-    value = value.strip('"')
-    # The kernel takes it in capitals too, findfs does not.
-    return f"{tag}={value.lower() if tag == 'PARTUUID' else value}"
-
-
 def check_name(name: RootName, *, root: Path, cmdline: Sequence[str]) -> None:
     """Refuse a root whose very name, or the root's own tables, say that the image cannot boot it.
 
     Raises KdumpInitrdError.
     """
     spec = name.spec
-    if name.fstype in _NETWORK_TYPES or _NETWORK_NAME.fullmatch(spec):
-        _refuse(f"{spec}: a root on the network, which the image cannot reach")
-    for word in cmdline:
-        if word.startswith(("netroot=", "nbdroot=", "nfsroot=")):
-            _refuse(f"{word}: a root on the network, which the image cannot reach")
-    if name.fstype in ("zfs", "zfs_member") or _ZFS_NAME.fullmatch(spec):
-        _refuse(f"{spec}: ZFS, which the image cannot import")
+    _check_network(spec, cmdline)
+    if _ZFS_NAME.fullmatch(spec):
+        _refuse(spec, "zfs")
+    reason = refusals.planned(ROOT, name.fstype)
+    if reason:
+        raise reason.error(f"{spec}: ", ROOT)
     if re.fullmatch(r"/dev/mapper/mpath.*", spec):
-        _refuse(f"{spec}: multipath, which the image cannot assemble")
+        _refuse(spec, "mpath")
     if re.fullmatch(r"/dev/mapper/.*", spec) and Path(spec).name in _encrypted_names(root):
-        _refuse(f"{spec}: encrypted by /etc/crypttab, which the image cannot unlock")
-    tag, equals, value = spec.partition("=")
-    if not spec.startswith("/dev/") and not (equals and tag in device.TAGS and value):
-        _refuse(f"{spec}: not the name of a block device")
+        _refuse_by(f"{spec}: encrypted by /etc/crypttab, {UNLOCK}")
+    if not spec.startswith("/dev/") and not is_tag(spec):
+        _refuse_by(f"{spec}: not the name of a block device")
     if _fstab_line(root, "/usr") is not None:
-        _refuse("/usr: a file system of its own in /etc/fstab, which the image does not mount")
+        _refuse_by("/usr: a file system of its own in /etc/fstab, which the image does not mount")
 
 
 def check_words(spec: str, cmdline: Sequence[str]) -> None:
@@ -129,7 +104,7 @@ def check_words(spec: str, cmdline: Sequence[str]) -> None:
     """
     for word in cmdline:
         if _ENCRYPTED_WORD.fullmatch(word):
-            _refuse(f"{spec}: encrypted as {word} says, which the image cannot unlock")
+            _refuse_by(f"{spec}: encrypted as {word} says, {UNLOCK}")
 
 
 def locate(spec: str) -> Path | None:
@@ -137,14 +112,7 @@ def locate(spec: str) -> Path | None:
 
     Raises KdumpInitrdError for a path that is something else.
     """
-    if not spec.startswith("/"):
-        return device.node_of(spec)
-    path = Path(spec)
-    if not path.exists():
-        return None
-    if not stat.S_ISBLK(path.stat().st_mode):
-        raise KdumpInitrdError(f"{spec}: not a block device", hint="lsblk lists those present")
-    return path
+    return block_node(spec) if spec.startswith("/") else _HOST.node_of(spec)
 
 
 def identify(name: RootName, node: Path | None, *, fstype: str | None) -> BlockDevice:
@@ -152,9 +120,9 @@ def identify(name: RootName, node: Path | None, *, fstype: str | None) -> BlockD
 
     Raises KdumpInitrdError for what cannot be mounted, or where nobody tells the file system.
     """
-    found, uuid = _read(name, node) if node else ("", "")
+    found, uuid = examine(name.spec, node, ROOT, host=_HOST) if node else ("", "")
     if name.spec.startswith("/dev/disk/") and not uuid:
-        _refuse(f"{name.spec}: a link of udev, which the image does not have")
+        _refuse_by(f"{name.spec}: a link of udev, which the image does not have")
     if fstype and found and found != fstype:
         raise KdumpInitrdError(f"{name.spec}: holds {found}, not {fstype}", hint=f"say -f {found}")
     known = fstype or found or name.fstype
@@ -162,6 +130,9 @@ def identify(name: RootName, node: Path | None, *, fstype: str | None) -> BlockD
         raise KdumpInitrdError(
             f"{name.spec}: nothing tells the file system on it", hint="say it by -f FS"
         )
+    reason = refusals.file_system(ROOT, known)
+    if reason:
+        raise reason.error(f"{name.spec}: ", ROOT)
     return BlockDevice(f"UUID={uuid}" if uuid else name.spec, known, node)
 
 
@@ -175,35 +146,17 @@ def named_layers(spec: str) -> tuple[str, ...]:
     return ()
 
 
-def _read(name: RootName, node: Path) -> tuple[str, str]:
-    try:
-        with node.open("rb") as file:
-            file.read(4096)
-    except OSError as error:
-        logger.warning(
-            "%s: cannot be read (%s): its file system is not checked", node, error.strerror
-        )
-        return "", ""
-    found, uuid = device.read_superblock(node)
-    what = found or device.read_signature(node)
-    if what == "zfs_member":
-        _refuse(f"{name.spec}: ZFS, which the image cannot import")
-    if what == "crypto_LUKS":
-        _refuse(f"{name.spec}: encrypted (LUKS), which the image cannot unlock")
-    if not found:
-        holds = f"holds {what}, no file system" if what else "no file system on it"
-        raise KdumpInitrdError(f"{name.spec}: {holds}", hint="name the device with the root on it")
-    elsewhere = superblock.beyond(node, found)
-    if elsewhere:
-        _refuse(f"{name.spec}: {found} {elsewhere}, which the image cannot assemble")
-    return found, uuid
+def _check_network(spec: str, cmdline: Sequence[str]) -> None:
+    words = [word for word in cmdline if word.startswith(("netroot=", "nbdroot=", "nfsroot="))]
+    for each in [spec, *words] if _NETWORK_NAME.fullmatch(spec) else words:
+        _refuse(f"{each}", "network", verb="a root on ")
 
 
 def _fstab_line(root: Path, mount_point: str) -> list[str] | None:
     """Return the fields (device, mount point, type, …) of fstab's first line for a mount point."""
     for fields in _table(root, "etc/fstab"):
-        if len(fields) > 2 and device.unescape_octal(fields[1]) == mount_point:
-            return [device.unescape_octal(field) for field in fields]
+        if len(fields) > 2 and unescape_octal(fields[1]) == mount_point:
+            return [unescape_octal(field) for field in fields]
     return None
 
 
@@ -219,5 +172,9 @@ def _table(root: Path, name: str) -> list[list[str]]:
     return [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
-def _refuse(text: str) -> NoReturn:
+def _refuse(name: str, what: str, *, verb: str = "") -> NoReturn:
+    raise refusals.reason(what).error(f"{name}: {verb}", ROOT)
+
+
+def _refuse_by(text: str) -> NoReturn:
     raise KdumpInitrdError(text, hint=USE_A_BASE)

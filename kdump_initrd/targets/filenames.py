@@ -7,12 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-from ...core.errors import KdumpInitrdError
-from ...core.log import get_logger
-from ...probe.distro.profiles import Distro, Dump
-from ...saver.low.failure import SaverError
-from ...saver.store.folder import REPORT, expand
+from ..core.errors import KdumpInitrdError
+from ..core.log import get_logger
+from ..saver.low.failure import SaverError
+from ..saver.store.folder import REPORT, expand
+
+if TYPE_CHECKING:
+    from ..probe.distro.profiles import Distro, Dump
 
 logger = get_logger(__name__)
 

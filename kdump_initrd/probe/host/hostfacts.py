@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What this host tells of its block devices and mounts, as one thing that can be handed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import device, mounts, superblock, sysfs
+from .mounts import Mount, Planned
+from .sysfs import Hardware
+
+
+class HostFacts:
+    """The facts of this host that a target asks for; each question is put when it is asked."""
+
+    def node_of(self, spec: str) -> Path | None:
+        """Return the block device that carries a tag here; see device.node_of()."""
+        return device.node_of(spec)
+
+    def namesakes(self, spec: str) -> tuple[str, ...]:
+        """Return the devices that carry a tag here; see device.namesakes()."""
+        return device.namesakes(spec)
+
+    def superblock(self, node: Path) -> tuple[str, str]:
+        """Return (file system type, UUID) of a device; see device.read_superblock()."""
+        return device.read_superblock(node)
+
+    def signature(self, node: Path) -> str:
+        """Return blkid's name for what is on a device; see device.read_signature()."""
+        return device.read_signature(node)
+
+    def elsewhere(self, node: Path, fstype: str) -> str:
+        """Return what of a file system is on other devices; see superblock.beyond()."""
+        return superblock.beyond(node, fstype)
+
+    def hardware(self, node: Path) -> Hardware | None:
+        """Return what a device sits on; see sysfs.hardware_of()."""
+        return sysfs.hardware_of(node)
+
+    def mounted(self, path: str) -> Mount | None:
+        """Return the file system that a folder lies on now; see mounts.mounted()."""
+        return mounts.mounted(path)
+
+    def in_fstab(self, path: str, *, root: Path) -> Planned | None:
+        """Return what a root's fstab mounts where a folder lies; see mounts.in_fstab()."""
+        return mounts.in_fstab(path, root=root)
+
+    def type_on(self, node: Path) -> str:
+        """Return the type of what is mounted from a device; see mounts.type_on()."""
+        return mounts.type_on(node)
+
+    def folder_on(self, node: Path, fstype: str, path: str) -> tuple[str, str]:
+        """Return what a folder of this host is on a device; see mounts.folder_on()."""
+        return mounts.folder_on(node, fstype, path)

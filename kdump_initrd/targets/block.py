@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A block device of this machine: the one that is said, or that which holds a folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.devicename import is_tag, translate
+from ..core.errors import KdumpInitrdError
+from ..core.log import get_logger
+from . import filenames, refusals
+from .blockdevice import BlockDevice, identify, is_block, locate
+from .refusals import DUMP
+from .target import Target
+
+if TYPE_CHECKING:
+    from ..config.settings import TargetSettings
+    from ..probe.host.hostfacts import HostFacts
+    from ..probe.host.mounts import Mount, Planned
+
+logger = get_logger(__name__)
+
+#: udev's links to devices by MAJOR:MINOR.
+_NUMBERED = Path("/dev/block")
+#: Options of fstab(5) that name another device of the same file system.
+_MORE_DEVICES = ("logdev=", "rtdev=", "journal_dev=", "journal_path=", "jdev=", "device=")
+_SUBVOLUME = ("subvol=", "subvolid=")
+
+
+@dataclass(frozen=True)
+class Block(Target):
+    """A block device, the folder on its file system, and how that is mounted."""
+
+    device: BlockDevice
+    folder: str
+    mount_options: str
+
+    @classmethod
+    def settle(
+        cls, said: TargetSettings, *, folder: str, root: Path, host: HostFacts
+    ) -> TargetSettings:
+        """See Target.
+
+        A device that is not said is that which holds the folder: on the running root the one that
+        is mounted there, or that its fstab mounts there later; in another root (and in one without
+        mounts, as in a chroot) the one in its fstab.
+        """
+        path = said.path or folder
+        _check_path(path)
+        if said.to:
+            return said if said.fstype else replace(said, fstype=_read(said.to, host))
+        mount = host.mounted(path) if root == Path("/") else None
+        planned = host.in_fstab(path, root=root)
+        if planned is not None and (mount is None or _comes_later(path, planned, mount)):
+            if mount is not None:
+                _check_presence(path, planned, mount)
+            return _by_fstab(said, path, planned, host)
+        if mount is None:
+            where = "neither findmnt nor /etc/fstab tells" if root == Path("/") else "no fstab says"
+            raise _refusal(path, f"{where} which file system that is on")
+        if planned is not None:
+            _compare(path, planned, mount, host)
+        return _by_mount(said, path, mount, host)
+
+    @classmethod
+    def find(cls, said: TargetSettings, *, folder: str, root: Path, host: HostFacts) -> Block:
+        """See Target. A device of another root than this host's need not be here."""
+        device = identify(said.to, said.fstype or "", host=host)
+        if device.node is None and root == Path("/"):
+            logger.warning("%s: not on this host: nothing about it could be checked", device.spec)
+        place, options = said.path or folder, said.mount_options or ""
+        if said.mount_options is None and device.node is not None:
+            place, options = host.folder_on(device.node, device.fstype, place)
+        place = os.path.normpath("/" + place.lstrip("/"))
+        _check_path(place)
+        filenames.check_folder(place, device.fstype)
+        if device.fstype == "vfat" and not place.isascii():
+            options = "utf8=1"  # whatever the capture kernel takes names for otherwise
+        return cls(device, place, options)
+
+
+def _comes_later(path: str, planned: Planned, mount: Mount) -> bool:
+    """Tell whether the fstab's file system is not mounted now: another, further up, is there."""
+    if mount.target not in planned.target.parents:
+        return False
+    logger.info(
+        "%s: %s is not mounted now: /etc/fstab has %s for it", path, planned.target,
+        planned.mount.source,
+    )  # fmt: skip
+    return True
+
+
+def _check_presence(path: str, planned: Planned, mount: Mount) -> None:
+    spec = translate(planned.mount.source)
+    if spec.startswith("/") and not Path(spec).exists():
+        raise _refusal(
+            path,
+            f"/etc/fstab has {spec} for {planned.target}, which is not here, and what is mounted "
+            f"is {mount.source} on {mount.target}",
+        )
+
+
+def _by_fstab(said: TargetSettings, path: str, planned: Planned, host: HostFacts) -> TargetSettings:
+    mount = planned.mount
+    _check_mount(path, mount)
+    spec = translate(mount.source)
+    # One type, and not a list of those to be tried.
+    fstype = said.fstype or (mount.fstype if mount.fstype.isalnum() else "")
+    if fstype in ("", "auto"):
+        fstype = _read(spec, host)
+    # Whether it is mounted here, and where, has nothing to do with what is planned.
+    return replace(
+        said,
+        to=spec,
+        fstype=fstype,
+        path=str(planned.folder),
+        mount_options=",".join(each for each in mount.options if each.startswith(_SUBVOLUME)),
+    )
+
+
+def _by_mount(said: TargetSettings, path: str, mount: Mount, host: HostFacts) -> TargetSettings:
+    _check_mount(path, mount)
+    spec = _node(path, mount)
+    found = host.hardware(Path(spec))
+    reason = refusals.layers(DUMP, found) if found else None
+    if found and reason:
+        where = f"{path}: {mount.target} is on {found.name or spec}, and that "
+        raise reason.error(where, DUMP)
+    return replace(said, to=spec, fstype=said.fstype or mount.fstype)
+
+
+def _compare(path: str, planned: Planned, mount: Mount, host: HostFacts) -> None:
+    """Refuse a folder whose mounted file system is not that of its own line in fstab.
+
+    The root's line decides nothing: the kernel's command line does.
+    """
+    if planned.target != mount.target or str(planned.target) == "/":
+        return
+    spec = translate(planned.mount.source)
+    node = Path(spec) if spec.startswith("/") else host.node_of(spec)
+    here = Path(mount.source)
+    if node is None or not (is_block(node) and is_block(here)):
+        return
+    if node.stat().st_rdev != here.stat().st_rdev:
+        raise _refusal(
+            path,
+            f"{mount.source} is mounted on {mount.target}, but /etc/fstab has {spec} for it",
+        )
+
+
+def _check_path(path: str) -> None:
+    """Refuse a folder that hooks, which read a line, would not find."""
+    if not path.isprintable() or path.rstrip() != path:
+        what = "ends with a blank" if path.isprintable() else "has characters that no line shows"
+        raise KdumpInitrdError(
+            f"{path!a}: the name of the folder for dumps {what}",
+            hint="give it another name, and say it: --path DIR, or path in /etc/kdump-initrd.toml",
+        )
+
+
+def _check_mount(path: str, mount: Mount) -> None:
+    """Refuse a file system that the image cannot mount or write to."""
+    reason = refusals.planned(DUMP, mount.fstype)
+    if reason:
+        raise _refusal(path, f"on {reason}")
+    if "ro" in mount.options:
+        raise _refusal(path, f"on {mount.source}, which is mounted read-only")
+    if not mount.source.startswith("/dev/") and not is_tag(mount.source):
+        raise _refusal(path, f"on {mount.source} ({mount.fstype}), which is no block device")
+    for option in mount.options:
+        if option.startswith(_MORE_DEVICES):
+            raise _refusal(path, f"on {mount.source} and {option}, which the image cannot assemble")
+
+
+def _node(path: str, mount: Mount) -> str:
+    """Return the device of something mounted, by a name that is there."""
+    if is_block(Path(mount.source)):
+        return mount.source
+    # A kernel without an initrd calls its root's device /dev/root, and the number is right.
+    numbered = _NUMBERED / mount.number
+    if mount.number and is_block(numbered):
+        return str(numbered.resolve())
+    raise _refusal(path, f"on {mount.source}, which is no block device here")
+
+
+def _read(spec: str, host: HostFacts) -> str:
+    """Return the type of the file system on a device that is said without it."""
+    node = locate(spec, host=host)
+    found = host.superblock(node)[0] if node is not None else ""
+    if node is not None and not found:
+        # Who may not read a device may still see what is mounted.
+        found = host.type_on(node)
+    if not found:
+        raise KdumpInitrdError(
+            f"{spec}: its file system cannot be seen here",
+            hint="say it: -f FS, or fstype in /etc/kdump-initrd.toml",
+        )
+    return found
+
+
+def _refusal(path: str, why: str) -> KdumpInitrdError:
+    return KdumpInitrdError(f"{path}: {why}", hint=refusals.SAY_WHERE)

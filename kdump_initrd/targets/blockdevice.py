@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A block device that an image is to mount: its stable name, what is on it, what it sits on."""
+
+from __future__ import annotations
+
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.devicename import TAGS, is_tag
+from ..core.errors import KdumpInitrdError
+from ..core.log import get_logger
+from . import refusals
+from .refusals import DUMP, Purpose
+
+if TYPE_CHECKING:
+    from ..probe.host.hostfacts import HostFacts
+    from ..probe.host.sysfs import Hardware
+
+logger = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class BlockDevice:
+    """What an image waits for and mounts.
+
+    ``spec`` is a device path or TAG=value. ``node`` is the block device on this host, None where
+    it is not here.
+    """
+
+    spec: str
+    fstype: str
+    node: Path | None
+
+
+def identify(spec: str, fstype: str, *, host: HostFacts) -> BlockDevice:
+    """Look up the device of a dump on this host, and give it the most stable name there is.
+
+    A device path whose UUID can be read becomes that UUID; one that cannot be read is kept with
+    a warning. Raises KdumpInitrdError for what is not the name of a device, a path that is not a
+    block device, an unformatted device, a file system other than ``fstype``, and one that no dump
+    can be saved to.
+    """
+    node = locate(spec, host=host)
+    reason = refusals.file_system(DUMP, fstype)
+    if reason:
+        raise reason.error(f"{spec}: ", DUMP)
+    uuid = _check(node, spec, fstype, host) if node is not None else ""
+    if not spec.startswith("/"):
+        found = BlockDevice(spec, fstype, node)
+    elif uuid:
+        found = BlockDevice(f"UUID={uuid}", fstype, node)
+    else:
+        logger.warning("%s: its UUID cannot be read: the name may change between boots", spec)
+        # The image has no udev: /dev/disk/by-* is not there.
+        return BlockDevice(str(Path(spec).resolve()), fstype, node)
+    _warn_of_namesakes(found, host)
+    return found
+
+
+def locate(spec: str, *, host: HostFacts) -> Path | None:
+    """Return the block device of that name here; None where none carries the tag.
+
+    Raises KdumpInitrdError for what is not the name of a device, and for a path of none.
+    """
+    _check_name(spec)
+    if is_tag(spec):
+        _check_value(*spec.split("=", 1))
+        return host.node_of(spec)
+    if not spec.startswith("/"):
+        raise KdumpInitrdError(
+            f"{spec}: not a dump device",
+            hint=f"give a device path or one of {', '.join(f'{tag}=' for tag in TAGS)}",
+        )
+    node = block_node(spec)
+    if node is None:
+        raise KdumpInitrdError(f"{spec}: no such device", hint="lsblk lists those present")
+    return node
+
+
+def block_node(name: str) -> Path | None:
+    """Return the block device at a path of this host, None where nothing is there.
+
+    Raises KdumpInitrdError for a path that is something else.
+    """
+    path = Path(name)
+    if not path.exists():
+        return None
+    if not is_block(path):
+        raise KdumpInitrdError(f"{name}: not a block device", hint="lsblk lists those present")
+    return path
+
+
+def is_block(node: Path) -> bool:
+    """Tell whether a path of this host is a block device."""
+    return node.exists() and stat.S_ISBLK(node.stat().st_mode)
+
+
+def examine(
+    spec: str, node: Path, purpose: Purpose, *, host: HostFacts, unformatted: str = ""
+) -> tuple[str, str]:
+    """Return (file system type, UUID) of what is on a device, "" for both where nobody may read it.
+
+    ``unformatted`` is a hint for a device with nothing on it. Raises KdumpInitrdError where there
+    is no file system, or one that the image cannot assemble.
+    """
+    try:
+        with node.open("rb") as file:
+            file.read(4096)
+    except OSError as error:
+        logger.warning(
+            "%s: cannot be read (%s): its file system is not checked", spec, error.strerror
+        )
+        return "", ""
+    fstype, uuid = host.superblock(node)
+    what = fstype or host.signature(node)
+    reason = refusals.contents(purpose, what, is_mounted=fstype != "")
+    if reason:
+        raise reason.error(f"{spec}: holds ", purpose)
+    if not fstype:
+        # Of somebody's data there is no word of formatting.
+        holds = f"holds {what}, no file system" if what else "no file system on it"
+        hint = purpose.name_it if what else unformatted or purpose.name_it
+        raise KdumpInitrdError(f"{spec}: {holds}", hint=hint)
+    elsewhere = host.elsewhere(node, fstype)
+    if elsewhere:
+        known = spec if spec.startswith("/") else f"{node} ({spec})"
+        raise refusals.elsewhere(fstype, elsewhere).error(f"{known}: ", purpose)
+    return fstype, uuid
+
+
+def look(purpose: Purpose, device: BlockDevice, *, host: HostFacts) -> Hardware | None:
+    """Return what the device sits on; None where it is not here or sysfs does not know it.
+
+    Raises KdumpInitrdError for layers that the image cannot assemble.
+    """
+    found = host.hardware(device.node) if device.node else None
+    if found is None:
+        return None
+    reason = refusals.layers(purpose, found)
+    if reason:
+        # A UUID that was read from the device is no name that anybody has typed.
+        name = found.name or str(device.node)
+        known = device.spec if device.spec.startswith("/") else f"{name} ({device.spec})"
+        raise reason.error(f"{known}: ", purpose)
+    if found.read_only and purpose is DUMP:
+        logger.warning("%s: is read-only now: check that it can be written to", device.node)
+    return found
+
+
+def _check(node: Path, spec: str, fstype: str, host: HostFacts) -> str:
+    """Compare what is on ``node`` with ``fstype``; return its UUID ("" if unreadable)."""
+    unformatted = f"format it first, as mkfs.{fstype} would"
+    found, uuid = examine(spec, node, DUMP, host=host, unformatted=unformatted)
+    if found and found != fstype:
+        raise KdumpInitrdError(
+            f"{spec}: holds {found}, not {fstype}",
+            hint=f"say that it is {found}, or format it anew",
+        )
+    return uuid
+
+
+def _check_name(spec: str) -> None:
+    if not spec.isprintable():
+        raise KdumpInitrdError(
+            f"{spec!a}: not a dump device: the name is not printable",
+            hint="name it otherwise: by UUID=, or by a new label",
+        )
+    if spec != spec.strip():
+        logger.warning("%s: the name begins or ends with a blank: is that meant?", ascii(spec))
+
+
+def _check_value(tag: str, value: str) -> None:
+    """Refuse a UUID that is none: file systems' own ones are hexadecimal, too, if shorter."""
+    if tag not in ("UUID", "PARTUUID") or re.fullmatch(r"[0-9A-Fa-f]+(-[0-9A-Fa-f]+)*", value):
+        return
+    raise KdumpInitrdError(
+        f"{tag}={value}: not a UUID: hexadecimal digits and hyphens are wanted",
+        hint=f"lsblk -o NAME,{tag},LABEL lists those present; LABEL= takes any name",
+    )
+
+
+def _warn_of_namesakes(device: BlockDevice, host: HostFacts) -> None:
+    """Warn where several devices carry the name: the image would take any of them."""
+    names = host.namesakes(device.spec) if device.node is not None else ()
+    if len(names) > 1:
+        logger.warning(
+            "%s: %s have that name, and the image takes the one that it finds first: give each its "
+            "own, or say PARTUUID=",
+            *(device.spec, " and ".join(names)),
+        )

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an image can assemble, and one sentence for each thing that it cannot.
+
+The lists of a purpose decide: what is not on them is refused. The table only knows better words
+for what people have; it is the same for the place of the dump and for the root of a first kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..core.errors import KdumpInitrdError
+
+if TYPE_CHECKING:
+    from ..probe.host.sysfs import Hardware
+
+#: What mends a place that the image cannot reach; the first words name the way.
+PLAIN_DISK = (
+    "save to a partition or disk of its own, without layers: -c DEV -f FS, or device and fstype in "
+    "/etc/kdump-initrd.toml"
+)
+SAY_WHERE = "say where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml"
+USE_A_BASE = "use a base: leave --standalone out"
+_OTHER_TYPE = "save to a disk or partition with ext4, xfs, btrfs or vfat on it"
+_ALONE = "save to a file system that is on one disk or partition alone"
+
+_ASSEMBLE = "which the image cannot assemble"
+_REACH = "which the image cannot reach"
+#: What an image cannot do with an encrypted volume.
+UNLOCK = "which the image cannot unlock"
+#: What both images can mount, and write to.
+_WRITABLE = (
+    *("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "exfat", "f2fs", "jfs", "nilfs2"),
+    *("reiserfs", "udf", "ntfs3", "hfsplus", "bcachefs", "hpfs"),
+)
+_READ_ONLY = (
+    *("squashfs", "iso9660", "erofs", "cramfs", "romfs", "qnx6", "befs", "efs", "freevxfs"),
+    *("composefs", "ntfs", "ufs"),
+)
+_SHORT_NAMES = (
+    *("msdos", "umsdos", "minix", "sysv", "v7", "hfs", "affs", "adfs", "bfs", "qnx4", "omfs"),
+)
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What an image does with a device, and what it can assemble for that: nothing else.
+
+    ``name`` is "dump" or "root". ``filesystems`` are types that it can mount, ``layers`` those of
+    sysfs.Hardware. ``name_it`` is the hint for a device without a file system, ``hint`` the way
+    out of all else, "" where each refusal has its own.
+    """
+
+    name: str
+    filesystems: frozenset[str]
+    layers: tuple[str, ...]
+    name_it: str
+    hint: str = ""
+
+
+DUMP = Purpose(
+    *("dump", frozenset(_WRITABLE), ()), "name a disk or partition with a file system on it"
+)
+ROOT = Purpose(
+    "root",
+    frozenset((*_WRITABLE, *_READ_ONLY, *_SHORT_NAMES)),
+    ("lvm", "md"),
+    "name the device with the root on it",
+    USE_A_BASE,
+)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why something cannot be: what it is, what the image cannot do with it, and the way out.
+
+    In ``title``, "{}" is the name itself.
+    """
+
+    title: str
+    cannot: str = _ASSEMBLE
+    hint: str = PLAIN_DISK
+
+    def __str__(self) -> str:
+        """Return the text, which goes behind the name of what is refused."""
+        return f"{self.title}, {self.cannot}" if self.cannot else self.title
+
+    def error(self, where: str, purpose: Purpose) -> KdumpInitrdError:
+        """Return the error; ``where`` is what the text goes behind, with its blank."""
+        return KdumpInitrdError(f"{where}{self}", hint=purpose.hint or self.hint)
+
+
+#: Types of file systems, layers of sysfs.Hardware, blkid's names, schemes of targets: why not.
+_TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
+    # File systems.
+    (
+        ("overlay", "overlayfs", "aufs", "unionfs", "ecryptfs", "shiftfs"),
+        Reason("{}: a layer over other file systems", "which no device of its own holds",
+               _OTHER_TYPE),
+    ),
+    (
+        ("tmpfs", "ramfs", "rootfs", "hugetlbfs", "devtmpfs"),
+        Reason("{}: memory", "which a crash does not leave", _OTHER_TYPE),
+    ),
+    (_READ_ONLY, Reason("{}: a file system that is read-only", "", _OTHER_TYPE)),
+    (
+        _SHORT_NAMES,
+        Reason("{}: a file system whose names are too short for those of a dump", "", _OTHER_TYPE),
+    ),
+    (
+        (
+            *("nfs", "nfs4", "cifs", "smb", "smb3", "smbfs", "ceph", "glusterfs", "fuse.sshfs"),
+            *("sshfs", "afs", "fuse.glusterfs", "coda", "lustre", "gpfs", "beegfs", "orangefs"),
+            *("pvfs2", "ncpfs", "davfs"),
+        ),
+        Reason("{}: a file system on the network", _REACH, _OTHER_TYPE),
+    ),
+    (
+        ("9p", "virtiofs", "vboxsf", "fuse.vmhgfs-fuse", "vmhgfs", "prl_fs", "hostfs", "drvfs"),
+        Reason("{}: a folder of the hypervisor", _REACH, _OTHER_TYPE),
+    ),
+    (
+        ("ocfs2", "gfs2", "gfs"),
+        Reason("{}: a cluster's file system", "which the image cannot join", _OTHER_TYPE),
+    ),
+    (
+        ("ubifs", "jffs2", "yaffs", "yaffs2"),
+        Reason("{}: a file system on bare flash memory", "which is not a block device",
+               _OTHER_TYPE),
+    ),
+    (
+        ("fuse", "fuseblk", "ntfs-3g", "exfat-fuse", "lowntfs-3g"),
+        Reason("{}: a file system in user space", "whose program the image does not have",
+               _OTHER_TYPE),
+    ),
+    (("raw",), Reason("a partition without a file system", "which the image cannot save to",
+                      _OTHER_TYPE)),
+    # What lies below a file system.
+    (("zfs", "zfs_member", "zd"), Reason("ZFS", "which the image cannot import")),
+    (("lvm", "LVM2_member"), Reason("LVM")),
+    (("md", "linux_raid_member"), Reason("MD RAID")),
+    (("md with external metadata",), Reason("firmware RAID")),
+    (("crypt", "crypto_LUKS"), Reason("an encrypted volume (LUKS or dm-crypt)", UNLOCK)),
+    (("mpath", "mpath_member"), Reason("multipath")),
+    (("dm",), Reason("device-mapper")),
+    (("bcache",), Reason("bcache")),
+    (("drbd",), Reason("DRBD")),
+    (("loop",), Reason("a loop device")),
+    (("zram", "ram"), Reason("memory ({})", "which a crash does not leave")),
+    (("iscsi",), Reason("iSCSI", _REACH)),
+    (("nvme-fabrics",), Reason("NVMe over a network", _REACH)),
+    (("nbd",), Reason("a network block device (nbd)", _REACH)),
+    (("rbd",), Reason("Ceph (rbd)", _REACH)),
+    (("network",), Reason("the network", _REACH)),
+    # Targets that are not disks.
+    (("ssh", "sftp", "scp"), Reason("another machine", _REACH)),
+    (("ftp",), Reason("an FTP server", _REACH)),
+    (
+        ("root",),
+        Reason("the root file system", "which the image finds by the name of its device only"),
+    ),
+)  # fmt: skip
+_REASONS: Mapping[str, Reason] = {name: reason for names, reason in _TABLE for name in names}
+_UNKNOWN_TYPE = Reason("{}: not a file system that the image can mount", "", _OTHER_TYPE)
+_UNKNOWN_LAYER = Reason("a virtual device ({})")
+
+
+def reason(name: str) -> Reason:
+    """Return what the table has for a name that it has."""
+    return _named(_REASONS[name], name)
+
+
+def file_system(purpose: Purpose, fstype: str) -> Reason | None:
+    """Return why the image cannot mount a file system of that type, None where it can.
+
+    "fuse.x" is one in user space, whatever x is.
+    """
+    if fstype in purpose.filesystems:
+        return None
+    known = _REASONS.get(fstype) or _REASONS.get(fstype.partition(".")[0])
+    return _named(known or _UNKNOWN_TYPE, fstype)
+
+
+def planned(purpose: Purpose, fstype: str) -> Reason | None:
+    """Return the same of a type as an fstab may have it: a list to be tried, or none yet."""
+    is_open = fstype in ("", "auto") or "," in fstype
+    return None if is_open else file_system(purpose, fstype)
+
+
+def contents(purpose: Purpose, what: str, *, is_mounted: bool) -> Reason | None:
+    """Return why the image can do nothing with what blkid calls so; None where nobody knows.
+
+    ``is_mounted`` says that it is something to be mounted.
+    """
+    if is_mounted:
+        return file_system(purpose, what)
+    found = _REASONS.get(what)
+    able = found in [_REASONS[layer] for layer in purpose.layers]
+    return None if found is None or able else _named(found, what)
+
+
+def layers(purpose: Purpose, found: Hardware) -> Reason | None:
+    """Return why the image cannot bring up a device that is on such layers, None where it can."""
+    for verb, names in (("lies on", found.layers), ("is a part of", found.holders)):
+        beyond = [
+            _named(_REASONS.get(name, _UNKNOWN_LAYER), name)
+            for name in names
+            if name not in purpose.layers
+        ]
+        if beyond:
+            same = {each.cannot for each in beyond} == {beyond[0].cannot}
+            title = f"{verb} {', '.join(each.title for each in beyond)}"
+            return Reason(title, beyond[0].cannot if same else _ASSEMBLE)
+    return None
+
+
+def elsewhere(fstype: str, parts: str) -> Reason:
+    """Return why a file system cannot be mounted with ``parts`` of it on other devices."""
+    return Reason(f"{fstype} {parts}", hint=_ALONE)
+
+
+def _named(known: Reason, name: str) -> Reason:
+    return Reason(known.title.format(name), known.cannot, known.hint)
