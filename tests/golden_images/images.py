@@ -68,7 +68,7 @@ class Image:
         found = {"list": self._list(), f"{self.manifest_place.name}": self._manifest()}
         for entry in (*self.entries, *self.later):
             if is_composed(entry) and str(entry.dest.parent) != ON_DEMAND:
-                found[str(entry.dest)] = entry.content.decode()
+                found[str(entry.dest)] = _by_lines(entry)
         lists = [each for each in self.entries if str(each.dest.parent) == ON_DEMAND]
         if lists:
             parts = (f"[{each.dest.name}]\n{each.content.decode()}" for each in lists)
@@ -110,6 +110,14 @@ def is_composed(entry: Entry) -> bool:
     """Tell whether an entry is a text that the generator has put together."""
     copied = entry.content in AS_THEY_LIE | fakeroot.COPIED or b"\0" in entry.content
     return entry.kind is Kind.FILE and str(entry.dest) not in UNSIZED and not copied
+
+
+def _by_lines(entry: Entry) -> str:
+    """Return a text; of JSON, packed as it is in the image, a line has one value."""
+    text = entry.content.decode()
+    if entry.dest.suffix == ".json":
+        return json.dumps(json.loads(text), indent=1) + "\n"
+    return text
 
 
 def _sized(entry: Entry) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -16,9 +16,9 @@ from kdump_initrd.image.tree import Kind
 from kdump_initrd.probe.distro import profiles as distro
 from kdump_initrd.probe.python.minimal import PythonRuntime
 
-from ..conftest import GOLDEN
 from ..unit.shells import SHELLS
 from . import images as making
+from .golden import Golden
 from .images import Image
 from .systems import STUCK, SYSTEMS, WITHOUT_SAVER
 
@@ -57,13 +57,11 @@ def test_the_systems_have_every_layout() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_image_is_as_agreed(
-    images: Mapping[str, Image], name: str, golden: Callable[[str, str], None]
-) -> None:
+def test_image_is_as_agreed(images: Mapping[str, Image], name: str, golden: Golden) -> None:
     image = images[name]
     assert image.manifest.distro == image.system.profile
     for part, text in image.texts().items():
-        golden(f"{name}/{part}", text)
+        golden.check(f"{name}/{part}", text)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,21 +82,13 @@ def test_manifest_has_the_reason_of_every_entry(images: Mapping[str, Image], nam
         }
 
 
-def test_no_golden_file_is_left_over(
-    images: Mapping[str, Image], request: pytest.FixtureRequest
-) -> None:
+def test_no_golden_text_is_left_over(images: Mapping[str, Image], golden: Golden) -> None:
     wanted = {f"{image.name}/{part}" for image in images.values() for part in image.texts()}
-    there = [path for path in GOLDEN.rglob("*") if path.is_file()]
-    left = [path for path in there if str(path.relative_to(GOLDEN)) not in wanted | RUNS]
-    if request.config.getoption("--update-golden"):
-        for path in left:
-            path.unlink()
-        left = []
-    assert left == []
+    golden.keep(wanted | RUNS)
 
 
 def test_nothing_of_this_machine_is_in_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    golden: Golden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same texts elsewhere, at another time, by another Python, without a cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -110,7 +100,7 @@ def test_nothing_of_this_machine_is_in_them(
         if system.profile in ("debian", "fedora"):
             for image in making.build(system, tmp_path / "elsewhere" / system.profile):
                 for part, text in image.texts().items():
-                    assert text == (GOLDEN / image.name / part).read_text(), part
+                    assert text == golden.text(f"{image.name}/{part}"), part
                     assert str(tmp_path) not in text
                     assert host not in text.split()
 

@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from .fakemachine import SHELLS, Machine, Outcome
 from .fakeroot import ROOT_UUID
+from .golden import Golden
 from .images import DUMP_UUID, Image
 from .systems import STUCK, SYSTEMS, WITHOUT_SAVER, System
 
 # The first test waits for all the roots.
 pytestmark = pytest.mark.timeout(180)
 
-Golden = Callable[[str, str], None]
 #: How an initrd of each kind comes to our hook. Where it sources that, a failure would show.
 STARTS = {
     "initramfs-tools": ". /scripts/init-top/ORDER",
@@ -74,7 +74,7 @@ def test_capture(
 ) -> None:
     image = images[name]
     done = Machine(top, image, shell).run("/init")
-    golden(f"{name}/run", done.text())
+    golden.check(f"{name}/run", done.text())
     assert done.printed == ""
     load = "insmod" if image.system.busybox else "python3"
     check_order(
@@ -102,7 +102,7 @@ def test_capture_without_the_saver(
     machine.write("test/saver", "70\n")
     memory = machine.top / "proc/vmcore"
     done = machine.run("/init")
-    golden(f"{image.name}/run-without-saver", done.text())
+    golden.check(f"{image.name}/run-without-saver", done.text())
     assert done.printed == ""
     folder = {"debian": "200102031605", "redhat": "127.0.0.1-2001-02-03-16:05:06",
               "opensuse-leap": "2001-02-03-16-05"}  # fmt: skip
@@ -129,7 +129,7 @@ def test_restart_that_does_not_come(
     machine.write("test/stuck", "")
     (machine.top / "proc/vmcore").unlink()
     done = machine.run("/init")
-    golden(f"{image.name}/run-stuck", done.text())
+    golden.check(f"{image.name}/run-stuck", done.text())
     assert done.printed == ""
     assert is_final(image.system, done.calls[-2])
     assert done.calls[-1] == "sleep 3600"
@@ -162,7 +162,7 @@ def test_first_kernel(
         (line,) = (line for line in unit if line.startswith("ExecStart="))
         start = shlex.join(shlex.split(line.removeprefix("ExecStart=").removeprefix("-")))
     done = machine.run("/usr/bin/sh", "-c", f"{start}\n{GO_ON}")
-    golden(f"{name}/run", done.text())
+    golden.check(f"{name}/run", done.text())
     check_armed(done, image)
     assert done.calls[-1] == "switch_root /root /sbin/init"
 
@@ -173,7 +173,7 @@ def test_whole(
 ) -> None:
     image = images[name]
     done = Machine(top, image, shell).run("/init")
-    golden(f"{name}/run", done.text())
+    golden.check(f"{name}/run", done.text())
     check_armed(done, image)
     fstype = image.system.fstype
     check_order(
