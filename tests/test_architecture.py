@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.commands.verbs import VERBS
 from tests.rooms import FLOOR, MODULES, SOURCES, arrows, imports
 
 #: Library: the only modules that may import it.
@@ -108,6 +109,13 @@ def test_a_verb_looks_at_nothing_until_it_runs(name: str) -> None:
     for each in imports(name, later=False):
         known = each in WORDS_ONLY or each.rpartition(".")[0] in WORDS_ONLY
         assert known or each[1:] in sys.stdlib_module_names, f"{name}: {each}"
+
+
+def test_every_verb_is_in_a_file_of_its_own_and_in_the_list() -> None:
+    files = Counter(verb.__module__.rpartition(".")[2] for each in VERBS.values() for verb in each)
+    folder = {name.rpartition(".")[2] for name in MODULES if name.startswith("commands.verbs.")}
+    # How an image is asked for is what each grammar says.
+    assert files == Counter(folder - {"build"})
 
 
 @pytest.mark.parametrize("name", WITHOUT_GENERATOR)

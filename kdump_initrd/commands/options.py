@@ -39,15 +39,15 @@ class Attempt:
 class Parser(argparse.ArgumentParser):
     """argparse that raises UsageError instead of leaving, and takes long options in full only.
 
-    ``usage`` has no "usage: "; ``epilog`` stands below all options, and then what each of the exit
-    ``statuses`` means.
+    ``usage`` are lines without the command's name; one that ends in a colon is a title of those
+    below it. ``epilog`` stands below all options, and below that what the exit ``statuses`` mean.
     """
 
     def __init__(
         self,
         *,
         prog: str,
-        usage: str,
+        usage: Sequence[str],
         description: str,
         epilog: str,
         statuses: Sequence[int] = (),
@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
             epilog = f"{epilog}\n{fill(exits.sentence(statuses), 100)}"
         super().__init__(
             prog=prog,
-            usage=usage,
+            usage=usage_of(prog, usage),
             description=description,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -130,6 +130,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the words."""
         raise UsageError(message, hint=f"{self.prog} --help lists the options")
+
+
+def usage_of(program: str, lines: Sequence[str]) -> str:
+    """Return the usage of a command as its help has it behind "usage: "."""
+    whole = (f"  {line}" if line.endswith(":") else f"       {program} {line}" for line in lines)
+    return "\n".join(whole).lstrip()
 
 
 class Group(Protocol):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -35,9 +35,11 @@ class Verb(Request):
 
     #: The word that asks for it, or behind "--" the option.
     name: ClassVar[str]
+    #: How it is said: lines, without the command's name.
+    usage: ClassVar[Sequence[str]]
     #: What the help says of it.
     summary: ClassVar[str]
-    #: The settings whose options it knows, by name.
+    #: Of the settings that are options of all its command's verbs those that it knows, by name.
     takes: ClassVar[Collection[str]] = ()
     #: How many KERNEL_VERSIONs it takes at most.
     kernels: ClassVar[int] = 0

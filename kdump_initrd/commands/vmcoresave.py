@@ -17,11 +17,6 @@ from .verbs import VERBS
 _PROGRAM = "vmcore-save"
 (_VERB,) = VERBS[_PROGRAM]
 
-_USAGE = """\
-vmcore-save VMCORE DUMPFILE [OPTION]...
-       vmcore-save VMCORE - [OPTION]... | PROGRAM
-       vmcore-save --dmesg[=FILE] VMCORE"""
-
 _EPILOG = """\
 DUMPFILE is called DUMPFILE-incomplete until it is whole; where it does not get whole it stays so,
 and the exit status is 1."""
@@ -56,7 +51,7 @@ def parser() -> Parser:
     """Return the complete parser of the command, as shell completions are made from, too."""
     command = Parser(
         prog=_PROGRAM,
-        usage=_USAGE,
+        usage=_VERB.usage,
         description=_VERB.summary,
         epilog=_EPILOG,
         statuses=(exits.DONE, exits.ERROR, exits.USAGE),

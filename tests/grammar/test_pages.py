@@ -12,9 +12,8 @@ import pytest
 
 from kdump_initrd.commands.grammar import debian, redhat, suse
 from kdump_initrd.commands.grammar.vocabulary import SHARED
-from tests.unit.manpage import option_paragraph
+from tests.unit.manpage import PAGES, option_paragraph
 
-PAGES = Path(__file__).parents[2] / "docs/man"
 COMMAND = PAGES / "mkinitrd-kdump.8"
 GRAMMARS = PAGES / "mkinitrd-kdump-grammars.7"
 #: Where the page of the grammars has the options of each that have no meaning any more.
@@ -38,24 +37,19 @@ def synopsis(page: Path) -> set[str]:
     return {line for line in lines if line.startswith("mkinitrd-kdump ") and "-" in line[15:]}
 
 
-def usages(text: str) -> set[str]:
-    """Return the usage lines of a parser, alternatives of a line apart."""
-    found = set()
-    for line in text.splitlines():
-        words = line.strip()
-        if words.startswith("mkinitrd-kdump "):
-            for each in words.removeprefix("mkinitrd-kdump ").split(" | "):
-                found.add(f"mkinitrd-kdump {each}")
-    return found
+def usages(grammar: ModuleType) -> set[str]:
+    """Return the usage lines of a grammar's parser."""
+    lines = (line.strip() for line in grammar.parser().usage.splitlines())
+    return {line for line in lines if line.startswith("mkinitrd-kdump ")}
 
 
 def test_the_commands_synopsis_is_the_usage() -> None:
-    assert synopsis(COMMAND) == usages(debian.USAGE)
+    assert synopsis(COMMAND) == usages(debian)
 
 
 def test_the_grammars_synopsis_is_the_usage_of_each() -> None:
-    builds = {line for line in usages(debian.USAGE) if re.match("mkinitrd-kdump -[coi] ", line)}
-    assert synopsis(GRAMMARS) == builds | usages(redhat.USAGE) | usages(suse.USAGE)
+    builds = {line for line in usages(debian) if re.match("mkinitrd-kdump -[coi] ", line)}
+    assert synopsis(GRAMMARS) == builds | usages(redhat) | usages(suse)
 
 
 def test_the_command_page_has_every_option_of_the_own_grammar() -> None:

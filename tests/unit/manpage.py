@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A man page: what it says of an option."""
+"""The man pages: where they are, and what one says of an option."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+PAGES = Path(__file__).parents[2] / "docs/man"
 
 
 def option_paragraph(page: str, flag: str) -> str:

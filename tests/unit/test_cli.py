@@ -17,7 +17,7 @@ from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config.settings import SETTINGS
 
 from .commandline import CAPTURE, UUID, complain
-from .manpage import option_paragraph
+from .manpage import PAGES, option_paragraph
 from .thiskernel import RELEASE
 
 FIRST = ["-i", "x", "-v", "x"]
@@ -25,7 +25,6 @@ WANTED = (
     "one of -c, -o, -i, --refresh, --remove, --check-config, --import-config, --show-distro, "
     "--list, --strip and --print-cmdline is wanted"
 )
-MAN_PAGE = Path(__file__).parents[2] / "docs/man/mkinitrd-kdump.8"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +114,7 @@ def test_help_and_usage_errors_need_no_library(words: list[str]) -> None:
 
 
 def test_man_page_has_every_setting_and_default() -> None:
-    text = MAN_PAGE.read_text(encoding="utf-8").replace("\\-", "-")
+    text = (PAGES / "mkinitrd-kdump.8").read_text(encoding="utf-8").replace("\\-", "-")
     for setting in SETTINGS:
         paragraph = option_paragraph(text, setting.flags[0])
         default = getattr(setting.default, "value", setting.default)

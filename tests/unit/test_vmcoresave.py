@@ -30,9 +30,8 @@ from tests.saver.minireader import MiniReader
 from tests.saver.samples import sample
 from tests.saver.vmcore import X86_64, Core, text
 
-from .manpage import option_paragraph
+from .manpage import PAGES, option_paragraph
 
-MAN_PAGE = Path(__file__).parents[2] / "docs/man/vmcore-save.8"
 COMMAND = (sys.executable, "-m", "kdump_initrd.commands.vmcoresave")
 SWITCHES = ("--dmesg", "--force", "--json", "--verbose", "--quiet", "--help", "--version")
 #: What ends the lines that show how far it is.
@@ -199,7 +198,7 @@ def test_help_lists_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_man_page_has_every_option() -> None:
-    page = MAN_PAGE.read_text(encoding="utf-8").replace("\\-", "-")
+    page = (PAGES / "vmcore-save.8").read_text(encoding="utf-8").replace("\\-", "-")
     for flag in SWITCHES:
         assert option_paragraph(page, flag)
     for setting in SETTINGS:

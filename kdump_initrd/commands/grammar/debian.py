@@ -14,23 +14,16 @@ from ..options import HIDDEN, Arguments, Parser, add_settings, values
 from ..verb import Request, Verb
 from ..verbs import VERBS
 from ..verbs.build import Capture, FirstKernel, Images
-from . import retired
+from . import redhat, retired, suse
 from .reading import WORDS, Grammar
 from .retired import Retired
 from .vocabulary import PROGRAM, add_talk
 
-USAGE = """\
-mkinitrd-kdump -c DEV [-f FS] [-o OUT] [OPTION]... [KERNEL_VERSION]
-       mkinitrd-kdump -o OUT [OPTION]... [KERNEL_VERSION]
-       mkinitrd-kdump -i CAPTURE_INITRD -v CAPTURE_KERNEL [-o OUT] [OPTION]... [KERNEL_VERSION]
-       mkinitrd-kdump --refresh [--force] [--dry-run] [KERNEL_VERSION]...
-       mkinitrd-kdump --remove [KERNEL_VERSION]...
-       mkinitrd-kdump --check-config | --import-config [-o FILE] | --show-distro [ID]
-       mkinitrd-kdump --strip IMAGE [-o OUT] | --list IMAGE | --print-cmdline IMAGE
-  as Red Hat's mkinitrd:
-       mkinitrd-kdump [--dump-dev=DEV --dump-fs=FS] [OPTION]... IMAGE KERNEL_VERSION
-  as SLES's mkinitrd:
-       mkinitrd-kdump [-v DEV -f FS] -k KERNEL -i IMAGE [OPTION]..."""
+_IMAGES = (
+    "-c DEV [-f FS] [-o OUT] [OPTION]... [KERNEL_VERSION]",
+    "-o OUT [OPTION]... [KERNEL_VERSION]",
+    "-i CAPTURE_INITRD -v CAPTURE_KERNEL [-o OUT] [OPTION]... [KERNEL_VERSION]",
+)
 
 _EPILOG = """\
 KERNEL_VERSION is the release of the kernel that boots the image: with -c the capture kernel, with
@@ -74,7 +67,7 @@ def parser() -> Parser:
     """Return the complete parser, as shell completions are made from, too."""
     parser = Parser(
         prog=PROGRAM,
-        usage=USAGE,
+        usage=usage(),
         description="Write an initrd that saves a crashed kernel's memory.",
         epilog=_EPILOG,
         statuses=(*exits.MEANINGS,),
@@ -88,6 +81,13 @@ def parser() -> Parser:
     retired.add_retired(parser, RETIRED)
     add_talk(parser)
     return parser
+
+
+def usage() -> list[str]:
+    """Return the ways to say something: of this grammar, and of the others."""
+    verbs = (line for verb in VERBS[PROGRAM] for line in verb.usage)
+    others = ("as Red Hat's mkinitrd:", *redhat.USAGE, "as SLES's mkinitrd:", *suse.USAGE)
+    return [*_IMAGES, *verbs, *others]
 
 
 def requests(arguments: Arguments) -> list[Request]:

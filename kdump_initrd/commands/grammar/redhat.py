@@ -15,7 +15,7 @@ from .reading import WORDS, Grammar
 from .retired import Retired
 from .vocabulary import PROGRAM, SHARED, add_shared, add_talk, renamed
 
-USAGE = "mkinitrd-kdump [--dump-dev=DEV --dump-fs=FS] [OPTION]... IMAGE KERNEL_VERSION"
+USAGE = ("[--dump-dev=DEV --dump-fs=FS] [OPTION]... IMAGE KERNEL_VERSION",)
 
 _EPILOG = "mkinitrd-kdump-grammars(7) says what each word means here and elsewhere."
 

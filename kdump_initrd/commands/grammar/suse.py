@@ -15,7 +15,7 @@ from .reading import WORDS, Grammar
 from .retired import Retired
 from .vocabulary import PROGRAM, SHARED, add_shared, add_talk, renamed
 
-USAGE = "mkinitrd-kdump [-v DEV -f FS] -k KERNEL -i IMAGE [OPTION]... [ROOT_DIR]"
+USAGE = ("[-v DEV -f FS] -k KERNEL -i IMAGE [OPTION]... [ROOT_DIR]",)
 
 _EPILOG = "mkinitrd-kdump-grammars(7) says what each word means here and elsewhere."
 

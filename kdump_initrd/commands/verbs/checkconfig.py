@@ -14,6 +14,7 @@ class CheckConfig(HostVerb):
     """Check the configuration, and print what is in effect."""
 
     name = "check-config"
+    usage = ("--check-config",)
     summary = "check the configuration and print what is in effect, and from where"
 
     @classmethod

@@ -37,10 +37,14 @@ class Convert(Verb):
     verbose: bool = False
 
     name = "convert"
+    usage = (
+        "VMCORE DUMPFILE [OPTION]...",
+        "VMCORE - [OPTION]... | PROGRAM",
+        "--dmesg[=FILE] VMCORE",
+    )
     summary = """\
 Write the memory in VMCORE (/proc/vmcore, an ELF core, or a kdump-compressed dump, flattened or
 not) to DUMPFILE: filtered, compressed, in another format, and verified."""
-    takes = _NAMES
 
     @classmethod
     def configure(cls, parser: Parser) -> None:

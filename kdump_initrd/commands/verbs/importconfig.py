@@ -19,6 +19,7 @@ class ImportConfig(HostVerb):
     force: bool = False
 
     name = "import-config"
+    usage = ("--import-config [-o FILE]",)
     summary = "write our configuration file from the distribution's own"
     takes = (*HostVerb.takes, "output", "force")
 

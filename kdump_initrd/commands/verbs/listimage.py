@@ -18,6 +18,7 @@ class ListImage(Verb):
     image: Path
 
     name = "list"
+    usage = ("--list IMAGE",)
     summary = "print what any initrd holds"
 
     @classmethod

@@ -19,6 +19,7 @@ class PrintCmdline(Verb):
     image: Path
 
     name = "print-cmdline"
+    usage = ("--print-cmdline IMAGE",)
     summary = "print the command line for the capture kernel of an image"
 
     @classmethod

@@ -18,6 +18,7 @@ class Refresh(HostVerb):
     dry_run: bool = False
 
     name = "refresh"
+    usage = ("--refresh [--force] [--dry-run] [KERNEL_VERSION]...",)
     summary = "rebuild the configured images whose inputs changed, and say why"
     takes = (*HostVerb.takes, "force", "dry_run")
     kernels = MANY

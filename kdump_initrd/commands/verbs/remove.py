@@ -16,6 +16,7 @@ class Remove(HostVerb):
     releases: tuple[str, ...] = ()
 
     name = "remove"
+    usage = ("--remove [KERNEL_VERSION]...",)
     summary = "remove what was built for these kernels, or everything of ours"
     kernels = MANY
 

@@ -16,6 +16,7 @@ class ShowDistro(HostVerb):
     """Print the profile ``distro``, or that of the root."""
 
     name = "show-distro"
+    usage = ("--show-distro [ID]",)
     summary = "print a distribution's profile, and where each value is from (default: the root's)"
 
     @classmethod

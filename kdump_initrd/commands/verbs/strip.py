@@ -20,6 +20,7 @@ class Strip(Verb):
     force: bool = False
 
     name = "strip"
+    usage = ("--strip IMAGE [-o OUT]",)
     summary = "take the segment of ours off again, in place unless -o"
     takes = ("output", "force")
 
