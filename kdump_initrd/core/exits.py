@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 #: Done, or the answer is yes.
 DONE = 0
-#: Something is wrong, or nobody can tell.
+#: Something is wrong, or the answer is not known.
 ERROR = 1
 #: The command line itself is wrong.
 USAGE = 2
@@ -19,7 +19,7 @@ NO = 3
 #: Status → what it means, as a person reads it.
 MEANINGS = {
     DONE: "done, or the answer is yes",
-    ERROR: "an error, or it cannot be told",
+    ERROR: "an error, or the answer is not known",
     USAGE: "wrong usage",
     NO: "the answer is no",
 }
