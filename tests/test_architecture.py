@@ -26,7 +26,7 @@ FENCES = {
 OF_THE_SAVER = {
     "probe": {"saver.low.stdlib"},
     "targets": {"saver.store.folder", "saver.low.failure"},
-    "recipes": {"saver.params", "saver.store.folder", "saver.low.failure"},
+    "recipes": {"saver.params", "saver.imagepaths"},
     "commands": {name for name in MODULES if name.startswith("saver")},
 }
 #: Folder of the saver: those that its modules may import. What lies at the saver's top may use all.

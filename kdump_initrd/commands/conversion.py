@@ -19,7 +19,7 @@ from ..saver.crash.panic import LogFacts
 from ..saver.dump.dumping import Dumping
 from ..saver.formats.dumpfile import open_dump
 from ..saver.low.failure import SaverError, describe
-from ..saver.params import SaverParams
+from ..saver.params import Params
 from ..saver.report import FAILED, INCOMPLETE, SAVED
 from ..saver.store.folder import UNFINISHED, create, sync_folder, write_all
 from .options import STDOUT
@@ -37,7 +37,7 @@ class Wishes:
     them. ``params`` are for the saver; its ``vmcore`` is what is read.
     """
 
-    params: SaverParams
+    params: Params
     dump: str | None
     log: str | None
     force: bool
@@ -202,9 +202,15 @@ class Conversion:
     def _save(self) -> str:
         dump = str(self._wishes.dump)
         params = self._wishes.params
-        if params.dump_format != "elf":  # no other codec than the one that was asked for
-            open_codec(params.dump_compress, self._crash.page_size)
-        dumping = Dumping(self._crash, params, console=self._talk, progress=self._progress)
+        if params.dump.format != "elf":  # no other codec than the one that was asked for
+            open_codec(params.dump.compress, self._crash.page_size)
+        dumping = Dumping(
+            self._crash,
+            params,
+            keep_free=params.targets[0].keep_free,
+            console=self._talk,
+            progress=self._progress,
+        )
         name = dump if dump == STDOUT else dump + UNFINISHED
         try:
             if dump == STDOUT:

@@ -7,7 +7,7 @@ The command line's parser is made from it, and a test compares the man page with
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -268,6 +268,20 @@ HOST: Sequence[Setting] = (
     Setting("images", (), "IMAGE[,IMAGE]", "the images that --refresh keeps current", _images),
     Setting("kernels", (), "WHICH", "the kernels that it does so for: all, newest, running, or a list of releases", _kernels),
 )  # fmt: skip
+#: Settings that an image is told as they are, and which fields of the contract with it they are
+#: (saver/params.py); those of a target are the same for all.
+FIELDS: Mapping[str, str] = {
+    "dump_format": "dump.format",
+    "dump_compress": "dump.compress",
+    "dump_level": "dump.level",
+    "jobs": "dump.jobs",
+    "verify": "dump.verify",
+    "keep_free": "target.keep_free",
+    "final_action": "limits.final_action",
+    "setup_timeout": "limits.setup",
+    "stall_timeout": "limits.stall",
+    "timeout": "limits.overall",
+}
 #: Every setting that has a flag.
 SETTINGS: Sequence[Setting] = (*CAPTURE, *FIRST_KERNEL, *COMMON)
 

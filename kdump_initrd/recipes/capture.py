@@ -12,7 +12,6 @@ from .. import __version__
 from ..config.settings import CaptureSettings
 from ..core import publish
 from ..core.devicename import PARTITION_TAGS
-from ..core.errors import KdumpInitrdError
 from ..core.files import read_text
 from ..core.log import get_logger, step
 from ..core.resources import find_data, search_path
@@ -31,12 +30,13 @@ from ..probe.programs import closure
 from ..probe.programs.tools import Toolbox
 from ..probe.python import minimal
 from ..probe.python.minimal import PythonRuntime
-from ..saver.params import ParamsError, SaverParams
+from ..saver.imagepaths import MOUNT, PARAMS, RUN
 from ..targets import filenames
 from ..targets.refusals import DUMP
 from . import dumptarget, proof, templatevalues
 from .found import Site, find_root
 from .parts import (
+    contract,
     hardware,
     imagecodec,
     layout,
@@ -46,14 +46,11 @@ from .parts import (
 from .parts import (
     makedumpfile as collector,
 )
-from .parts.layout import ETC, LIB
+from .parts.layout import LIB
 from .proof import Claims
 
 logger = get_logger(__name__)
 
-_MOUNT = "/kdump"
-#: Not below /run: a hook may mount something there.
-_RUN = "/usr/lib/kdump-initrd/run"
 #: The scripts beside the hooks that say in their header what they need.
 _SCRIPTS = {"hooks": layout.SHARED, "templates": ("init.j2", "python.j2")}
 
@@ -114,7 +111,7 @@ def plan(settings: CaptureSettings) -> Capture:
     # The second tree is unpacked later, where the image has the tools for that.
     tree, later = Tree(), Tree()
     for each in (tree, later):
-        layout.lay_out(each, folders=(_MOUNT, _RUN))
+        layout.lay_out(each, folders=(MOUNT, RUN))
     scripts = hooks.discover(search_path("hooks", root=site.root), root=site.root)
     toolbox = _toolbox(settings, site, scripts)
     with step("Resolving kernel modules"):
@@ -128,7 +125,8 @@ def plan(settings: CaptureSettings) -> Capture:
         second = stage.add_stage(tree, later, mtime=mtime) if two_stages else ()
     with step("Rendering the scripts"):
         _add_scripts(tree, settings, site, scripts, runtime, folders)
-        _add_params(tree, settings, site, dump_codec)
+        params = contract.params_of(settings, site, dump_codec=dump_codec)
+        tree.add_content(PARAMS, params.to_json().encode(), why="what the saver is to do")
     machine = runtime.machine
     manifest = Manifest(
         kind="capture",
@@ -261,35 +259,3 @@ def _add_scripts(
     layout.add_shared(tree, root=site.root)
     for hook in scripts:
         tree.add_file(LIB / "hooks" / hook.path, hook.source, why=f"hook of stage {hook.stage}")
-
-
-def _add_params(tree: Tree, settings: CaptureSettings, site: Site, dump_codec: str) -> None:
-    """Add the contract with the saver."""
-    try:
-        params = _params(settings, site, dump_codec)
-    except ParamsError as error:
-        hint = f"mkinitrd-kdump --show-distro {site.profile.id} tells where names of files are from"
-        raise KdumpInitrdError(str(error), hint=hint) from error
-    tree.add_content(ETC / "params.json", params.to_json().encode(), why="what the saver is to do")
-
-
-def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> SaverParams:
-    dump = site.profile.dump
-    return SaverParams(
-        collector=collector.path(site.makedumpfile),
-        output=f"{_MOUNT}{site.target.folder}",
-        mount=_MOUNT,
-        directory=dump.directory,
-        dump_name=dump.dump,
-        dmesg_name=dump.dmesg,
-        readme_name=dump.readme,
-        dump_format=settings.dump_format,
-        dump_compress=dump_codec,
-        dump_level=settings.dump_level,
-        jobs=settings.jobs,
-        keep_free=settings.keep_free,
-        verify=settings.verify,
-        progress=f"{_RUN}/progress",
-        console="/dev/kmsg",
-        state=f"{_RUN}/folder",
-    )

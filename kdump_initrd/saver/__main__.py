@@ -13,7 +13,7 @@ from .params import ParamsError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .params import SaverParams
+    from .commandline import Request
 
 #: Exit statuses, see main; the image's shell adds 64 to all but 0 (templates/python.j2).
 SAVED, INCOMPLETE, USAGE, FAILED, REFUSED = 0, 1, 2, 3, 4
@@ -47,21 +47,22 @@ def main(argv: list[str]) -> int:
         if request.dmesg:
             _print_log(request.dmesg)
             return SAVED
-        console = Console(request.params.console)
+        console = Console(request.params.talk.console)
         if request.emergency:
             from .emergency import save_little
 
-            return INCOMPLETE if save_little(request.params, console, request.emergency) else FAILED
-        return _save(request.params, console)
+            done = save_little(request.params, request.target, console, reason=request.emergency)
+            return INCOMPLETE if done else FAILED
+        return _save(request, console)
     except BaseException as error:
         console.error(describe(error))
         return FAILED
 
 
-def _save(params: SaverParams, console: Console) -> int:
+def _save(request: Request, console: Console) -> int:
     from .save import Save
 
-    save = Save(params, console)
+    save = Save(request.params, request.target, console)
     try:
         save.run()
         save.close()

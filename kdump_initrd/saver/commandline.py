@@ -1,46 +1,58 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The saver's command line: SaverParams' fields as options, and a few more."""
+"""The saver's command line: the parameters as options, and a few more."""
 
 from __future__ import annotations
 
-from .params import ParamsError, SaverParams
+from .params import TARGET, Params, ParamsError, Record, TargetParams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .params import Value
+    from collections.abc import Iterator
 
 USAGE = """\
-usage: python3 -m kdump_initrd.saver [--params FILE] [--OPTION VALUE]...
+usage: python3 -m kdump_initrd.saver [--params FILE] [--target N] [--PARAMETER VALUE]...
        python3 -m kdump_initrd.saver --dmesg FILE
-       python3 -m kdump_initrd.saver [--params FILE] --emergency REASON
+       python3 -m kdump_initrd.saver [--params FILE] [--target N] --emergency REASON
 
 Save a crashed kernel's memory, or print the kernel log of a vmcore or of a finished dump.
 
-  --params FILE           take the options from a JSON file; options given as well come first
+  --params FILE           take the parameters from a JSON file; those given as well come first
+  --target N              save to the Nth of the targets, from 0 on, which is the default
   --dmesg FILE            print the kernel log that is in FILE, and do nothing else
   --emergency REASON      save only what takes no time, and why: last words, kernel log, report
   --help                  print this text
+
+Parameters; those of the target begin with "target":
+
 """
-#: Options besides SaverParams' fields.
-_OTHERS = ("params", "dmesg", "emergency")
+#: Options besides the parameters.
+_OTHERS = ("params", "target", "dmesg", "emergency")
 
 
 class Request:
-    """What is asked for: help, the log of a file (dmesg, "" for none), or to save (params).
+    """What is asked for: help, the log of a file (dmesg, "" for none), or to save to a target.
 
-    emergency is the reason for saving no more than what takes no time, "" to save all.
+    number is that of the target in the list of params. emergency is the reason for saving no more
+    than what takes no time, "" to save all.
     """
 
     def __init__(self) -> None:
         self.help = False
         self.dmesg = ""
         self.emergency = ""
-        self.params = SaverParams()
+        self.number = 0
+        self.params = Params()
+
+    @property
+    def target(self) -> TargetParams:
+        """The target that is to be saved to."""
+        return self.params.targets[self.number]
 
 
 def parse(argv: list[str]) -> Request:
     """Read the arguments; raises ParamsError for what is wrong with them."""
     request = Request()
+    known = dict(_parameters())
     texts: dict[str, str] = {}
     words = list(argv)
     while words:
@@ -49,53 +61,70 @@ def parse(argv: list[str]) -> Request:
             request.help = True
             return request
         option, equals, value = word.partition("=")
-        name = option[2:].replace("-", "_")
-        if not option.startswith("--") or name not in (*SaverParams.names(), *_OTHERS):
+        name = option[2:]
+        if not option.startswith("--") or not (name in known or name in _OTHERS):
             raise ParamsError(f"{option}: no such option")
         if not equals:
             if not words:
-                raise ParamsError(f"{option}: a value is wanted")
+                raise ParamsError(f"{option}: expected a value")
             value = words.pop(0)
         texts[name] = value
     request.dmesg = texts.pop("dmesg", "")
     request.emergency = texts.pop("emergency", "")
-    request.params = _params(texts)
+    request.params = _read(texts.pop("params", ""))
+    request.number = _number(texts.pop("target", "0"), len(request.params.targets))
+    if texts:
+        request.params = _changed(request, texts, known)
     return request
 
 
-def _params(texts: dict[str, str]) -> SaverParams:
-    values: dict[str, Value] = {}
-    path = texts.pop("params", "")
-    if path:
-        try:
-            with open(path, encoding="utf-8") as file:
-                base = SaverParams.from_json(file.read())
-        except OSError as error:
-            raise ParamsError(f"{path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ParamsError(f"{path}: not UTF-8 text") from None
-        for name in SaverParams.names():
-            values[name] = getattr(base, name)
+def _parameters() -> Iterator[tuple[str, object]]:
+    # The parameters' dotted names, as they are options, with their defaults.
+    for record, start in ((Params, ""), (TargetParams, f"{TARGET}.")):
+        for field in record.fields():
+            default = getattr(record, field)
+            if isinstance(default, Record):
+                for each in default.fields():
+                    yield f"{field}.{each}", getattr(default, each)
+            elif not isinstance(default, tuple):
+                yield start + field, default
+
+
+def _read(path: str) -> Params:
+    if not path:
+        return Params()
+    try:
+        with open(path, encoding="utf-8") as file:
+            return Params.from_json(file.read())
+    except OSError as error:
+        raise ParamsError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ParamsError(f"{path}: not UTF-8 text") from None
+
+
+def _changed(request: Request, texts: dict[str, str], known: dict[str, object]) -> Params:
+    values: dict[str, object] = dict(texts)
     for name, text in texts.items():
-        values[name] = _convert(name, text)
-    return SaverParams(**values)
+        if isinstance(known[name], int):
+            values[name] = _whole(name, text)
+    return request.params.changed(values, request.number)
 
 
-def _convert(name: str, text: str) -> Value:
-    default = getattr(SaverParams, name)
-    if not isinstance(default, int):
-        return text
+def _number(text: str, count: int) -> int:
+    number = _whole(TARGET, text)
+    if not 0 <= number < count:
+        raise ParamsError(f"--{TARGET}: there is no target {number}, only {count}")
+    return number
+
+
+def _whole(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        option = "--" + name.replace("_", "-")
-        raise ParamsError(f"{option}: {text!r} is not a whole number") from None
+        raise ParamsError(f"--{name}: expected a whole number, not {text!r}") from None
 
 
 def help_text() -> str:
-    """Return the text of --help, with every option and its default."""
-    lines = []
-    for name in SaverParams.names():
-        option = f"--{name.replace('_', '-')} VALUE"
-        lines.append(f"  {option:<23} default {getattr(SaverParams, name)!r}\n")
+    """Return the text of --help, with every parameter and its default."""
+    lines = [f"  {f'--{name} VALUE':<31} default {value!r}\n" for name, value in _parameters()]
     return USAGE + "".join(lines)

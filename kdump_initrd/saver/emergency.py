@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .low.console import Console
-    from .params import SaverParams
+    from .params import Params, TargetParams
 
 #: Bytes of an older report that are read.
 _MAX_REPORT = 1 << 20
 
 
-def save_little(params: SaverParams, console: Console, reason: str) -> bool:
+def save_little(params: Params, target: TargetParams, console: Console, *, reason: str) -> bool:
     """Say the crashed kernel's last words, save its log, and write the reason into the report.
 
-    That is the report of the folder that params.state names, if there is one; else of a new
-    folder. Where nothing is mounted on params.mount, the last words are all. Returns whether a
+    That is the report of the folder that params.talk.state names, if there is one; else of a new
+    folder. Where nothing is mounted for the target, the last words are all. Returns whether a
     report was written; raises nothing, but may hang on a disk that does.
     """
     console.error(f"{reason}: only what takes no time is saved")
@@ -54,9 +54,9 @@ def save_little(params: SaverParams, console: Console, reason: str) -> bool:
     for line in facts.tail:
         console.error(line)
     try:
-        if params.mount and not is_mounted(params.mount):
+        if target.mount and not is_mounted(target.mount):
             return False
-        folder = _find_folder(params, crash)
+        folder = _find_folder(params, target, crash)
         _take_over(folder, report)
         report.add("emergency", FAILED, seconds=0.0, detail=reason)
         if crash:
@@ -80,7 +80,7 @@ def _attempt(console: Console, name: str, work: Callable[[], None]) -> None:
         console.error(f"{name}: {describe(error)}")
 
 
-def _open(params: SaverParams, console: Console) -> Crash | None:
+def _open(params: Params, console: Console) -> Crash | None:
     try:
         return Crash(open_dump(params.vmcore))
     except Exception as error:
@@ -93,15 +93,16 @@ def _see(crash: Crash, facts: LogFacts) -> None:
         facts.see(line)
 
 
-def _find_folder(params: SaverParams, crash: Crash | None) -> str:
-    known = _read(params.state, 1 << 12).rstrip(b"\n") if params.state else b""
+def _find_folder(params: Params, target: TargetParams, crash: Crash | None) -> str:
+    state = params.talk.state
+    known = _read(state, 1 << 12).rstrip(b"\n") if state else b""
     if known:
         return os.fsdecode(known)
     seconds = crash.time if crash else int(time.time())
-    name, last = expand(params.directory, seconds), f"crash-{seconds}"
-    folder, _ = make_folder(params.output, name, last=last, mount=params.mount)
-    if params.state:
-        write_state(params.state, folder)
+    name, last = expand(params.names.directory, seconds), f"crash-{seconds}"
+    folder, _ = make_folder(target.path, name, last=last, mount=target.mount)
+    if state:
+        write_state(state, folder)
     return folder
 
 
@@ -131,8 +132,8 @@ def _take_over(folder: str, report: Report) -> None:
             report.steps.extend(steps)
 
 
-def _save_log(params: SaverParams, crash: Crash, folder: str) -> None:
-    pattern, last = params.dmesg_name, f"dmesg-{crash.time}"
+def _save_log(params: Params, crash: Crash, folder: str) -> None:
+    pattern, last = params.names.dmesg, f"dmesg-{crash.time}"
     name = expand(pattern, crash.time)
     if os.path.exists(os.path.join(folder, name)):
         return  # the saver's first work

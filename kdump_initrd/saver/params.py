@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The contract between the generator and the saver: one flat record, written as JSON."""
+"""The contract between the generator and the saver: one record of records, written as JSON."""
 
 from __future__ import annotations
 
@@ -9,16 +9,31 @@ from .store.folder import BESIDE, REPORT, UNFINISHED, expand
 
 TYPE_CHECKING = False  # typing costs 40 ms of start-up in the capture kernel
 if TYPE_CHECKING:
-    from typing import Union
+    from typing import Any
 
-    Value = Union[bool, int, str]
-
-FORMATS = ("kdump", "elf", "flat")
-VERIFY = ("none", "sample", "full")
-CODECS = ("auto", "lzo", "snappy", "zstd", "zlib", "none")
-MAX_LEVEL = 31
-#: More workers than this are a slip of the finger.
-MAX_JOBS = 4096
+_WEEK = 7 * 24 * 3600
+_SECONDS = (_WEEK, f"whole seconds from 0 (off) to {_WEEK} (a week)")
+#: The words that a field may be, by its name.
+CHOICES = {
+    "format": ("kdump", "elf", "flat"),
+    "compress": ("auto", "lzo", "snappy", "zstd", "zlib", "none"),
+    "verify": ("none", "sample", "full"),
+    "final_action": ("reboot", "poweroff", "halt"),
+}
+#: The largest number that a field may be (0 is the smallest), and how that is said. More workers
+#: than these are a slip of the finger.
+RANGES = {
+    "level": (31, "a level from 0 to 31"),
+    "jobs": (4096, "a number of workers from 0 (one per processor) to 4096"),
+    "keep_free": (99, "a percentage from 0 to 99"),
+    "setup": _SECONDS,
+    "stall": _SECONDS,
+    "overall": _SECONDS,
+    "deadline": _SECONDS,
+}
+#: What the dotted names of one target's fields begin with.
+TARGET = "target"
+_KINDS = {bool: "true or false", int: "a whole number", str: "a text"}
 #: A time at which no two numbers of a name are the same: 2001-02-03 16:05:06 UTC.
 _EXAMPLE = 981216306
 
@@ -27,110 +42,114 @@ class ParamsError(ValueError):
     """A parameter is unknown, of the wrong type, or out of its range; the text names it."""
 
 
-class SaverParams:
-    """What the saver is to do. Every field has its default here, and nowhere else.
+class Record:
+    """Fields with a default each: a class's annotations. A field may be a record, or a list."""
 
-    vmcore         the ELF core to save: /proc/vmcore, or a file on a host
-    collector      the program that writes the dump: the path of a makedumpfile, "" for the saver
-                   itself, which also does it when that program fails
-    output         the folder that gets one folder a crash, on the mounted dump file system
-    mount          the mount point of that, which output is below: links in it lead nowhere else,
-                   and its top is used where output cannot be; "" for a folder of this system
-    directory      name of the crash's folder, a strftime pattern of the crash time in UTC
-    dump_name      name of the dump in it, likewise
-    dmesg_name     name of the kernel log in it, likewise
-    readme_name    name of a text file for people in it (SUSE's README.txt), likewise; "" for none
-    dump_format    "kdump" (kdump-compressed), "elf" (sparse) or "flat" (kdump-compressed, flattened
-                   for streams)
-    dump_compress  codec of the pages: "lzo", "snappy", "zstd", "zlib", "none"; "auto" takes the
-                   first that can be loaded here
-    dump_level     makedumpfile's -d, the sum of what is left out: 1 zero pages, 2 page cache,
-                   4 page cache with private data, 8 user data, 16 free pages
-    jobs           workers; 0 for one a processor
-    keep_free      per cent of the file system that the dump leaves free
-    verify         what of the finished dump is compared with memory: "none", "sample" or "full"
-    progress       a file that gets a new number with every bit of progress (it feeds the stall
-                   timer), "" for none
-    console        a file for messages, as /dev/kmsg; "" for stderr
-    state          a file that gets the path of the crash's folder, for the hooks that follow;
-                   "" for none
-    """
-
-    vmcore: str = "/proc/vmcore"
-    collector: str = ""
-    output: str = "/var/crash"
-    mount: str = ""
-    directory: str = "%Y%m%d%H%M"
-    dump_name: str = "dump.%Y%m%d%H%M"
-    dmesg_name: str = "dmesg.%Y%m%d%H%M"
-    readme_name: str = ""
-    dump_format: str = "kdump"
-    dump_compress: str = "auto"
-    dump_level: int = 31
-    jobs: int = 0
-    keep_free: int = 5
-    verify: str = "sample"
-    progress: str = ""
-    console: str = ""
-    state: str = ""
-
-    def __init__(self, **values: Value) -> None:
-        """Set the fields given by name; raises ParamsError for one that cannot be."""
+    def __init__(self, /, **values: object) -> None:
+        """Set the fields given by name; raises ParamsError, which names one that cannot be."""
         for name, value in values.items():
-            self._set(name, value)
-        self._check()
+            setattr(self, name, self._typed(name, value))
+        for name in self.fields():
+            self._check(name)
 
     @classmethod
-    def names(cls) -> list[str]:
+    def fields(cls) -> list[str]:
         """Return the names of the fields, in the order of the docstring."""
         return list(cls.__annotations__)
 
-    @classmethod
-    def from_json(cls, text: str) -> SaverParams:
-        """Read what to_json wrote; raises ParamsError for anything else."""
-        try:
-            values = loads(text)
-        except JsonError as error:
-            raise ParamsError(f"parameters: {error}") from None
-        if not isinstance(values, dict):
-            raise ParamsError("parameters: a JSON object is wanted")
-        return cls(**values)
+    def plain(self) -> dict[str, Any]:
+        """Return the fields by name, as JSON can have them; each call makes new ones."""
+        return {name: _plain(getattr(self, name)) for name in self.fields()}
 
-    def to_json(self) -> str:
-        """Return the record as a JSON object, every field in it."""
-        return dumps({name: getattr(self, name) for name in self.names()})
-
-    def _set(self, name: str, value: object) -> None:
-        if name not in self.names():
+    def _typed(self, name: str, value: object) -> object:
+        if name not in self.fields():
             raise ParamsError(f"{name}: no such parameter")
-        wanted = type(getattr(type(self), name))
-        if type(value) is not wanted:
-            raise ParamsError(f"{name}: {value!r} is not of type {wanted.__name__}")
-        setattr(self, name, value)
+        default = getattr(type(self), name)
+        if not isinstance(default, tuple):
+            return _typed(name, value, type(default))
+        if not isinstance(value, (list, tuple)):
+            raise ParamsError(f"{name}: expected a list, not {value!r}")
+        kind = type(default[0]) if default else str
+        return tuple([_typed(f"{name}[{at}]", each, kind) for at, each in enumerate(value)])
 
-    def _check(self) -> None:
-        if self.dump_format not in FORMATS:
-            raise ParamsError(f"dump_format: {self.dump_format!r} is not one of {FORMATS}")
-        if self.collector and self.dump_format == "flat":
-            raise ParamsError("collector: makedumpfile writes no dump_format 'flat' here")
-        if self.dump_compress not in CODECS:
-            raise ParamsError(f"dump_compress: {self.dump_compress!r} is not one of {CODECS}")
-        if self.mount and not f"{self.output}/".startswith(self.mount.rstrip("/") + "/"):
-            raise ParamsError(f"mount: {self.output!r} is not below {self.mount!r}")
-        if self.verify not in VERIFY:
-            raise ParamsError(f"verify: {self.verify!r} is not one of {VERIFY}")
-        for name, most in (("dump_level", MAX_LEVEL), ("jobs", MAX_JOBS), ("keep_free", 99)):
-            value = getattr(self, name)
-            if not 0 <= value <= most:
-                raise ParamsError(f"{name}: {value} is out of range (0 to {most})")
-        self._check_names()
+    def _check(self, name: str) -> None:
+        value = getattr(self, name)
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ParamsError(f"{name}: expected one of {', '.join(CHOICES[name])}, not {value!r}")
+        if name in RANGES and not 0 <= value <= RANGES[name][0]:
+            raise ParamsError(f"{name}: expected {RANGES[name][1]}, not {value}")
 
-    def _check_names(self) -> None:
+
+def _typed(name: str, value: object, kind: type) -> object:
+    if issubclass(kind, Record) and isinstance(value, dict):
+        try:
+            return kind(**value)
+        except ParamsError as error:
+            raise ParamsError(f"{name}.{error}") from None
+    if type(value) is not kind:
+        raise ParamsError(f"{name}: expected {_KINDS.get(kind, 'an object')}, not {value!r}")
+    return value
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value.plain() if isinstance(value, Record) else value
+
+
+class DumpParams(Record):
+    """The dump itself.
+
+    format     "kdump" (kdump-compressed), "elf" (sparse) or "flat" (kdump-compressed, flattened
+               for streams)
+    compress   codec of the pages: "lzo", "snappy", "zstd", "zlib", "none"; "auto" takes the first
+               that can be loaded here
+    level      makedumpfile's -d, the sum of what is left out: 1 zero pages, 2 page cache, 4 page
+               cache with private data, 8 user data, 16 free pages
+    jobs       workers; 0 for one a processor
+    verify     what of the finished dump is compared with memory: "none", "sample" or "full"
+    collector  the program that writes the dump: the path of a makedumpfile, "" for the saver
+               itself, which also does it when that program fails
+    """
+
+    format: str = "kdump"
+    compress: str = "auto"
+    level: int = 31
+    jobs: int = 0
+    verify: str = "sample"
+    collector: str = ""
+
+    def __init__(self, /, **values: object) -> None:
+        """See Record."""
+        super().__init__(**values)
+        if self.collector and self.format == "flat":
+            raise ParamsError("collector: makedumpfile writes no format 'flat' here")
+
+
+class NameParams(Record):
+    """Names of what a crash leaves: strftime patterns of the crash time in UTC.
+
+    directory    the crash's folder
+    dump         the dump in it
+    dmesg        the crashed kernel's log in it
+    readme       a text file for people in it (SUSE's README.txt); "" for none
+    capture_log  the capture kernel's own log in it: a plain name, no pattern; "" for none
+    """
+
+    directory: str = "%Y%m%d%H%M"
+    dump: str = "dump.%Y%m%d%H%M"
+    dmesg: str = "dmesg.%Y%m%d%H%M"
+    readme: str = ""
+    capture_log: str = ""
+
+    def __init__(self, /, **values: object) -> None:
+        """See Record."""
+        super().__init__(**values)
         self._example("directory")
         taken = [REPORT, REPORT + BESIDE]
-        files = {"dump_name": UNFINISHED, "dmesg_name": "", "readme_name": BESIDE}
+        files = {"dump": UNFINISHED, "dmesg": "", "readme": BESIDE}
         for field, suffix in files.items():
-            if field == "readme_name" and not self.readme_name:
+            if field == "readme" and not self.readme:
                 continue
             name = self._example(field)
             for each in (name, name + suffix):
@@ -143,3 +162,116 @@ class SaverParams:
             return expand(getattr(self, field), _EXAMPLE)
         except SaverError as error:
             raise ParamsError(f"{field}: {error}") from None
+
+
+class LimitParams(Record):
+    """When all is given up, and what comes last.
+
+    setup         seconds until a target must be reached; 0 for ever
+    stall         seconds without progress that are too many; 0 for ever
+    overall       seconds for all of it; 0 for ever
+    final_action  what ends the capture kernel's life: "reboot", "poweroff" or "halt"
+    """
+
+    setup: int = 120
+    stall: int = 180
+    overall: int = 0
+    final_action: str = "reboot"
+
+
+class TalkParams(Record):
+    """The files by which the saver talks with what has started it; "" for none.
+
+    progress  gets a new number with every bit of progress: it feeds the stall timer
+    console   gets messages, as /dev/kmsg; without it they go to stderr
+    state     gets the path of the crash's folder, for the hooks that follow
+    """
+
+    progress: str = ""
+    console: str = ""
+    state: str = ""
+
+
+class TargetParams(Record):
+    """One place for dumps.
+
+    kind           how the image reaches it: the name of a module of the generator's targets/
+    store          how the saver writes to it: a name in saver/store's list
+    device         what it is on, by a stable name: a device's path, UUID=, LABEL=, PARTUUID=, …
+    fstype         the file system there
+    mount_options  how that is mounted, besides rw
+    mount          where that is mounted in the image: links below it lead nowhere else, and its
+                   top is used where the folder cannot be; "" for a folder of this system
+    folder         the folder on it that gets one folder a crash
+    keep_free      per cent of the file system that the dump leaves free
+    deadline       seconds for reaching and opening it; 0 for no limit of its own
+    """
+
+    kind: str = "block"
+    store: str = "folder"
+    device: str = ""
+    fstype: str = ""
+    mount_options: str = ""
+    mount: str = ""
+    folder: str = "/var/crash"
+    keep_free: int = 5
+    deadline: int = 0
+
+    @property
+    def path(self) -> str:
+        """The folder's path in this system."""
+        return f"{self.mount.rstrip('/')}/{self.folder.lstrip('/')}" if self.mount else self.folder
+
+
+class Params(Record):
+    """What the image is to do. Every field of the records has its default here, and nowhere else.
+
+    vmcore     the ELF core to save: /proc/vmcore, or a file on a host
+    watchdogs  drivers of the hardware watchdogs that are to be petted
+    dump       the dump itself
+    names      what the files of a crash are called
+    limits     when all is given up, and what comes last
+    talk       the files by which the saver talks with what has started it
+    targets    places for the dump, in the order in which they are tried; there is one at least
+    """
+
+    vmcore: str = "/proc/vmcore"
+    watchdogs: tuple[str, ...] = ()
+    dump: DumpParams = DumpParams()
+    names: NameParams = NameParams()
+    limits: LimitParams = LimitParams()
+    talk: TalkParams = TalkParams()
+    targets: tuple[TargetParams, ...] = (TargetParams(),)
+
+    def __init__(self, /, **values: object) -> None:
+        """See Record."""
+        super().__init__(**values)
+        if not self.targets:
+            raise ParamsError("targets: expected one at least")
+
+    @classmethod
+    def from_json(cls, text: str) -> Params:
+        """Read what to_json wrote; raises ParamsError for anything else."""
+        try:
+            values = loads(text)
+        except JsonError as error:
+            raise ParamsError(f"parameters: {error}") from None
+        if not isinstance(values, dict):
+            raise ParamsError("parameters: expected a JSON object")
+        return cls(**values)
+
+    def changed(self, values: dict[str, Any], number: int = 0) -> Params:
+        """Return the record with other values, by dotted names as "dump.level".
+
+        Those that begin with "target." are of the target of that number. Raises ParamsError.
+        """
+        plain = self.plain()
+        for name, value in values.items():
+            record, _, field = name.rpartition(".")
+            place = plain["targets"][number] if record == TARGET else plain.get(record, plain)
+            place[field] = value
+        return Params(**plain)
+
+    def to_json(self) -> str:
+        """Return the record as a JSON object, every field in it."""
+        return dumps(self.plain())

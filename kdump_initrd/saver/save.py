@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from .dump.dumping import Dumping
     from .low.console import Console
-    from .params import SaverParams
+    from .params import Params, TargetParams
     from .readme import Readme
 
 _LOG_BUFFER = 32 << 10
@@ -55,13 +55,14 @@ class Save:
     dump is there), REFUSED (none is, since there is no room for it) and FAILED (none is).
     """
 
-    def __init__(self, params: SaverParams, console: Console) -> None:
+    def __init__(self, params: Params, target: TargetParams, console: Console) -> None:
         self.params = params
+        self.target = target
         self.console = console
         self.report = Report()
         self.result = FAILED
         self._start = time.monotonic()
-        self._progress = Progress(console, params.progress)
+        self._progress = Progress(console, params.talk.progress)
         self._log = LogFacts()
         self._crash: Crash | None = None
         self._folder = ""
@@ -71,7 +72,7 @@ class Save:
         """Do all steps, whatever happens to each."""
         self._step("vmcore", self._open)
         in_folder = self._step("folder", self._make_folder)
-        if in_folder and self.params.readme_name:
+        if in_folder and self.params.names.readme:
             self._step("readme", self._begin_readme)
         if self._crash:
             saved_log = self._step("dmesg", self._save_log)
@@ -89,7 +90,7 @@ class Save:
         if self._readme:
             self._last("readme", self._readme.end)
         self._last("report", lambda: self.report.write(last=True))
-        where = self._folder or self.params.output
+        where = self._folder or self.target.path
         if self.result == SAVED:
             self.console.info(f"the dump is in {where} ({fields['seconds']} s)")
         else:
@@ -140,11 +141,11 @@ class Save:
         return self._crash.time if self._crash else int(time.time())
 
     def _make_folder(self) -> str:
-        params, seconds = self.params, self._time()
-        name, last = expand(params.directory, seconds), f"crash-{seconds}"
-        self._folder, note = make_folder(params.output, name, last=last, mount=params.mount)
-        if params.state:
-            write_state(params.state, self._folder)
+        params, target, seconds = self.params, self.target, self._time()
+        name, last = expand(params.names.directory, seconds), f"crash-{seconds}"
+        self._folder, note = make_folder(target.path, name, last=last, mount=target.mount)
+        if params.talk.state:
+            write_state(params.talk.state, self._folder)
         self.report.open(self._folder)
         return self._noted(self._folder, note)
 
@@ -157,7 +158,7 @@ class Save:
     def _fit(self, kind: str, *suffixes: str) -> tuple[str, str]:
         # The name of a file of the crash's folder, and a note on it.
         seconds = self._time()
-        name = expand(getattr(self.params, f"{kind}_name"), seconds)
+        name = expand(getattr(self.params.names, kind), seconds)
         return fit_name(self._folder, name, last=f"{kind}-{seconds}", suffixes=("", *suffixes))
 
     def _begin_readme(self) -> None:
@@ -212,7 +213,7 @@ class Save:
 
         name, note = self._fit("dump", UNFINISHED, UNFINISHED + SCRATCH)
         note = self._noted("", note)
-        if self.params.collector:
+        if self.params.dump.collector:
             from .dump.collector import Collected
 
             if self._step("collector", lambda: self._write_dump(Collected, name)):
@@ -223,7 +224,13 @@ class Save:
     def _write_dump(self, kind: type[Dumping], name: str) -> str:
         assert self._crash is not None
         path = os.path.join(self._folder, name)
-        dumping = kind(self._crash, self.params, console=self.console, progress=self._progress)
+        dumping = kind(
+            self._crash,
+            self.params,
+            keep_free=self.target.keep_free,
+            console=self.console,
+            progress=self._progress,
+        )
         try:
             problem = dumping.run(path + UNFINISHED)
         finally:

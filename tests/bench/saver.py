@@ -84,10 +84,10 @@ class Bench:
 
     def saver(self, level: str, codec: str, jobs: int, vmcore: Path | None = None) -> float:
         """Seconds of the saver."""
-        argv = [_PYTHON, "-S", "-s", "-P", "-c", self._starter, "__main__", "--verify", "none"]
-        argv += ["--vmcore", str(vmcore or self.vmcore), "--output", str(self.out)]
-        argv += ["--directory", "crash", "--keep-free", "0", "--jobs", str(jobs)]
-        argv += ["--dump-level", level, "--dump-compress", codec]
+        argv = [_PYTHON, "-S", "-s", "-P", "-c", self._starter, "__main__", "--dump.verify", "none"]
+        argv += ["--vmcore", str(vmcore or self.vmcore), "--target.folder", str(self.out)]
+        argv += ["--names.directory", "crash", "--target.keep_free", "0", "--dump.jobs", str(jobs)]
+        argv += ["--dump.level", level, "--dump.compress", codec]
         return _timed(argv, self.out, self.environment)
 
     def rival(self, words: tuple[str, ...]) -> float:

@@ -19,6 +19,17 @@ ROOT = Path(__file__).resolve().parents[2]
 #: One worker: the same bytes each time, and nothing is forked from a test's process.
 DEFAULTS: dict[str, object] = {"directory": "crash", "dump_name": "vmcore", "jobs": 1}
 
+#: The saver's parameters by the names that tests give them.
+PARAMETERS = {
+    **{f"dump_{name}": f"dump.{name}" for name in ("format", "compress", "level")},
+    **{name: f"dump.{name}" for name in ("jobs", "verify", "collector")},
+    **{f"{name}_name": f"names.{name}" for name in ("dump", "dmesg", "readme")},
+    "directory": "names.directory",
+    **{name: f"talk.{name}" for name in ("progress", "console", "state")},
+    **{name: f"target.{name}" for name in ("mount", "keep_free")},
+    "output": "target.folder",
+}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -39,9 +50,9 @@ class Outcome:
 
 
 def arguments(vmcore: Path, output: Path, **options: object) -> list[str]:
-    words = ["--vmcore", str(vmcore), "--output", str(output)]
-    for name, value in {**DEFAULTS, **options}.items():
-        words += ["--" + name.replace("_", "-"), str(value)]
+    words = ["--vmcore", str(vmcore)]
+    for name, value in {"output": output, **DEFAULTS, **options}.items():
+        words += ["--" + PARAMETERS.get(name, name), str(value)]
     return words
 
 

@@ -87,7 +87,7 @@ def test_without_a_mounted_disk_the_last_words_are_all(
 ) -> None:
     mount = tmp_path / "mnt"
     mount.mkdir()
-    assert rescue(vmcore, mount / "crash", mount=mount) == 3
+    assert rescue(vmcore, Path("/crash"), mount=mount) == 3
     assert LOG[-1] in capfd.readouterr().err
     assert list(mount.iterdir()) == []
 

@@ -11,10 +11,10 @@ import pytest
 from kdump_initrd.saver.__main__ import main
 from kdump_initrd.saver.low.console import Console
 from kdump_initrd.saver.low.progress import Progress
-from kdump_initrd.saver.params import SaverParams
+from kdump_initrd.saver.params import DumpParams, Params, TargetParams
 
 from .minireader import MiniReader
-from .running import arguments, child
+from .running import PARAMETERS, arguments, child
 from .samples import sample
 from .vmcore import X86_64
 
@@ -26,11 +26,14 @@ PYENV = Path("~/.pyenv/versions").expanduser()
     [
         (["--colour", "red"], "--colour: no such option"),
         (["vmcore"], "vmcore: no such option"),
-        (["--vmcore"], "--vmcore: a value is wanted"),
-        (["--dump-level", "one"], "--dump-level: 'one' is not a whole number"),
-        (["--dump-level=32"], "dump_level: 32 is out of range (0 to 31)"),
-        (["--dump-format=tar"], "dump_format: 'tar' is not one of"),
-        (["--directory=a/b"], "directory: 'a/b' does not give the name of one file: 'a/b'"),
+        (["--vmcore"], "--vmcore: expected a value"),
+        (["--dump.level", "one"], "--dump.level: expected a whole number, not 'one'"),
+        (["--dump.level=32"], "dump.level: expected a level from 0 to 31, not 32"),
+        (["--dump.format=tar"], "dump.format: expected one of kdump, elf, flat, not 'tar'"),
+        (["--names.directory=a/b"], "names.directory: 'a/b' does not give the name of one file"),
+        (["--target", "1"], "--target: there is no target 1, only 1"),
+        (["--target", "x"], "--target: expected a whole number, not 'x'"),
+        (["--target.keep_free", "100"], "targets[0].keep_free: expected a percentage from 0 to"),
         (["--params", "/nonexistent"], "/nonexistent: No such file or directory"),
     ],
 )
@@ -46,8 +49,8 @@ def test_wrong_usage(words: list[str], message: str, capfd: pytest.CaptureFixtur
 def test_help_lists_every_parameter(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     said = capfd.readouterr().out
-    for name in SaverParams.names():
-        assert f"  --{name.replace('_', '-')} VALUE" in said
+    for name in ("vmcore", *PARAMETERS.values(), "target.folder", "limits.setup"):
+        assert f"  --{name} VALUE" in said
 
 
 def test_params_file_and_options_above_it(tmp_path: Path) -> None:
@@ -55,9 +58,14 @@ def test_params_file_and_options_above_it(tmp_path: Path) -> None:
     path = core.write(tmp_path / "in")
     params = tmp_path / "params.json"
     params.write_text(
-        SaverParams(vmcore=str(path), output=str(tmp_path / "a"), dump_compress="zlib").to_json()
+        Params(
+            vmcore=str(path),
+            dump=DumpParams(compress="zlib"),
+            targets=(TargetParams(), TargetParams(folder=str(tmp_path / "a"))),
+        ).to_json()
     )
-    assert main(["--params", str(params), f"--output={tmp_path / 'b'}", "--dump-name", "x"]) == 0
+    words = ["--params", str(params), "--target", "1", f"--target.folder={tmp_path / 'b'}"]
+    assert main([*words, "--names.dump", "x"]) == 0
     dump = MiniReader(tmp_path / "b/202311142213/x", X86_64)
     assert dump.status == 1
     assert not (tmp_path / "a").exists()

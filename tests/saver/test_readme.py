@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.params import SaverParams
+from kdump_initrd.saver.params import NameParams
 from kdump_initrd.saver.store.keptfile import KeptFile
 
 from .logged import logged
@@ -53,7 +53,7 @@ def test_what_it_says_of_a_dump(tmp_path: Path) -> None:
 
 
 def test_none_without_a_name(tmp_path: Path) -> None:
-    assert SaverParams().readme_name == ""
+    assert NameParams().readme == ""
     done = save(tmp_path, sample()[0])
     assert sorted(path.name for path in done.folder.iterdir()) == ["report.json", "vmcore"]
 

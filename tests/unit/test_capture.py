@@ -18,7 +18,7 @@ from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.host import sysfs
 from kdump_initrd.probe.host.sysfs import Hardware
-from kdump_initrd.saver.params import SaverParams
+from kdump_initrd.saver.params import Params
 from kdump_initrd.targets import block
 from kdump_initrd.targets.blockdevice import BlockDevice
 
@@ -66,8 +66,8 @@ def test_no_libcrypto_and_one_codec(tree: Path) -> None:
 
 def test_params_are_the_contract(tree: Path) -> None:
     text = (tree / "etc/kdump-initrd/params.json").read_text()
-    params = SaverParams.from_json(text)
-    assert (params.dump_compress, params.output) == ("lzo", "/kdump/var/crash")
+    params = Params.from_json(text)
+    assert (params.dump.compress, params.targets[0].path) == ("lzo", "/kdump/var/crash")
 
 
 def test_names_that_clash_are_one_line(
@@ -104,7 +104,7 @@ def test_saver_starts_in_the_image(tree: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "--dump-level" in done.stdout + done.stderr
+    assert "--dump.level" in done.stdout + done.stderr
 
 
 def test_two_builds_are_identical(image: Path, tmp_path: Path) -> None:
@@ -332,14 +332,14 @@ def test_incomplete_root_is_named(
 def test_auto_takes_the_codec_that_is_there(tmp_path: Path) -> None:
     root = foreign_root(tmp_path / "root", drop=LZO)
     tree = unpack(build(tmp_path / "x.img", "--root", str(root)), tmp_path / "tree")
-    params = SaverParams.from_json((tree / "etc/kdump-initrd/params.json").read_text())
-    assert params.dump_compress == "zlib"
+    params = Params.from_json((tree / "etc/kdump-initrd/params.json").read_text())
+    assert params.dump.compress == "zlib"
     assert not list(tree.rglob("libdeflate*"))
     name = "lib/x86_64-linux-gnu/libdeflate.so.0"
     shutil.copy(Path("/", name).resolve(), root / name)
     tree = unpack(build(tmp_path / "y.img", "--root", str(root)), tmp_path / "better")
-    params = SaverParams.from_json((tree / "etc/kdump-initrd/params.json").read_text())
-    assert params.dump_compress == "zlib"
+    params = Params.from_json((tree / "etc/kdump-initrd/params.json").read_text())
+    assert params.dump.compress == "zlib"
     assert (tree / name).is_file()
 
 
@@ -351,8 +351,8 @@ def test_a_codec_that_readers_do_not_open_is_taken_with_a_warning(
         "kdump-initrd: warning: --dump-compress snappy: not every reader of dumps of Debian opens "
         "that: lzo, zlib are safe"
     ]
-    params = SaverParams.from_json((tree / "etc/kdump-initrd/params.json").read_text())
-    assert params.dump_compress == "snappy"
+    params = Params.from_json((tree / "etc/kdump-initrd/params.json").read_text())
+    assert params.dump.compress == "snappy"
     for name in ("libsnappy.so.1", "libstdc++.so.6"):
         assert list(tree.rglob(name)), name
     code = "from kdump_initrd.saver.codec import open_codec as o; print(o('snappy', 4096).library)"

@@ -13,7 +13,7 @@ from kdump_initrd.config.settings import CaptureSettings
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.recipes.parts import makedumpfile
-from kdump_initrd.saver.params import SaverParams
+from kdump_initrd.saver.params import Params
 
 from .captureimage import build, unpack
 from .codeclibraries import ALL, DEFLATE, LZO, SHIPPED, choose
@@ -29,11 +29,14 @@ DEBIAN = profiles.load("debian", search_path=SHIPPED)
 def test_image_has_it_with_its_libraries(tmp_path: Path, tools: str) -> None:
     words = ("--collector", "makedumpfile", "--tools", tools)
     tree = unpack(build(tmp_path / "x.img", *words), tmp_path / "tree")
-    params = SaverParams.from_json((tree / "etc/kdump-initrd/params.json").read_text())
-    assert params.collector == "/usr/sbin/makedumpfile"
+    params = Params.from_json((tree / "etc/kdump-initrd/params.json").read_text())
+    assert params.dump.collector == "/usr/sbin/makedumpfile"
     assert os.access(tree / "usr/sbin/makedumpfile", os.X_OK)
     done = subprocess.run(
-        ["chroot", tree, params.collector, "--help"], capture_output=True, timeout=30, check=False
+        ["chroot", tree, params.dump.collector, "--help"],
+        capture_output=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert b"LZO support:" in done.stdout + done.stderr

@@ -14,7 +14,7 @@ from kdump_initrd.core.resources import search_path
 from kdump_initrd.probe.distro import placeholder, profiles, schema
 from kdump_initrd.probe.programs.searchpath import MACHINES
 from kdump_initrd.saver.codec import AUTO
-from kdump_initrd.saver.params import SaverParams
+from kdump_initrd.saver.params import NameParams
 
 REPO = Path(__file__).parents[2]
 SHIPPED = search_path("distros", root=Path("/nonexistent"))
@@ -74,8 +74,8 @@ def test_every_shipped_profile_loads(name: str) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_saver_takes_the_names_of_every_profile(name: str) -> None:
     dump = profiles.load(name, search_path=SHIPPED).dump
-    params = SaverParams(directory=dump.directory, dump_name=dump.dump, dmesg_name=dump.dmesg,
-                         readme_name=dump.readme)  # fmt: skip
+    params = NameParams(directory=dump.directory, dump=dump.dump, dmesg=dump.dmesg,
+                        readme=dump.readme)  # fmt: skip
     assert params.directory == dump.directory
     assert len({dump.dump, dump.dmesg, dump.readme, dump.capture_log}) == 4
 

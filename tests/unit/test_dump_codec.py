@@ -79,7 +79,7 @@ def test_no_library(tmp_path: Path, wanted: str, missing: str) -> None:
 
 def test_the_names_are_the_savers() -> None:
     (setting,) = [each for each in CAPTURE if each.name == "dump_compress"]
-    assert setting.choices == params.CODECS == ("auto", *codec.AUTO, "none")
+    assert setting.choices == params.CHOICES["compress"] == ("auto", *codec.AUTO, "none")
     assert tuple(pagecodec.LIBRARIES) == codec.AUTO
     saver = {
         "lzo": (lzo._LIBRARY,),

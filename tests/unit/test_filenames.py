@@ -139,8 +139,10 @@ def test_an_image_for_vfat(tmp_path: Path) -> None:
     )
     tree = unpack(image, tmp_path / "tree")
     params = json.loads((tree / "etc/kdump-initrd/params.json").read_text())
-    assert params["directory"] == "127.0.0.1-%Y-%m-%d-%H-%M-%S"
-    assert f"export KDUMP_DUMP_FOLDER={params['directory']}\n" in (tree / "init").read_text()
+    assert params["names"]["directory"] == "127.0.0.1-%Y-%m-%d-%H-%M-%S"
+    assert (
+        f"export KDUMP_DUMP_FOLDER={params['names']['directory']}\n" in (tree / "init").read_text()
+    )
 
 
 @pytest.mark.skipif(not shutil.which("mcopy"), reason="mtools are not here")

@@ -257,7 +257,8 @@ def test_saver_is_started_once_more_unless_it_decided(guest: Guest, status: int)
     number = 64 + status if status < 64 else status
     assert calls[1:] == [
         f"{first} --emergency the saver ended with status {number}",
-        f"{first} --jobs 1 --dump-compress none --verify none --collector  --dump-format kdump",
+        f"{first} --dump.jobs 1 --dump.compress none --dump.verify none --dump.collector "
+        " --dump.format kdump",
     ]
     assert (guest.run_folder / "saver").read_text() == "67\n"
 

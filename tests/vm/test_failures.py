@@ -36,7 +36,14 @@ def test_without_python_the_shell_copies_what_there_is(
     report = json.loads(found.file("report.json").copy.read_text())
     assert (report["result"], report["dump"]["bytes"]) == ("copied", copy.size)
     # What was copied is a whole vmcore: the saver can make its dump of it later, on a host.
-    argv = ["--vmcore", str(copy.copy), "--output", str(folder / "later"), "--dmesg-name", "log"]
+    argv = [
+        "--vmcore",
+        str(copy.copy),
+        "--target.folder",
+        str(folder / "later"),
+        "--names.dmesg",
+        "log",
+    ]
     assert saver(argv) == 0
     (log,) = (folder / "later").rglob("log")
     assert outcome.token in log.read_text(errors="replace")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...config.settings import CAPTURE
+from ...config.settings import CAPTURE, FIELDS
 from ...core import exits
 from ...core.errors import UsageError
 from ..options import HIDDEN, STDOUT, Arguments, Parser, add_settings, values
@@ -23,7 +23,7 @@ SETTINGS = tuple(setting for setting in CAPTURE if setting.name in _NAMES)
 class Convert(Verb):
     """Write ``vmcore`` anew to ``dump``, and its kernel log to ``log``: None for none.
 
-    ``said`` are values by the names of SaverParams; ``force`` replaces files that are there.
+    ``said`` are values by the names of settings; ``force`` replaces files that are there.
     ``json`` prints the report; ``quiet`` and ``verbose`` say how much is said of the work.
     """
 
@@ -91,13 +91,14 @@ not) to DUMPFILE: filtered, compressed, in another format, and verified."""
         """See Verb. What went wrong is said here, and what there is now."""
         from ...saver.low.failure import SaverError
         from ...saver.low.jsontext import dumps
-        from ...saver.params import SaverParams
+        from ...saver.params import Params
         from ...saver.report import SAVED
         from ..conversion import Conversion, Wishes
         from ..output import Talk
 
         talk = Talk("vmcore-save", quiet=self.quiet, verbose=self.verbose)
-        params = SaverParams(vmcore=self.vmcore, **self.said)
+        fields = {FIELDS[name]: value for name, value in self.said.items()}
+        params = Params(vmcore=self.vmcore).changed(fields)
         wishes = Wishes(params, dump=self.dump, log=self.log, force=self.force)
         wishes.check()
         work = Conversion(wishes, talk)

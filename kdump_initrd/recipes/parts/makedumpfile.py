@@ -60,5 +60,5 @@ def add(tree: Tree, program: Path | None, *, root: Path) -> tuple[PurePosixPath,
 
 
 def path(program: Path | None) -> str:
-    """Return where the image has it, "" without one: SaverParams.collector."""
+    """Return where the image has it, "" without one: DumpParams.collector."""
     return f"/{_PLACE}" if program else ""

@@ -25,7 +25,7 @@ _TRIAL = b"a page that is compressed for a trial; "
 
 
 def open_codec(name: str, page_size: int) -> Codec | None:
-    """Load a codec by its name in SaverParams.dump_compress; None for "none".
+    """Load a codec by its name in DumpParams.compress; None for "none".
 
     Raises SaverError, which names the library, when it cannot be loaded or does not work.
     """

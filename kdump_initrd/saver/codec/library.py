@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Codec:
     """Compresses from memory into memory, by address: no byte is copied on the way."""
 
-    #: As in SaverParams.dump_compress.
+    #: As in DumpParams.compress.
     name: str
     #: The library that does the work, as "libdeflate".
     library: str

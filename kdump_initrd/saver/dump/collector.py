@@ -41,7 +41,7 @@ class Collected(Dumping):
                     f"the vmcore is truncated: {self._source.missing} pages are missing"
                 )
             folder = os.path.dirname(path) or "."
-            self._limit = budget.room(folder, self._params.keep_free)
+            self._limit = budget.room(folder, self._keep_free)
             start = time.monotonic()
             self._collect(path)
             took(self.fields, "copy", start)
@@ -62,8 +62,8 @@ class Collected(Dumping):
 
     def _collect(self, path: str) -> None:
         params = self._params
-        words = [params.collector, "--message-level", _ERRORS, "-d", str(params.dump_level)]
-        if params.dump_format == "elf":
+        words = [params.dump.collector, "--message-level", _ERRORS, "-d", str(params.dump.level)]
+        if params.dump.format == "elf":
             words.append("-E")
         elif self._codec:
             words.append(_CODECS[self._codec.name])
@@ -133,7 +133,7 @@ class Collected(Dumping):
                     collector=NAME,
                     codec=codec,
                     library="",
-                    level=dump.level or self._params.dump_level,
+                    level=dump.level or self._params.dump.level,
                     bytes=os.fstat(fd).st_size,
                     pages=selection.pages,
                 )

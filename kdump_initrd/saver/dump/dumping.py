@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..formats.writer import DumpWriter
     from ..low.console import Console
     from ..low.progress import Progress
-    from ..params import SaverParams
+    from ..params import Params
 
 _NO_LIMIT = 1 << 62
 
@@ -36,20 +36,27 @@ class Dumping:
     """
 
     def __init__(
-        self, crash: Crash, params: SaverParams, *, console: Console, progress: Progress
+        self,
+        crash: Crash,
+        params: Params,
+        *,
+        keep_free: int,
+        console: Console,
+        progress: Progress,
     ) -> None:
         """Nothing is written yet. A codec that cannot be used gives way to another, or to none."""
         self._crash = crash
         self._params = params
+        self._keep_free = keep_free
         self._console = console
         self._progress = progress
         self._source = crash.source()
         self._codec: Codec | None = None
         note = ""
-        if params.dump_format != "elf":
+        if params.dump.format != "elf":
             from ..codec import open_any
 
-            self._codec, note = open_any(params.dump_compress, crash.page_size)
+            self._codec, note = open_any(params.dump.compress, crash.page_size)
             if note:
                 console.warning(note)
         self._scratch = -1
@@ -57,14 +64,18 @@ class Dumping:
         self._folder = ""  # of the file; "" for a pipe
         self._workers: tuple[Lock, int] | None = None
         self.exists = False
-        self.fields: dict[str, object] = {
+        self.fields = self._first_fields(note)
+
+    def _first_fields(self, note: str) -> dict[str, object]:
+        params = self._params.dump
+        return {
             "collector": "saver",
-            "format": params.dump_format,
+            "format": params.format,
             "codec": self._codec.name if self._codec else "none",
             "codec_note": note,
             "library": self._codec.library if self._codec else "",
-            "level": params.dump_level,
-            "wanted_level": params.dump_level,
+            "level": params.level,
+            "wanted_level": params.level,
             "level_note": "",
             "bytes": 0,
             "pages": 0,
@@ -93,7 +104,7 @@ class Dumping:
             self._folder = os.path.dirname(path) or "."
             sync_folder(self._folder)  # a power cut leaves the file
             self._limit = self._room()
-            if self._params.dump_format != "kdump":
+            if self._params.dump.format != "kdump":
                 self._scratch = scratch(path)
             problem, selection = self._write(fd)
             return problem or self._verify(fd, path, selection)
@@ -122,7 +133,7 @@ class Dumping:
             console=self._console,
             progress=self._progress,
             fields=self.fields,
-            wanted=self._params.dump_level,
+            wanted=self._params.dump.level,
         )
         while True:
             problem, selection, again = self._try(fd, choice)
@@ -168,13 +179,13 @@ class Dumping:
                 board.close()
 
     def _room(self) -> int:
-        return budget.room(self._folder, self._params.keep_free)
+        return budget.room(self._folder, self._keep_free)
 
     def _choose_jobs(self, fd: int) -> tuple[Lock, int]:
         # fd is a regular file, for locks. Chosen once: what is in the way is said once.
         if self._workers:
             return self._workers
-        jobs = self._params.jobs or len(os.sched_getaffinity(0))
+        jobs = self._params.dump.jobs or len(os.sched_getaffinity(0))
         lock = Lock(fd)
         if jobs > 1 and not lock.works():
             self._console.warning("the file system has no locks: one worker")
@@ -184,7 +195,7 @@ class Dumping:
         return self._workers
 
     def _writer(self, fd: int, lock: Lock) -> DumpWriter:
-        crash, source, kind = self._crash, self._source, self._params.dump_format
+        crash, source, kind = self._crash, self._source, self._params.dump.format
         if kind == "elf":
             from ..formats.elf.elfdump import ElfWriter
             from ..formats.elf.elfheaders import headers_of
@@ -202,7 +213,7 @@ class Dumping:
         )
 
     def _verify(self, fd: int, path: str, selection: Selection) -> str:
-        mode = self._params.verify
+        mode = self._params.dump.verify
         if mode == "none":
             return ""
         from .sha256 import file_sha256, too_many_holes
