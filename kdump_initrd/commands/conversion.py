@@ -120,7 +120,7 @@ class Conversion:
     def run(self) -> None:
         """Do what is wished for; raises SaverError, OSError, KeyboardInterrupt."""
         memory = self._crash.memory
-        self._talk.detail(f"{self.report['input']}: {memory.abi.uname()}, {memory}")
+        self._talk.detail(f"{self.report['input']}: {memory.abi.uname}, {memory}")
         problem = ""
         try:
             problem = self._split_log()

@@ -7,34 +7,24 @@ import ctypes
 import os
 import sys
 
+from .arch import of_uname
 from .low.kernelline import parameters as parameters_of
 
 #: reboot(2), include/uapi/linux/reboot.h; glibc's reboot(3) adds the magic numbers.
 _COMMANDS = {"reboot": 0x01234567, "poweroff": 0x4321FEDC, "halt": 0xCDEF0123}
-#: finit_module(2) by architecture (arch/*/include/…/unistd*.h): no libc wraps it.
-_FINIT_MODULE = {
-    "x86_64": 313,
-    "i386": 350,
-    "i686": 350,
-    "ppc64": 353,
-    "ppc64le": 353,
-    "s390x": 344,
-    "armv7l": 379,
-    "aarch64": 273,
-    "riscv64": 273,
-}
 
 
 def load_module(path: str, parameters: str) -> None:
     """Load a kernel module; raises OSError with the kernel's reason. One that is there is fine."""
     libc = ctypes.CDLL(None, use_errno=True)
     machine = os.uname().machine
-    if machine not in _FINIT_MODULE:
+    number = of_uname(machine).finit_module
+    if not number:
         raise OSError(0, f"finit_module is not known on {machine}")
     with open(path, "rb", buffering=0) as file:
-        number = ctypes.c_long(_FINIT_MODULE[machine])
         words = parameters.encode("utf-8", "surrogateescape")
-        if libc.syscall(number, file.fileno(), words, 0) != 0:
+        # No libc wraps finit_module(2).
+        if libc.syscall(ctypes.c_long(number), file.fileno(), words, 0) != 0:
             error = ctypes.get_errno()
             if error != 17:  # EEXIST: it is loaded
                 raise OSError(error, os.strerror(error))

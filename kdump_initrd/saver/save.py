@@ -135,7 +135,7 @@ class Save:
         self.report.fields.update(crash.identity())
         if crash.info.page_size() is None:
             self.console.warning(f"no page size in VMCOREINFO: {crash.page_size} bytes are assumed")
-        return f"{crash.memory.abi.uname()}, {crash.memory}"
+        return f"{crash.memory.abi.uname}, {crash.memory}"
 
     def _time(self) -> int:
         return self._crash.time if self._crash else int(time.time())

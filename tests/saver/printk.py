@@ -242,6 +242,14 @@ class Text:
         return [f"SYMBOL({name})={base + at:x}" for name, at in places.items()]
 
 
+def ring(machine: Machine) -> Printk:
+    """Return a ring with 30 lines."""
+    found = Printk(machine, desc_bits=5, data_bits=13)
+    for number in range(30):
+        found.add(0, b"line %d " % number + b"x" * 100)
+    return found
+
+
 def add_log(core: Core, printk: Printk | Records | Text, paddr: int, vaddr: int) -> Core:
     """Put a ring's image into a core of its own PT_LOAD."""
     image = printk.image(vaddr)

@@ -10,7 +10,7 @@ import drgn
 import pytest
 
 from kdump_initrd.commands.vmcoresave import main
-from kdump_initrd.saver.arch.translate import AddressSpace
+from kdump_initrd.saver.arch import of_elf
 from kdump_initrd.saver.crash.facts import Crash
 from kdump_initrd.saver.formats.dumpfile import open_dump
 from tests.vm.kernels import newest
@@ -84,7 +84,7 @@ def test_elf_has_proc_vmcore_s_addresses(tmp_path: Path, vmcore: Path) -> None:
         address = info.need("symbol", name)
         assert copy.read(address, 64) == original.read(address, 64)
     # The first bytes of each range of memory, by their place in the direct map.
-    space = AddressSpace(crash.memory, crash.info)
+    space = of_elf(crash.memory.abi.machine).space(crash.memory, crash.info)
     place = info.need("symbol", "mem_section")
     offset = place - space.locate(place)[0]
     ours = open_dump(str(elf))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.saver import machine
+from kdump_initrd.saver.arch import Architecture
 
 
 class Kernel:
@@ -174,7 +175,7 @@ def test_a_machine_whose_system_calls_are_not_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretend(monkeypatch, Kernel())
-    monkeypatch.setattr(machine, "_FINIT_MODULE", {})
+    monkeypatch.setattr(machine, "of_uname", lambda _: Architecture())
     assert machine.main(["load", modules(tmp_path, "a.ko")]) == 0
     assert capsys.readouterr().out.startswith("a.ko: finit_module is not known on x86_64\n")
 

@@ -11,16 +11,9 @@ import pytest
 from kdump_initrd.saver.__main__ import main
 
 from .addresses import CASES, LATER
-from .printk import Printk, add_log
+from .printk import add_log, ring
 from .running import save
-from .vmcore import PAGE, S390X, X86_64, Core, Machine
-
-
-def ring(machine: Machine) -> Printk:
-    found = Printk(machine, desc_bits=5, data_bits=13)
-    for number in range(30):
-        found.add(0, b"line %d " % number + b"x" * 100)
-    return found
+from .vmcore import PAGE, S390X, X86_64, Core
 
 
 @pytest.mark.parametrize("name", list(CASES))

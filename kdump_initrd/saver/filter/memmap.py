@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import struct
 
-from ..arch.translate import AddressSpace
+from ..arch import of_elf
 from ..low.failure import SaverError
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ class MemoryMap:
         self._memory = memory
         self._size = size
         self._page_size = page_size
-        self._space = AddressSpace(memory, info)
+        self._space = of_elf(memory.abi.machine).space(memory, info)
         bits = info.number("SECTION_SIZE_BITS")
         shift = page_size.bit_length() - 1
         if bits not in _SECTION_BITS or bits is None:

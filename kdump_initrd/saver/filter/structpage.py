@@ -18,7 +18,7 @@ _SIZES = range(32, 513)
 #: Both names that a key has had, for a line that says what is missing.
 _SLAB = "NUMBER(PG_slab) or NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)"
 _COMPOUND = "OFFSET(page.compound_head) or OFFSET(page.compound_info)"
-#: Orders of the buddy allocator that can be true (10 and 11 are usual; arm64 has 13).
+#: Orders of the buddy allocator that can be true (10 and 11 are usual, and there are 13).
 _MAX_ORDERS = 32
 
 

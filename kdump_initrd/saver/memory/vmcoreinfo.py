@@ -93,7 +93,7 @@ def utsname(memory: Memory, info: VmcoreInfo) -> dict[str, str]:
     "(none)": libkdumpfile takes no machine from a utsname with an empty field.
     """
     fields = dict.fromkeys(UTS_FIELDS, "(none)")
-    fields.update(sysname="Linux", release=info.text("OSRELEASE"), machine=memory.abi.uname())
+    fields.update(sysname="Linux", release=info.text("OSRELEASE"), machine=memory.abi.uname)
     try:
         address = info.need("symbol", "init_uts_ns") + info.need("offset", "uts_namespace.name")
         raw = memory.read_virtual(address, UTS_LENGTH * len(UTS_FIELDS))

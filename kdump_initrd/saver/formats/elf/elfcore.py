@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import struct
 
+from ...arch import of_elf
 from ...low.failure import SaverError
 from ...low.intervals import Intervals
-from ...memory.abi import Abi
 from ...memory.notes import Notes
 from ...memory.reader import Memory, absent
 from ...memory.window import Window
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...memory.abi import Abi
 
 PT_LOAD = 1
 PT_NOTE = 4
@@ -19,7 +23,7 @@ PN_XNUM = 0xFFFF  # the count is in section header 0's sh_info (elf(5))
 #: e_flags of a dump that is not complete (makedumpfile's convention for ELF dumps).
 INCOMPLETE = 1
 MAX_HEADERS = 1 << 17
-#: Physical addresses have 52 bits at most (x86_64, arm64); more is damage, or "no address".
+#: Physical addresses have 52 bits at most; more is damage, or "no address".
 MAX_PHYSICAL = 1 << 52
 #: Bytes of memory in one piece that are believed, though they are not in the file.
 _MAX_SIZE = 1 << 44
@@ -75,7 +79,7 @@ class ElfCore(Memory):
         header = layout.unpack(raw)
         if header[0] != ET_CORE:
             raise SaverError(f"{window.path}: not an ELF core, but ELF type {header[0]}")
-        self.abi = Abi(word, big, header[1])
+        self.abi = of_elf(header[1]).abi(word, big)
         self.flags = header[6]
         if self.flags & INCOMPLETE:
             self.damage = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import struct
 
+from ...arch import of_uname
 from ...low.failure import SaverError
-from ...memory.abi import EM_386, Abi, machine_of
 from ...memory.vmcoreinfo import UTS_FIELDS, UTS_LENGTH
 
 SIGNATURE = b"KDUMP   "
@@ -25,7 +25,7 @@ _SATURATED = (1 << 32) - 1
 # blocks of both bitmaps, max_mapnr, four unused, count of CPUs.
 _MAIN = {8: "8si390s6xqqIiiIIIIIIi", 4: "8si390s2xiiIiiIIIIIIi"}
 # Sub header: phys_base, dump_level, split, start_pfn, end_pfn, (offset, size) of VMCOREINFO, notes
-# and erase info, then 64-bit start_pfn, end_pfn, max_mapnr. i386 alone aligns u64 to 4 bytes.
+# and erase info, then 64-bit start_pfn, end_pfn, max_mapnr.
 _SUB = {8: "QiiQQqQqQqQQQQ", 4: "IiiII4xqI4xqI4xqI4xQQQ"}
 _SUB_PACKED = "IiiIIqIqIqIQQQ"
 _BLOCK_SIZES = [1 << shift for shift in range(12, 19)]
@@ -82,7 +82,7 @@ def main_layout(abi: Abi) -> struct.Struct:
 
 def sub_layout(abi: Abi) -> struct.Struct:
     """Return the sub header's layout."""
-    return struct.Struct(abi.order + (_SUB_PACKED if abi.machine == EM_386 else _SUB[abi.word]))
+    return struct.Struct(abi.order + (_SUB_PACKED if abi.packed else _SUB[abi.word]))
 
 
 def pack_main(abi: Abi, geometry: Geometry, *, facts: Facts, status: int) -> bytes:
@@ -134,9 +134,8 @@ class Header:
         """
         if raw[: len(SIGNATURE)] != SIGNATURE:
             raise SaverError("not a kdump-compressed dump")
-        machine = machine_of(raw[272:337].partition(b"\0")[0].decode("ascii", "replace"))
-        for word, big in ((8, False), (8, True), (4, False), (4, True)):
-            abi = Abi(word, big, machine)
+        uname = raw[272:337].partition(b"\0")[0].decode("ascii", "replace")
+        for abi in of_uname(uname).abis():
             layout = main_layout(abi)
             if len(raw) < layout.size:
                 continue
@@ -165,7 +164,7 @@ class Header:
         self.abi = abi
         self.status = fields[5]
         self.level = sub[1] & 31
-        self.phys_base = sub[0] - (abi.mask + 1 if sub[0] >> (8 * word - 1) else 0)
+        self.phys_base = sub[0] - (abi.mask + 1 if sub[0] >> (8 * abi.word - 1) else 0)
         self.notes = (sub[7], sub[8])
         self.geometry = Geometry(abi, block=block, end=end, notes_size=sub[8])
         self.geometry.bitmap1 = block * (1 + sub_blocks)
@@ -185,5 +184,7 @@ def _frames(main: int, sub: int, room: int) -> int:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ...memory.abi import Abi
 
     ReadSub = Callable[[int, int], bytes]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import struct
 
-from ...arch.translate import AddressSpace
+from ...arch import of_elf
 from ...codec import open_by_flag
 from ...low.bitmap import count_ones
 from ...low.failure import SaverError
@@ -17,6 +17,7 @@ from .kdumpformat import DESCRIPTOR, DESCRIPTOR_SIZE, Header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...arch import AddressSpace
     from ...codec.library import Codec
     from ...memory.window import Window
 
@@ -79,7 +80,8 @@ class KdumpDump(Memory):
     def read_virtual(self, address: int, length: int) -> bytes:
         """Return length bytes of the kernel's memory; raises SaverError if not all are there."""
         if self._space is None:
-            self._space = AddressSpace(self, VmcoreInfo(self.notes.vmcoreinfo))
+            info = VmcoreInfo(self.notes.vmcoreinfo)
+            self._space = of_elf(self.abi.machine).space(self, info)
         return self._space.read(address, length)
 
     def __str__(self) -> str:
