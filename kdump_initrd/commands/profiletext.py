@@ -58,7 +58,7 @@ def _kinds(kinds: Mapping[str, Any], profile: Profile) -> Iterator[str]:
 def _assignment(key: str, value: object, origin: str) -> Iterator[str]:
     """Yield one assignment: a list that is too long is broken into lines."""
     comment = f"  # {origin}" if origin else ""
-    if isinstance(value, list) and len(f"{_key(key)} = {_value(value)}") > _WIDTH:
+    if isinstance(value, tuple) and len(f"{_key(key)} = {_value(value)}") > _WIDTH:
         yield f"{_key(key)} = [{comment}"
         yield from _filled(_value(word) for word in value)
         yield "]"
@@ -77,7 +77,7 @@ def _filled(words: Iterable[str]) -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, dict):
         inner = ", ".join(f"{_key(key)} = {_value(each)}" for key, each in value.items())

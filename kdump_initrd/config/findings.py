@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,10 +12,11 @@ from ..core import trust
 from ..core.errors import UsageError
 from ..core.files import TEXT, read
 from ..core.root import resolve
+from ..core.schema import nearest
 from .settings import HOST, SETTINGS, Setting, parse
 
-#: How many complaints, and how much of each, a person reads; and the longest name of ours.
-_MANY, _LONGEST_LINE, _LONGEST_NAME = 100, 500, 60
+#: How many complaints, and how much of each, a person reads.
+_MANY, _LONGEST_LINE = 100, 500
 #: The rows of the table by the names of their attributes.
 ROWS = {row.name: row for row in (*SETTINGS, *HOST)}
 
@@ -57,22 +57,16 @@ class Findings:
     files: list[Path] = field(default_factory=list)
 
     def take(self, name: str, words: str | Sequence[str] | bool, said: Said) -> None:
-        """Set the row ``name`` to what the table makes of ``words``, or note an error.
-
-        Rows that can be repeated want a list of words, switches a bool, the others one word.
-        """
-        row = ROWS[name]
+        """Set the row ``name`` to what the table makes of ``words``, or note an error."""
         try:
-            value: Any = words
-            if isinstance(words, str):
-                value = _value(row, words)
-            elif not isinstance(words, bool):
-                value = tuple(_value(row, word) for word in words)
-        except UsageError as error:
-            self.fail(said, error.hint or error.message)
-            return
+            self.put(name, parsed(ROWS[name], words), said.place)
+        except ValueError as error:
+            self.fail(said, str(error))
+
+    def put(self, name: str, value: object, place: Place) -> None:
+        """Set the row ``name`` to a value that is said there."""
         self.values[name] = value
-        self.origins[name] = str(said.place)
+        self.origins[name] = str(place)
 
     def forget(self, name: str) -> None:
         """Undo what was said of the row ``name``."""
@@ -103,9 +97,9 @@ class Findings:
 
         It is dear: whoever has been told a hundred things gets no more of them.
         """
-        if len(word) > _LONGEST_NAME or max(len(self.errors), len(self.warnings)) > _MANY:
+        if max(len(self.errors), len(self.warnings)) > _MANY:
             return ""
-        return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=cutoff)), "")
+        return nearest(word, known, cutoff=cutoff)
 
     def open(self, name: str, *, root: Path) -> tuple[Path, bytes] | None:
         """Return the path of the file ``name`` of ``root`` and its bytes; None if there is none.
@@ -145,9 +139,20 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _value(row: Setting, word: str) -> Any:  # noqa: ANN401
-    if row.is_text and not word:
-        raise UsageError(row.name, hint="the value is empty")
-    if not word.isprintable():
-        raise UsageError(row.name, hint="one line of printable characters is wanted")
-    return parse(row, word)
+def parsed(row: Setting, words: str | Sequence[str] | bool) -> Any:  # noqa: ANN401
+    """Return what the table makes of ``words``; raises ValueError with what is wrong with them.
+
+    Rows that can be repeated want a list of words, switches a bool, the others one word.
+    """
+    if isinstance(words, bool):
+        return words
+    if not isinstance(words, str):
+        return tuple(parsed(row, word) for word in words)
+    if row.is_text and not words:
+        raise ValueError("the value is empty")
+    if not words.isprintable():
+        raise ValueError("one line of printable characters is wanted")
+    try:
+        return parse(row, words)
+    except UsageError as error:
+        raise ValueError(error.hint or error.message) from error

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+from ..core import schema
 from ..core.root import folders
-from ..core.toml import Key, line_of, loads
-from .findings import ROWS, Findings, Place, Said
+from ..core.schema import Table
+from ..core.toml import TomlError, parse
+from .findings import ROWS, Findings, Place, parsed
 from .settings import CAPTURE, Setting
 
 #: Relative to the root.
@@ -58,17 +59,22 @@ def read_drop_ins(findings: Findings, *, root: Path) -> bool:
 
 def read_text(findings: Findings, path: Path, content: bytes) -> None:
     """Add what a file of that path says that has ``content``."""
-    text = ""
     try:
-        # TOML takes CR LF for LF, and lines are counted as people see them.
-        text = content.decode().replace("\r\n", "\n")
-        table = loads(text)
-    except UnicodeDecodeError as error:
-        findings.fail_at(Place(path, content.count(b"\n", 0, error.start) + 1), "not UTF-8")
-    except (ValueError, RecursionError) as error:  # a number of too many digits is a ValueError
-        findings.fail_at(_place_of(error, path, text), f"not TOML: {_reason(error)}")
-    else:
-        _File(findings, path, text).take(table)
+        document = parse(path, content)
+    except TomlError as error:
+        findings.fail_at(Place(path, error.line) if error.line else path, str(error))
+        return
+    values, mistakes = schema.read(document.table, DECLARED)
+    for each in mistakes:
+        hint = f", {each.hint}" if each.hint else ""
+        findings.fail_at(Place(path, document.line(each.key)), f"{each}{hint}")
+    if "device" in values.get("capture", {}):
+        # Another device than an earlier file's: that one's file system says nothing of it.
+        findings.forget("fstype")
+    for section, said in values.items():
+        for key, value in said.items():
+            place = Place(path, document.line((section, key)))
+            findings.put(KEYS[section][key].name, value, place)
 
 
 def _read_file(findings: Findings, name: str, *, root: Path) -> bool:
@@ -79,51 +85,11 @@ def _read_file(findings: Findings, name: str, *, root: Path) -> bool:
     return len(findings.files) > before
 
 
-class _File:
-    """One file's tables, and where their keys stand."""
-
-    def __init__(self, findings: Findings, path: Path, text: str) -> None:
-        self._findings = findings
-        self._path = path
-        self._text = text
-
-    def take(self, table: Mapping[str, Any]) -> None:
-        for name, section in table.items():
-            if name not in SECTIONS:
-                hint = _where(name) if not isinstance(section, dict) else ""
-                self._fail((name,), f"unknown section, {hint or self._near(name, SECTIONS)}")
-            elif not isinstance(section, dict):
-                self._fail((name,), f"a section is wanted: [{name}]")
-            else:
-                self._take_section(name, section)
-
-    def _take_section(self, name: str, section: Mapping[str, Any]) -> None:
-        rows = KEYS[name]
-        if "device" in section and "device" in rows and "fstype" not in section:
-            # Another device than an earlier file's: that one's file system says nothing of it.
-            self._findings.forget("fstype")
-        for key, value in section.items():
-            if key not in rows:
-                self._fail((name, key), f"unknown key, {_where(key) or self._near(key, rows)}")
-                continue
-            row = rows[key]
-            words = _words(row, value)
-            if words is None:
-                self._fail((name, key), f"{_wanted(row)} is wanted")
-            else:
-                said = Said(f"{name}.{key}", "", self._place(name, key))
-                self._findings.take(row.name, words, said)
-
-    def _fail(self, key: Key, text: str) -> None:
-        self._findings.fail_at(self._place(*key), f"{'.'.join(key)}: {text}")
-
-    def _near(self, key: str, known: Iterable[str]) -> str:
-        near = self._findings.near(key, tuple(known))
-        return f"did you mean {near}?" if near else f"known are {', '.join(known)}"
-
-    def _place(self, *key: str) -> Place:
-        # Where a key has no line of its own, that of its table's is the nearest.
-        return Place(self._path, line_of(self._text, key) or 1)
+def _value(row: Setting, value: object) -> object:
+    words = _words(row, value)
+    if words is None:
+        raise ValueError(f"expected {_expected(row)}")
+    return parsed(row, words)
 
 
 def _words(row: Setting, value: object) -> str | Sequence[str] | bool | None:
@@ -142,7 +108,7 @@ def _words(row: Setting, value: object) -> str | Sequence[str] | bool | None:
     return ",".join(value) if is_list else None
 
 
-def _wanted(row: Setting) -> str:
+def _expected(row: Setting) -> str:
     if not row.metavar:
         return "true or false"
     if row.many or isinstance(row.default, tuple) or "[," in row.metavar:
@@ -150,18 +116,8 @@ def _wanted(row: Setting) -> str:
     return "a number" if isinstance(row.default, int) else "a string"
 
 
-def _where(key: str) -> str:
-    sections = [section for section, rows in KEYS.items() if key in rows]
-    return f"it belongs into [{sections[0]}]" if sections else ""
-
-
-def _place_of(error: Exception, path: Path, text: str) -> Place | Path:
-    """Find the line in the parser's message: "… (at line 3, column 5)", "(at end of document)"."""
-    found = re.search(r"\(at (?:line (\d+)|end of document)", str(error))
-    if found is None:
-        return path
-    return Place(path, int(found[1]) if found[1] else len(text.splitlines()))
-
-
-def _reason(error: Exception) -> str:
-    return re.sub(r" \(at .*\)$", "", str(error))
+#: What a file may say.
+DECLARED = Table({
+    section: Table({key: partial(_value, row) for key, row in rows.items()})
+    for section, rows in KEYS.items()
+})  # fmt: skip

@@ -15,7 +15,8 @@ from ..saver.low.failure import SaverError
 from ..saver.store.folder import REPORT, expand
 
 if TYPE_CHECKING:
-    from ..probe.distro.profiles import Distro, Dump
+    from ..probe.distro.profilekeys import Dump
+    from ..probe.distro.profiles import Distro
 
 logger = get_logger(__name__)
 

@@ -20,7 +20,7 @@ from kdump_initrd.config import effective, native
 from kdump_initrd.config.findings import ROWS
 from kdump_initrd.config.peers import PEERS
 from kdump_initrd.core.errors import KdumpInitrdError
-from kdump_initrd.probe.distro import schema
+from kdump_initrd.probe.distro import profilekeys
 
 from .reading import outcome, read, write
 
@@ -134,7 +134,7 @@ def _check_types(values: Any) -> None:  # noqa: ANN401
 
 
 def test_profiles_name_the_peers_that_are_read() -> None:
-    assert set(schema.PEERS) == {*PEERS, ""}
+    assert set(profilekeys.PEERS) == {*PEERS, ""}
 
 
 def test_a_file_of_another_tool_is_not_ignored_silently(tmp_path: Path) -> None:

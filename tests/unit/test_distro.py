@@ -11,7 +11,7 @@ import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
-from kdump_initrd.probe.distro import placeholder, profiles, schema
+from kdump_initrd.probe.distro import placeholder, profilekeys, profiles
 from kdump_initrd.probe.programs.searchpath import MACHINES
 from kdump_initrd.saver.codec import AUTO
 from kdump_initrd.saver.params import NameParams
@@ -124,7 +124,7 @@ def test_codecs_are_in_the_order_of_speed(name: str) -> None:
     codecs = profiles.load(name, search_path=SHIPPED).dump.codecs
     assert list(codecs) == [codec for codec in AUTO if codec in codecs]
     assert "zlib" in codecs
-    assert schema.CODECS == AUTO
+    assert profilekeys.CODECS == AUTO
 
 
 def test_the_capture_command_line_of_each_machine() -> None:
@@ -226,9 +226,9 @@ def test_unknown_id_lists_the_known(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('name = "X"', "mine.toml: name and cmdline.common are wanted"),
-        ('name = "X"\n[cmdline]\ncommon = []', "mine.toml: no kernel.image"),
-        ("", "mine.toml: name and cmdline.common are wanted"),
+        ('name = "X"', "mine.toml: name and cmdline.common are missing"),
+        ('name = "X"\n[cmdline]\ncommon = []', "mine.toml: kernel.image is missing"),
+        ("", "mine.toml: name and cmdline.common are missing"),
     ],
 )
 def test_profile_that_lacks_something_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -246,7 +246,7 @@ def test_the_man_page_has_all_keys_and_no_others() -> None:
     top, *rest = page.split(".SS ")
     sections = {text.split("]")[0].strip("[").split(".")[0]: text for text in rest}
     records = {each.name: each.type for each in fields(profiles.Distro)}
-    assert set(sections) == {*schema.LISTS, "initrd", "kernel", "dump", "tools", "config"}
+    assert set(sections) == {*profilekeys.LISTS, "initrd", "kernel", "dump", "tools", "config"}
     for name in ("kernel", "dump", "tools", "config"):
         tags = re.findall(r"^\.TP\n\.BR? (.*)", sections[name], re.MULTILINE)
         words = {word for tag in tags for word in re.findall(r"[\w{}]+", tag)}
@@ -260,8 +260,8 @@ def test_the_man_page_has_all_keys_and_no_others() -> None:
     assert kinds == ["marks", "files", "features"]
     machines = set(re.findall(r"\w+", sections["cmdline"]))
     assert {*MACHINES, "common", "inherit"} <= machines
-    assert {*schema.CODECS} <= set(re.findall(r"\w+", sections["dump"]))
-    assert {*filter(None, schema.PEERS)} <= set(re.findall(r"[\w-]+", sections["config"]))
+    assert {*profilekeys.CODECS} <= set(re.findall(r"\w+", sections["dump"]))
+    assert {*filter(None, profilekeys.PEERS)} <= set(re.findall(r"[\w-]+", sections["config"]))
 
 
 def test_the_man_page_names_all_profiles() -> None:

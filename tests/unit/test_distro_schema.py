@@ -15,11 +15,10 @@ from kdump_initrd.core.resources import search_path
 from kdump_initrd.probe.distro import profiles
 
 SHIPPED = search_path("distros", root=Path("/nonexistent"))
-INITRD = "initrd.x: a table of marks (a list), files and features (tables) is wanted"
-LIST, STRING = "a list of strings is wanted", "a string is wanted"
-FILE = "the name of a file is wanted, without a /"
-RELATIVE = "a path without a / in front and without .. is wanted"
-ABSOLUTE = "a path from / on, without .., is wanted"
+LIST, STRING = "expected a list of strings", "expected a string"
+FILE = "expected the name of a file, without a /"
+RELATIVE = "expected a path without a / in front and without .."
+ABSOLUTE = "expected a path from / on, without .."
 WORDS = "what is replaced is {release}, {entry_token}, {pkgbase}, {loader_linux}, {loader_initrd}"
 
 
@@ -68,91 +67,93 @@ def test_an_unknown_key_has_a_nearest_one(
 
 
 @pytest.mark.parametrize(
-    ("text", "message", "hint"),
+    ("text", "message"),
     [
-        ("name = 1", f"2: name: {STRING}", None),
-        ("name = ''", "2: name: ''", "a word is wanted"),
-        ("ids = 'x'", f"2: ids: {LIST}", None),
-        ("files = 'x'", f"2: files: {LIST}", None),
-        ("files = ['/x']", "2: files: '/x'",
-         "a path without a / in front and without .. is wanted"),
-        ("ids = ['a b']", "2: ids: 'a b'", "the name of a profile is wanted, without .toml"),
-        ("dump = 1", "2: dump: a table is wanted", None),
-        ("[[dump]]", "2: dump: a table is wanted", None),
-        ("[dump]\npath = 1", f"3: dump.path: {STRING}", None),
-        ("[dump]\npath = 'var/crash'", "3: dump.path: 'var/crash'", ABSOLUTE),
-        ("[dump]\npath = '/var/../etc'", "3: dump.path: '/var/../etc'", ABSOLUTE),
-        ("[dump]\ndirectory = ''", "3: dump.directory: ''", FILE),
-        ("[dump]\ndump = 'a/b'", "3: dump.dump: 'a/b'", FILE),
-        ("[dump]\ndmesg = '%D'", "3: dump.dmesg: '%D'", FILE),
-        ("[dump]\nreadme = '..'", "3: dump.readme: '..'", FILE),
-        ("[dump]\ncapture_log = 'a/b'", "3: dump.capture_log: 'a/b'", FILE),
-        ("[dump]\ncodecs = 'lzo'", f"3: dump.codecs: {LIST}", None),
-        ("[dump]\ncodecs = []", "3: dump.codecs: none",
-         "one or more of lzo, snappy, zstd, zlib are wanted"),
-        ("[dump]\ncodecs = ['lzo', 'zst']", "3: dump.codecs: 'zst'", "did you mean zstd?"),
-        ("[dump]\ncodecs = ['lzo',\n'bzip2']", "3: dump.codecs: 'bzip2'", "did you mean zlib?"),
-        ("[dump]\ncodecs = [1]", f"3: dump.codecs: {LIST}", None),
-        ("[config]\npeer = 'kdump-util'", "3: config.peer: 'kdump-util'",
-         "did you mean kdump-utils?"),
-        ("[config]\npeer = 'x'", "3: config.peer: 'x'",
-         'one of kdump-utils, suse-kdump, kdump-tools, "" is wanted'),
-        ("[tools]\nshell = 'sh'", f"3: tools.shell: {LIST}", None),
-        ("[tools]\nshell = ['/bin/sh']", "3: tools.shell: '/bin/sh'", RELATIVE),
-        ("[hardware]\nnvme = 'nvme'", f"3: hardware.nvme: {LIST}", None),
-        ("[hardware]\nnvme = ['a b']", "3: hardware.nvme: 'a b'",
-         "the name of a kernel module is wanted"),
-        ("[filesystems]\next4 = ['../x']", "3: filesystems.ext4: '../x'",
-         "the name of a kernel module is wanted"),
-        ("[cmdline]\ncommon = ['']", "3: cmdline.common: ''", "a word is wanted"),
-        ("[kernel]\nfirst_image = ['x']", f"3: kernel.first_image: {STRING}", None),
-        ("[kernel]\nimage = ['boot/{foo}']", "3: kernel.image: 'boot/{foo}'", WORDS),
-        ("[kernel]\ninitrd = ['boot/{release']", "3: kernel.initrd: 'boot/{release'", WORDS),
-        ("[kernel]\ninitrd = ['boot/{}']", "3: kernel.initrd: 'boot/{}'", WORDS),
-        ("[kernel]\ninitrd = ['/boot/x']", "3: kernel.initrd: '/boot/x'", RELATIVE),
-        ("[kernel]\nmodules = ['{pkgbase}']", "3: kernel.modules: '{pkgbase}'",
-         "what is replaced is {release}"),
+        ("name = 1", f"2: name: {STRING}"),
+        ("name = ''", "2: name: '': expected a word"),
+        ("ids = 'x'", f"2: ids: {LIST}"),
+        ("files = 'x'", f"2: files: {LIST}"),
+        ("files = ['/x']", f"2: files: '/x': {RELATIVE}"),
+        ("ids = ['a b']", "2: ids: 'a b': expected the name of a profile, without .toml"),
+        ("dump = 1", "2: dump: expected [dump]"),
+        ("[[dump]]", "2: dump: expected [dump]"),
+        ("[dump]\npath = 1", f"3: dump.path: {STRING}"),
+        ("[dump]\npath = 'var/crash'", f"3: dump.path: 'var/crash': {ABSOLUTE}"),
+        ("[dump]\npath = '/var/../etc'", f"3: dump.path: '/var/../etc': {ABSOLUTE}"),
+        ("[dump]\ndirectory = ''", f"3: dump.directory: '': {FILE}"),
+        ("[dump]\ndump = 'a/b'", f"3: dump.dump: 'a/b': {FILE}"),
+        ("[dump]\ndmesg = '%D'", f"3: dump.dmesg: '%D': {FILE}"),
+        ("[dump]\nreadme = '..'", f"3: dump.readme: '..': {FILE}"),
+        ("[dump]\ncapture_log = 'a/b'", f"3: dump.capture_log: 'a/b': {FILE}"),
+        ("[dump]\ncodecs = 'lzo'", f"3: dump.codecs: {LIST}"),
+        ("[dump]\ncodecs = []", "3: dump.codecs: expected one or more of them"),
+        ("[dump]\ncodecs = ['lzo', 'zst']", "3: dump.codecs: 'zst': did you mean zstd?"),
+        ("[dump]\ncodecs = ['lzo',\n'bzip2']", "3: dump.codecs: 'bzip2': did you mean zlib?"),
+        ("[dump]\ncodecs = ['7']",
+         "3: dump.codecs: '7': expected one of lzo, snappy, zstd, zlib"),
+        ("[dump]\ncodecs = [1]", f"3: dump.codecs: {LIST}"),
+        ("[config]\npeer = 'kdump-util'",
+         "3: config.peer: 'kdump-util': did you mean kdump-utils?"),
+        ("[config]\npeer = 'x'",
+         "3: config.peer: 'x': expected one of kdump-utils, suse-kdump, kdump-tools, \"\""),
+        ("[tools]\nshell = 'sh'", f"3: tools.shell: {LIST}"),
+        ("[tools]\nshell = ['/bin/sh']", f"3: tools.shell: '/bin/sh': {RELATIVE}"),
+        ("[hardware]\nnvme = 'nvme'", f"3: hardware.nvme: {LIST}"),
+        ("[hardware]\nnvme = ['a b']",
+         "3: hardware.nvme: 'a b': expected the name of a kernel module"),
+        ("[filesystems]\next4 = ['../x']",
+         "3: filesystems.ext4: '../x': expected the name of a kernel module"),
+        ("[cmdline]\ncommon = ['']", "3: cmdline.common: '': expected a word"),
+        ("[kernel]\nfirst_image = ['x']", f"3: kernel.first_image: {STRING}"),
+        ("[kernel]\nimage = ['boot/{foo}']", f"3: kernel.image: 'boot/{{foo}}': {WORDS}"),
+        ("[kernel]\ninitrd = ['boot/{release']", f"3: kernel.initrd: 'boot/{{release': {WORDS}"),
+        ("[kernel]\ninitrd = ['boot/{}']", f"3: kernel.initrd: 'boot/{{}}': {WORDS}"),
+        ("[kernel]\ninitrd = ['/boot/x']", f"3: kernel.initrd: '/boot/x': {RELATIVE}"),
+        ("[kernel]\nmodules = ['{pkgbase}']",
+         "3: kernel.modules: '{pkgbase}': what is replaced is {release}"),
         ("[kernel]\ncapture_image = 'boot/{entry_token}'",
-         "3: kernel.capture_image: 'boot/{entry_token}'", "what is replaced is {release}"),
-        ("[kernel]\nfirst_image = 'boot/{release}'", "3: kernel.first_image: 'boot/{release}'",
-         FILE),
-        ("[kernel]\nfirst_image = 'x-{releas}'", "3: kernel.first_image: 'x-{releas}'",
-         "what is replaced is {release}"),
-        ('[dump]\npath = "/a\\u0000b"', "3: dump.path: '/a\\x00b': a control character",
-         "leave it out"),
-        ('[cmdline]\ncommon = ["a\\nb"]', "3: cmdline.common: 'a\\nb': a control character",
-         "leave it out"),
-        ("initrd = 1", "2: initrd: a table is wanted", None),
-        ("[initrd]\nx = 1", f"3: {INITRD}", None),
-        ("[initrd.x]\nmarks = []", f"2: {INITRD}", None),
-        ("[initrd.x]\nfiles = {}", f"2: {INITRD}", None),
-        ("[initrd.x]\nmarks = 'init'\nfiles = {}", f"2: {INITRD}", None),
-        ("[initrd.x]\nmarks = [1]\nfiles = {}", f"2: {INITRD}", None),
-        ("[initrd.x]\nmarks = []\nfiles = []", f"2: {INITRD}", None),
-        ("[initrd.x]\nmarks = []\nfiles = { a = 1 }", f"2: {INITRD}", None),
-        ("[initrd.x]\nmarks = []\nfiles = {}\nfeatures = 1", f"2: {INITRD}", None),
-        ("[initrd.x]\nmarks = []\nfiles = {}\nfeatures = { a = [] }", f"2: {INITRD}", None),
-        ("[initrd.x]\nmarks = ['../x']\nfiles = {}", "2: initrd.x: '../x'", RELATIVE),
-        ("[initrd.x]\nmarks = []\nfiles = { '/x' = 'y' }", "2: initrd.x: '/x'", RELATIVE),
-        ("[initrd.x]\nmarks = []\nfiles = { 'x' = '../y' }", "2: initrd.x: '../y'", RELATIVE),
+         "3: kernel.capture_image: 'boot/{entry_token}': what is replaced is {release}"),
+        ("[kernel]\nfirst_image = 'boot/{release}'",
+         f"3: kernel.first_image: 'boot/{{release}}': {FILE}"),
+        ("[kernel]\nfirst_image = 'x-{releas}'",
+         "3: kernel.first_image: 'x-{releas}': what is replaced is {release}"),
+        ("[kernel]\nversions = 'rpn'", "3: kernel.versions: 'rpn': did you mean rpm?"),
+        ('[dump]\npath = "/a\\u0000b"',
+         "3: dump.path: '/a\\x00b': a control character: leave it out"),
+        ('[cmdline]\ncommon = ["a\\nb"]',
+         "3: cmdline.common: 'a\\nb': a control character: leave it out"),
+        ("initrd = 1", "2: initrd: expected [initrd]"),
+        ("[initrd]\nx = 1", "3: initrd.x: expected [initrd.x]"),
+        ("[initrd.x]\nmarks = []", "2: initrd.x: files is missing"),
+        ("[initrd.x]\nfiles = {}", "2: initrd.x: marks is missing"),
+        ("[initrd.x]\nmarks = 'init'\nfiles = {}", f"3: initrd.x.marks: {LIST}"),
+        ("[initrd.x]\nmarks = [1]\nfiles = {}", f"3: initrd.x.marks: {LIST}"),
+        ("[initrd.x]\nmarks = []\nfiles = []", "4: initrd.x.files: expected [initrd.x.files]"),
+        ("[initrd.x]\nmarks = []\nfiles = { a = 1 }", f"4: initrd.x.files.a: {STRING}"),
+        ("[initrd.x]\nmarks = []\nfiles = {}\nfeatures = 1",
+         "5: initrd.x.features: expected [initrd.x.features]"),
+        ("[initrd.x]\nmarks = []\nfiles = {}\nfeatures = { a = [] }",
+         f"5: initrd.x.features.a: {STRING}"),
+        ("[initrd.x]\nmarks = ['../x']\nfiles = {}", f"3: initrd.x.marks: '../x': {RELATIVE}"),
+        ("[initrd.x]\nmarks = []\nfiles = { '/x' = 'y' }", f"4: initrd.x.files./x: {RELATIVE}"),
+        ("[initrd.x]\nmarks = []\nfiles = { 'x' = '../y' }",
+         f"4: initrd.x.files.x: '../y': {RELATIVE}"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_refused(
-    tmp_path: Path, text: str, message: str, hint: str | None
-) -> None:
+def test_a_wrong_value_is_refused(tmp_path: Path, text: str, message: str) -> None:
     error = refused(tmp_path, f'inherits = "linux"\n{text}\n')
-    assert (error.message, error.hint) == (message, hint)
+    assert (error.message, error.hint) == (message, None)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[[", " "),
-        ("a = 1\na = 2", " "),
-        ("inherits = 5", "1: inherits: a string is wanted"),
-        ("inherits = '../linux'", "1: inherits: '../linux'"),
-        (f"a = {'9' * 5000}", " "),
-        (f"a = {'[' * 5000}", " "),
+        ("[[", "1: not TOML: "),
+        ("a = 1\na = 2", "2: not TOML: "),
+        ("inherits = 5", f"1: inherits: {STRING}"),
+        ("inherits = '../linux'", "1: inherits: '../linux': "),
+        (f"a = {'9' * 5000}", " not TOML: "),
+        (f"a = {'[' * 5000}", " not TOML: nested too deeply"),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -162,8 +163,8 @@ def test_a_broken_file_is_refused(tmp_path: Path, text: str, message: str) -> No
 def test_what_is_no_file_and_no_text(tmp_path: Path) -> None:
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "latin1.toml").write_bytes(b'name = "\xe4"')
-    for name, reason in {"folder": "Is a directory", "latin1": "codec can't decode"}.items():
-        with pytest.raises(KdumpInitrdError, match=rf"{name}\.toml: .*{reason}"):
+    for name, reason in {"folder": "Is a directory", "latin1": "1: not UTF-8"}.items():
+        with pytest.raises(KdumpInitrdError, match=rf"{name}\.toml:.*{reason}"):
             profiles.load(name, search_path=(tmp_path, *SHIPPED))
 
 

@@ -17,7 +17,8 @@ from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.probe.distro import profiles
-from kdump_initrd.probe.distro.profiles import Distro, Dump
+from kdump_initrd.probe.distro.profilekeys import Dump
+from kdump_initrd.probe.distro.profiles import Distro
 from kdump_initrd.targets import filenames
 
 from .captureimage import unpack

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
-from kdump_initrd.probe.distro.profiles import Tools
+from kdump_initrd.probe.distro.profilekeys import Tools
 from kdump_initrd.probe.programs import applets, tools
 
 LAYOUT = Tools(

@@ -11,8 +11,20 @@ from typing import Any
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger
 from ...core.root import first_file, real_or_own
-from . import osrelease, profilefile, schema
-from .profilefile import ProfileFile
+from ...core.schema import check
+from ...core.toml import Document
+from . import osrelease, profilefile
+from .profilekeys import (
+    DECLARED,
+    LISTS,
+    NAME,
+    SECTIONS,
+    Config,
+    Dump,
+    Kernel,
+    Tools,
+    check_complete,
+)
 
 logger = get_logger(__name__)
 
@@ -20,57 +32,6 @@ logger = get_logger(__name__)
 FALLBACK = "linux"
 #: Keys that hold for the profile that has them, and not for those that inherit from it.
 _OF_ITSELF = ("inherits", "ids", "files")
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """Where kernels, their modules and images lie; kernel.first() resolves the words in braces.
-
-    ``initrd`` are the candidates for the distribution's own initrd, ``first_image`` is the name
-    of ours for the first kernel, beside it; ``versions`` orders releases (versions.ORDERS).
-    """
-
-    image: tuple[str, ...]
-    config: tuple[str, ...]
-    modules: tuple[str, ...]
-    firmware: tuple[str, ...]
-    initrd: tuple[str, ...]
-    capture_image: str
-    first_image: str
-    versions: str
-
-
-@dataclass(frozen=True)
-class Dump:
-    """Where dumps go and what they are called: strftime patterns of the crash time in UTC.
-
-    ``readme`` is a text for people beside the dump, "" for none. ``codecs`` are the compressions
-    of pages that the distribution's readers of dumps open, the fastest first.
-    """
-
-    path: str
-    directory: str
-    dump: str
-    dmesg: str
-    capture_log: str
-    readme: str
-    codecs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Tools:
-    """Candidates for the shell and tools of the image, relative to the root."""
-
-    busybox: tuple[str, ...]
-    shell: tuple[str, ...]
-    path: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Config:
-    """What configures kdump on the distribution: ``peer`` is the package, "" for none."""
-
-    peer: str
 
 
 @dataclass(frozen=True)
@@ -107,9 +68,6 @@ class Distro:
         return (*self.cmdline.get(machine, ()), *self.cmdline["common"])
 
 
-_SECTIONS: Mapping[str, type] = {"kernel": Kernel, "dump": Dump, "tools": Tools, "config": Config}
-
-
 @dataclass(frozen=True)
 class Profile:
     """What the files of a profile say together.
@@ -117,7 +75,7 @@ class Profile:
     ``files`` are in the order in which they were read, each over those before it.
     """
 
-    files: tuple[ProfileFile, ...]
+    files: tuple[Document, ...]
     values: Mapping[str, Any]
 
     def origin(self, *keys: str) -> str:
@@ -134,17 +92,17 @@ def load(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) ->
     """Read the profile ``distro`` and those that it inherits from.
 
     Links of folders in ``root`` lead where that root's do. Raises KdumpInitrdError for an unknown
-    id, a broken file, and a key outside the schema.
+    id, a broken file, and a key that is not known.
     """
     merged = read(distro, search_path=search_path, root=root).values
-    schema.check_complete(distro, merged, _SECTIONS)
-    facts: dict[str, Any] = {name: _frozen(merged.get(name, {})) for name in schema.LISTS}
-    facts |= {name: kind(**_frozen(merged[name])) for name, kind in _SECTIONS.items()}
+    check_complete(distro, merged)
+    facts: dict[str, Any] = {name: merged.get(name, {}) for name in LISTS}
+    facts |= {name: kind(**merged[name]) for name, kind in SECTIONS.items()}
     return Distro(
         id=distro,
         name=merged["name"],
         initrds=tuple(
-            InitrdKind(name, tuple(kind["marks"]), kind["files"], kind.get("features", {}))
+            InitrdKind(name, kind["marks"], kind["files"], kind.get("features", {}))
             for name, kind in merged.get("initrd", {}).items()
         ),
         **facts,
@@ -225,19 +183,14 @@ def _aliases(search_path: Sequence[Path], root: Path) -> dict[str, str]:
     return found
 
 
-def _frozen(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
-
-
-def _read(path: Path, root: Path) -> ProfileFile:
+def _read(path: Path, root: Path) -> Document:
     file = profilefile.read(path, root=root)
-    schema.check(file, _SECTIONS)
-    return file
+    return replace(file, table=check(file, DECLARED))
 
 
 def _chain(
     distro: str, search_path: Sequence[Path], begin: int, *, seen: tuple[Path, ...], root: Path
-) -> list[ProfileFile]:
+) -> list[Document]:
     """Return the files from the eldest ancestor to ``distro`` itself, sought from ``begin`` on.
 
     A file changes that of the same name further on the search path, unless it says what else it
@@ -269,6 +222,6 @@ def _chain(
 
 def _find(distro: str, search_path: Sequence[Path], begin: int, root: Path) -> int | None:
     """Return which folder from ``begin`` on has the profile, None for none."""
-    numbers = range(begin, len(search_path)) if schema.NAME.fullmatch(distro) else ()
+    numbers = range(begin, len(search_path)) if NAME.fullmatch(distro) else ()
     paths = ((n, real_or_own(search_path[n] / f"{distro}.toml", root=root)) for n in numbers)
     return next((n for n, path in paths if path.exists()), None)

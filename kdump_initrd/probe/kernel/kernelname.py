@@ -9,7 +9,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
 from ...core.root import named, resolve
-from ..distro.profiles import Kernel as Layout
+from ..distro.profilekeys import Kernel as Layout
 from . import kernelimage
 
 _RELEASE = "{release}"

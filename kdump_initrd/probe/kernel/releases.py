@@ -17,7 +17,7 @@ from ...core.files import read_text
 from ...core.log import get_logger
 from ...core.root import folders, real_path, resolve
 from ..distro import placeholder
-from ..distro.profiles import Kernel as Layout
+from ..distro.profilekeys import Kernel as Layout
 from . import kernelimage, versions
 from .kernelimage import KernelImage
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.errors import KdumpInitrdError
 from ...core.files import read
 from ...core.root import first_file
-from ..distro.profiles import Tools
+from ..distro.profilekeys import Tools
 from .applets import offered
 
 

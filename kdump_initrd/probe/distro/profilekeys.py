@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a profile may say: its keys, and what each value has to look like."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ...core.errors import KdumpInitrdError
+from ...core.schema import Read, Table, one_of, record, some, text, texts
+from ..kernel import versions
+from ..programs.searchpath import MACHINES
+from . import placeholder
+
+#: The compressions of pages that the format of dumps knows and that we write.
+CODECS = ("lzo", "snappy", "zstd", "zlib")
+#: The packages that configure kdump on a distribution; "" where there is none of them.
+PEERS = ("kdump-utils", "suse-kdump", "kdump-tools", "")
+#: Names of profiles: those of os-release's ID (os-release(5)).
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{,63}")
+#: Sections whose values are lists of words.
+LISTS = ("hardware", "filesystems", "cmdline")
+#: A time at which no two numbers of a name are the same: 2001-02-03 16:05:06 UTC.
+_EXAMPLE = time.gmtime(981216306)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Where kernels, their modules and images lie; kernel.first() resolves the words in braces.
+
+    ``initrd`` are the candidates for the distribution's own initrd, ``first_image`` is the name
+    of ours for the first kernel, beside it; ``versions`` orders releases (versions.ORDERS).
+    """
+
+    image: tuple[str, ...]
+    config: tuple[str, ...]
+    modules: tuple[str, ...]
+    firmware: tuple[str, ...]
+    initrd: tuple[str, ...]
+    capture_image: str
+    first_image: str
+    versions: str
+
+
+@dataclass(frozen=True)
+class Dump:
+    """Where dumps go and what they are called: strftime patterns of the crash time in UTC.
+
+    ``readme`` is a text for people beside the dump, "" for none. ``codecs`` are the compressions
+    of pages that the distribution's readers of dumps open, the fastest first.
+    """
+
+    path: str
+    directory: str
+    dump: str
+    dmesg: str
+    capture_log: str
+    readme: str
+    codecs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Candidates for the shell and tools of the image, relative to the root."""
+
+    busybox: tuple[str, ...]
+    shell: tuple[str, ...]
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What configures kdump on the distribution: ``peer`` is the package, "" for none."""
+
+    peer: str
+
+
+#: The sections that are records.
+SECTIONS: Mapping[str, type] = {"kernel": Kernel, "dump": Dump, "tools": Tools, "config": Config}
+
+
+def check_complete(distro: str, merged: Mapping[str, Any]) -> None:
+    """Refuse a profile that lacks something, mostly for want of ``inherits``."""
+    hint = 'inherits = "linux" has a value for every key'
+    if "name" not in merged or "common" not in merged.get("cmdline", {}):
+        raise KdumpInitrdError(f"{distro}.toml: name and cmdline.common are missing", hint=hint)
+    for section, kind in SECTIONS.items():
+        for row in fields(kind):
+            if row.name not in merged.get(section, {}):
+                raise KdumpInitrdError(f"{distro}.toml: {section}.{row.name} is missing", hint=hint)
+
+
+def _relative(text: str) -> str:
+    parts = text.split("/")
+    if not text or not parts[0] or ".." in parts:
+        raise ValueError("expected a path without a / in front and without ..")
+    return text
+
+
+def _absolute(text: str) -> str:
+    if not text.startswith("/") or ".." in text.split("/"):
+        raise ValueError("expected a path from / on, without ..")
+    return text
+
+
+def _file_name(text: str) -> str:
+    if text in ("", ".", "..") or "/" in text:
+        raise ValueError("expected the name of a file, without a /")
+    return text
+
+
+def _stamped(text: str) -> str:
+    # A name with the crash time in it, as the saver will expand it.
+    try:
+        name = time.strftime(text, _EXAMPLE)
+    except ValueError:
+        raise ValueError("expected a pattern of strftime(3)") from None
+    _file_name(name)
+    return text
+
+
+def _pattern(*words: str, path: Read = _relative) -> Read:
+    names = ", ".join(f"{{{word}}}" for word in words)
+
+    def check(text: str) -> Any:  # noqa: ANN401 - what path returns
+        if placeholder.unknown(text, words):
+            raise ValueError(f"what is replaced is {names}")
+        return path(text)
+
+    return check
+
+
+def _word(text: str) -> str:
+    if not text or text.isspace():
+        raise ValueError("expected a word")
+    return text
+
+
+def _module(text: str) -> str:
+    if not re.fullmatch(r"[\w-]+", text):
+        raise ValueError("expected the name of a kernel module")
+    return text
+
+
+def _profile(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError("expected the name of a profile, without .toml")
+    return text
+
+
+_ANY, _RELEASE = _pattern(*placeholder.WORDS), _pattern(placeholder.RELEASE)
+#: What is known.
+DECLARED = Table({
+    "inherits": text(_profile),
+    "name": text(_word),
+    "ids": texts(_profile),
+    "files": texts(_relative),
+    "kernel": record(
+        Kernel, _relative,
+        image=texts(_ANY), config=texts(_ANY), initrd=texts(_ANY), modules=texts(_RELEASE),
+        capture_image=text(_RELEASE),
+        first_image=text(_pattern(placeholder.RELEASE, path=_file_name)),
+        versions=text(one_of(*versions.ORDERS)),
+    ),
+    "dump": record(
+        Dump, _stamped,
+        path=text(_absolute), capture_log=text(_file_name),
+        readme=text(lambda name: name and _stamped(name)), codecs=some(texts(one_of(*CODECS))),
+    ),
+    "tools": record(Tools, _relative),
+    "config": record(Config, peer=text(one_of(*PEERS))),
+    "hardware": Table(others=texts(_module)),
+    "filesystems": Table(others=texts(_module)),
+    "cmdline": Table({name: texts(_word) for name in ("common", "inherit", *MACHINES)}),
+    "initrd": Table(others=Table({
+        "marks": texts(_relative),
+        "files": Table(others=text(_relative), names=_relative),
+        "features": Table(others=text(_relative)),
+    }, needed=("marks", "files"))),
+})  # fmt: skip
