@@ -16,7 +16,7 @@ from tests.rooms import FLOOR, MODULES, SOURCES, arrows, imports
 #: Library: the only modules that may import it.
 FENCES = {
     "jinja2": {"image.render"},
-    "libarchive": {"image.archive.cpio", "image.archive.segments"},
+    "libarchive": {"image.archive.filters"},
     "elftools": {"probe.programs.elffile"},
     "subprocess": {"core.run"},
     "argparse": {"commands.options"},

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from ..core.compression import PACKED, Codec
 from ..core.errors import UsageError
 
 
@@ -218,8 +219,8 @@ def _words(word: str) -> str:
     return " ".join(word.split())
 
 
-def _values(kind: type[Enum]) -> tuple[str, ...]:
-    return tuple(str(member.value) for member in kind)
+def _values(*members: Enum) -> tuple[str, ...]:
+    return tuple(str(member.value) for member in members)
 
 
 #: The settings of a capture initrd alone, in the order of the help text.
@@ -234,7 +235,7 @@ CAPTURE: Sequence[Setting] = (
     Setting("jobs", ("--jobs",), "N", "workers that save at a time; 0: one a processor", _jobs),
     Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", _per_cent),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=("none", "sample", "full")),
-    Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", FinalAction, _values(FinalAction)),
+    Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", FinalAction, _values(*FinalAction)),
     Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up when the dump file system is not mounted by then; 0: never", _seconds),
     Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after so long without progress; 0: never", _seconds),
     Setting("timeout", ("--timeout",), "SECONDS", "give up after so long in all; 0: never", _seconds),
@@ -258,8 +259,8 @@ COMMON: Sequence[Setting] = (
     Setting("hardware", ("--hardware",), "SET[,SET]", "storage drivers: host, generic, or sets of the profile (default: host where the device is here, else generic)", _sets),
     Setting("add_modules", ("--add-module",), "M", "add and load this kernel module too", _plain, many=True),
     Setting("omit_modules", ("--omit-module",), "M", "leave this kernel module out", _plain, many=True),
-    Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox where there is one)", ToolSource, _values(ToolSource)),
-    Setting("compress", ("--compress",), "CODEC", "compression of the image (default: the one that needs the smallest reservation)", choices=("zstd", "xz", "gzip", "lz4", "none")),
+    Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox where there is one)", ToolSource, _values(*ToolSource)),
+    Setting("compress", ("--compress",), "CODEC", "compression of the image (default: the one that needs the smallest reservation)", choices=_values(*PACKED, Codec.NONE)),
     Setting("force", ("--force",), "", "replace an image that is there; with -i: load what is no capture initrd of this tool, too"),
     Setting("dry_run", ("--dry-run",), "", "write nothing: print the manifest"),
 )  # fmt: skip

@@ -12,7 +12,8 @@ import hashlib
 from pathlib import PurePosixPath
 
 from ..core import cache
-from .archive.cpio import Compression, Packing, pack
+from ..core.compression import Codec
+from .archive.cpio import Packing, pack
 from .tree import Entry, Tree
 
 #: Where the packed stage lies; hooks/pre-save/10-second-stage unpacks it.
@@ -30,7 +31,7 @@ def add_stage(tree: Tree, later: Tree, *, mtime: int) -> tuple[Entry, ...]:
     key = _key(entries, mtime)
     packed = cache.fetch(key)
     if packed is None:
-        packed = pack(entries, Packing(Compression.GZIP, mtime))
+        packed = pack(entries, Packing(Codec.GZIP, mtime))
         cache.store(key, packed)
     tree.add_content(SECOND_STAGE, packed, why="unpacked by a hook, when there is more memory")
     return entries

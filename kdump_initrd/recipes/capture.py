@@ -17,7 +17,7 @@ from ..core.log import get_logger, step
 from ..core.resources import find_data, search_path
 from ..core.root import place
 from ..image import hooks, listing, reservation, stage
-from ..image.archive.boundary import Codec, window
+from ..image.archive.boundary import window
 from ..image.archive.cpio import Packing, write_image
 from ..image.hooks import Hook, Needs
 from ..image.manifest import MANIFEST, Manifest
@@ -95,7 +95,7 @@ class Capture:
         later = sum(entry.size for entry in self.second)
         later -= self.tree[stage.SECOND_STAGE].size if self.second else 0
         with self.out.open("rb") as file:
-            kept = window(file.read(4096), 0, codec=Codec(self.packing.compression.value))
+            kept = window(file.read(4096), 0, codec=self.packing.compression)
         return reservation.Weight(stored, first, later, kept)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdump_initrd.commands.mkinitrd import main
-from kdump_initrd.image.archive.boundary import Codec
+from kdump_initrd.core.compression import Codec
 
 from .initrdwriter import UNPACK, bzimage, pipe, write_base, write_capture
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdump_initrd.image.archive.boundary import Codec
-from kdump_initrd.image.archive.cpio import Compression, Packing, write_image
+from kdump_initrd.core.compression import Codec
+from kdump_initrd.image.archive.cpio import Packing, write_image
 from kdump_initrd.image.manifest import MANIFEST, Manifest
 from kdump_initrd.image.tree import Tree
 
@@ -130,5 +130,5 @@ def write_capture(path: Path, *, kernel: str = "6.1.0-test", machine: str = "x86
     tree = Tree()
     tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
     tree.add_content("init", b"#!/bin/sh\n", why="the first process", mode=0o755)
-    write_image(tree, path, Packing(Compression.ZSTD, 0), force=True)
+    write_image(tree, path, Packing(Codec.ZSTD, 0), force=True)
     return path

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.commands.mkinitrd import main
-from kdump_initrd.image.archive.boundary import Codec
+from kdump_initrd.core.compression import Codec
 from kdump_initrd.image.archive.segments import read_segments
 
 from .firstimages import REGULAR, Parts, make_parts, ours, unpack

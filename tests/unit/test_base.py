@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from kdump_initrd.core.compression import Codec
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.image.archive.base import Base, place, read_base, stripped
-from kdump_initrd.image.archive.boundary import Codec
-from kdump_initrd.image.archive.cpio import Compression, Packing, write_image
+from kdump_initrd.image.archive.cpio import Packing, write_image
 from kdump_initrd.image.manifest import SEGMENT, Manifest
 from kdump_initrd.image.tree import Entry, Tree
 
@@ -171,7 +171,7 @@ def extend(path: Path, *, size: int | None = None, digest: str | None = None) ->
     tree = Tree()
     tree.add_content(SEGMENT, manifest.to_json().encode(), why="what this segment is")
     tree.add_content("kdump-initrd/x", b"ours", why="x")
-    write_image(tree, path, Packing(Compression.ZSTD, 0, fast=True), force=True, base=data)
+    write_image(tree, path, Packing(Codec.ZSTD, 0, fast=True), force=True, base=data)
     return data
 
 
@@ -269,7 +269,7 @@ def test_cpio_unpacks_both_into_one_tree(base: Base, tmp_path: Path) -> None:
     tree = Tree()
     tree.add_content("lib/dracut/hooks/pre-udev/00-x.sh", b"x", why="x")
     out = tmp_path / "out"
-    write_image(place(tree, base), out, Packing(Compression.NONE, 0), force=False)
+    write_image(place(tree, base), out, Packing(Codec.NONE, 0), force=False)
     top = tmp_path / "top"
     top.mkdir()
     for archive in (newc(DRACUT), out.read_bytes()):

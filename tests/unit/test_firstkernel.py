@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.commands.mkinitrd import main
-from kdump_initrd.image.archive.boundary import Codec
+from kdump_initrd.core.compression import Codec
 
 from .captureimage import build
 from .commandline import complain

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core.compression import Codec
 from kdump_initrd.core.errors import KdumpInitrdError
-from kdump_initrd.image.archive.cpio import Compression, Packing, write_image
+from kdump_initrd.image.archive.cpio import Packing, write_image
 from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.image.listing import list_entries, list_image
 from kdump_initrd.image.manifest import MANIFEST, SEGMENT, Manifest
@@ -37,7 +38,7 @@ def ours(path: Path, manifest: bytes) -> Path:
     tree.add_node("dev/console", (5, 1), why="console", mode=0o600)
     tree.add_content(MANIFEST, manifest, why="what this image is")
     tree.add_content("a\x1b[31m\n", b"", why="odd")
-    write_image(tree, path, Packing(Compression.NONE, 0), force=False)
+    write_image(tree, path, Packing(Codec.NONE, 0), force=False)
     return path
 
 
@@ -126,6 +127,6 @@ def test_a_segment_of_ours_behind_a_base_comes_first_in_it(tmp_path: Path) -> No
     tree.add_content("etc/a", b"", why="x")
     tree.add_content(SEGMENT, b"{}", why="what is ours")
     path = tmp_path / "initrd"
-    write_image(tree, path, Packing(Compression.NONE, 0), force=False)
+    write_image(tree, path, Packing(Codec.NONE, 0), force=False)
     lines = [line.split()[-1] for line in list_image(path)][1:]
     assert lines == ["kdump-initrd", "kdump-initrd/segment.json", "etc", "etc/a"]

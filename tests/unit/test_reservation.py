@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core.compression import Codec
 from kdump_initrd.core.errors import KdumpInitrdError
-from kdump_initrd.image.archive.boundary import Codec, window
+from kdump_initrd.image.archive.boundary import window
 from kdump_initrd.image.reservation import Weight, crashkernel, least, weigh
 from kdump_initrd.image.stage import SECOND_STAGE
 from kdump_initrd.probe.kernel import kernelimage

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core.compression import Codec
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.run import find
-from kdump_initrd.image.archive.boundary import Codec
 from kdump_initrd.image.archive.segments import read_segments
 
 
@@ -128,7 +128,7 @@ def test_lzo_wants_lzop_or_a_libarchive_with_it(
 ) -> None:
     path = tmp_path / "initrd"
     path.write_bytes(lzop(archive))
-    monkeypatch.setattr("kdump_initrd.image.archive.segments.find", lambda name: None)
+    monkeypatch.setattr("kdump_initrd.image.archive.filters.find", lambda name: None)
     try:
         assert len(names(path)[0]) == 6
     except KdumpInitrdError as error:
@@ -265,7 +265,7 @@ def test_a_libarchive_that_ldconfig_does_not_know_yet() -> None:
     """As in a package's post-install script."""
     code = (
         "import ctypes.util; ctypes.util.find_library = lambda name: None\n"
-        "from kdump_initrd.image.archive.segments import load_libarchive\n"
+        "from kdump_initrd.image.archive.filters import load_libarchive\n"
         "print(load_libarchive().version_number())"
     )
     done = subprocess.run(

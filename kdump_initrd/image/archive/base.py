@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from ...core.compression import Codec
 from ...core.errors import KdumpInitrdError
 from ...core.publish import Stamp, unchanged
 from ...core.root import follow
 from ..tree import Entry, Kind
-from .boundary import Codec
 from .newc import Member
 from .segments import Segment, manifest_of, segments_of
 from .stored import Bytes, Part, open_stored, pieces

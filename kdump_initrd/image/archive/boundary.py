@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from enum import Enum
 from typing import Protocol
 
+from ...core.compression import Codec
 from .meter import Meter
-from .newc import MAGICS, ByteView, CorruptError, read_archive
+from .newc import ByteView, CorruptError, read_archive
 from .stored import Bytes
 
 _CHUNK = 1 << 16
@@ -19,39 +19,13 @@ _HEAD = 1 << 12
 _MEMORY_LIMIT = 512 << 20
 
 
-class Codec(str, Enum):
-    """The codecs of initrd segments that Linux unpacks, and lz4's frame format."""
-
-    NONE = "none"
-    GZIP = "gzip"
-    BZIP2 = "bzip2"
-    LZMA = "lzma"
-    XZ = "xz"
-    LZO = "lzo"
-    LZ4 = "lz4"
-    LZ4_FRAME = "lz4-frame"
-    ZSTD = "zstd"
-
-
-#: The first bytes of each, longer than lib/decompress.c of Linux asks for.
-_MAGICS = (
-    *((magic, Codec.NONE) for magic in MAGICS),
-    (b"\x1f\x8b\x08", Codec.GZIP),
-    (b"BZh", Codec.BZIP2),
-    (b"\x5d\x00\x00", Codec.LZMA),
-    (b"\xfd7zXZ\x00", Codec.XZ),
-    (b"\x89LZO\x00\r\n\x1a\n", Codec.LZO),
-    (b"\x02\x21\x4c\x18", Codec.LZ4),
-    (b"\x04\x22\x4d\x18", Codec.LZ4_FRAME),
-    (b"\x28\xb5\x2f\xfd", Codec.ZSTD),
-)
-_LONGEST = max(len(magic) for magic, _ in _MAGICS)
+_LONGEST = max(len(magic) for codec in Codec for magic in codec.row.magics)
 
 
 def detect(data: Bytes, offset: int) -> Codec | None:
     """Return the codec whose magic number is at ``offset``, or None."""
     start = data[offset : offset + _LONGEST]
-    return next((codec for magic, codec in _MAGICS if start.startswith(magic)), None)
+    return next((codec for codec in Codec if start.startswith(codec.row.magics)), None)
 
 
 def find_end(data: Bytes, offset: int, *, codec: Codec) -> int:
@@ -68,45 +42,7 @@ def window(data: Bytes, offset: int, *, codec: Codec) -> int:
     It is what the header says, or what the format has always; it is part of the memory that
     unpacking takes. The segment must be a sound one.
     """
-    head = data[offset : offset + _HEAD]
-    if codec is Codec.ZSTD:
-        return _zstd_window(head)
-    if codec is Codec.LZMA:
-        return int.from_bytes(head[1:5], "little")
-    if codec is Codec.XZ:
-        return _xz_dictionary(head)
-    return _FIXED_WINDOWS.get(codec, 0)
-
-
-#: bzip2: 900 kB, four bytes each (lib/decompress_bunzip2.c); lz4 and lzo: a block and its room.
-_FIXED_WINDOWS = {
-    Codec.GZIP: 1 << 15,
-    Codec.BZIP2: 3_600_000,
-    Codec.LZO: 1 << 19,
-    Codec.LZ4: 16 << 20,
-}
-
-
-def _zstd_window(head: bytes) -> int:
-    # RFC 8878, section 3.1.1.1: without a window descriptor the content's size is the window.
-    descriptor = head[4]
-    if not descriptor & 0x20:
-        exponent, mantissa = head[5] >> 3, head[5] & 7
-        base = 1 << (10 + exponent)
-        return base + base // 8 * mantissa
-    size = (1, 2, 4, 8)[descriptor >> 6]
-    start = 5 + (0, 1, 2, 4)[descriptor & 3]
-    return int.from_bytes(head[start : start + size], "little") + (256 if size == 2 else 0)
-
-
-def _xz_dictionary(head: bytes) -> int:
-    # The .xz File Format 1.1.0, sections 3.1 and 5.3.1: the last filter is LZMA2, whose
-    # properties are one byte, and the header is padded with zeros.
-    start = 12
-    header = head[start : start + (head[start] + 1) * 4 - 4]
-    place = header.rfind(b"\x21\x01")
-    bits = header[place + 2] if 0 <= place < len(header) - 2 else 22
-    return (2 | bits & 1) << (bits // 2 + 11)
+    return codec.row.window(data[offset : offset + _HEAD])
 
 
 class _Decoder(Protocol):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading the newc cpio format from a stream of bytes."""
+"""The newc cpio format: entries become a stream of bytes, and a stream of bytes entries."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Union
 
+from ...core.compression import Codec
 from ...core.files import FILE
 from .stored import Bytes, zeros_before
 
-#: cpio(5), "New ASCII Format" and, with the second, "New CRC Format".
-MAGICS = (b"070701", b"070702")
+_MAGICS = Codec.NONE.row.magics
 _TRAILER = b"TRAILER!!!"
 _HEADER_SIZE = 110
 #: PATH_MAX of Linux, the final NUL included: init/initramfs.c takes no longer name.
@@ -127,6 +127,23 @@ class ByteView:
 Stream = Union[ByteStream, ByteView]
 
 
+def write_archive(members: Iterable[Member]) -> Iterator[bytes]:
+    """Yield the bytes of an archive, without padding at its end.
+
+    Inode numbers are 0, and each member is the only link to its file.
+    """
+    trailer = Member(_TRAILER.decode(), 0, 0, 0, 0, 0, (0, 0))
+    for member in (*members, trailer):
+        body = _raw(member.target) or member.content
+        name = _raw(member.path) + b"\0"
+        ends = (0, 0, *member.device, len(name), 0)
+        numbers = (0, member.mode, member.uid, member.gid, 1, member.mtime, len(body), *ends)
+        header = _MAGICS[0] + struct.pack(">13I", *numbers).hex().encode()
+        for part in (header + name, body):
+            yield part
+            yield bytes(-len(part) % 4)
+
+
 def read_archive(stream: Stream, *, contents: Contents) -> Iterator[Member]:
     """Yield the members of one archive, up to its trailer, which is taken too.
 
@@ -135,7 +152,7 @@ def read_archive(stream: Stream, *, contents: Contents) -> Iterator[Member]:
     """
     while True:
         header = stream.take(_HEADER_SIZE)
-        if header[:6] not in MAGICS:
+        if header[:6] not in _MAGICS:
             raise CorruptError(f"no newc header, but {header[:6]!r}")
         try:
             numbers = struct.unpack(">13I", bytes.fromhex(header[6:].decode("ascii")))
@@ -148,7 +165,7 @@ def read_archive(stream: Stream, *, contents: Contents) -> Iterator[Member]:
         if name == _TRAILER:
             stream.skip(size + -size % 4)
             return
-        member = Member(_text(name), mode, uid, gid, mtime, size, (major, minor))
+        member = Member(text_of(name), mode, uid, gid, mtime, size, (major, minor))
         yield _with_body(member, stream, contents)
 
 
@@ -163,7 +180,7 @@ def _with_body(member: Member, stream: Stream, contents: Contents) -> Member:
         if stat.S_ISLNK(member.mode):
             if member.size > _NAME_MAX:
                 raise CorruptError(f"a target of {member.size} bytes")
-            target = _text(_padded(stream, member.size, 0))
+            target = text_of(_padded(stream, member.size, 0))
             return replace(member, target=target)
         wanted = contents if isinstance(contents, bool) else contents(member)
         if wanted and member.size <= FILE and stat.S_ISREG(member.mode):
@@ -181,5 +198,10 @@ def _padded(stream: Stream, size: int, before: int) -> bytes:
     return body
 
 
-def _text(raw: bytes) -> str:
+def text_of(raw: bytes) -> str:
+    """Return a name or target as text; what is not UTF-8 has surrogate escapes."""
     return raw.decode("utf-8", "surrogateescape")
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -3,42 +3,18 @@
 
 from __future__ import annotations
 
-import ctypes
-import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
+from ...core.compression import Codec
 from ...core.errors import KdumpInitrdError
-from ...core.run import find
 from ..manifest import MANIFEST, SEGMENT, Manifest
-from .boundary import Codec, detect, find_end
-from .meter import Meter
-from .newc import (
-    ByteStream,
-    ByteView,
-    Contents,
-    CorruptError,
-    Member,
-    read_archives,
-)
-from .stored import Bytes, Part, open_stored, pieces, zeros_before
+from .boundary import detect, find_end
+from .filters import foreign, unpack
+from .newc import ByteStream, ByteView, Contents, CorruptError, Member, read_archives
+from .stored import Bytes, Part, open_stored, zeros_before
 
-#: What libarchive calls the codecs.
-_FILTERS = {
-    Codec.GZIP: "gzip",
-    Codec.BZIP2: "bzip2",
-    Codec.LZMA: "lzma",
-    Codec.XZ: "xz",
-    Codec.LZO: "lzop",
-    Codec.LZ4: "lz4",
-    Codec.LZ4_FRAME: "lz4",
-    Codec.ZSTD: "zstd",
-}
 #: What else lies beside initrds: offset, magic number, and what it is.
 _OTHERS = (
     # The boot protocol's header, of images for EFI and others (Documentation/arch/x86/boot.rst).
@@ -58,10 +34,6 @@ _PADDING = 256 << 20
 _MOST = 1000
 #: The largest manifest, in bytes: some thousand entries with their reasons.
 _MANIFEST = 16 << 20
-#: archive.h: ARCHIVE_FATAL.
-_FATAL = -30
-#: Of every libarchive since 3.0.
-_SONAME = "libarchive.so.13"
 
 
 @dataclass(frozen=True)
@@ -85,10 +57,19 @@ class Segment:
         Raises KdumpInitrdError naming the file, the offset and the segment, also half-way.
         """
         with _named(self.path, self.number, self.offset):
-            part = Part(self.stored, self.offset, self.offset + self.size)
             plain = self.compression is Codec.NONE
+            part = self._part
             stream = ByteView(part) if plain else ByteStream(unpack(part, self.compression))
             yield from read_archives(stream, contents=contents)
+
+    def again(self) -> Iterator[Member]:
+        """Yield the members and their bodies as libarchive reads them; raises as entries()."""
+        with _named(self.path, self.number, self.offset):
+            yield from foreign(self._part, self.compression)
+
+    @property
+    def _part(self) -> Part:
+        return Part(self.stored, self.offset, self.offset + self.size)
 
     def read(self) -> bytes:
         """Return the stored bytes."""
@@ -169,106 +150,6 @@ def read_packed(data: bytes) -> Iterator[Member]:
     if codec is None:
         raise CorruptError("no known magic number")
     yield from read_archives(ByteStream(unpack(data, codec)), contents=False)
-
-
-def unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
-    """Yield the bytes that ``data``, one segment, holds packed.
-
-    Raises CorruptError, also for what would be endless, and KdumpInitrdError when libarchive
-    cannot unpack this codec.
-    """
-    if codec is Codec.NONE:
-        yield from pieces(data)
-        return
-    meter = Meter(len(data))
-    for piece in _unpack(data, codec):
-        meter.count(len(piece))
-        yield piece
-
-
-def _unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
-    ffi = load_libarchive()
-    archive, entry = ffi.read_new(), ffi.entry_new()
-    buffer = ctypes.create_string_buffer(_CHUNK)
-    failed: list[BaseException] = []
-    calls = _callbacks(ffi, data, failed)  # libarchive has them until it is freed
-    try:
-        _support(ffi, archive, codec)
-        ffi.read_open(archive, None, *calls)
-        ffi.read_next_header2(archive, entry)
-        while (count := ffi.read_data(archive, buffer, _CHUNK)) > 0:
-            yield ctypes.string_at(buffer, count)
-    except ffi.ArchiveError as error:
-        if failed:
-            raise failed[0] from None
-        raise _explained(str(error.msg), codec) from error
-    finally:
-        ffi.entry_free(entry)
-        ffi.read_free(archive)
-
-
-def _callbacks(
-    ffi: ModuleType, data: Bytes, failed: list[BaseException]
-) -> tuple[object, object, object]:
-    """Return libarchive's ways to open the bytes, to ask for the next piece, and to close them.
-
-    No exception gets through it: one goes into ``failed``.
-    """
-    rest = pieces(data)
-    held = [b""]  # a piece must stay where it is until the next one is asked for
-
-    def read(_archive: object, _client: object, buffer: Any) -> int:  # noqa: ANN401 - a pointer
-        try:
-            held[0] = next(rest, b"")
-        except BaseException as error:
-            failed.append(error)
-            return _FATAL
-        buffer[0] = ctypes.cast(ctypes.c_char_p(held[0]), ctypes.c_void_p)
-        return len(held[0])
-
-    def done(*_: object) -> int:
-        return 0
-
-    return ffi.OPEN_CALLBACK(done), ffi.READ_CALLBACK(read), ffi.CLOSE_CALLBACK(done)
-
-
-def load_libarchive() -> ModuleType:
-    """Return libarchive-c's table of functions; raises KdumpInitrdError when it is not there.
-
-    It is untyped: segments.py and cpio.py are the only modules that touch it.
-    """
-    # What it logs are details of filters; what matters comes as an exception.
-    logging.getLogger("libarchive").addHandler(logging.NullHandler())
-    with suppress(OSError):
-        # The loader finds it in its folders at once; libarchive-c asks ldconfig's cache, which does
-        # not have it yet where a package manager has just unpacked it.
-        ctypes.CDLL(_SONAME)
-        os.environ.setdefault("LIBARCHIVE", _SONAME)
-    try:
-        from libarchive import ffi
-    except (ImportError, AttributeError, OSError, TypeError) as error:
-        raise KdumpInitrdError(
-            f"libarchive cannot be used: {error}",
-            hint="install libarchive and its Python binding (python3-libarchive-c)",
-        ) from error
-    table: ModuleType = ffi
-    return table
-
-
-def _support(ffi: ModuleType, archive: int, codec: Codec) -> None:
-    name = _FILTERS[codec]
-    add: Callable[[int], int] | None = getattr(ffi, f"read_support_filter_{name}", None)
-    if add is None:
-        raise KdumpInitrdError(f"this libarchive cannot unpack {name}")
-    add(archive)
-    ffi.read_support_format_raw(archive)
-
-
-def _explained(text: str, codec: Codec) -> Exception:
-    # Without liblzo2, libarchive runs lzop.
-    if codec is Codec.LZO and find("lzop") is None:
-        return KdumpInitrdError(f"lzo: {text}", hint="install lzop")
-    return CorruptError(text)
 
 
 class _named:

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...core import root as rooted
+from ...core.compression import Codec
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger, step
 from ...core.publish import new_file, shorten, twice
 from ...core.resources import search_path
 from ...image.archive.base import Base, place, read_base, stripped
-from ...image.archive.boundary import Codec
-from ...image.archive.cpio import Compression, Packing
+from ...image.archive.cpio import Packing
 from ...image.archive.segments import read_manifest
 from ...image.archive.stored import Bytes, Part, pieces
 from ...image.manifest import MANIFEST, SEGMENT
@@ -152,19 +152,19 @@ def _describe(base: Base, kind: InitrdKind) -> str:
     return " ".join([kind.name, *words])
 
 
-def _compression(base: Base) -> Compression:
+def _compression(base: Base) -> Codec:
     if base.codec is Codec.LZ4_FRAME:
         raise KdumpInitrdError(
             f"{base.path}: packed as an lz4 frame, which no kernel unpacks",
             hint="pack it anew by lz4 -l",
         )
-    return imagecodec.behind(Compression(base.codec.value))
+    return imagecodec.behind(base.codec)
 
 
-def _joined(base: Base, compression: Compression) -> Bytes:
+def _joined(base: Base, compression: Codec) -> Bytes:
     # lsinitramfs lists a joined file by one run of the unpacking program: nothing may be between.
     # Only a plain archive must begin at a multiple of four (init/initramfs.c).
-    padding = -len(base.data) % 4 if compression is Compression.NONE else 0
+    padding = -len(base.data) % 4 if compression is Codec.NONE else 0
     return Part(base.data, 0, len(base.data), padding=padding)
 
 

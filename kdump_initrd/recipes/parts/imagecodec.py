@@ -3,49 +3,47 @@
 
 from __future__ import annotations
 
+from ...core.compression import PACKED, Codec
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger
-from ...image.archive import cpio
-from ...image.archive.cpio import Compression
+from ...image.archive import filters
 from ...probe.kernel.releases import KernelRelease
 
 logger = get_logger(__name__)
 
-#: From the smallest reservation that an image needs to the largest (docs/architecture.md).
-_PREFERRED = (Compression.ZSTD, Compression.XZ, Compression.GZIP, Compression.LZ4)
 
-
-def choose(wanted: str | None, release: KernelRelease) -> Compression:
+def choose(wanted: str | None, release: KernelRelease) -> Codec:
     """Take the codec that was asked for, else the one with the smallest reservation.
 
     Of those only what this host has the program for, with a warning where that is another one.
     Raises KdumpInitrdError for one that the kernel is known to be unable to unpack.
     """
     if wanted:
-        codec = Compression(wanted)
-        if codec.kernel_option and release.config and not release.builds_in(codec.kernel_option):
+        codec = Codec(wanted)
+        option = codec.row.kernel_option
+        if option and release.config and not release.builds_in(option):
             raise KdumpInitrdError(
                 f"--compress {wanted}: {release.release} cannot unpack it",
-                hint=f"it is built without {codec.kernel_option}",
+                hint=f"it is built without {option}",
             )
         return codec
     known = bool(release.config)
-    able = [each for each in _PREFERRED if not known or release.builds_in(each.kernel_option)]
-    return _with_program(able, "which needs a larger reservation", fast=False)
+    able = [each for each in PACKED if not known or release.builds_in(each.row.kernel_option)]
+    return _with_program(able, "which needs a larger reservation")
 
 
-def behind(base: Compression) -> Compression:
+def behind(base: Codec) -> Codec:
     """Return the codec of what is appended to an initrd: its own, so that tools list both."""
-    return _with_program([base], "so that tools that list an initrd may not list it", fast=True)
+    return _with_program([base], "so that tools that list an initrd may not list it")
 
 
-def _with_program(able: list[Compression], but: str, *, fast: bool) -> Compression:
+def _with_program(able: list[Codec], but: str) -> Codec:
     """Return the first whose program is there; the last resort needs none."""
-    able = [*able, Compression.NONE]
-    missing = [cpio.missing(each, fast=fast) for each in able]
+    able = [*able, Codec.NONE]
+    missing = [filters.missing(each) for each in able]
     found = able[missing.index("")]
     if missing[0]:
-        how = "not packed" if found is Compression.NONE else f"packed by {found.value} instead"
+        how = "not packed" if found is Codec.NONE else f"packed by {found.value} instead"
         text = "%s: program not found: the image is %s, %s (install %s)"
         logger.warning(text, missing[0], how, but, missing[0])
     return found
