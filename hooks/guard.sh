@@ -48,7 +48,7 @@ prepare_guard() { # HOOK...
 		trap ring CHLD
 	fi
 	# The page is there from now on, even if all memory should be in use later.
-	echo 0 >"$KDUMP_RUN/progress"
+	echo 0 >"$KDUMP_PROGRESS"
 	make_cages "$@"
 }
 
@@ -266,7 +266,7 @@ check_time() {
 
 is_stalled() {
 	now=$last
-	[ ! -r "$KDUMP_RUN/progress" ] || read -r now <"$KDUMP_RUN/progress"
+	[ ! -r "$KDUMP_PROGRESS" ] || read -r now <"$KDUMP_PROGRESS"
 	if [ "$now" != "$last" ]; then
 		last=$now
 		moved=$seconds

@@ -24,6 +24,7 @@ FENCES = {
 #: What the generator may know of the saver, by the generator's rooms: the contract, and which
 #: modules of the standard library the saver stands on. The command vmcore-save is the saver itself.
 OF_THE_SAVER = {
+    "image": {"saver.imagepaths"},
     "probe": {"saver.low.stdlib"},
     "targets": {"saver.store.folder", "saver.low.failure"},
     "recipes": {"saver.params", "saver.imagepaths"},

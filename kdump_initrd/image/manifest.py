@@ -6,14 +6,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import PurePosixPath
 
 from ..core.errors import KdumpInitrdError
+from ..saver import imagepaths
+from .tree import inside
 
 #: The first file of a capture image; write_image() puts it there.
-MANIFEST = PurePosixPath("kdump-initrd/manifest.json")
+MANIFEST = inside(imagepaths.MANIFEST)
 #: The first file of the segment that a first kernel's initrd has behind its base.
-SEGMENT = PurePosixPath("kdump-initrd/segment.json")
+SEGMENT = inside(imagepaths.SEGMENT)
 
 
 @dataclass(frozen=True)

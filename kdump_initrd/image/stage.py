@@ -9,15 +9,15 @@ reserved. A part that stays packed until later makes the peak lower (docs/archit
 from __future__ import annotations
 
 import hashlib
-from pathlib import PurePosixPath
 
 from ..core import cache
 from ..core.compression import Codec
+from ..saver import imagepaths
 from .archive.cpio import Packing, pack
-from .tree import Entry, Tree
+from .tree import Entry, Tree, inside
 
 #: Where the packed stage lies; hooks/pre-save/10-second-stage unpacks it.
-SECOND_STAGE = PurePosixPath("usr/lib/kdump-initrd/second-stage.cpio.gz")
+SECOND_STAGE = inside(imagepaths.SECOND_STAGE)
 #: What can unpack it: busybox has no zstd, and gzip's window is the smallest.
 COMMANDS = ("cpio", "gunzip")
 

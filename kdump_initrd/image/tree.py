@@ -69,6 +69,11 @@ class Entry:
         return hashlib.sha256(body).hexdigest()
 
 
+def inside(path: str) -> PurePosixPath:
+    """Return an absolute path in an image as the tree has it."""
+    return PurePosixPath(path).relative_to("/")
+
+
 class Tree:
     """Entries by path. Parents are made, a second equal entry is no change, another is an error.
 

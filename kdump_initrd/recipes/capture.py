@@ -30,7 +30,8 @@ from ..probe.programs import closure
 from ..probe.programs.tools import Toolbox
 from ..probe.python import minimal
 from ..probe.python.minimal import PythonRuntime
-from ..saver.imagepaths import MOUNT, PARAMS, RUN
+from ..saver.imagepaths import MOUNT, PARAMS, RUN, STARTER
+from ..saver.params import Params
 from ..targets import filenames
 from ..targets.refusals import DUMP
 from . import dumptarget, proof, templatevalues
@@ -124,9 +125,9 @@ def plan(settings: CaptureSettings) -> Capture:
         mtime = layout.time_stamp()
         second = stage.add_stage(tree, later, mtime=mtime) if two_stages else ()
     with step("Rendering the scripts"):
-        _add_scripts(tree, settings, site, scripts, runtime, folders)
         params = contract.params_of(settings, site, dump_codec=dump_codec)
         tree.add_content(PARAMS, params.to_json().encode(), why="what the saver is to do")
+        _add_scripts(tree, params, site, scripts, runtime, folders)
     machine = runtime.machine
     manifest = Manifest(
         kind="capture",
@@ -241,7 +242,7 @@ def _add_programs(
 
 def _add_scripts(
     tree: Tree,
-    settings: CaptureSettings,
+    params: Params,
     site: Site,
     scripts: tuple[Hook, ...],
     runtime: PythonRuntime,
@@ -249,13 +250,13 @@ def _add_scripts(
 ) -> None:
     """Add /init, the saver's starter and the hooks."""
     values = templatevalues.of_capture(
-        settings, site, hooks=scripts, runtime=runtime, library_path=folders
+        params, site, hooks=scripts, runtime=runtime, library_path=folders
     )
     templates = search_path("templates", root=site.root)
     text = render("init.j2", values, search_path=templates, root=site.root)
     tree.add_content("init", text.encode(), why="the first process", mode=0o755)
     text = render("python.j2", values, search_path=templates, root=site.root)
-    tree.add_content(LIB / "python", text.encode(), why="starts the saver", mode=0o755)
+    tree.add_content(STARTER, text.encode(), why="starts the saver", mode=0o755)
     layout.add_shared(tree, root=site.root)
     for hook in scripts:
         tree.add_file(LIB / "hooks" / hook.path, hook.source, why=f"hook of stage {hook.stage}")

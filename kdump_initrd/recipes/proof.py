@@ -17,7 +17,7 @@ from ..core import cache
 from ..core.errors import KdumpInitrdError
 from ..core.root import follow
 from ..image.hooks import Needs
-from ..image.tree import Entry, Kind
+from ..image.tree import Entry, Kind, inside
 from ..probe.kernel import modulefile
 from ..probe.kernel.builtin import BuiltIn
 from ..probe.kernel.modulechain import WEAK
@@ -25,10 +25,10 @@ from ..probe.programs import applets, elffile
 from ..probe.programs.elfimage import Damaged
 from ..probe.programs.searchpath import is_musls_own
 from ..probe.python.minimal import PythonRuntime
+from ..saver.imagepaths import MODULES, ON_DEMAND, PYTHON_ZIP
 from . import trial
 from .found import Site
 from .parts import pagecodec
-from .parts.layout import ETC, LIB
 
 #: Changes with what this module and trial.py hold an image to.
 _FORMAT = "2"
@@ -60,7 +60,7 @@ class Claims:
         return trial.Interpreter(
             python=self.runtime.interpreter.dest,
             version=self.runtime.interpreter.version,
-            path=(PurePosixPath("/", LIB, "python.zip"), self.runtime.extension_dir),
+            path=(PurePosixPath(PYTHON_ZIP), self.runtime.extension_dir),
             library_path=tuple(dict.fromkeys(self.library_path)),
             modules=self.runtime.names,
             codec=self.codec,
@@ -123,7 +123,7 @@ def _modules(files: _Files, claims: Claims) -> Iterator[tuple[str, modulefile.Mo
 
     The name is that of its file, without suffix.
     """
-    lists = [files.get(ETC / "modules"), *files.below(ETC / "on-demand")]
+    lists = [files.get(MODULES), *files.below(inside(ON_DEMAND))]
     paths = [line.split()[0] for each in lists if each for line in
              each.content.decode(errors="replace").splitlines() if line]  # fmt: skip
     machine = claims.site.kernel.header.machine if claims.site.kernel.header else ""

@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where things are in our images: what is built, what runs there and the templates agree on it."""
+"""Where things are in our images, for what builds them, the templates, and what runs in them."""
 
 from __future__ import annotations
 
-#: The image's own folders: programs and hooks of ours, and their parameters.
+#: The image's own folders: programs and hooks of ours, and what they are told.
 LIB = "/usr/lib/kdump-initrd"
 ETC = "/etc/kdump-initrd"
-#: What is only there while it runs. Not below /run: a hook may mount something there.
+#: What is there only while it runs. Not below /run: a hook may mount something there.
 RUN = LIB + "/run"
-#: Where a target's file system is mounted.
+#: Where the file system of a target is mounted; that of the root, until it is the root.
 MOUNT = "/kdump"
-#: The parameters of the saver; the interpreter, its modules, and the script that starts it.
-PARAMS = ETC + "/params.json"
+SYSROOT = "/sysroot"
+#: Kernel modules in the order of loading, and a folder of such lists by what is asked for.
+MODULES = ETC + "/modules"
+ON_DEMAND = ETC + "/on-demand"
+#: What is packed until there is more memory.
+SECOND_STAGE = LIB + "/second-stage.cpio.gz"
+#: The interpreter, the saver with its modules, what starts it, and its parameters.
 PYTHON = "/usr/bin/python3"
 PYTHON_ZIP = LIB + "/python.zip"
+STARTER = LIB + "/python"
+PARAMS = ETC + "/params.json"
 #: The files by which the saver talks with the hooks and with people.
 PROGRESS = RUN + "/progress"
 STATE = RUN + "/folder"
 CONSOLE = "/dev/kmsg"
+#: What a first kernel's initrd carries: a folder that no other initrd has.
+PAYLOAD = "/kdump-initrd"
+#: The first file of an image, and of the segment behind another's: what it is.
+MANIFEST = PAYLOAD + "/manifest.json"
+SEGMENT = PAYLOAD + "/segment.json"

@@ -73,7 +73,7 @@ class Capture:
 
     def script(self) -> Path:
         """Write what /init is, without its mounts."""
-        exports = {"LIB": "lib", "RUN": "run", "MOUNT": "mount"}
+        exports = {"LIB": "lib", "RUN": "run", "PROGRESS": "run/progress", "MOUNT": "mount"}
         lines = ["set -u", f"top={self.top}"]
         lines += [f"export KDUMP_{name}=$top/{value}" for name, value in exports.items()]
         lines += [f"KDUMP_{name}_TIMEOUT={value}".replace("__", "_")

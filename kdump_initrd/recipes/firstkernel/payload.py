@@ -16,13 +16,14 @@ from ...core.resources import find_data, search_path
 from ...core.root import first_file
 from ...image.hooks import read_needs
 from ...image.render import render
-from ...image.tree import Tree
+from ...image.tree import Tree, inside
 from ...probe.distro.profiles import Distro
 from ...probe.host import xen
 from ...probe.programs import closure, elffile, tools
+from ...saver.imagepaths import PAYLOAD
 
 #: Where all of it lies in the image: a folder that no initrd has, and that goes when it is done.
-HOME = PurePosixPath("kdump-initrd")
+HOME = inside(PAYLOAD)
 _LIB = HOME / "lib"
 _ARM = "first/arm.j2"
 _READER = "kernelline.sh"

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ...core.devicename import PARTITION_TAGS
 from ...core.errors import KdumpInitrdError
@@ -25,11 +24,12 @@ from ...probe.kernel.releases import KernelRelease
 from ...probe.programs import closure, tools
 from ...probe.programs.script import read_interpreter
 from ...probe.programs.tools import Toolbox
+from ...saver.imagepaths import SYSROOT
 from ...targets.blockdevice import BlockDevice, look
 from ...targets.refusals import ROOT
 from .. import templatevalues
 from ..parts import hardware, imagecodec, layout, ondemand, volumes
-from ..parts.layout import ETC, LIB
+from ..parts.layout import LIB
 from ..parts.volumes import Layer
 from . import rootdevice
 from .firstimage import FirstImage, Order
@@ -39,8 +39,6 @@ logger = get_logger(__name__)
 #: What /init is made of beside the template; each says in its header what it needs.
 _PARTS = ("cmdline.sh", "device.sh", "volumes.sh", "root.sh")
 _CMDLINE = Path("/proc/cmdline")
-#: Where the root is mounted until it is the root.
-_MOUNT = "/sysroot"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def plan(order: Order) -> FirstImage:
         site = _look(order)
         compression = imagecodec.choose(settings.compress, site.kernel)
     tree = order.tree
-    layout.lay_out(tree, folders=(_MOUNT,))
+    layout.lay_out(tree, folders=(SYSROOT,))
     with step("Resolving kernel modules"):
         modules = _add_modules(tree, order, site)
     with step("Resolving tools and libraries"):
@@ -205,14 +203,14 @@ def _add_scripts(tree: Tree, order: Order, site: RootSite) -> None:
     """Add /init, its parts, and what the kernel calls for a module."""
     values = {
         **order.values,
-        "lib": f"/{LIB}",
-        "etc": f"/{ETC}",
+        "paths": templatevalues.paths(),
         "parts": _PARTS,
-        "device": templatevalues.of_device(site.device),
+        "device": {"spec": site.device.spec, "fstype": site.device.fstype},
         "expected": site.certain,
-        "mount": _MOUNT,
     }
-    _render(tree, order, "init.j2", "init", values)
+    folders = search_path("templates", root=order.root)
+    text = render("first/init.j2", values, search_path=folders, root=order.root)
+    tree.add_content("init", text.encode(), why="the first process, and its parts", mode=0o755)
     functions = find_data("hooks", "functions.sh", root=order.root)
     tree.add_file(LIB / "functions.sh", functions, why="what /init shares", mode=0o644)
     for name in _PARTS:
@@ -220,15 +218,3 @@ def _add_scripts(tree: Tree, order: Order, site: RootSite) -> None:
         tree.add_file(LIB / name, source, why="a part of /init", mode=0o644)
     source = find_data("hooks", "first/modprobe", root=order.root)
     tree.add_file("usr/sbin/modprobe", source, why="the kernel asks it for modules", mode=0o755)
-
-
-def _render(
-    tree: Tree,
-    order: Order,
-    template: str,
-    dest: str | PurePosixPath,
-    values: Mapping[str, object],
-) -> None:
-    folders = search_path("templates", root=order.root)
-    text = render(f"first/{template}", values, search_path=folders, root=order.root)
-    tree.add_content(dest, text.encode(), why="the first process, and its parts", mode=0o755)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the image is told: the contract with the saver, filled from settings and what was found."""
+"""The contract of an image: from settings and what was found to the record, and to the shell."""
 
 from __future__ import annotations
 
 from ...config.settings import CaptureSettings
 from ...core.errors import KdumpInitrdError
-from ...saver.imagepaths import CONSOLE, MOUNT, PROGRESS, STATE
+from ...saver import imagepaths
 from ...saver.params import (
     DumpParams,
     LimitParams,
@@ -53,15 +53,50 @@ def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
             overall=settings.timeout,
             final_action=settings.final_action.value,
         ),
-        talk=TalkParams(progress=PROGRESS, console=CONSOLE, state=STATE),
+        talk=TalkParams(
+            progress=imagepaths.PROGRESS, console=imagepaths.CONSOLE, state=imagepaths.STATE
+        ),
         targets=(
             TargetParams(
                 device=target.device.spec,
                 fstype=target.device.fstype,
                 mount_options=target.mount_options,
-                mount=MOUNT,
+                mount=imagepaths.MOUNT,
                 folder=target.folder,
                 keep_free=settings.keep_free,
             ),
         ),
     )
+
+
+def variables(params: Params) -> dict[str, str]:
+    """Return what /init exports for hooks, by name, whichever target is tried."""
+    limits, names = params.limits, params.names
+    return {
+        "KDUMP_LIB": imagepaths.LIB,
+        "KDUMP_ETC": imagepaths.ETC,
+        "KDUMP_RUN": imagepaths.RUN,
+        "KDUMP_PARAMS": imagepaths.PARAMS,
+        "KDUMP_PROGRESS": params.talk.progress,
+        "KDUMP_STATE": params.talk.state,
+        "KDUMP_DUMP_FOLDER": names.directory,
+        "KDUMP_DUMP_NAME": names.dump,
+        "KDUMP_CAPTURE_LOG": names.capture_log,
+        "KDUMP_WATCHDOGS": " ".join(params.watchdogs),
+        "KDUMP_FINAL_ACTION": limits.final_action,
+        "KDUMP_SETUP_TIMEOUT": str(limits.setup),
+        "KDUMP_STALL_TIMEOUT": str(limits.stall),
+        "KDUMP_TIMEOUT": str(limits.overall),
+    }
+
+
+def target_variables(target: TargetParams) -> dict[str, str]:
+    """Return what /init exports for hooks, by name, while a target is tried."""
+    return {
+        "KDUMP_DEVICE": target.device,
+        "KDUMP_FSTYPE": target.fstype,
+        "KDUMP_MOUNT_OPTIONS": target.mount_options,
+        "KDUMP_MOUNT": target.mount,
+        "KDUMP_FOLDER": target.folder,
+        "KDUMP_KEEP_FREE": str(target.keep_free),
+    }

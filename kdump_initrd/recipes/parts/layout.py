@@ -11,7 +11,7 @@ from ...config.settings import ToolSource
 from ...core.errors import KdumpInitrdError
 from ...core.resources import find_data
 from ...image.hooks import Needs
-from ...image.tree import Tree
+from ...image.tree import Tree, inside
 from ...probe.distro.profiles import Distro
 from ...probe.kernel import firmware
 from ...probe.kernel.kmod import KernelModule
@@ -20,11 +20,11 @@ from ...probe.programs import tools
 from ...probe.programs.closure import Closure
 from ...probe.programs.tools import Toolbox
 from ...probe.python.minimal import PythonRuntime, stdlib_zip
+from ...saver import imagepaths
+from ...saver.imagepaths import MODULES, PYTHON, PYTHON_ZIP
 
-#: The image's own folders: programs and hooks of ours, and their parameters.
-LIB = PurePosixPath("usr/lib/kdump-initrd")
-ETC = PurePosixPath("etc/kdump-initrd")
-_PYTHON = "usr/bin/python3"
+#: The image's own folder, of programs and hooks of ours.
+LIB = inside(imagepaths.LIB)
 #: What /init and the hooks of a capture image share.
 SHARED = ("functions.sh", "folder.sh", "guard.sh", "launch.sh", "modules.sh", "ticker.sh")
 
@@ -108,11 +108,11 @@ def add_python(tree: Tree, runtime: PythonRuntime) -> None:
     """Add the interpreter, its extension modules and the zip of the rest, without libraries."""
     interpreter = runtime.interpreter
     tree.add_file(interpreter.dest, interpreter.source, why="runs the saver", mode=0o755)
-    if str(interpreter.dest) != _PYTHON:
-        tree.add_symlink(_PYTHON, f"/{interpreter.dest}", why="runs the saver")
+    if interpreter.dest != inside(PYTHON):
+        tree.add_symlink(PYTHON, f"/{interpreter.dest}", why="runs the saver")
     for extension in runtime.extensions:
         tree.add_file(extension.dest, extension.source, why=extension.why, mode=0o755)
-    tree.add_content(LIB / "python.zip", stdlib_zip(runtime), why="the saver and its modules")
+    tree.add_content(PYTHON_ZIP, stdlib_zip(runtime), why="the saver and its modules")
 
 
 def add_kernel_modules(
@@ -125,7 +125,7 @@ def add_kernel_modules(
 ) -> None:
     """Add the modules, unpacked, their firmware, and the list that is loaded in its order."""
     add_module_files(tree, modules, kernel=kernel, profile=profile, root=root)
-    tree.add_content(ETC / "modules", module_list(modules), why="kernel modules in load order")
+    tree.add_content(MODULES, module_list(modules), why="kernel modules in load order")
 
 
 def add_module_files(

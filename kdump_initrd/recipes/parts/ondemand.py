@@ -14,16 +14,17 @@ from pathlib import Path
 
 from ...core.resources import find_data, search_path
 from ...image.render import render
-from ...image.tree import Tree
+from ...image.tree import Tree, inside
 from ...probe.distro.profiles import Distro
 from ...probe.kernel import kmod
 from ...probe.kernel.kmod import KernelModule, Wish
 from ...probe.kernel.modulefile import canonical
 from ...probe.kernel.releases import KernelRelease
-from .layout import ETC, LIB, add_kernel_modules, add_module_files, module_list
+from ...saver.imagepaths import ON_DEMAND
+from .layout import LIB, add_kernel_modules, add_module_files, module_list
 
 #: A file for each name that may be asked for, with its modules in the order of loading.
-_TABLE = ETC / "on-demand"
+_TABLE = inside(ON_DEMAND)
 #: What the hooks share that load them.
 _PARTS = {
     "kernelline.sh": "reads the kernel's command line",

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The contract is said once: the shell's variables and the image's paths come from one place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kdump_initrd.recipes.parts import contract
+from kdump_initrd.saver import imagepaths
+from kdump_initrd.saver.params import Params
+
+from .captureimage import build, unpack
+
+REPO = Path(__file__).parents[2]
+#: What runs in images; the hooks of packages run on the host.
+IN_IMAGES = [
+    path
+    for folder in ("hooks", "templates")
+    for path in sorted((REPO / folder).rglob("*"))
+    if path.is_file() and "hooks/host/" not in str(path)
+]
+PATHS = {name: value for name, value in vars(imagepaths).items() if name.isupper()}
+#: The kernel starts it, without variables.
+WITHOUT_VARIABLES = REPO / "hooks/first/modprobe"
+
+
+@pytest.mark.parametrize("path", IN_IMAGES, ids=lambda path: str(path.relative_to(REPO)))
+def test_no_script_names_the_image_s_own_folders(path: Path) -> None:
+    own = [PATHS[name] for name in ("LIB", "ETC", "MOUNT", "PAYLOAD", "PARAMS", "PYTHON_ZIP")]
+    found = re.findall(r"(?:^|[^\w/.$}])((?:/[\w.-]+)+)", path.read_text(), re.MULTILINE)
+    named = [each for each in found if each.startswith(tuple(own))]
+    parts = [f"{PATHS['LIB']}/{name}.sh" for name in ("functions", "kernelline")]
+    wanted = {PATHS["ON_DEMAND"], *parts}
+    assert set(named) == (wanted if path == WITHOUT_VARIABLES else set())
+
+
+def test_the_shell_is_told_what_the_saver_is_told(tmp_path: Path) -> None:
+    words = ("--keep-free", "7", "--stall-timeout", "9", "--final-action", "poweroff")
+    tree = unpack(build(tmp_path / "x.img", *words), tmp_path / "tree")
+    params = Params.from_json((tree / PATHS["PARAMS"][1:]).read_text())
+    (target,) = params.targets
+    wanted = {**contract.variables(params), **contract.target_variables(target)}
+    said = re.findall(r"^export (KDUMP_\w+)='?(.*?)'?$", (tree / "init").read_text(), re.MULTILINE)
+    assert dict(said) == wanted
+    assert (wanted["KDUMP_KEEP_FREE"], wanted["KDUMP_STALL_TIMEOUT"]) == ("7", "9")
+    assert wanted["KDUMP_FINAL_ACTION"] == "poweroff"
+
+
+def test_hooks_use_no_other_variables() -> None:
+    """But those that the guard sets, and what a hook says itself."""
+    known = {*contract.variables(Params()), *contract.target_variables(Params().targets[0])}
+    known |= {"KDUMP_REASON", "KDUMP_LOST", "KDUMP_STARTED"}
+    for path in IN_IMAGES:
+        assert set(re.findall(r"KDUMP_[A-Z_]+", path.read_text())) - {"KDUMP_"} <= known, path
