@@ -24,10 +24,11 @@ FENCES = {
 #: What the generator may know of the saver, by the generator's rooms: the contract, and which
 #: modules of the standard library the saver stands on. The command vmcore-save is the saver itself.
 OF_THE_SAVER = {
+    "config": {"saver.params", "saver.codec.rows"},
     "image": {"saver.imagepaths"},
-    "probe": {"saver.low.stdlib"},
+    "probe": {"saver.low.stdlib", "saver.codec.rows"},
     "targets": {"saver.store.folder", "saver.low.failure"},
-    "recipes": {"saver.params", "saver.imagepaths"},
+    "recipes": {"saver.params", "saver.codec.rows", "saver.imagepaths"},
     "commands": {name for name in MODULES if name.startswith("saver")},
 }
 #: Folder of the saver: those that its modules may import. What lies at the saver's top may use all.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..core.errors import KdumpInitrdError
-from ..saver.codec import open_codec
+from ..saver.codec.opening import open_codec
 from ..saver.crash.dmesg import log_lines
 from ..saver.crash.facts import Crash
 from ..saver.crash.panic import LogFacts

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.compression import PACKED, Codec
 from ..core.errors import UsageError
+from ..saver.params import CHOICES, RANGES
 
 
 class FinalAction(str, Enum):
@@ -160,32 +161,21 @@ def _plain(word: str) -> str:
     return word
 
 
-def _seconds(word: str) -> int:
-    value = int(word) if word.isdecimal() else -1
-    if not 0 <= value <= 7 * 24 * 3600:
-        raise ValueError("whole seconds are wanted, 0 to switch it off, at most a week")
-    return value
+def _number(field: str) -> Callable[[str], int]:
+    """Return what reads a number as large as that field of the contract may be."""
+    most, expected = RANGES[field]
 
+    def read(word: str) -> int:
+        value = int(word) if word.isdecimal() else -1
+        if not 0 <= value <= most:
+            raise ValueError(f"expected {expected}")
+        return value
 
-def _dump_level(word: str) -> int:
-    value = int(word) if word.isdecimal() else -1
-    if not 0 <= value <= 31:
-        raise ValueError("a dump level from 0 to 31 is wanted")
-    return value
-
-
-def _jobs(word: str) -> int:
-    value = int(word) if word.isdecimal() else -1
-    if not 0 <= value <= 4096:
-        raise ValueError("a number of workers is wanted, 0 for one a processor")
-    return value
+    return read
 
 
 def _per_cent(word: str) -> int:
-    value = int(word.removesuffix("%")) if word.removesuffix("%").isdecimal() else -1
-    if not 0 <= value <= 99:
-        raise ValueError("a percentage from 0 to 99 is wanted")
-    return value
+    return _number("keep_free")(word.removesuffix("%"))
 
 
 def _sets(word: str) -> tuple[str, ...]:
@@ -229,16 +219,16 @@ CAPTURE: Sequence[Setting] = (
     Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)", _plain),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
     Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile, which the saver starts and stands in for when it fails", choices=("saver", "makedumpfile")),
-    Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams)", choices=("kdump", "elf", "flat")),
-    Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest whose library is there and that the distribution's readers of dumps open", choices=("auto", "lzo", "snappy", "zstd", "zlib", "none")),
-    Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", _dump_level),
-    Setting("jobs", ("--jobs",), "N", "workers that save at a time; 0: one a processor", _jobs),
+    Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams)", choices=CHOICES["format"]),
+    Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest whose library is there and that the distribution's readers of dumps open", choices=CHOICES["compress"]),
+    Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", _number("level")),
+    Setting("jobs", ("--jobs",), "N", "workers that save at a time; 0: one a processor", _number("jobs")),
     Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", _per_cent),
-    Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=("none", "sample", "full")),
+    Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", FinalAction, _values(*FinalAction)),
-    Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up when the dump file system is not mounted by then; 0: never", _seconds),
-    Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after so long without progress; 0: never", _seconds),
-    Setting("timeout", ("--timeout",), "SECONDS", "give up after so long in all; 0: never", _seconds),
+    Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up when the dump file system is not mounted by then; 0: never", _number("setup")),
+    Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after so long without progress; 0: never", _number("stall")),
+    Setting("timeout", ("--timeout",), "SECONDS", "give up after so long in all; 0: never", _number("overall")),
 )  # fmt: skip
 #: The settings of the first kernel's initrd alone.
 FIRST_KERNEL: Sequence[Setting] = (

@@ -25,10 +25,10 @@ from ..probe.programs import applets, elffile
 from ..probe.programs.elfimage import Damaged
 from ..probe.programs.searchpath import is_musls_own
 from ..probe.python.minimal import PythonRuntime
+from ..saver.codec import rows as pagecodecs
 from ..saver.imagepaths import MODULES, ON_DEMAND, PYTHON_ZIP
 from . import trial
 from .found import Site
-from .parts import pagecodec
 
 #: Changes with what this module and trial.py hold an image to.
 _FORMAT = "2"
@@ -69,7 +69,8 @@ class Claims:
     @property
     def libraries(self) -> tuple[str, ...]:
         """The libraries of which the codec needs one; none where it needs none."""
-        return pagecodec.LIBRARIES.get(self.codec, ())
+        row = pagecodecs.BY_NAME.get(self.codec)
+        return tuple(row.libraries) if row else ()
 
     @property
     def tries_python(self) -> bool:

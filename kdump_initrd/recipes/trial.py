@@ -33,7 +33,7 @@ for name in sys.argv[2:]:
     except BaseException as error:
         print("failed\\t%s\\t%s" % (name, error))
 try:
-    __import__("kdump_initrd.saver.codec", fromlist=["open_codec"]).open_codec(codec, 4096)
+    __import__("kdump_initrd.saver.codec.opening", fromlist=["open_codec"]).open_codec(codec, 4096)
 except BaseException as error:
     print("failed\\tcodec %s\\t%s" % (codec, error))
 with open("/proc/self/maps") as maps:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from .codec.rows import WORDS
 from .low.failure import SaverError
 from .low.jsontext import JsonError, dumps, loads
 from .store.folder import BESIDE, REPORT, UNFINISHED, expand
@@ -16,7 +17,7 @@ _SECONDS = (_WEEK, f"whole seconds from 0 (off) to {_WEEK} (a week)")
 #: The words that a field may be, by its name.
 CHOICES = {
     "format": ("kdump", "elf", "flat"),
-    "compress": ("auto", "lzo", "snappy", "zstd", "zlib", "none"),
+    "compress": WORDS,
     "verify": ("none", "sample", "full"),
     "final_action": ("reboot", "poweroff", "halt"),
 }

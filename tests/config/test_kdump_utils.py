@@ -152,15 +152,15 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
         ("KDUMP=1", "1: KDUMP=1: unknown key"),
         (
             "core_collector makedumpfile -d 32",
-            "1: core_collector: a dump level from 0 to 31 is wanted",
+            "1: core_collector: expected a level from 0 to 31",
         ),
         (
             "core_collector makedumpfile -d",
-            "1: core_collector: a dump level from 0 to 31 is wanted",
+            "1: core_collector: expected a level from 0 to 31",
         ),
         (
             "core_collector makedumpfile --num-threads many",
-            "1: core_collector: a number of workers is wanted",
+            "1: core_collector: expected a number of workers from 0 (one per processor) to 4096",
         ),
         (
             "core_collector makedumpfile '",

@@ -110,7 +110,7 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
         ),
         ("KDUMP_SAVEDIR=crash", "1: KDUMP_SAVEDIR: crash: a path from / on is wanted"),
         ("KDUMP_SAVEDIR=file://crash", "1: KDUMP_SAVEDIR: crash: a path from / on is wanted"),
-        ("\nKDUMP_DUMPLEVEL=32", "2: KDUMP_DUMPLEVEL: a dump level from 0 to 31 is wanted"),
+        ("\nKDUMP_DUMPLEVEL=32", "2: KDUMP_DUMPLEVEL: expected a level from 0 to 31"),
         (
             "KDUMP_DUMPFORMAT=none",
             "1: KDUMP_DUMPFORMAT: none: a dump is always saved, --dump-level 31 makes it small",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver.codec import open_codec
+from kdump_initrd.saver.codec.opening import open_codec
 from kdump_initrd.saver.crash.facts import Crash
 from kdump_initrd.saver.dump import budget, pagecopy
 from kdump_initrd.saver.formats.dumpfile import open_dump

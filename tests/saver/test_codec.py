@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.saver import codec
-from kdump_initrd.saver.codec import libdeflate, library, lzo, snappy, zlib, zstd
+from kdump_initrd.saver.codec import libdeflate, library, lzo, opening, snappy, zlib, zstd
+from kdump_initrd.saver.codec.rows import BY_NAME
 from kdump_initrd.saver.low.failure import SaverError
 
 from .running import save
@@ -40,7 +40,7 @@ def page_size(request: pytest.FixtureRequest) -> int:
 def chosen(request: pytest.FixtureRequest, page_size: int) -> library.Codec:
     made = MAKERS[request.param](page_size)
     assert made.library == request.param
-    assert made.name in codec.AUTO
+    assert made.row in BY_NAME.values()
     return made
 
 
@@ -109,7 +109,7 @@ def test_rubbish_is_refused_or_at_least_survived(chosen: library.Codec, page_siz
             refused += 1
         else:
             # The others have no checksum here: a changed letter is a letter.
-            assert back == data or chosen.name != "zlib"
+            assert back == data or chosen.row.name != "zlib"
     assert refused > 0
 
 
@@ -136,38 +136,38 @@ def test_what_is_bare_keeps_what_it_needs() -> None:
 
 
 def test_none_and_unknown_flags() -> None:
-    assert codec.open_codec("none", PAGE) is None
+    assert opening.open_codec("none", PAGE) is None
     with pytest.raises(SaverError, match=r"unknown codec \(flag 0x40\)"):
-        codec.open_by_flag(0x40, PAGE)
-    names = [codec.open_by_flag(flag, PAGE).name for flag in (1, 2, 4, 0x20)]
+        opening.open_by_flag(0x40, PAGE)
+    names = [opening.open_by_flag(flag, PAGE).row.name for flag in (1, 2, 4, 0x20)]
     assert names == ["zlib", "lzo", "snappy", "zstd"]
-    assert set(codec.FLAGS) == set(codec.AUTO)
+    assert {row.flag for row in BY_NAME.values()} == {1, 2, 4, 0x20}
 
 
 def test_auto_takes_the_first_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = []
     for name, module in MODULES.items():
-        found = codec.open_codec("auto", PAGE)
+        found = opening.open_codec("auto", PAGE)
         assert found is not None
-        assert name in (found.name, found.library)
+        assert name in (found.row.name, found.library)
         missing.append(f"{name}-missing.so.1")
         monkeypatch.setattr(module, "_LIBRARY", missing[-1])
     with pytest.raises(SaverError) as caught:
-        codec.open_codec("auto", PAGE)
+        opening.open_codec("auto", PAGE)
     missing.remove("libdeflate-missing.so.1")
     for name in missing:
         assert f"{name}: the library cannot be loaded" in str(caught.value)
 
 
 def test_zlib_is_done_by_libdeflate_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = codec.open_codec("zlib", PAGE)
+    found = opening.open_codec("zlib", PAGE)
     assert found is not None
-    assert (found.name, found.library) == ("zlib", "libdeflate")
+    assert (found.row.name, found.library) == ("zlib", "libdeflate")
     monkeypatch.setattr(libdeflate, "_LIBRARY", "libdeflate-missing.so.0")
-    found = codec.open_codec("zlib", PAGE)
+    found = opening.open_codec("zlib", PAGE)
     assert found is not None
-    assert (found.name, found.library) == ("zlib", "libz")
-    assert codec.open_by_flag(1, PAGE).library == "libz"
+    assert (found.row.name, found.library) == ("zlib", "libz")
+    assert opening.open_by_flag(1, PAGE).library == "libz"
 
 
 def broken(path: Path, kind: str) -> str:
@@ -197,21 +197,21 @@ def test_what_does_not_load_gives_way_to_what_does(
     for module in (libdeflate, zlib) if name == "zlib" else (MODULES[name],):
         monkeypatch.setattr(module, "_LIBRARY", file)
     with pytest.raises(SaverError) as caught:
-        codec.open_codec(name, PAGE)
-    found, note = codec.open_any(name, PAGE)
+        opening.open_codec(name, PAGE)
+    found, note = opening.open_any(name, PAGE)
     other = "snappy" if name == "lzo" else "lzo"
-    assert found is not None and found.name == other
+    assert found is not None and found.row.name == other
     assert note == f"{caught.value}: pages are compressed by {other} instead of {name}"
     assert "the library of" in note if kind == "another" else f"{file}: the library cannot" in note
     assert "Traceback" not in note and "\n" not in note
-    found, note = codec.open_any("auto", PAGE)
+    found, note = opening.open_any("auto", PAGE)
     assert found is not None and not note
     for module in MODULES.values():
         monkeypatch.setattr(module, "_LIBRARY", file)
-    found, note = codec.open_any(name, PAGE)
+    found, note = opening.open_any(name, PAGE)
     assert found is None and note.endswith(": pages are not compressed")
-    assert codec.open_any("auto", PAGE)[0] is None
-    assert codec.open_any("none", PAGE) == (None, "")
+    assert opening.open_any("auto", PAGE)[0] is None
+    assert opening.open_any("none", PAGE) == (None, "")
 
 
 @pytest.mark.parametrize("name", ["lzo", "snappy", "zstd", "zlib"])
@@ -219,12 +219,12 @@ def test_what_does_not_give_back_a_page_is_not_used(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for maker in (lzo.Lzo, snappy.Snappy, zstd.Zstd, libdeflate.LibDeflate, zlib.Zlib):
-        if maker.name == name:
+        if maker.row.name == name:
             monkeypatch.setattr(maker, "decompress", lambda *_: 17)
     with pytest.raises(SaverError, match="what it has compressed is not what it gives back"):
-        codec.open_codec(name, PAGE)
-    found, _ = codec.open_any(name, PAGE)
-    assert found is not None and found.name != name
+        opening.open_codec(name, PAGE)
+    found, _ = opening.open_any(name, PAGE)
+    assert found is not None and found.row.name != name
 
 
 @pytest.mark.parametrize("kind", ["kdump", "flat"])

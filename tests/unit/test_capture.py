@@ -355,7 +355,10 @@ def test_a_codec_that_readers_do_not_open_is_taken_with_a_warning(
     assert params.dump.compress == "snappy"
     for name in ("libsnappy.so.1", "libstdc++.so.6"):
         assert list(tree.rglob(name)), name
-    code = "from kdump_initrd.saver.codec import open_codec as o; print(o('snappy', 4096).library)"
+    code = (
+        "from kdump_initrd.saver.codec.opening import open_codec;"
+        "print(open_codec('snappy', 4096).library)"
+    )
     done = subprocess.run(
         ["chroot", tree, "/usr/bin/python3", "-S", "-s", "-B", "-c", code],
         env={**os.environ, "PYTHONHOME": "/usr", "PYTHONPATH": "/usr/lib/kdump-initrd/python.zip"},

@@ -10,9 +10,8 @@ import pytest
 from kdump_initrd.config.settings import CAPTURE
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.distro import profiles
-from kdump_initrd.recipes.parts import pagecodec
-from kdump_initrd.saver import codec, params
-from kdump_initrd.saver.codec import libdeflate, lzo, snappy, zlib, zstd
+from kdump_initrd.saver import params
+from kdump_initrd.saver.codec.rows import BY_NAME
 
 from .codeclibraries import ALL, DEFLATE, LZO, SHIPPED, SNAPPY, ZLIB, ZSTD, choose
 
@@ -43,7 +42,7 @@ def test_auto(
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("name", codec.AUTO)
+@pytest.mark.parametrize("name", BY_NAME)
 @pytest.mark.parametrize("profile", profiles.known(SHIPPED))
 def test_a_named_codec_is_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, profile: str
@@ -79,12 +78,7 @@ def test_no_library(tmp_path: Path, wanted: str, missing: str) -> None:
 
 def test_the_names_are_the_savers() -> None:
     (setting,) = [each for each in CAPTURE if each.name == "dump_compress"]
-    assert setting.choices == params.CHOICES["compress"] == ("auto", *codec.AUTO, "none")
-    assert tuple(pagecodec.LIBRARIES) == codec.AUTO
-    saver = {
-        "lzo": (lzo._LIBRARY,),
-        "snappy": (snappy._LIBRARY,),
-        "zstd": (zstd._LIBRARY,),
-        "zlib": (libdeflate._LIBRARY, zlib._LIBRARY),
-    }
-    assert saver == pagecodec.LIBRARIES
+    assert setting.choices == params.CHOICES["compress"] == ("auto", *BY_NAME, "none")
+    assert {name: tuple(row.libraries) for name, row in BY_NAME.items()} == {
+        "lzo": (LZO,), "snappy": (SNAPPY,), "zstd": (ZSTD,), "zlib": (DEFLATE, ZLIB)
+    }  # fmt: skip

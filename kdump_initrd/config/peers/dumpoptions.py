@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from ...saver.codec import rows as pagecodecs
 from ..findings import Findings, Said
 from .meanings import split
 
-_CODECS = {"-c": "zlib", "-l": "lzo", "-p": "snappy", "-z": "zstd"}
+_CODECS = {row.option: row.name for row in pagecodecs.ROWS}
 #: Options that have a value; the others of one letter can be written in one word.
 _WITH_VALUE = (
     *("-d", "-L", "-x", "-i", "-g", "-b", "--message-level", "--num-threads", "--cyclic-buffer"),

@@ -11,12 +11,11 @@ from typing import Any
 
 from ...core.errors import KdumpInitrdError
 from ...core.schema import Read, Table, one_of, record, some, text, texts
+from ...saver.codec import rows as pagecodecs
 from ..kernel import versions
 from ..programs.searchpath import MACHINES
 from . import placeholder
 
-#: The compressions of pages that the format of dumps knows and that we write.
-CODECS = ("lzo", "snappy", "zstd", "zlib")
 #: The packages that configure kdump on a distribution; "" where there is none of them.
 PEERS = ("kdump-utils", "suse-kdump", "kdump-tools", "")
 #: Names of profiles: those of os-release's ID (os-release(5)).
@@ -168,7 +167,8 @@ DECLARED = Table({
     "dump": record(
         Dump, _stamped,
         path=text(_absolute), capture_log=text(_file_name),
-        readme=text(lambda name: name and _stamped(name)), codecs=some(texts(one_of(*CODECS))),
+        readme=text(lambda name: name and _stamped(name)),
+        codecs=some(texts(one_of(*pagecodecs.BY_NAME))),
     ),
     "tools": record(Tools, _relative),
     "config": record(Config, peer=text(one_of(*PEERS))),

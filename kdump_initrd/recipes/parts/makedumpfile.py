@@ -11,13 +11,14 @@ from ...core.root import first_file
 from ...image.tree import Tree
 from ...probe.distro.profiles import Distro
 from ...probe.programs import closure, elffile
+from ...saver.codec import rows as pagecodecs
 from . import layout
 
 _NAME = "makedumpfile"
 _PLACE = PurePosixPath("usr/sbin", _NAME)
-#: What it is linked with if it knows a compression that it need not know (its Makefile: USELZO,
-#: USESNAPPY, USEZSTD).
-_LIBRARIES = {"lzo": "liblzo2.", "snappy": "libsnappy.", "zstd": "libzstd."}
+#: The compression that it always knows; it is linked with the libraries of the others that it knows
+#: (its Makefile: USELZO, USESNAPPY, USEZSTD).
+_ALWAYS = "zlib"
 
 
 def find(settings: CaptureSettings, *, root: Path, profile: Distro) -> Path | None:
@@ -44,11 +45,13 @@ def find(settings: CaptureSettings, *, root: Path, profile: Distro) -> Path | No
 
 def knows(program: Path | None, codec: str) -> bool:
     """Tell whether a makedumpfile compresses pages so; without one, there is nothing to know."""
-    if program is None or codec not in _LIBRARIES:
+    if program is None or codec == _ALWAYS:
         return True
     needed = elffile.read_elf(program).needed
     # A static one does not tell.
-    return not needed or any(name.startswith(_LIBRARIES[codec]) for name in needed)
+    (library,) = pagecodecs.BY_NAME[codec].libraries
+    stem = library.partition(".")[0]
+    return not needed or any(name.startswith(f"{stem}.") for name in needed)
 
 
 def add(tree: Tree, program: Path | None, *, root: Path) -> tuple[PurePosixPath, ...]:

@@ -8,18 +8,11 @@ from ...core.log import get_logger
 from ...probe.programs import closure
 from ...probe.programs.closure import Closure
 from ...probe.python.minimal import PythonRuntime
+from ...saver.codec import rows as pagecodecs
 from ..found import Site
 from . import makedumpfile
 
 logger = get_logger(__name__)
-
-#: The libraries of the saver's codecs, the better one first: one of them is needed.
-LIBRARIES = {
-    "lzo": ("liblzo2.so.2",),
-    "snappy": ("libsnappy.so.1",),
-    "zstd": ("libzstd.so.1",),
-    "zlib": ("libdeflate.so.0", "libz.so.1"),
-}
 
 
 def choose(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, Closure]:
@@ -43,7 +36,8 @@ def choose(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, Closur
             f"--dump-compress {wanted}: {site.makedumpfile} was built without that",
             hint="say --dump-compress zlib",
         )
-    libraries = [(name, library) for name in known for library in LIBRARIES[name]]
+    rows = [pagecodecs.BY_NAME[name] for name in known]
+    libraries = [(row.name, library) for row in rows for library in row.libraries]
     for name, library in libraries:
         found = closure.opened(library, by=runtime.interpreter.source, root=site.root)
         if found is not None:

@@ -7,12 +7,13 @@ import ctypes
 
 from ..low.failure import SaverError
 from .library import Codec, load, words
+from .rows import BY_NAME
+from .rows import LIBDEFLATE as _LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .library import Bare
 
-_LIBRARY = "libdeflate.so.0"  # from its first release to 1.25
 #: A page of 4 KiB takes 17.5 us and gets 55.7 % of its size; at level 2 24.4 us and 54.8 %, and
 #: level 0 does not compress. libz takes 48 us at level 1.
 _LEVEL = 1
@@ -21,7 +22,7 @@ _LEVEL = 1
 class LibDeflate(Codec):
     """One compressor and one decompressor, used again for every page."""
 
-    name = "zlib"
+    row = BY_NAME["zlib"]
     library = "libdeflate"
 
     def __init__(self) -> None:

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .rows import Row
+
     Bare = tuple[Callable[..., int], tuple[object, ...], memoryview]
 
 
@@ -18,7 +20,7 @@ class Codec:
     """Compresses from memory into memory, by address: no byte is copied on the way."""
 
     #: As in DumpParams.compress.
-    name: str
+    row: Row
     #: The library that does the work, as "libdeflate".
     library: str
 

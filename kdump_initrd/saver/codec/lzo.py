@@ -7,12 +7,13 @@ import ctypes
 
 from ..low.failure import SaverError
 from .library import Codec, address, load, words
+from .rows import BY_NAME
+from .rows import LIBLZO2 as _LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .library import Bare
 
-_LIBRARY = "liblzo2.so.2"
 _VERSION = 0x2000  # the oldest with this interface
 #: The variants differ in the dictionary, which is cleared for each page: the small one is 9 %
 #: faster on pages of 4 KiB, and loses 0.3 % of size (3.0 us a page and 61.2 %, _12 3.1 and 61.1,
@@ -25,7 +26,7 @@ _SMALL_PAGE = 8192
 class Lzo(Codec):
     """LZO1X-1."""
 
-    name = "lzo"
+    row = BY_NAME["lzo"]
     library = "liblzo2"
 
     def __init__(self, page_size: int) -> None:

@@ -7,18 +7,18 @@ import ctypes
 
 from ..low.failure import SaverError
 from .library import Codec, address, load, words
+from .rows import BY_NAME
+from .rows import LIBSNAPPY as _LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .library import Bare
 
-_LIBRARY = "libsnappy.so.1"
-
 
 class Snappy(Codec):
     """Snappy by its interface for C (snappy-c.h): 3.5 us a page of 4 KiB, to 62.0 %."""
 
-    name = "snappy"
+    row = BY_NAME["snappy"]
     library = "libsnappy"
 
     def __init__(self) -> None:

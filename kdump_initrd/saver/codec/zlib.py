@@ -7,12 +7,13 @@ import ctypes
 
 from ..low.failure import SaverError
 from .library import Codec, load, words
+from .rows import BY_NAME
+from .rows import LIBZ as _LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .library import Bare
 
-_LIBRARY = "libz.so.1"
 #: A page of 4 KiB takes 48 us and gets 55.5 % of its size.
 _LEVEL = 1
 # zlib.h
@@ -44,7 +45,7 @@ class _Stream(ctypes.Structure):
 class Zlib(Codec):
     """One stream that is reset for every page: compress2 would allocate 256 KiB each time."""
 
-    name = "zlib"
+    row = BY_NAME["zlib"]
     library = "libz"
 
     def __init__(self, page_size: int) -> None:

@@ -7,6 +7,8 @@ import ctypes
 
 from ..low.failure import SaverError
 from .library import Codec, load, words
+from .rows import BY_NAME
+from .rows import LIBZSTD as _LIBRARY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
     from .library import Bare
 
-_LIBRARY = "libzstd.so.1"
 #: A page of 4 KiB takes 5.9 us and gets 57.8 % of its size; at level 1 8.5 us and 55.3 % (it
 #: codes the literals too), -2 5.3 and 58.7, -3 5.0 and 60.3, -5 4.5 and 62.7: from -3 on LZO is
 #: better in both. Other logs of window and table are slower; no content size gains nothing.
@@ -24,7 +25,7 @@ _LEVEL = -1
 class Zstd(Codec):
     """Zstandard with a context that is used again for every page."""
 
-    name = "zstd"
+    row = BY_NAME["zstd"]
     library = "libzstd"
 
     def __init__(self) -> None:

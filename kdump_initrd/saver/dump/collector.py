@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..codec import FLAGS
+from ..codec.rows import ROWS
 from ..formats.dumpfile import open_dump, pages_of
 from ..formats.kdump.kdumpformat import INCOMPLETE
 from ..formats.kdump.kdumpread import KdumpDump
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..memory.reader import Memory
 
 NAME = "makedumpfile"
-_CODECS = {"lzo": "-l", "snappy": "-p", "zstd": "-z", "zlib": "-c"}
 #: --message-level: errors only.
 _ERRORS = "4"
 #: Seconds between two looks at it: the first ones, and the later ones.
@@ -66,7 +65,7 @@ class Collected(Dumping):
         if params.dump.format == "elf":
             words.append("-E")
         elif self._codec:
-            words.append(_CODECS[self._codec.name])
+            words.append(self._codec.row.option)
         reader, writer = os.pipe()
         try:
             os.set_blocking(reader, False)
@@ -151,7 +150,7 @@ def _codec_of(dump: Memory) -> str:
     status = dump.header.status
     if status & INCOMPLETE:
         raise SaverError(f"{NAME}: the dump is not complete")
-    return {flag: name for name, flag in FLAGS.items()}.get(status, "none")
+    return {row.flag: row.name for row in ROWS}.get(status, "none")
 
 
 def _ticks(pid: int) -> int:

@@ -54,7 +54,7 @@ class Dumping:
         self._codec: Codec | None = None
         note = ""
         if params.dump.format != "elf":
-            from ..codec import open_any
+            from ..codec.opening import open_any
 
             self._codec, note = open_any(params.dump.compress, crash.page_size)
             if note:
@@ -71,7 +71,7 @@ class Dumping:
         return {
             "collector": "saver",
             "format": params.format,
-            "codec": self._codec.name if self._codec else "none",
+            "codec": self._codec.row.name if self._codec else "none",
             "codec_note": note,
             "library": self._codec.library if self._codec else "",
             "level": params.level,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 
-from ...codec import FLAGS
+from ...codec.rows import ROWS
 from ...memory.vmcoreinfo import VmcoreInfo
 from .kdumpformat import DESCRIPTOR_SIZE
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .kdumpread import KdumpDump
 
 _LOOK = 64 << 10
+#: Those of a page's descriptor: 0 for one that is stored as it is.
+_FLAGS = (0, *[row.flag for row in ROWS])
 
 
 def disagreement(dump: KdumpDump, pages: int) -> str:
@@ -80,5 +82,5 @@ def _is_descriptor(dump: KdumpDump, raw: bytes, least: int) -> bool:
         return False
     offset, size, flags, more = dump.layout.unpack(raw)
     block, end = dump.header.geometry.block, dump.window.size
-    known = 0 < size <= block and flags in (0, *FLAGS.values()) and not more
+    known = 0 < size <= block and flags in _FLAGS and not more
     return known and bool(least <= offset <= end - size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 
-from ...codec import FLAGS
 from ...low import bitmap
 from ...store.medium import FlatOutput
 from ..writer import DumpWriter
@@ -55,7 +54,7 @@ class KdumpWriter(DumpWriter):
         self.abi = abi = crash.memory.abi
         self.codec = codec
         self.page_size = source.page_size
-        self.flag = FLAGS[codec.name] if codec else 0
+        self.flag = codec.row.flag if codec else 0
         self._source = source
         self._crash = crash
         self._notes = notes = crash.memory.notes

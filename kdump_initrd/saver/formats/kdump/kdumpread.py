@@ -7,7 +7,7 @@ import ctypes
 import struct
 
 from ...arch import of_elf
-from ...codec import open_by_flag
+from ...codec.opening import open_by_flag
 from ...low.bitmap import count_ones
 from ...low.failure import SaverError
 from ...memory.notes import Notes
