@@ -12,18 +12,19 @@ from ..config.effective import Effective
 from ..config.settings import CAPTURE, COMMON, HOST, CaptureSettings, CommonSettings
 from ..core import exits, publish
 from ..core.errors import KdumpInitrdError, UsageError
+from ..core.root import Root
 from ..probe.distro.profiles import Distro
 from ..recipes import dumptarget
 from ..recipes.found import find_root
 
 
-def check(root: Path, distro: str | None) -> tuple[list[str], int]:
-    """Return what is configured in ``root`` as lines, and the exit status: an error if it is wrong.
+def check(top: Path, distro: str | None) -> tuple[list[str], int]:
+    """Return what is configured in ``top`` as lines, and the exit status: an error if it is wrong.
 
     The settings come as text of our own file, each with its origin, then warnings and errors.
     Raises KdumpInitrdError where the root or the profile is not there.
     """
-    root, profile = _look(root, distro)
+    root, profile = _look(top, distro)
     found = effective.read(root, peer=profile.config.peer)
     values, origins = dict(found.values), dict(found.origins)
     errors = [*found.errors, *_wrong_hardware(found, profile)]
@@ -49,15 +50,15 @@ def check(root: Path, distro: str | None) -> tuple[list[str], int]:
     return lines, exits.ERROR if errors else exits.DONE
 
 
-def import_config(root: Path, distro: str | None, output: Path | None, *, force: bool) -> list[str]:
+def import_config(top: Path, distro: str | None, output: Path | None, *, force: bool) -> list[str]:
     """Write our file from that of the distribution's own tool; return what is to be said of it.
 
     ``output`` is /etc/kdump-initrd.toml by default; for "-" the lines are the file itself.
     Raises KdumpInitrdError where there is nothing to take over, or an error in it, and where
     the output exists, unless ``force``; UsageError for another root without an output.
     """
-    root, profile = _look(root, distro)
-    if root != Path("/") and output is None:
+    root, profile = _look(top, distro)
+    if not root.is_host and output is None:
         raise UsageError(
             "--import-config: nothing is written into another root", hint="say -o FILE, or -o -"
         )
@@ -74,19 +75,19 @@ def import_config(root: Path, distro: str | None, output: Path | None, *, force:
     text = list(_imported(found))
     if output == Path("-"):
         return text
-    out = output or root / native.NAME
+    out = output or root.path / native.NAME
     with publish.new_file(out, force=force, mode=0o644) as new:
         os.write(new.descriptor, "".join(f"{line}\n" for line in text).encode())
     return [f"{out}: written; {_origin(found)}", *(f"warning: {each}" for each in found.warnings)]
 
 
-def _look(root: Path, distro: str | None) -> tuple[Path, Distro]:
-    return find_root(CommonSettings(root=str(root), distro=distro, dry_run=True), target=None)
+def _look(top: Path, distro: str | None) -> tuple[Root, Distro]:
+    return find_root(CommonSettings(root=str(top), distro=distro, dry_run=True), target=None)
 
 
-def _target(found: Effective, root: Path, profile: Distro) -> CaptureSettings:
+def _target(found: Effective, root: Root, profile: Distro) -> CaptureSettings:
     settings = CaptureSettings(**found.settings((*CAPTURE, *COMMON)))
-    return dumptarget.resolve(settings, root=root, profile=profile)
+    return dumptarget.resolve(settings, root=root.path, profile=profile)
 
 
 def _wrong_hardware(found: Effective, profile: Distro) -> Iterator[str]:

@@ -19,15 +19,16 @@ _WIDTH = 100
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def lines(root: Path, name: str | None) -> Iterator[str]:
-    """Yield the profile ``name``, or that of the distribution in ``root``, as a TOML file.
+def lines(top: Path, name: str | None) -> Iterator[str]:
+    """Yield the profile ``name``, or that of the distribution in ``top``, as a TOML file.
 
     Each value has the file and line that says it in a comment. What is printed inherits from
     nothing: it has every value. Raises KdumpInitrdError for a root or a profile that is not there,
     and for one that is wrong.
     """
     # Nothing is written: --root needs no -o.
-    root, found = find_root(CommonSettings(root=str(root), distro=name, dry_run=True), target=None)
+    settings = CommonSettings(root=str(top), distro=name, dry_run=True)
+    root, found = find_root(settings, target=None)
     folders = search_path("distros", root=root)
     profile = profiles.read(found.id, search_path=folders, root=root)
     yield f"# The profile {found.id}, of these files, each over those before it:"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import KdumpInitrdError
+from ..core.root import Root
 from . import native, peers
 from .findings import Findings
 from .settings import Setting
@@ -51,7 +52,7 @@ class Effective:
             )
 
 
-def read(root: Path, *, peer: str) -> Effective:
+def read(root: Root, *, peer: str) -> Effective:
     """Return the configuration of ``root``.
 
     That is our own file; where it does not exist, those of ``peer`` (a name of peers.PEERS, or
@@ -71,7 +72,7 @@ def read(root: Path, *, peer: str) -> Effective:
     return _frozen(findings, source)
 
 
-def read_peer(root: Path, *, peer: str) -> Effective:
+def read_peer(root: Root, *, peer: str) -> Effective:
     """Return what the files of ``peer`` alone say; raises KdumpInitrdError for an unknown one."""
     findings = Findings()
     found = peers.read(findings, root=root, peer=peer)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ..core import trust
 from ..core.errors import UsageError
-from ..core.files import TEXT, read
-from ..core.root import resolve
+from ..core.files import TEXT
+from ..core.root import Root
 from ..core.schema import nearest
 from .settings import HOST, SETTINGS, Setting, parse
 
@@ -101,15 +101,14 @@ class Findings:
             return ""
         return nearest(word, known, cutoff=cutoff)
 
-    def open(self, name: str, *, root: Path) -> tuple[Path, bytes] | None:
+    def open(self, name: str, *, root: Root) -> tuple[Path, bytes] | None:
         """Return the path of the file ``name`` of ``root`` and its bytes; None if there is none.
 
         One that is there and cannot be read is an error, and None, too.
         """
-        path = root / name
+        path = root.real_path(root.path / name)
         try:
-            path = resolve(PurePosixPath("/", name), root=root) or path
-            content = read(path, limit=TEXT)
+            content = root.read(path, limit=TEXT)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

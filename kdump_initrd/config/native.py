@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..core import schema
-from ..core.root import folders
+from ..core.root import Root
 from ..core.schema import Table
 from ..core.toml import TomlError, parse
 from .findings import ROWS, Findings, Place, parsed
@@ -42,18 +42,18 @@ KEYS: Mapping[str, Mapping[str, Setting]] = {
 }
 
 
-def read(findings: Findings, *, root: Path) -> bool:
+def read(findings: Findings, *, root: Root) -> bool:
     """Add what the file itself says; tell whether there is one."""
     return _read_file(findings, NAME, root=root)
 
 
-def read_drop_ins(findings: Findings, *, root: Path) -> bool:
+def read_drop_ins(findings: Findings, *, root: Root) -> bool:
     """Add what the drop-ins say, in the order of their names; tell whether there are any."""
     before = len(findings.files)
-    for folder in folders([DROP_INS], root=root):
+    for folder in root.folders([DROP_INS]):
         findings.mistrust(folder)
-        for name in sorted(file.name for file in folder.glob("*.toml")):
-            _read_file(findings, f"{DROP_INS}/{name}", root=root)
+        for path in root.entries(folder, "*.toml"):
+            _read_file(findings, f"{DROP_INS}/{path.name}", root=root)
     return len(findings.files) > before
 
 
@@ -77,7 +77,7 @@ def read_text(findings: Findings, path: Path, content: bytes) -> None:
             findings.put(KEYS[section][key].name, value, place)
 
 
-def _read_file(findings: Findings, name: str, *, root: Path) -> bool:
+def _read_file(findings: Findings, name: str, *, root: Root) -> bool:
     before = len(findings.files)
     found = findings.open(name, root=root)
     if found is not None:

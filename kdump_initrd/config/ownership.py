@@ -5,29 +5,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from ..core import trust
+from ..core.root import Root
 from .native import DROP_INS, NAME
 
 #: Relative to the root: what comes before the files that the package brings.
 _OVERRIDES = "etc/kdump-initrd"
 
 
-def warnings(root: Path) -> Iterator[str]:
+def warnings(root: Root) -> Iterator[str]:
     """Yield a line for each file and folder that others than root and this user can write.
 
     Nothing is said of another root than the running one: its files may be anybody's.
     """
-    if root != Path("/"):
+    if not root.is_host:
         return
     yield from writable(root)
 
 
-def writable(root: Path) -> Iterator[str]:
+def writable(root: Root) -> Iterator[str]:
     """Yield the lines for the overrides and the configuration of a root."""
-    top = root / _OVERRIDES
-    places = [root / NAME, root / DROP_INS, *(root / DROP_INS).glob("*"), top, *top.rglob("*")]
+    top, ours, drop_ins = (root.path / name for name in (_OVERRIDES, NAME, DROP_INS))
+    places = [ours, drop_ins, *drop_ins.glob("*"), top, *top.rglob("*")]
     for path in sorted(places):
         with suppress(OSError):
             why = trust.doubt(path.stat())

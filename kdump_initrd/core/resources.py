@@ -9,7 +9,7 @@ from pathlib import Path
 from . import trust
 from .errors import KdumpInitrdError
 from .log import get_logger
-from .root import folders, real_or_own
+from .root import Root
 
 logger = get_logger(__name__)
 
@@ -24,7 +24,7 @@ def is_own(path: Path) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
 
 
-def search_path(kind: str, *, root: Path) -> tuple[Path, ...]:
+def search_path(kind: str, *, root: Root) -> tuple[Path, ...]:
     """Return the folders that hold ``kind`` ("templates", "hooks", "distros"), first wins.
 
     The administrator's folder in ``root`` comes first, then the installed wheel's ``_data`` or,
@@ -37,7 +37,7 @@ def search_path(kind: str, *, root: Path) -> tuple[Path, ...]:
             f"{shipped}: data folder not found",
             hint="reinstall kdump-initrd: its wheel is incomplete",
         )
-    own = folders([f"{_OVERRIDES}/{kind}"], root=root)
+    own = root.folders([f"{_OVERRIDES}/{kind}"])
     for folder in own:
         _mistrust(folder)
     return (*own, shipped)
@@ -53,14 +53,14 @@ def _mistrust(folder: Path) -> None:
             return
 
 
-def find_data(kind: str, name: str, *, root: Path) -> Path:
+def find_data(kind: str, name: str, *, root: Root) -> Path:
     """Return the file ``name`` of the first folder of ``kind`` that has it, free of links.
 
     Raises KdumpInitrdError when none has.
     """
     places = search_path(kind, root=root)
-    paths = (real_or_own(folder / name, root=root) for folder in places)
-    found = next((path for path in paths if path.exists()), None)
+    paths = (root.there(folder / name) for folder in places)
+    found = next((path for path in paths if path is not None), None)
     if found is None:
         raise KdumpInitrdError(
             f"{places[-1] / name}: not found", hint="reinstall kdump-initrd: it is incomplete"

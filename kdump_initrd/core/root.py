@@ -67,10 +67,9 @@ class Asked:
     looked: set[str] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
 
-    def add(self, other: Asked) -> None:
-        """Take in what another one has."""
-        self.looked |= other.looked
-        self.listed |= other.listed
+    def __or__(self, other: Asked) -> Asked:
+        """Return what either was asked."""
+        return Asked(self.looked | other.looked, self.listed | other.listed)
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Root:
         One that no file can have (too long, a NUL in it) is None, too.
         """
         found, links, missing = self._follow(name)
-        self.asked.looked.update(links, missing)
+        self.asked.looked.update(links, missing or ([str(found)] if found else []))
         return found
 
     def inside(self, path: Path) -> PurePosixPath:
@@ -137,17 +136,17 @@ class Root:
 
     def file(self, name: Name) -> Path | None:
         """Return the path of a regular file, None where there is none."""
-        found = self._look_for(name)
+        found = self.resolve(name)
         return found if found is not None and found.is_file() else None
 
     def folder(self, name: Name) -> Path | None:
         """Return the path of a folder, None where there is none."""
-        found = self._look_for(name)
+        found = self.resolve(name)
         return found if found is not None and found.is_dir() else None
 
     def there(self, name: Name) -> Path | None:
         """Return the path of whatever is there, None for nothing."""
-        found = self._look_for(name)
+        found = self.resolve(name)
         return found if found is not None and found.exists() else None
 
     def first_file(self, names: Iterable[Name]) -> Path | None:
@@ -173,7 +172,7 @@ class Root:
 
     def read(self, name: Name, *, limit: int = FILE) -> bytes:
         """Return the bytes of a file; raises OSError, as files.read() does."""
-        found = self._look_for(name)
+        found = self.resolve(name)
         if found is None:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(name))
         return files.read(found, limit=limit)
@@ -181,11 +180,6 @@ class Root:
     def read_text(self, name: Name, *, limit: int = TEXT) -> str:
         """Return a text as read() does its bytes; what is no UTF-8 in it is replaced."""
         return self.read(name, limit=limit).decode("utf-8", "replace")
-
-    def _look_for(self, name: Name) -> Path | None:
-        found, links, missing = self._follow(name)
-        self.asked.looked.update(links, missing or ([str(found)] if found else []))
-        return found
 
     def _follow(self, name: Name) -> tuple[Path | None, list[str], list[str]]:
         """Resolve a name; return its path, the links on the way, and the first part missing."""
@@ -213,39 +207,3 @@ class Root:
         except (OSError, ValueError):
             found = None
         return None if found is None else self.path / found, links, missing[:1]
-
-
-def resolve(path: str | PurePosixPath, *, root: Path) -> Path | None:
-    """Return what Root.resolve() does."""
-    return Root(root).resolve(PurePosixPath(str(path)))
-
-
-def real_path(path: Path, *, root: Path) -> Path:
-    """Return what Root.real_path() does; raises KdumpInitrdError for a path out of it."""
-    Root(root).inside(path)
-    return Root(root).real_path(path)
-
-
-def real_or_own(path: Path, *, root: Path) -> Path:
-    """Return what Root.real_path() does."""
-    return Root(root).real_path(path)
-
-
-def named(name: str | Path, *, root: Path = Path("/")) -> Path:
-    """Return what Root.named() does."""
-    return Root(root).named(name)
-
-
-def place(path: str | PurePosixPath, *, root: Path) -> Path:
-    """Return what Root.place() does."""
-    return Root(root).place(path)
-
-
-def first_file(candidates: Iterable[str], *, root: Path) -> Path | None:
-    """Return what Root.first_file() does."""
-    return Root(root).first_file(candidates)
-
-
-def folders(candidates: Iterable[str], *, root: Path) -> list[Path]:
-    """Return what Root.folders() does."""
-    return Root(root).folders(candidates)

@@ -33,10 +33,10 @@ class Overdue(BaseException):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What comes back: a text and the files that were read for it, or an error and its hint."""
+    """What comes back: a text and what a root was asked for it, or an error and its hint."""
 
     text: str = ""
-    files: tuple[str, ...] = ()
+    looked: tuple[str, ...] = ()
     error: str = ""
     hint: str | None = None
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import files
-from ..core import root as rooted
 from ..core.errors import KdumpInitrdError
+from ..core.root import Root
 
 #: The stages of a capture, in order; inside a stage the order is lexical.
 STAGES = ("pre-mount", "mount", "pre-save", "save", "post-save", "umount", "final")
@@ -58,7 +58,7 @@ class Hook:
         return self.needs.timeout
 
 
-def discover(search_path: Sequence[Path], *, root: Path = Path("/")) -> tuple[Hook, ...]:
+def discover(search_path: Sequence[Path], *, root: Root) -> tuple[Hook, ...]:
     """Return the hooks on ``search_path`` in their order; of two of one name the first wins.
 
     Links of folders in ``root`` lead where that root's do. Raises KdumpInitrdError for a hook that
@@ -67,11 +67,10 @@ def discover(search_path: Sequence[Path], *, root: Path = Path("/")) -> tuple[Ho
     found: dict[tuple[int, str], Hook] = {}
     for order, stage in enumerate(STAGES):
         for folder in search_path:
-            place = rooted.real_or_own(folder / stage, root=root)
-            for path in sorted(place.glob("[0-9]*")):
+            for path in root.entries(folder / stage, "[0-9]*"):
                 if not _NAME.fullmatch(path.name):
                     continue  # an editor's backup
-                source = rooted.real_or_own(path, root=root)
+                source = root.real_path(path)
                 hook = Hook(stage, path.name, source, _read_hook(source))
                 found.setdefault((order, path.name), hook)
     return tuple(found[key] for key in sorted(found))

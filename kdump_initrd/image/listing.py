@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
-from ..core.root import named
+from ..core.root import Root
 from .archive.newc import CorruptError, Member
 from .archive.segments import (
     Segment,
@@ -32,7 +32,7 @@ def list_image(path: Path) -> Iterator[str]:
     memory. In an image of ours each entry has its reason behind it. Raises KdumpInitrdError for
     a file that is no initrd or is damaged.
     """
-    path = named(path)
+    path = Root().named(path)
     segments = read_segments(path)
     manifest = _manifest(segments)
     if manifest is not None:

@@ -8,9 +8,7 @@ what does not lie in this program's own folder is rendered in a process of its o
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +18,9 @@ import jinja2
 import jinja2.runtime
 import jinja2.sandbox
 
-from ..core import files
-from ..core import root as rooted
 from ..core.errors import KdumpInitrdError
+from ..core.files import TEXT
+from ..core.root import Root
 from .confinement import MEMORY, SECONDS, Outcome, Overdue, confine
 
 #: The largest product of two numbers, in bits, and of a text with a number, in characters.
@@ -34,7 +32,7 @@ def render(
     values: Mapping[str, object],
     *,
     search_path: Sequence[Path],
-    root: Path = Path("/"),
+    root: Root,
 ) -> str:
     """Return the text of template ``name``, looked up on ``search_path``, first wins.
 
@@ -50,9 +48,8 @@ def render(
         return _render(name, values, _Loader(search_path, root, trusted=True))
     except _ForeignError:
         done = confine(lambda: _outcome(name, values, search_path, root), name=f"template {name}")
-    for path in done.files:
-        # What is told of what this process reads: the other one's cannot be heard.
-        sys.audit("open", path, None, os.O_RDONLY)
+    # The other process's memory goes with it.
+    root.asked.looked.update(done.looked)
     return done.text
 
 
@@ -81,7 +78,7 @@ class _ForeignError(Exception):
 class _Loader(jinja2.BaseLoader):
     """Reads templates; a ``trusted`` one gives up at the first that is not of this program."""
 
-    def __init__(self, search_path: Sequence[Path], root: Path, *, trusted: bool) -> None:
+    def __init__(self, search_path: Sequence[Path], root: Root, *, trusted: bool) -> None:
         self._folders = search_path
         self._root = root
         self._trusted = trusted
@@ -97,9 +94,9 @@ class _Loader(jinja2.BaseLoader):
                 template, f"{_one_line(template)}: not a name below templates/"
             )
         for folder in self._folders:
-            path = rooted.real_or_own(folder / template, root=self._root)
+            path = self._root.real_path(folder / template)
             try:
-                data = files.read(path, limit=files.TEXT)
+                data = self._root.read(path, limit=TEXT)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -145,11 +142,12 @@ def _size(left: object, right: object, operator: str) -> int:
 
 
 def _outcome(
-    name: str, values: Mapping[str, object], search_path: Sequence[Path], root: Path
+    name: str, values: Mapping[str, object], search_path: Sequence[Path], root: Root
 ) -> Outcome:
-    loader = _Loader(search_path, root, trusted=False)
+    anew = Root(root.path)
+    loader = _Loader(search_path, anew, trusted=False)
     try:
-        return Outcome(_render(name, values, loader), tuple(loader.files))
+        return Outcome(_render(name, values, loader), tuple(sorted(anew.asked.looked)))
     except KdumpInitrdError as error:
         return Outcome(error=error.message, hint=error.hint)
 

@@ -12,10 +12,9 @@ from .. import __version__
 from ..config.settings import CaptureSettings
 from ..core import publish
 from ..core.devicename import PARTITION_TAGS
-from ..core.files import read_text
 from ..core.log import get_logger, step
 from ..core.resources import find_data, search_path
-from ..core.root import place
+from ..core.root import Root
 from ..image import hooks, listing, reservation, stage
 from ..image.archive.boundary import window
 from ..image.archive.cpio import Packing, write_image
@@ -58,7 +57,10 @@ _SCRIPTS = {"hooks": layout.SHARED, "templates": ("init.j2", "python.j2")}
 
 @dataclass(frozen=True)
 class Capture:
-    """A capture initrd, decided: what goes into it and where it is to be written."""
+    """A capture initrd, decided: what goes into it and where it is to be written.
+
+    ``root`` is what it was decided from, and remembers all that was asked for that.
+    """
 
     out: Path
     tree: Tree
@@ -66,6 +68,7 @@ class Capture:
     manifest: Manifest
     packing: Packing
     kernel_size: int
+    root: Root
 
     def lines(self) -> Iterator[str]:
         """Yield what the image would hold, a line an entry."""
@@ -148,18 +151,18 @@ def plan(settings: CaptureSettings) -> Capture:
             Claims(site, tuple(_needs(site, scripts)), runtime, dump_codec, folders),
         )
     size = site.kernel.header.unpacked if site.kernel.header else 0
-    return Capture(out, tree, second, manifest, Packing(compression, mtime), size)
+    return Capture(out, tree, second, manifest, Packing(compression, mtime), size, site.root)
 
 
 def _look(settings: CaptureSettings) -> Site:
     root, profile = find_root(settings, target=settings.output)
-    if root == Path("/"):
+    if root.is_host:
         xen.check()
     release = releases.find(
         settings.release or os.uname().release, root=root, layout=profile.kernel
     )
     releases.check_capture_options(release)
-    target = dumptarget.locate(settings, path=settings.path or profile.dump.path, root=root)
+    target = dumptarget.locate(settings, path=settings.path or profile.dump.path, root=root.path)
     watchdogs = hardware.ticking_watchdogs(settings, target.device)
     makedumpfile = collector.find(settings, root=root, profile=profile)
     profile = filenames.fit(profile, target.device.fstype)
@@ -171,7 +174,7 @@ def _out(settings: CaptureSettings, site: Site) -> Path:
     if settings.output:
         return Path(settings.output)
     name = site.profile.kernel.capture_image.format(release=site.kernel.release)
-    out = place(name, root=site.root)
+    out = site.root.place(name)
     if not settings.dry_run:
         publish.check(out, force=settings.force)
     return out
@@ -206,7 +209,7 @@ def _needs(site: Site, scripts: tuple[Hook, ...]) -> list[Needs]:
     needs = [hook.needs for hook in scripts]
     for kind, name in ((kind, name) for kind, names in _SCRIPTS.items() for name in names):
         path = find_data(kind, name, root=site.root)
-        needs.append(hooks.read_needs(read_text(path), path))
+        needs.append(hooks.read_needs(site.root.read_text(path), path))
     return needs
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..config.settings import CommonSettings
 from ..core.errors import KdumpInitrdError, UsageError
 from ..core.resources import search_path
-from ..core.root import named
+from ..core.root import Root
 from ..probe.distro import profiles as distro
 from ..probe.distro.profiles import Distro
 from ..probe.kernel.releases import KernelRelease
@@ -24,7 +24,7 @@ class Site:
     ``makedumpfile`` is the root's, where the dump is to be written by that.
     """
 
-    root: Path
+    root: Root
     profile: Distro
     kernel: KernelRelease
     target: Block
@@ -32,7 +32,7 @@ class Site:
     makedumpfile: Path | None = None
 
 
-def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Path, Distro]:
+def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Root, Distro]:
     """Return the root that the image is built from, and the profile of what it holds.
 
     ``target`` is the file that the user has named to be written, or to be written beside.
@@ -40,10 +40,10 @@ def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Path, Di
     Raises KdumpInitrdError for a root or profile that is not there, UsageError where the image
     would be written into another root.
     """
-    root = named(settings.root)
-    if not root.is_dir():
+    root = Root(Root().named(settings.root))
+    if not root.path.is_dir():
         raise KdumpInitrdError(f"--root {root}: no such directory", hint="mount that root first")
-    if root != Path("/") and not target and not settings.dry_run:
+    if not root.is_host and not target and not settings.dry_run:
         raise UsageError("--root wants -o: nothing is written into that root", hint="-o FILE")
     profiles = search_path("distros", root=root)
     if settings.distro:

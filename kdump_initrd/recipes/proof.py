@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from ..core import cache
 from ..core.errors import KdumpInitrdError
@@ -75,7 +75,7 @@ class Claims:
     @property
     def tries_python(self) -> bool:
         """Whether Python can be run: this host's own, and of its architecture."""
-        return self.site.root == Path("/") and trial.is_possible(self.runtime.machine)
+        return self.site.root.is_host and trial.is_possible(self.runtime.machine)
 
 
 def prove(entries: Iterable[Entry], claims: Claims) -> None:

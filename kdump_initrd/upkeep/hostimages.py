@@ -18,13 +18,11 @@ from ..config.settings import (
     HostSettings,
 )
 from ..core.errors import KdumpInitrdError
-from ..core.root import place
+from ..core.root import Root
 from ..probe.distro.profiles import Distro
-from ..probe.kernel import releases
 from ..recipes import capture, dumptarget
 from ..recipes.firstkernel import recipe
 from . import removal
-from .inputs import Opened
 from .keep import Manner, Wanted
 
 
@@ -35,7 +33,7 @@ class Host:
     ``distro`` is the profile that was asked for, None where it is the root's own.
     """
 
-    root: Path
+    root: Root
     profile: Distro
     distro: str | None
     configured: Effective
@@ -49,19 +47,15 @@ def capture_settings(host: Host) -> CaptureSettings:
     settings = CaptureSettings(**{**configured, "root": str(host.root), "distro": host.distro})
     if "capture" not in host.wanted.images:
         return settings
-    return dumptarget.resolve(settings, root=host.root, profile=host.profile)
+    return dumptarget.resolve(settings, root=host.root.path, profile=host.profile)
 
 
 def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:
     """Return the capture initrd of a kernel that saves to ``target``."""
-    out = place(host.profile.kernel.capture_image.format(release=release), root=host.root)
+    out = host.root.place(host.profile.kernel.capture_image.format(release=release))
     settings = replace(target, release=release, output=str(out))
     plan = partial(capture.plan, settings)
-    # modprobe finds its indexes itself.
-    modules = releases.first(host.profile.kernel.modules, root=host.root, release=release)
-    indexes = map(str, modules.glob("modules.*")) if modules else ()
-    name = f"capture-{release}"
-    return Wanted("capture", release, name, out, settings, plan, read=Opened({*indexes}))
+    return Wanted("capture", release, f"capture-{release}", out, settings, plan)
 
 
 def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
@@ -77,7 +71,7 @@ def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
     name = f"first-kernel-{release}"
     if settings.standalone:
         boot = f"boot/{host.profile.kernel.first_image.format(release=release)}"
-        out = place(boot, root=host.root)
+        out = host.root.place(boot)
         yield _first_image(name, out, replace(settings, output=str(out)))
         return
     bases = removal.initrds(release, root=host.root, profile=host.profile)

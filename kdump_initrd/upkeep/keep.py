@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Union
 
@@ -20,6 +20,7 @@ from ..config.settings import CommonSettings
 from ..core import publish
 from ..core.errors import KdumpInitrdError, is_denied
 from ..core.log import get_logger
+from ..core.root import Asked, Root
 from ..image.archive.base import digest
 from ..image.archive.segments import read_manifest
 from ..image.manifest import Manifest
@@ -27,7 +28,7 @@ from ..image.tree import Entry
 from ..recipes.capture import Capture
 from ..recipes.firstkernel.firstimage import FirstImage
 from . import inputs, record
-from .inputs import Input, Opened
+from .inputs import Input
 from .record import Record
 
 logger = get_logger(__name__)
@@ -42,8 +43,7 @@ class Wanted:
     """An image that is to be current: its file, and how it is planned.
 
     ``kind`` is that of its manifest, ``name`` that of its record. ``in_place`` says that ``out``
-    is the distribution's, to which a segment is appended. ``read`` is what nobody can see being
-    read.
+    is the distribution's, to which a segment is appended.
     """
 
     kind: str
@@ -53,20 +53,19 @@ class Wanted:
     settings: CommonSettings
     plan: Callable[[], Plan]
     in_place: bool = False
-    read: Opened = field(default_factory=Opened)
 
 
 @dataclass(frozen=True)
 class Manner:
     """How images are kept: of which root, whatever is there (``force``), or only in words.
 
-    ``opened`` is what was read before any image was planned.
+    ``asked`` is what was asked of the root before any image was planned.
     """
 
-    root: Path
+    root: Root
     force: bool
     dry_run: bool
-    opened: Opened
+    asked: Asked
 
 
 def keep(wanted: Wanted, manner: Manner) -> bool:
@@ -83,12 +82,11 @@ def _keep(wanted: Wanted, manner: Manner) -> bool:
     if not manner.force and before is not None and _is_current(wanted, before, manner):
         _say_kept(wanted, manner)
         return False
-    with inputs.watch() as opened:
-        planned = wanted.plan()
-    read = (manner.opened, wanted.read, opened)
+    planned = wanted.plan()
+    asked = manner.asked | planned.root.asked
     new = replace(
         _describe(wanted, planned),
-        inputs=inputs.collect(read, root=manner.root, leave_out=[wanted.out]),
+        inputs=inputs.collect(asked, root=manner.root, leave_out=[wanted.out]),
     )
     why = _why(wanted, before, new, manner)
     if manner.dry_run:
@@ -103,7 +101,7 @@ def _keep(wanted: Wanted, manner: Manner) -> bool:
         stored = _stored(wanted.out, size)
     else:
         _say_kept(wanted, manner)
-        stored = inputs.take(wanted.out) or Input("")
+        stored = inputs.take(wanted.out)
     reason = why or (before.why if before else "")
     replace(new, stored=stored, why=reason).save(wanted.name, root=manner.root)
     return bool(why)
@@ -111,8 +109,8 @@ def _keep(wanted: Wanted, manner: Manner) -> bool:
 
 def _stored(out: Path, size: int) -> Input:
     """Return what was written, as it is on the disk: nothing where it is another one by now."""
-    found = inputs.take(out) or Input("")
-    return found if found.stamp[:1] == (size,) else Input("")
+    found = inputs.take(out)
+    return found if found.stamp[:1] == (size,) else Input()
 
 
 def say_pending(wanted: Wanted, why: str) -> None:
@@ -143,7 +141,7 @@ def manifest_of(image: Path) -> Manifest | None:
 
 
 def _is_current(wanted: Wanted, before: Record, manner: Manner) -> bool:
-    if before.output != str(wanted.out) or not inputs.is_same(wanted.out, before.stored):
+    if before.output != str(wanted.out) or not _is_intact(wanted.out, before):
         return False
     if (before.version, before.settings) != (__version__, describe(wanted.settings)):
         return False
@@ -151,6 +149,10 @@ def _is_current(wanted: Wanted, before: Record, manner: Manner) -> bool:
     if name is not None:
         logger.debug("%s: %s is another", wanted.out, name)
     return name is None
+
+
+def _is_intact(out: Path, before: Record) -> bool:
+    return bool(before.stored.digest) and inputs.is_same(out, before.stored)
 
 
 def _describe(wanted: Wanted, planned: Plan) -> Record:
@@ -173,7 +175,7 @@ def _describe(wanted: Wanted, planned: Plan) -> Record:
         },
         base=base,
         inputs={},
-        stored=Input(""),
+        stored=Input(),
     )
 
 
@@ -187,7 +189,7 @@ def _why(wanted: Wanted, before: Record | None, new: Record, manner: Manner) -> 
     Raises KdumpInitrdError for a file of that name that is not ours.
     """
     out = wanted.out
-    intact = before is not None and inputs.is_same(out, before.stored)
+    intact = before is not None and _is_intact(out, before)
     if not intact and not wanted.in_place and out.exists() and not manner.force:
         manifest = manifest_of(out)
         if manifest is None or manifest.kind != wanted.kind:

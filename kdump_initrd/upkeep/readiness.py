@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..core.errors import KdumpInitrdError
-from ..core.root import first_file, resolve
+from ..core.root import Root
 from ..image import reservation
 from ..probe.kernel import kernelimage
 
@@ -68,13 +68,13 @@ class Running:
     loaded: bool
 
 
-def say(root: Path, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Iterator[str]:
+def say(root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Iterator[str]:
     """Yield warnings, each some lines: what is lacking, and how it is mended.
 
     ``images`` are capture initrds with their kernels, ``dumps`` is the folder of dumps. Of another
     root than this machine's own nobody can tell.
     """
-    if root != Path("/"):
+    if not root.is_host:
         return
     for unit in others(root):
         yield (
@@ -85,7 +85,7 @@ def say(root: Path, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Itera
 
 
 def lacking(
-    machine: Running | None, root: Path, images: Iterable[tuple[Path, Path]], *, dumps: str
+    machine: Running | None, root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str
 ) -> Iterator[str]:
     """Yield what a machine lacks; None is a system that does not run, as in a chroot."""
     if machine is not None and machine.loaded:
@@ -93,7 +93,10 @@ def lacking(
     test = f"  try it, which crashes this machine at once: {_CRASH}; the dump is in {dumps}"
     said = machine is not None and _WORD.search(machine.cmdline) is not None
     if machine is not None and machine.reserved:
-        why = _refusal(root / "dev/kmsg") or "not armed: this start was before its initrd was made"
+        why = (
+            _refusal(root.path / "dev/kmsg")
+            or "not armed: this start was before its initrd was made"
+        )
         yield f"{why}\n  restart; dmesg | grep kdump-initrd tells what came of it\n{test}"
     elif said:
         yield (
@@ -116,47 +119,48 @@ def lacking(
         )
 
 
-def running(root: Path) -> Running | None:
+def running(root: Root) -> Running | None:
     """Return what the running kernel says; None where ``root`` is not what runs on it."""
     with suppress(OSError):
-        if not os.path.samestat((root / "proc/1/root").stat(), root.stat()):
+        if not os.path.samestat((root.path / "proc/1/root").stat(), root.path.stat()):
             return None
     try:
-        cmdline = (root / "proc/cmdline").read_bytes()
+        cmdline = (root.path / "proc/cmdline").read_bytes()
     except OSError:
         return None
-    size, loaded = (_number(root / f"sys/kernel/kexec_crash_{name}") for name in ("size", "loaded"))
+    size, loaded = (
+        _number(root.path / f"sys/kernel/kexec_crash_{name}") for name in ("size", "loaded")
+    )
     return Running(cmdline, size // _MIB, bool(loaded))
 
 
-def others(root: Path) -> list[str]:
+def others(root: Root) -> list[str]:
     """Return the units of other tools that are switched on in a root."""
-    units = resolve("etc/systemd/system", root=root)
-    if units is None or not units.is_dir():
-        return []
+    units = root.real_path(root.path / "etc/systemd/system")
+    wanted = root.folders(root.entries(units, "*.wants"))
     return [
         name
         for name in _OTHERS
-        if any(os.path.lexists(folder / name) for folder in units.glob("*.wants"))
-        and not _is_masked(units / name)
+        if any(os.path.lexists(folder / name) for folder in wanted) and not _is_masked(units / name)
     ]
 
 
-def is_in(patterns: Iterable[str], root: Path) -> bool:
+def is_in(patterns: Iterable[str], root: Root) -> bool:
     """Tell whether a line of some files of a root has crashkernel=, and is not a comment."""
     for pattern in patterns:
-        for path in root.glob(pattern):
+        place = PurePosixPath(pattern)
+        for path in root.entries(place.parent, place.name):
             with suppress(OSError):
-                lines = path.read_bytes().splitlines() if path.is_file() else []
+                lines = root.read(path).splitlines()
                 if any(_WORD.search(each) for each in lines if not each.lstrip().startswith(b"#")):
                     return True
     return False
 
 
-def _command(root: Path, word: str) -> str:
+def _command(root: Root, word: str) -> str:
     for program, text in _COMMANDS:
         places = (f"{folder}/{program}" for folder in _PROGRAMS)
-        if not program or first_file(places, root=root) is not None:
+        if not program or root.first_file(places) is not None:
             return text.format(word=word)
     raise AssertionError("the last one needs no program")
 

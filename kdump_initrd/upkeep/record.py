@@ -16,11 +16,10 @@ from typing import Any
 
 from ..config.native import key_of
 from ..config.settings import SETTINGS
-from ..core import files
-from ..core import root as rooted
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
 from ..core.publish import new_file
+from ..core.root import Root
 from ..image.manifest import MANIFEST, SEGMENT
 from ..image.stage import SECOND_STAGE
 from .inputs import Input
@@ -80,7 +79,7 @@ class Record:
         found += [name for name in entries if name not in _DERIVED]
         return found or entries
 
-    def save(self, name: str, *, root: Path) -> None:
+    def save(self, name: str, *, root: Root) -> None:
         """Keep it under ``name``: whole or not at all. Raises KdumpInitrdError."""
         text = json.dumps(asdict(self), indent=1, sort_keys=True)
         written = new_file(_path(name, root), force=True)
@@ -88,13 +87,13 @@ class Record:
             file.write(f"{text}\n".encode())
 
 
-def load(name: str, *, root: Path) -> Record | None:
+def load(name: str, *, root: Root) -> Record | None:
     """Return what was kept under ``name``; None where there is nothing that can be used.
 
     That is so, too, where the image that it tells of would not lie in ``root``.
     """
     try:
-        table = json.loads(files.read_text(_path(name, root), limit=_LARGEST))
+        table = json.loads(root.read_text(_path(name, root), limit=_LARGEST))
         inputs = {path: _input(each) for path, each in table["inputs"].items()}
         record = Record(**{**table, "inputs": inputs, "stored": _input(table["stored"])})
         return record if _is_sound(record) and _is_inside(record.output, root) else None
@@ -104,15 +103,14 @@ def load(name: str, *, root: Path) -> Record | None:
         return None
 
 
-def every(*, root: Path) -> dict[str, Record]:
+def every(*, root: Root) -> dict[str, Record]:
     """Return all that were kept, by name."""
-    there = rooted.folders([FOLDER], root=root)
-    names = sorted(path.stem for folder in there for path in folder.glob("*.json"))
+    names = [path.stem for path in root.entries(FOLDER, "*.json")]
     found = {name: load(name, root=root) for name in names}
     return {name: record for name, record in found.items() if record is not None}
 
 
-def forget(name: str, *, root: Path) -> None:
+def forget(name: str, *, root: Root) -> None:
     """Drop what was kept under ``name``."""
     _path(name, root).unlink(missing_ok=True)
 
@@ -124,7 +122,7 @@ def listed(reasons: list[str]) -> str:
 
 
 @contextmanager
-def alone(*, root: Path, patience: float = _PATIENCE) -> Iterator[None]:
+def alone(*, root: Root, patience: float = _PATIENCE) -> Iterator[None]:
     """Let one run at a time do the block; ``patience`` are the seconds that it waits for another.
 
     The folder of the records is there in the block, and behind it if there is one in it.
@@ -150,7 +148,7 @@ def alone(*, root: Path, patience: float = _PATIENCE) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _try(root: Path) -> int | None:
+def _try(root: Root) -> int | None:
     # The lock is the folder's own: nothing is left behind, not even by who is killed.
     folder = _folder(root)
     try:
@@ -171,20 +169,20 @@ def _try(root: Path) -> int | None:
     return None
 
 
-def _path(name: str, root: Path) -> Path:
+def _path(name: str, root: Root) -> Path:
     return _folder(root) / f"{name}.json"
 
 
-def _folder(root: Path) -> Path:
-    folder = rooted.resolve(FOLDER, root=root)
+def _folder(root: Root) -> Path:
+    folder = root.resolve(FOLDER)
     if folder is None:
-        raise KdumpInitrdError(f"{root / FOLDER}: {os.strerror(errno.ELOOP)}")
+        raise KdumpInitrdError(f"{root.path / FOLDER}: {os.strerror(errno.ELOOP)}")
     return folder
 
 
-def _is_inside(output: str, root: Path) -> bool:
+def _is_inside(output: str, root: Root) -> bool:
     path = Path(output)
-    return path.is_relative_to(root) and rooted.real_path(path.parent, root=root) == path.parent
+    return path.is_relative_to(root.path) and root.real_path(path.parent) == path.parent
 
 
 def _input(table: Any) -> Input:  # noqa: ANN401 - what JSON has

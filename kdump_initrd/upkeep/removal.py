@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from ..core import publish
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
-from ..core.root import folders, place
+from ..core.root import Root
 from ..probe.distro.profiles import Distro
 from ..probe.kernel import releases as kernel
 from ..probe.kernel import versions
@@ -23,22 +22,22 @@ from .keep import manifest_of
 logger = get_logger(__name__)
 
 
-def known_releases(*, root: Path, profile: Distro) -> list[str]:
+def known_releases(*, root: Root, profile: Distro) -> list[str]:
     """Return the releases that something of ours may be there for, installed or not."""
     found = {each.release for each in record.every(root=root).values()}
     found |= {*kernel.releases(root=root, layout=profile.kernel)}
     return versions.oldest_first(found | {*_named(root, profile)}, order=profile.kernel.versions)
 
 
-def sweep(*, root: Path, profile: Distro) -> None:
+def sweep(*, root: Root, profile: Distro) -> None:
     """Remove what runs that were killed have left where images and records are written."""
     layout = profile.kernel
     names = (layout.capture_image, f"boot/{layout.first_image}", f"{record.FOLDER}/x")
-    for folder in {place(name, root=root).parent for name in names}:
+    for folder in {root.place(name).parent for name in names}:
         publish.sweep(folder)
 
 
-def drop(release: str, *, root: Path, profile: Distro) -> None:
+def drop(release: str, *, root: Root, profile: Distro) -> None:
     """Remove the images and records of a release, and take our segment off its initrds.
 
     An image whose manifest does not name the release stays: its name may be another kernel's by
@@ -49,7 +48,7 @@ def drop(release: str, *, root: Path, profile: Distro) -> None:
         name: each for name, each in record.every(root=root).items() if each.release == release
     }
     paths = {Path(each.output) for each in records.values()}
-    paths.add(place(layout.capture_image.format(release=release), root=root))
+    paths.add(root.place(layout.capture_image.format(release=release)))
     bases = {*initrds(release, root=root, profile=profile)}
     paths |= bases
     first_image = layout.first_image.format(release=release)
@@ -60,27 +59,26 @@ def drop(release: str, *, root: Path, profile: Distro) -> None:
         record.forget(name, root=root)
 
 
-def say_left(releases: Sequence[str], *, root: Path, profile: Distro) -> None:
+def say_left(releases: Sequence[str], *, root: Root, profile: Distro) -> None:
     """Say which images of ours in the folder of images stay, and how they are removed.
 
     What somebody has written by hand may be in use; of ``releases`` only, if there are any.
     """
-    for folder in folders([str(PurePosixPath(profile.kernel.capture_image).parent)], root=root):
-        for path in sorted(folder.iterdir()):
-            manifest = manifest_of(path) if path.is_file() and not path.is_symlink() else None
-            if manifest is None or (releases and manifest.kernel not in releases):
-                continue
-            # What boots the kernel is the distribution's, and wanted without ours; a copy is not.
-            ways = "rm", "removes it"
-            if path in initrds(manifest.kernel, root=root, profile=profile):
-                ways = "mkinitrd-kdump --strip", "makes it what it was"
-            logger.warning(
-                "%s: stays: a %s initrd that --refresh has not written: %s %s %s",
-                *(path, manifest.kind, ways[0], shlex.quote(str(path)), ways[1]),
-            )
+    for path in root.entries(PurePosixPath(profile.kernel.capture_image).parent):
+        manifest = manifest_of(path) if root.file(path) == path else None
+        if manifest is None or (releases and manifest.kernel not in releases):
+            continue
+        # What boots the kernel is the distribution's, and wanted without ours; a copy is not.
+        ways = "rm", "removes it"
+        if path in initrds(manifest.kernel, root=root, profile=profile):
+            ways = "mkinitrd-kdump --strip", "makes it what it was"
+        logger.warning(
+            "%s: stays: a %s initrd that --refresh has not written: %s %s %s",
+            *(path, manifest.kind, ways[0], shlex.quote(str(path)), ways[1]),
+        )
 
 
-def initrds(release: str, *, root: Path, profile: Distro) -> list[Path]:
+def initrds(release: str, *, root: Root, profile: Distro) -> list[Path]:
     """Return the distribution's initrds of a release: one, or copies of it where it boots from."""
     names = profile.kernel.initrd
     found = (kernel.first([name], root=root, release=release) for name in names)
@@ -102,13 +100,11 @@ def _drop_image(path: Path, release: str, *, first_image: str) -> None:
     logger.info("%s: removed", path)
 
 
-def _named(root: Path, profile: Distro) -> Iterator[str]:
+def _named(root: Root, profile: Distro) -> Iterator[str]:
     """Yield the releases in the names of capture initrds that are there."""
     pattern = PurePosixPath(profile.kernel.capture_image)
     before, _, behind = pattern.name.partition("{release}")
-    for folder in folders([str(pattern.parent)], root=root):
-        for path in folder.iterdir():
-            if fnmatch.fnmatchcase(path.name, f"{before}*{behind}"):
-                match = re.fullmatch(f"{re.escape(before)}(.+){re.escape(behind)}", path.name)
-                if match and manifest_of(path) is not None:
-                    yield match[1]
+    for path in root.entries(pattern.parent, f"{before}*{behind}"):
+        match = re.fullmatch(f"{re.escape(before)}(.+){re.escape(behind)}", path.name)
+        if match and manifest_of(path) is not None:
+            yield match[1]

@@ -18,12 +18,13 @@ from ..config.settings import HOST, CaptureSettings, CommonSettings, HostSetting
 from ..core import exits
 from ..core.errors import KdumpInitrdError, UsageError, is_denied
 from ..core.log import get_logger
+from ..core.root import Root
 from ..probe.distro.profiles import Distro
 from ..probe.host import unmounted
 from ..probe.kernel import kernelname
 from ..probe.kernel import releases as kernel
 from ..recipes.found import find_root
-from . import inputs, readiness, record, removal
+from . import readiness, record, removal
 from .hostimages import Host, capture_image, capture_settings, first_images
 from .keep import Manner, keep, say_pending
 
@@ -34,7 +35,7 @@ _TELLING = ("renewal", "keep", "removal", "appended", "record")
 
 
 def run(
-    root: Path, *, releases: Sequence[str], distro: str | None, force: bool, dry_run: bool
+    top: Path, *, releases: Sequence[str], distro: str | None, force: bool, dry_run: bool
 ) -> int:
     """Keep the images of ``releases`` current, without any those of the configured kernels.
 
@@ -43,16 +44,17 @@ def run(
     written), with ``dry_run`` no where something would be written or removed. Raises
     KdumpInitrdError where nothing can be built at all.
     """
-    with inputs.watch() as opened:
-        root, profile = _find(root, distro)
-        releases = _releases(releases, root, profile)
-        configured = effective.read(root, peer=profile.config.peer)
+    root, profile = _find(top, distro)
+    releases = _releases(releases, root, profile)
+    configured = effective.read(root, peer=profile.config.peer)
     configured.check()
     for warning in ownership.warnings(root):
         logger.warning("%s", warning)
     _check_mounted(root, profile, force=force)
     wanted = HostSettings(**configured.settings(HOST))
-    manner = Manner(root, force, dry_run, opened)
+    # What is asked from here on is of one image, or of none.
+    root, asked = Root(root.path), root.asked
+    manner = Manner(root, force, dry_run, asked)
     host = Host(root, profile, distro, configured, wanted, manner)
     with nullcontext() if dry_run else record.alone(root=root), _results_only():
         if not dry_run:
@@ -65,12 +67,12 @@ def run(
         return next(status for status in (exits.ERROR, exits.NO, exits.DONE) if status in found)
 
 
-def remove(root: Path, *, releases: Sequence[str], distro: str | None) -> int:
+def remove(top: Path, *, releases: Sequence[str], distro: str | None) -> int:
     """Remove what was built for ``releases``, without any all that is ours; return the exit status.
 
     The distribution's initrds get their own bytes back. What is not ours is not touched.
     """
-    root, profile = _find(root, distro)
+    root, profile = _find(top, distro)
     releases = _releases(releases, root, profile)
     _check_mounted(root, profile, force=False)
     status = exits.DONE
@@ -85,19 +87,19 @@ def remove(root: Path, *, releases: Sequence[str], distro: str | None) -> int:
     return status
 
 
-def _check_mounted(root: Path, profile: Distro, *, force: bool) -> None:
+def _check_mounted(root: Root, profile: Distro, *, force: bool) -> None:
     """Refuse to take an empty folder below a mount for a /boot without kernels and images."""
-    if root != Path("/"):
+    if not root.is_host:
         return
     try:
-        unmounted.check(root / profile.kernel.capture_image)
+        unmounted.check(root.path / profile.kernel.capture_image)
     except KdumpInitrdError as error:
         if not force:
             raise
         logger.warning("%s", error.message)
 
 
-def _releases(words: Sequence[str], root: Path, profile: Distro) -> list[str]:
+def _releases(words: Sequence[str], root: Root, profile: Distro) -> list[str]:
     """Return the releases that are named, perhaps by the images of kernels."""
     layout = profile.kernel
     found = [kernelname.understood(word, root=root, layout=layout) for word in words]
@@ -107,9 +109,9 @@ def _releases(words: Sequence[str], root: Path, profile: Distro) -> list[str]:
     return found
 
 
-def _find(root: Path, distro: str | None) -> tuple[Path, Distro]:
+def _find(top: Path, distro: str | None) -> tuple[Root, Distro]:
     # What is written lies in the root: that is what was asked for.
-    return find_root(CommonSettings(root=str(root), distro=distro), target=str(root))
+    return find_root(CommonSettings(root=str(top), distro=distro), target=str(top))
 
 
 @contextmanager

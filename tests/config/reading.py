@@ -10,6 +10,7 @@ from typing import Any
 
 from kdump_initrd.config import effective
 from kdump_initrd.config.effective import Effective
+from kdump_initrd.core.root import Root
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def write(root: Path, files: Mapping[str, str | bytes]) -> None:
 def read(root: Path, files: Mapping[str, str | bytes], *, peer: str = "") -> Outcome:
     """Write ``files`` and return what is configured then."""
     write(root, files)
-    return outcome(effective.read(root, peer=peer), root)
+    return outcome(effective.read(Root(root), peer=peer), root)
 
 
 def outcome(found: Effective, root: Path) -> Outcome:

@@ -12,6 +12,7 @@ import pytest
 from kdump_initrd.config.settings import CaptureSettings
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.distro.profiles import Distro
 from kdump_initrd.probe.host import device, mounts, sysfs
@@ -27,7 +28,9 @@ ELSEWHERE = Path("/nonexistent")
 
 @pytest.fixture
 def profile() -> Distro:
-    return profiles.load("debian", search_path=search_path("distros", root=ELSEWHERE))
+    return profiles.load(
+        "debian", search_path=search_path("distros", root=Root(ELSEWHERE)), root=Root()
+    )
 
 
 @pytest.fixture(autouse=True)

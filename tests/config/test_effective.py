@@ -20,6 +20,7 @@ from kdump_initrd.config import effective, native
 from kdump_initrd.config.findings import ROWS
 from kdump_initrd.config.peers import PEERS
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profilekeys
 
 from .reading import outcome, read, write
@@ -40,20 +41,20 @@ def test_our_file_comes_before_the_peers(tmp_path: Path) -> None:
     assert read(tmp_path, {}, peer="").values == {}
     found = read(tmp_path, {native.NAME: "[capture]\npath = '/ours'\n"}, peer="kdump-utils")
     assert (found.values, found.files) == ({"path": "/ours"}, [f"/{native.NAME}"])
-    theirs = outcome(effective.read_peer(tmp_path, peer="kdump-tools"), tmp_path)
+    theirs = outcome(effective.read_peer(Root(tmp_path), peer="kdump-tools"), tmp_path)
     assert (theirs.values, theirs.source) == ({"path": "/tools"}, "kdump-tools")
 
 
 def test_peers_are_those_that_profiles_can_name() -> None:
     assert list(PEERS) == ["kdump-utils", "suse-kdump", "kdump-tools"]
     with pytest.raises(KdumpInitrdError, match="kdump: no such kdump configuration") as caught:
-        effective.read(Path("/nonexistent"), peer="kdump")
+        effective.read(Root(Path("/nonexistent")), peer="kdump")
     assert caught.value.hint == "known are kdump-utils, suse-kdump, kdump-tools"
 
 
 def test_a_target_that_cannot_be_used_matters_only_to_who_wants_it(tmp_path: Path) -> None:
     write(tmp_path, {"etc/kdump.conf": NFS + "final_action dance\n"})
-    found = effective.read(tmp_path, peer="kdump-utils")
+    found = effective.read(Root(tmp_path), peer="kdump-utils")
     assert found.blocking(()) == found.errors
     assert len(found.errors) == 2
     (blocking,) = found.blocking(("device", "fstype"))
@@ -113,7 +114,7 @@ def test_whatever_a_file_holds_is_read_or_told(tmp_path: Path, text: str) -> Non
         write(tmp_path, {name: content})
         for peer in ("", *PEERS):
             with no_programs():
-                found = effective.read(tmp_path, peer=peer)
+                found = effective.read(Root(tmp_path), peer=peer)
             for line in (*found.errors, *found.warnings):
                 assert line.isprintable()
                 paths = (*found.files, *(tmp_path / name for name in _FILES))
@@ -141,8 +142,8 @@ def test_a_file_of_another_tool_is_not_ignored_silently(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     path = tmp_path / "etc/kdump.conf"
     path.write_text("path /dumps\n")
-    found = effective.read(tmp_path, peer="")
+    found = effective.read(Root(tmp_path), peer="")
     assert found.warnings == (f"{path}: not read: no tool of this distribution's profile",)
-    assert effective.read(tmp_path, peer="kdump-utils").warnings == ()
+    assert effective.read(Root(tmp_path), peer="kdump-utils").warnings == ()
     (tmp_path / "etc/kdump-initrd.toml").touch()
-    assert effective.read(tmp_path, peer="").warnings == ()
+    assert effective.read(Root(tmp_path), peer="").warnings == ()

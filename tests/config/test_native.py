@@ -11,6 +11,7 @@ import pytest
 from kdump_initrd.config import effective, native, nativetext
 from kdump_initrd.config.findings import ROWS
 from kdump_initrd.config.settings import CAPTURE, COMMON, FIRST_KERNEL, HOST, FinalAction
+from kdump_initrd.core.root import Root
 
 from .ourfile import EVERYTHING
 from .reading import read, write
@@ -66,7 +67,7 @@ def test_the_keys_are_what_a_command_line_does_not_decide() -> None:
 
 def test_values_of_some_rows(tmp_path: Path) -> None:
     write(tmp_path, {NAME: '[capture]\nfinal-action = "halt"\n[refresh]\nkernels = "newest"\n'})
-    found = effective.read(tmp_path, peer="")
+    found = effective.read(Root(tmp_path), peer="")
     assert found.settings(CAPTURE) == {"final_action": FinalAction.HALT}
     assert found.settings(HOST) == {"kernels": ("newest",)}
     assert found.settings(FIRST_KERNEL) == {}
@@ -221,7 +222,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied", str(path))
 
     write(tmp_path, {NAME: ""})
-    monkeypatch.setattr("kdump_initrd.config.findings.read", refuse)
+    monkeypatch.setattr("kdump_initrd.core.files.read", refuse)
     found = read(tmp_path, {}, peer="")
     assert (found.errors, found.files) == ([f"/{NAME}: Permission denied"], [f"/{NAME}"])
 

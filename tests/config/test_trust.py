@@ -11,6 +11,7 @@ import pytest
 
 from kdump_initrd.config import effective
 from kdump_initrd.core import resources, trust
+from kdump_initrd.core.root import Root
 
 from .reading import write
 
@@ -52,9 +53,9 @@ def test_configuration_that_others_can_change(tmp_path: Path, name: str, how: st
     if name == "etc/kdump.conf":
         del files["etc/kdump-initrd.toml"]
     write(tmp_path, files)
-    assert effective.read(tmp_path, peer="kdump-utils").warnings == ()
+    assert effective.read(Root(tmp_path), peer="kdump-utils").warnings == ()
     said = spoil(tmp_path / name, how)
-    found = effective.read(tmp_path, peer="kdump-utils")
+    found = effective.read(Root(tmp_path), peer="kdump-utils")
     assert found.warnings == (f"{tmp_path / name}: {said}",)
     assert found.errors == ()
     assert found.values["jobs"] == 2
@@ -65,7 +66,7 @@ def test_files_that_others_can_only_read(tmp_path: Path) -> None:
     (tmp_path / "etc/kdump-initrd.toml").chmod(0o644)
     os.chown(tmp_path / "etc/kdump-initrd.toml", 0, OTHER)
     (tmp_path / "etc/kdump-initrd.toml.d/50-x.toml").chmod(0o664)  # the group is root's
-    assert effective.read(tmp_path, peer="").warnings == ()
+    assert effective.read(Root(tmp_path), peer="").warnings == ()
 
 
 @pytest.mark.parametrize("how", ["owner", "group", "everybody"])
@@ -78,7 +79,7 @@ def test_hooks_that_others_can_change(
     write(tmp_path, {"etc/kdump-initrd/hooks/save/60-mine": "#!/bin/sh\n"})
     said = spoil(top / name, how)
     for _ in range(2):
-        resources.search_path("hooks", root=tmp_path)
+        resources.search_path("hooks", root=Root(tmp_path))
     assert [record.getMessage() for record in caplog.records] == [f"{top / name}: {said}"]
 
 
@@ -86,7 +87,7 @@ def test_a_link_is_its_owner_s(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     top = tmp_path / "etc/kdump-initrd/templates"
     top.mkdir(parents=True)
     (top / "x.j2").symlink_to("y.j2")
-    resources.search_path("templates", root=tmp_path)
+    resources.search_path("templates", root=Root(tmp_path))
     assert caplog.records == []
     os.lchown(top / "x.j2", OTHER, OTHER)
     assert trust.warning(top / "x.j2").startswith(f"it belongs to user {OTHER}: ")
@@ -96,4 +97,4 @@ def test_who_is_not_root_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write(tmp_path, FILES)
     spoil(tmp_path / "etc/kdump-initrd.toml", "everybody")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert effective.read(tmp_path, peer="").warnings == ()
+    assert effective.read(Root(tmp_path), peer="").warnings == ()

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kdump_initrd.core.root import resolve
+from kdump_initrd.core.root import Root
 from kdump_initrd.core.run import find
 from kdump_initrd.image.tree import Entry, Kind
 from kdump_initrd.probe.programs import closure
@@ -73,7 +73,7 @@ def write_shell(top: Path, name: str) -> Path:
     busybox = Path(shutil.which("busybox") or "busybox").resolve()
     for place, source in (("usr/bin/sh", program), ("test/busybox", busybox)):
         _copy(source, top / place)
-        for library in closure.closure([source], root=Path("/")).libraries:
+        for library in closure.closure([source], root=Root()).libraries:
             _copy(library.source, top / library.dest)
     if name == "busybox":
         shell = top / "usr/bin/sh"
@@ -168,7 +168,7 @@ class Machine:
         return process.returncode
 
     def _place(self, name: str) -> Path:
-        found = resolve(name, root=self.top)
+        found = Root(self.top).resolve(name)
         assert found is not None
         return found
 

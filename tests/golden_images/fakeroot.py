@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kdump_initrd.core.root import resolve
+from kdump_initrd.core.root import Root
 
 from ..unit.elfwriter import AARCH64, X86_64, write_elf
 from ..unit.initrdwriter import bzimage, newc
@@ -189,10 +189,7 @@ class _Maker:
 
     def _path(self, name: str) -> Path:
         """Return a path of the root whose folder is free of links."""
-        path = PurePosixPath(name)
-        folder = resolve(path.parent, root=self._root)
-        assert folder is not None
-        return folder / path.name
+        return Root(self._root).place(name)
 
     def _write(self, name: str, data: bytes) -> None:
         path = self._path(name)

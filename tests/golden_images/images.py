@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from kdump_initrd.config.settings import CaptureSettings, FirstKernelSettings
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.image import listing
 from kdump_initrd.image.manifest import MANIFEST, SEGMENT, Manifest
 from kdump_initrd.image.stage import SECOND_STAGE
@@ -38,8 +39,12 @@ UNSIZED = {
     "kdump-initrd/initrd": "packed by whatever zstd there is",
 }
 #: Scripts that are copied as they lie: to lint them there is enough.
-AS_THEY_LIE = frozenset(path.read_bytes() for folder in search_path("hooks", root=Path("/none"))
-                        for path in folder.rglob("*") if path.is_file())  # fmt: skip
+AS_THEY_LIE = frozenset(
+    path.read_bytes()
+    for folder in search_path("hooks", root=Root(Path("/none")))
+    for path in folder.rglob("*")
+    if path.is_file()
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.manifest import MANIFEST, SEGMENT
 from kdump_initrd.image.tree import Kind
 from kdump_initrd.probe.distro import profiles as distro
@@ -39,7 +40,7 @@ RENDERED = {"init", "python", "drivers.sh", "arm", "kdump-initrd", "00-kdump-ini
 
 def test_every_profile_has_a_system() -> None:
     """One that is added needs a root here, and agreed images."""
-    profiles = distro.known(search_path("distros", root=Path("/nonexistent")))
+    profiles = distro.known(search_path("distros", root=Root(Path("/nonexistent"))), root=Root())
     assert sorted(system.profile for system in SYSTEMS) == profiles
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from kdump_initrd.config import effective, native
+from kdump_initrd.core.root import Root
 
 from .building import REPO
 
@@ -17,7 +18,7 @@ def read(root: Path, text: str) -> effective.Effective:
     """Read a text as the configuration of a root."""
     (root / "etc").mkdir()
     (root / native.NAME).write_text(text)
-    return effective.read(root, peer="")
+    return effective.read(Root(root), peer="")
 
 
 def test_as_it_lies_it_says_nothing(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def core() -> Input:
 
 
 def foreign(name: str) -> Input:
-    """A vmcore of another machine (addresses.CASES), which says that it has struct pages."""
+    """A vmcore of another machine (test_translate.CASES), which says that it has struct pages."""
     abi, vaddr, paddr, info = CASES[name]
     vmcore = Core(abi)
     lines = _keys(vmcore.info or [])

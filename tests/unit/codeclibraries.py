@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.python.minimal import PythonRuntime
 from kdump_initrd.recipes.found import Site
@@ -15,7 +16,7 @@ from kdump_initrd.recipes.parts import pagecodec
 
 from .elfwriter import write_elf
 
-SHIPPED = search_path("distros", root=Path("/nonexistent"))
+SHIPPED = search_path("distros", root=Root(Path("/nonexistent")))
 LZO, SNAPPY, ZSTD, DEFLATE, ZLIB = (
     "liblzo2.so.2", "libsnappy.so.1", "libzstd.so.1", "libdeflate.so.0", "libz.so.1"
 )  # fmt: skip
@@ -34,7 +35,7 @@ def choose(
     for name in libraries:
         write_elf(root / "usr/lib" / name)
     runtime = SimpleNamespace(interpreter=SimpleNamespace(source=python))
-    facts = profiles.load(profile, search_path=SHIPPED)
-    site = SimpleNamespace(root=root, profile=facts, makedumpfile=makedumpfile)
+    facts = profiles.load(profile, search_path=SHIPPED, root=Root())
+    site = SimpleNamespace(root=Root(root), profile=facts, makedumpfile=makedumpfile)
     name, found = pagecodec.choose(wanted, cast(PythonRuntime, runtime), cast(Site, site))
     return name, " ".join(library.dest.name for library in found.libraries)

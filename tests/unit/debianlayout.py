@@ -6,8 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 
 LAYOUT = profiles.load(
-    "debian", search_path=search_path("distros", root=Path("/nonexistent"))
+    "debian", search_path=search_path("distros", root=Root(Path("/nonexistent"))), root=Root()
 ).kernel

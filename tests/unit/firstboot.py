@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kdump_initrd.core.resources import find_data, search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.tree import Tree
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.recipes.firstkernel import payload
@@ -48,10 +49,10 @@ def render(
              "kexec": (f"/{payload.HOME}/bin/kexec",), "sh": ("/bin/sh",)}  # fmt: skip
     anything = Path(__file__)
     arming = Arming(anything, anything, line, append, longest, modules, LIMITS)
-    profile = profiles.load("linux", search_path=search_path("distros", root=Path("/")))
+    profile = profiles.load("linux", search_path=search_path("distros", root=Root()), root=Root())
     if inherit != ("as shipped",):
         profile = replace(profile, cmdline={**profile.cmdline, "inherit": inherit}, hardware={})
-    payload.add_payload(tree, arming, Runner("x86_64", words), root=Path("/"), profile=profile)
+    payload.add_payload(tree, arming, Runner("x86_64", words), root=Root(), profile=profile)
     return tree[payload.HOME / "arm"].content.decode()
 
 
@@ -100,7 +101,7 @@ class Boot:
     def script(self, text: str, seconds: str) -> Path:
         """Move the hook from the root to the folder, and what it reads beside it."""
         for name in ("kernelline.sh",):
-            hook = find_data("hooks", name, root=Path("/"))
+            hook = find_data("hooks", name, root=Root())
             self.write(f"kdump-initrd/{name}", self.moved(hook.read_text()))
         return self.write("kdump-initrd/arm", self.moved(text).replace(" 30 ", f" {seconds} "))
 

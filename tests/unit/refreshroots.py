@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.probe.programs import closure
 from kdump_initrd.upkeep import renewal
@@ -54,7 +55,7 @@ def make(root: Path) -> Path:
         stdlib, root / f"usr/lib/{python.name}", copy_function=os.link, ignore=_LEFT_OUT
     )
     dynload = (root / f"usr/lib/{python.name}/lib-dynload").glob("*.so")
-    for library in closure.closure([python, *dynload], root=Path("/")).libraries:
+    for library in closure.closure([python, *dynload], root=Root()).libraries:
         if not library.source.is_relative_to(root):
             place(root, library.source, root / library.dest)
     (root / "etc/kdump-initrd.toml").write_text(CONFIGURATION)

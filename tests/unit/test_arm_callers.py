@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.render import render
 
 from .shells import SHELLS
@@ -26,7 +27,7 @@ class Caller:
         """Render the caller."""
         values = {"arm": str(self.arm), "shell": ("/bin/sh",), "previous": "echo base's own\n"}
         text = render(f"first/{template}", values,
-                      search_path=search_path("templates", root=Path("/")))  # fmt: skip
+                      search_path=search_path("templates", root=Root()), root=Root())  # fmt: skip
         path = self.top / "caller"
         path.write_text(text)
         return path

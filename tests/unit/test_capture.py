@@ -14,6 +14,7 @@ import pytest
 
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.host import sysfs
@@ -76,7 +77,7 @@ def test_names_that_clash_are_one_line(
     mine = tmp_path / "clash.toml"
     mine.write_text('inherits = "debian"\nname = "x"\n[dump]\ndump = "a"\ndmesg = "a"\n')
     shipped = profiles.load(
-        "clash", search_path=(tmp_path, *search_path("distros", root=Path("/")))
+        "clash", search_path=(tmp_path, *search_path("distros", root=Root())), root=Root()
     )
     monkeypatch.setattr(profiles, "load", lambda *_, **__: shipped)
     argv = [*CAPTURE, "--distro", "clash", "-o", str(tmp_path / "x.img"), RELEASE]
@@ -225,7 +226,7 @@ def test_default_image_that_is_there_is_said_before_the_work(
 ) -> None:
     there = tmp_path / "there"
     there.touch()
-    monkeypatch.setattr("kdump_initrd.recipes.capture.place", lambda name, root: there)
+    monkeypatch.setattr(Root, "place", lambda root, name: there)
     monkeypatch.setattr(
         "kdump_initrd.recipes.capture.hooks.discover", lambda *_, **__: pytest.fail("worked")
     )

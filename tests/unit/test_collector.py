@@ -11,6 +11,7 @@ import pytest
 
 from kdump_initrd.config.settings import CaptureSettings
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.recipes.parts import makedumpfile
 from kdump_initrd.saver.params import Params
@@ -22,7 +23,7 @@ from .elfwriter import write_elf
 from .thiskernel import RELEASE
 
 WANTED = CaptureSettings(collector="makedumpfile")
-DEBIAN = profiles.load("debian", search_path=SHIPPED)
+DEBIAN = profiles.load("debian", search_path=SHIPPED, root=Root())
 
 
 @pytest.mark.parametrize("tools", ["auto", "root"])
@@ -56,12 +57,12 @@ def test_not_flat(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_found_in_the_root(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        makedumpfile.find(WANTED, root=tmp_path, profile=DEBIAN)
+        makedumpfile.find(WANTED, root=Root(tmp_path), profile=DEBIAN)
     assert caught.value.message == f"--collector makedumpfile: not found in {tmp_path}"
     assert caught.value.hint == "install makedumpfile there, or say --collector saver"
     program = write_elf(tmp_path / "usr/bin/makedumpfile")
-    assert makedumpfile.find(WANTED, root=tmp_path, profile=DEBIAN) == program
-    assert makedumpfile.find(CaptureSettings(), root=tmp_path, profile=DEBIAN) is None
+    assert makedumpfile.find(WANTED, root=Root(tmp_path), profile=DEBIAN) == program
+    assert makedumpfile.find(CaptureSettings(), root=Root(tmp_path), profile=DEBIAN) is None
 
 
 def test_codecs_that_it_was_built_with(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import placeholder, profilekeys, profiles
 from kdump_initrd.probe.programs.searchpath import MACHINES
 from kdump_initrd.saver.codec.rows import BY_NAME
 from kdump_initrd.saver.params import NameParams
 
 REPO = Path(__file__).parents[2]
-SHIPPED = search_path("distros", root=Path("/nonexistent"))
+SHIPPED = search_path("distros", root=Root(Path("/nonexistent")))
 FAMILIES = {
     "linux": (), "arch": ("linux",), "debian": ("linux",), "ubuntu": ("debian", "linux"),
     "redhat": ("linux",), "fedora": ("redhat", "linux"), "rhel": ("redhat", "linux"),
@@ -47,22 +48,23 @@ def own(tmp_path: Path) -> Path:
 
 
 def load(name: str, root: Path) -> profiles.Distro:
-    return profiles.load(name, search_path=search_path("distros", root=root))
+    return profiles.load(name, search_path=search_path("distros", root=Root(root)), root=Root())
 
 
 def test_the_families() -> None:
     found = {
         name: tuple(
-            file.path.stem for file in profiles.read(name, search_path=SHIPPED).files[-2::-1]
+            file.path.stem
+            for file in profiles.read(name, search_path=SHIPPED, root=Root()).files[-2::-1]
         )
-        for name in profiles.known(SHIPPED)
+        for name in profiles.known(SHIPPED, root=Root())
     }
     assert found == FAMILIES
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_shipped_profile_loads(name: str) -> None:
-    profile = profiles.load(name, search_path=SHIPPED)
+    profile = profiles.load(name, search_path=SHIPPED, root=Root())
     assert "panic=10" in profile.capture_cmdline("x86_64")
     assert "{release}" in profile.kernel.capture_image
     assert "{release}" in profile.kernel.first_image
@@ -73,7 +75,7 @@ def test_every_shipped_profile_loads(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_saver_takes_the_names_of_every_profile(name: str) -> None:
-    dump = profiles.load(name, search_path=SHIPPED).dump
+    dump = profiles.load(name, search_path=SHIPPED, root=Root()).dump
     params = NameParams(directory=dump.directory, dump=dump.dump, dmesg=dump.dmesg,
                         readme=dump.readme)  # fmt: skip
     assert params.directory == dump.directory
@@ -100,7 +102,7 @@ def test_names_are_the_distributions(
     members = [name for name, above in FAMILIES.items() if family in (name, *above)]
     assert members
     for name in members:
-        profile = profiles.load(name, search_path=SHIPPED)
+        profile = profiles.load(name, search_path=SHIPPED, root=Root())
         dump = profile.dump
         assert profile.config.peer == peer, name
         assert (dump.path, dump.directory) == ("/var/crash", directory), name
@@ -111,7 +113,9 @@ def test_names_are_the_distributions(
 
 def test_codecs_are_the_distributions() -> None:
     all_four = ("lzo", "snappy", "zstd", "zlib")
-    found = {name: profiles.load(name, search_path=SHIPPED).dump.codecs for name in FAMILIES}
+    found = {
+        name: profiles.load(name, search_path=SHIPPED, root=Root()).dump.codecs for name in FAMILIES
+    }
     assert {found.pop(name) for name in ("fedora", "opensuse-tumbleweed")} == {all_four}
     assert {found.pop(name) for name in ("arch", "linux")} == {("zlib",)}
     assert found.pop("ubuntu") == ("lzo", "zstd", "zlib")
@@ -121,13 +125,15 @@ def test_codecs_are_the_distributions() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_codecs_are_in_the_order_of_speed(name: str) -> None:
-    codecs = profiles.load(name, search_path=SHIPPED).dump.codecs
+    codecs = profiles.load(name, search_path=SHIPPED, root=Root()).dump.codecs
     assert list(codecs) == [codec for codec in BY_NAME if codec in codecs]
     assert "zlib" in codecs
 
 
 def test_the_capture_command_line_of_each_machine() -> None:
-    rocky, debian = (profiles.load(name, search_path=SHIPPED) for name in ("rocky", "debian"))
+    rocky, debian = (
+        profiles.load(name, search_path=SHIPPED, root=Root()) for name in ("rocky", "debian")
+    )
     assert "nr_cpus=1" in rocky.capture_cmdline("ppc64le")
     assert "maxcpus=1" in debian.capture_cmdline("ppc64le")
     assert rocky.capture_cmdline("s390x") == debian.capture_cmdline("s390x")
@@ -139,7 +145,7 @@ def test_the_capture_command_line_of_each_machine() -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_kinds_of_initrd_and_their_templates(name: str) -> None:
     """The first whose marks are there wins, so that a whole one of ours has to be the last."""
-    kinds = profiles.load(name, search_path=SHIPPED).initrds
+    kinds = profiles.load(name, search_path=SHIPPED, root=Root()).initrds
     assert [kind.name for kind in kinds] == KINDS
     templates = {name for kind in kinds for name in kind.files.values()}
     shipped = {f"first/{path.name}" for path in (REPO / "templates/first").glob("*.j2")}
@@ -156,7 +162,7 @@ def test_a_kind_of_initrd_is_added_and_one_is_replaced(tmp_path: Path) -> None:
         "[initrd.mine]\nmarks = ['y', 'z']\nfiles = {}\nfeatures = { word = 'w' }\n"
     )
     write(tmp_path, "mine", text)
-    kinds = profiles.load("mine", search_path=(tmp_path, *SHIPPED)).initrds
+    kinds = profiles.load("mine", search_path=(tmp_path, *SHIPPED), root=Root()).initrds
     assert [kind.name for kind in kinds] == [*KINDS, "mine"]
     assert kinds[1] == profiles.InitrdKind("dracut", ("x",), {"a": "b.j2"}, {})
     assert kinds[-1] == profiles.InitrdKind("mine", ("y", "z"), {}, {"word": "w"})
@@ -164,7 +170,10 @@ def test_a_kind_of_initrd_is_added_and_one_is_replaced(tmp_path: Path) -> None:
 
 def test_an_override_changes_what_it_says(own: Path, tmp_path: Path) -> None:
     write(own, "debian", '[dump]\npath = "/srv/crash"\n')
-    found, shipped = load("debian", tmp_path), profiles.load("debian", search_path=SHIPPED)
+    found, shipped = (
+        load("debian", tmp_path),
+        profiles.load("debian", search_path=SHIPPED, root=Root()),
+    )
     assert found.dump.path == "/srv/crash"
     assert found.dump.directory == shipped.dump.directory
     assert found.kernel == shipped.kernel
@@ -203,13 +212,13 @@ def test_a_circle_is_refused(tmp_path: Path, texts: dict[str, str]) -> None:
     for name, text in texts.items():
         write(tmp_path, name, text)
     with pytest.raises(KdumpInitrdError, match=r"/\w+\.toml:1: \w+ inherits from itself"):
-        profiles.load("a", search_path=(tmp_path, *SHIPPED))
+        profiles.load("a", search_path=(tmp_path, *SHIPPED), root=Root())
 
 
 def test_an_unknown_parent_is_refused_where_it_is_said(tmp_path: Path) -> None:
     path = write(tmp_path, "mine", '\ninherits = "beos"\n')
     with pytest.raises(KdumpInitrdError) as caught:
-        profiles.load("mine", search_path=(tmp_path, *SHIPPED))
+        profiles.load("mine", search_path=(tmp_path, *SHIPPED), root=Root())
     assert caught.value.message == f"{path}:2: beos: unknown distribution"
     assert "debian" in str(caught.value.hint)
 
@@ -217,7 +226,7 @@ def test_an_unknown_parent_is_refused_where_it_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["beos", "", "../debian", "/etc/passwd", "x\0y", "a" * 5000])
 def test_unknown_id_lists_the_known(name: str) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        profiles.load(name, search_path=SHIPPED)
+        profiles.load(name, search_path=SHIPPED, root=Root())
     assert caught.value.message == f"{name}: unknown distribution"
     assert "debian" in str(caught.value.hint)
 
@@ -233,7 +242,7 @@ def test_unknown_id_lists_the_known(name: str) -> None:
 def test_profile_that_lacks_something_is_refused(tmp_path: Path, text: str, message: str) -> None:
     write(tmp_path, "mine", text)
     with pytest.raises(KdumpInitrdError) as caught:
-        profiles.load("mine", search_path=(tmp_path, *SHIPPED))
+        profiles.load("mine", search_path=(tmp_path, *SHIPPED), root=Root())
     assert caught.value.message == message
     assert caught.value.hint == 'inherits = "linux" has a value for every key'
 

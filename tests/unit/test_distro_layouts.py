@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import placeholder, profiles
 from kdump_initrd.probe.distro.profiles import Distro
 from kdump_initrd.probe.kernel import releases
@@ -189,7 +190,7 @@ def build(root: Path, layout: Layout) -> Path:
 
 
 def detect(root: Path) -> Distro:
-    return profiles.detect(root, search_path=search_path("distros", root=root))
+    return profiles.detect(Root(root), search_path=search_path("distros", root=Root(root)))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
@@ -199,9 +200,11 @@ def test_what_is_found(tmp_path: Path, layout: Layout) -> None:
     assert profile.id == layout.profile
     names = {"image": layout.image, "initrd": layout.initrd, "config": layout.config}
     for key, wanted in names.items():
-        found = releases.first(getattr(profile.kernel, key), root=root, release=layout.release)
+        found = releases.first(
+            getattr(profile.kernel, key), root=Root(root), release=layout.release
+        )
         assert found == (root / wanted if wanted else None), key
-    release = releases.find(layout.release, root=root, layout=profile.kernel)
+    release = releases.find(layout.release, root=Root(root), layout=profile.kernel)
     assert release.image == root / layout.image
     assert release.modules is not None
     assert release.modules.name == layout.release
@@ -214,7 +217,7 @@ def test_nothing_is_found_of_another_release(tmp_path: Path, layout: Layout) -> 
     root = build(tmp_path, layout)
     layouts = detect(root).kernel
     for patterns in (layouts.image, layouts.initrd, layouts.config, layouts.modules):
-        assert releases.first(patterns, root=root, release="6.9.9") is None
+        assert releases.first(patterns, root=Root(root), release="6.9.9") is None
 
 
 @pytest.mark.parametrize(
@@ -331,7 +334,7 @@ def test_placeholders(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert list(placeholder.expand(pattern, root=tmp_path, release="6.1")) == wanted
+    assert list(placeholder.expand(pattern, root=Root(tmp_path), release="6.1")) == wanted
 
 
 @pytest.mark.parametrize(("release", "wanted"), [("6.1", "efi/initramfs-linux.img"), ("6.2", "")])
@@ -342,7 +345,7 @@ def test_an_entry_whose_kernel_tells_its_release(tmp_path: Path, release: str, w
     (folder / "arch.conf").write_text("linux /vmlinuz-linux\ninitrd /initramfs-linux.img\n")
     (tmp_path / "efi/vmlinuz-linux").write_bytes(bzimage("6.1"))
     (tmp_path / "efi/initramfs-linux.img").touch()
-    found = releases.first(("{loader_initrd}",), root=tmp_path, release=release)
+    found = releases.first(("{loader_initrd}",), root=Root(tmp_path), release=release)
     assert found == (tmp_path / wanted if wanted else None)
 
 
@@ -352,4 +355,4 @@ def test_an_entry_does_not_lead_out_of_the_root(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
     (folder / "x-6.1.conf").write_text("linux ../../../secret\n")
     patterns = ("{loader_linux}",)
-    assert releases.first(patterns, root=tmp_path / "root", release="6.1") is None
+    assert releases.first(patterns, root=Root(tmp_path / "root"), release="6.1") is None

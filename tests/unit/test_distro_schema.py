@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from kdump_initrd.commands.profiletext import lines
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 
-SHIPPED = search_path("distros", root=Path("/nonexistent"))
+SHIPPED = search_path("distros", root=Root(Path("/nonexistent")))
 LIST, STRING = "expected a list of strings", "expected a string"
 FILE = "expected the name of a file, without a /"
 RELATIVE = "expected a path without a / in front and without .."
@@ -27,7 +28,7 @@ def refused(folder: Path, text: str) -> KdumpInitrdError:
     path = folder / "broken.toml"
     path.write_text(text)
     with pytest.raises(KdumpInitrdError) as caught:
-        profiles.load("broken", search_path=(folder, *SHIPPED))
+        profiles.load("broken", search_path=(folder, *SHIPPED), root=Root())
     error = caught.value
     assert error.message.startswith(f"{path}:")
     return KdumpInitrdError(error.message[len(f"{path}:") :], hint=error.hint)
@@ -165,7 +166,7 @@ def test_what_is_no_file_and_no_text(tmp_path: Path) -> None:
     (tmp_path / "latin1.toml").write_bytes(b'name = "\xe4"')
     for name, reason in {"folder": "Is a directory", "latin1": "1: not UTF-8"}.items():
         with pytest.raises(KdumpInitrdError, match=rf"{name}\.toml:.*{reason}"):
-            profiles.load(name, search_path=(tmp_path, *SHIPPED))
+            profiles.load(name, search_path=(tmp_path, *SHIPPED), root=Root())
 
 
 #: Lines of TOML, some of them right, and what may stand between them.

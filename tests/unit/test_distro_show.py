@@ -13,6 +13,7 @@ import pytest
 from kdump_initrd.commands.profiletext import lines
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 
 if sys.version_info >= (3, 11):
@@ -20,7 +21,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-SHIPPED = search_path("distros", root=Path("/nonexistent"))
+SHIPPED = search_path("distros", root=Root(Path("/nonexistent")))
 
 
 @pytest.fixture
@@ -30,16 +31,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", profiles.known(SHIPPED))
+@pytest.mark.parametrize("name", profiles.known(SHIPPED, root=Root()))
 def test_what_is_printed_is_the_profile(root: Path, name: str) -> None:
     """It can be read as a profile that inherits from nothing, and is the same."""
     text = "\n".join(lines(root, name))
     (root / "copy.toml").write_text(text)
-    copy = profiles.load("copy", search_path=(root,))
-    assert replace(copy, id=name) == profiles.load(name, search_path=SHIPPED)
+    copy = profiles.load("copy", search_path=(root,), root=Root())
+    assert replace(copy, id=name) == profiles.load(name, search_path=SHIPPED, root=Root())
 
 
-@pytest.mark.parametrize("name", profiles.known(SHIPPED))
+@pytest.mark.parametrize("name", profiles.known(SHIPPED, root=Root()))
 def test_every_origin_is_the_line_that_says_it(root: Path, name: str) -> None:
     """Each assignment and each kind of initrd has one; the line there has the key."""
     section, seen = "", 0

@@ -9,6 +9,7 @@ import pytest
 
 from kdump_initrd.config.settings import CAPTURE
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.saver import params
 from kdump_initrd.saver.codec.rows import BY_NAME
@@ -43,12 +44,12 @@ def test_auto(
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-@pytest.mark.parametrize("profile", profiles.known(SHIPPED))
+@pytest.mark.parametrize("profile", profiles.known(SHIPPED, root=Root()))
 def test_a_named_codec_is_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, profile: str
 ) -> None:
     assert choose(tmp_path, name, *ALL, profile=profile)[0] == name
-    facts = profiles.load(profile, search_path=SHIPPED)
+    facts = profiles.load(profile, search_path=SHIPPED, root=Root())
     messages = [record.getMessage() for record in caplog.records]
     assert messages == [
         f"--dump-compress {name}: not every reader of dumps of {facts.name} opens that: "

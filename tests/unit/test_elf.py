@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.programs.closure import Closure, closure
 from kdump_initrd.probe.programs.elffile import read_elf
 
@@ -38,7 +39,7 @@ def dests(found: Closure) -> list[str]:
 
 def failure(root: Path, *paths: Path) -> KdumpInitrdError:
     with pytest.raises(KdumpInitrdError) as caught:
-        closure(paths, root=root)
+        closure(paths, root=Root(root))
     return caught.value
 
 
@@ -57,14 +58,14 @@ def test_differential_against_the_loader() -> None:
     for path in host_programs():
         interpreter = read_elf(path).interpreter
         if interpreter is None:
-            assert closure([path], root=Path("/")).libraries == ()
+            assert closure([path], root=Root()).libraries == ()
             continue
         loader = subprocess.run(
             [interpreter, "--list", str(path)], capture_output=True, text=True, env={}, timeout=20
         )
         assert loader.returncode == 0, loader.stderr
         listed = re.findall(r"(/\S+) \(0x[0-9a-f]+\)", loader.stdout)
-        found = closure([path], root=Path("/"))
+        found = closure([path], root=Root())
         assert {os.path.realpath(name) for name in listed} == {
             str(library.source) for library in found.libraries
         }, path
@@ -93,7 +94,7 @@ def test_header_of_every_architecture(tmp_path: Path) -> None:
 
 def test_closure_names_who_needs_what(root: Path) -> None:
     write_elf(root / FOLDER / "liba.so.1", ("libc.so.6",), soname="liba.so.1")
-    found = closure([program(root, "liba.so.1", "libc.so.6")], root=root)
+    found = closure([program(root, "liba.so.1", "libc.so.6")], root=Root(root))
     assert [(str(each.dest), each.why) for each in found.libraries] == [
         ("lib/x86_64-linux-gnu/liba.so.1", "needed by usr/bin/tool"),
         ("lib/x86_64-linux-gnu/libc.so.6", "needed by usr/bin/tool"),
@@ -124,19 +125,19 @@ def test_other_architecture_is_passed_over_or_an_error(root: Path) -> None:
     assert error.message == "liba.so: wrong architecture, needed by /usr/bin/tool (x86_64)"
     assert error.hint == "/lib/x86_64-linux-gnu/liba.so is for 386"
     write_elf(root / "usr/lib/liba.so")
-    assert "usr/lib/liba.so" in dests(closure([root / "usr/bin/tool"], root=root))
+    assert "usr/lib/liba.so" in dests(closure([root / "usr/bin/tool"], root=Root(root)))
 
 
 def test_text_by_the_name_of_a_library_is_passed_over(root: Path) -> None:
     (root / FOLDER / "liba.so").write_text("GROUP ( /lib/liba.so.1 )")
     write_elf(root / "usr/lib/liba.so")
-    assert "usr/lib/liba.so" in dests(closure([program(root, "liba.so")], root=root))
+    assert "usr/lib/liba.so" in dests(closure([program(root, "liba.so")], root=Root(root)))
 
 
 def test_runpath_is_not_inherited_but_rpath_is(root: Path) -> None:
     write_elf(root / "opt/lib/liba.so", ("libb.so",))
     write_elf(root / "opt/lib/libb.so")
-    found = closure([program(root, "liba.so", rpath="/opt/lib")], root=root)
+    found = closure([program(root, "liba.so", rpath="/opt/lib")], root=Root(root))
     assert "opt/lib/libb.so" in dests(found)
     error = failure(root, program(root, "liba.so", runpath="/opt/lib"))
     assert error.message.startswith("libb.so: library not found, needed by /opt/lib/liba.so")
@@ -154,7 +155,7 @@ def test_tokens(root: Path) -> None:
     write_elf(root / "opt/x/lib/liba.so")
     write_elf(root / "opt/lib64/libb.so")
     write_elf(root / "opt/x86_64/libc2.so")
-    found = closure([tool], root=root)
+    found = closure([tool], root=Root(root))
     wanted = {"opt/x/lib/liba.so", "opt/lib64/libb.so", "opt/x86_64/libc2.so"}
     assert wanted <= set(dests(found))
     assert found.extra_dirs == ()
@@ -165,7 +166,7 @@ def test_origin_of_a_program_is_behind_its_links(root: Path) -> None:
     write_elf(root / "opt/x/lib/liba.so")
     (root / "usr/bin").mkdir(parents=True)
     (root / "usr/bin/tool").symlink_to("/opt/x/bin/tool")
-    assert "opt/x/lib/liba.so" in dests(closure([root / "usr/bin/tool"], root=root))
+    assert "opt/x/lib/liba.so" in dests(closure([root / "usr/bin/tool"], root=Root(root)))
 
 
 def test_folders_of_ld_so_conf_are_reported(root: Path) -> None:
@@ -176,7 +177,7 @@ def test_folders_of_ld_so_conf_are_reported(root: Path) -> None:
     (root / "etc/ld.so.conf.d/a.conf").write_text("/opt/lib # ours\n/usr/lib=libc6\n")
     write_elf(root / "opt/lib/liba.so")
     write_elf(root / FOLDER / "liba.so")
-    found = closure([program(root, "liba.so", "libc.so.6")], root=root)
+    found = closure([program(root, "liba.so", "libc.so.6")], root=Root(root))
     assert "opt/lib/liba.so" in dests(found)
     assert found.extra_dirs == (PurePosixPath("/opt/lib"),)
 
@@ -185,7 +186,7 @@ def test_absolute_links_stay_in_the_root(root: Path) -> None:
     real = write_elf(root / "srv/liba.so.1.2")
     (root / "usr/lib").mkdir(parents=True)
     (root / "usr/lib/liba.so").symlink_to("/srv/liba.so.1.2")
-    found = closure([program(root, "liba.so")], root=root)
+    found = closure([program(root, "liba.so")], root=Root(root))
     library = next(each for each in found.libraries if each.dest.name == "liba.so")
     assert (str(library.dest), library.source) == ("usr/lib/liba.so", real)
 
@@ -200,7 +201,7 @@ def test_folders_of_other_architectures(tmp_path: Path) -> None:
         write_elf(root / "lib/ld.so.1", machine=machine, bits=bits, order=order)
         tool = write_elf(root / "bin/tool", ("liba.so",), machine=machine, bits=bits, order=order,
                          interpreter="/lib/ld.so.1")  # fmt: skip
-        assert f"{folder}/liba.so" in dests(closure([tool], root=root))
+        assert f"{folder}/liba.so" in dests(closure([tool], root=Root(root)))
 
 
 def test_musl(tmp_path: Path) -> None:
@@ -210,20 +211,20 @@ def test_musl(tmp_path: Path) -> None:
     write_elf(tmp_path / "opt/libb.so")
     tool = write_elf(tmp_path / "bin/tool", ("liba.so", "libc.musl-x86_64.so.1"),
                      interpreter=loader, runpath="/opt")  # fmt: skip
-    assert dests(closure([tool], root=tmp_path)) == [
+    assert dests(closure([tool], root=Root(tmp_path))) == [
         "lib/ld-musl-x86_64.so.1", "opt/libb.so", "usr/local/lib/liba.so",
     ]  # fmt: skip
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/ld-musl-x86_64.path").write_text("/lib:/srv/lib\n")
     write_elf(tmp_path / "srv/lib/liba.so")
-    found = closure([tool], root=tmp_path)
+    found = closure([tool], root=Root(tmp_path))
     assert "srv/lib/liba.so" in dests(found)
     assert found.extra_dirs == (PurePosixPath("/srv/lib"),)
 
 
 def test_a_library_alone_takes_the_loader_of_the_programs(root: Path) -> None:
     plugin = write_elf(root / "usr/lib/plugins/p.so", ("libc.so.6",))
-    found = closure([plugin, program(root)], root=root)
+    found = closure([plugin, program(root)], root=Root(root))
     assert dests(found) == ["lib/x86_64-linux-gnu/libc.so.6", "lib64/ld-linux-x86-64.so.2"]
 
 
@@ -232,8 +233,8 @@ def test_static_programs_and_scripts(root: Path) -> None:
     script.parent.mkdir(parents=True)
     script.write_text("#! /bin/static -eu\ntrue\n")
     static = write_elf(root / "bin/static")
-    assert closure([static], root=root).libraries == ()
-    (found,) = closure([script], root=root).libraries
+    assert closure([static], root=Root(root)).libraries == ()
+    (found,) = closure([script], root=Root(root)).libraries
     assert (str(found.dest), found.source, found.why) == ("bin/static", static, "runs script")
     static.unlink()
     assert "script: its interpreter /bin/static is not in" in failure(root, script).message

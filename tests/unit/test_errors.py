@@ -11,6 +11,7 @@ import pytest
 
 from kdump_initrd.core import log, resources
 from kdump_initrd.core.errors import KdumpInitrdError, UsageError
+from kdump_initrd.core.root import Root
 
 
 def test_errors_carry_message_hint_and_status() -> None:
@@ -47,15 +48,15 @@ def test_a_failed_step_is_not_called_done(caplog: pytest.LogCaptureFixture) -> N
 
 @pytest.mark.parametrize("kind", ["templates", "hooks", "distros"])
 def test_data_folders(tmp_path: Path, kind: str) -> None:
-    (shipped,) = resources.search_path(kind, root=tmp_path)
+    (shipped,) = resources.search_path(kind, root=Root(tmp_path))
     assert shipped.is_dir() and shipped.name == kind
     override = tmp_path / "etc/kdump-initrd" / kind
     override.mkdir(parents=True)
-    assert resources.search_path(kind, root=tmp_path) == (override, shipped)
+    assert resources.search_path(kind, root=Root(tmp_path)) == (override, shipped)
 
 
 def test_a_missing_data_folder(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        resources.search_path("nothing", root=tmp_path)
+        resources.search_path("nothing", root=Root(tmp_path))
     assert caught.value.message.endswith("/nothing: data folder not found")
     assert caught.value.hint == "reinstall kdump-initrd: its wheel is incomplete"

@@ -16,6 +16,7 @@ import pytest
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.distro.profilekeys import Dump
 from kdump_initrd.probe.distro.profiles import Distro
@@ -24,7 +25,7 @@ from kdump_initrd.targets import filenames
 from .captureimage import unpack
 from .thiskernel import RELEASE
 
-SEARCH = search_path("distros", root=Path("/nonexistent"))
+SEARCH = search_path("distros", root=Root(Path("/nonexistent")))
 DOS = ("vfat", "exfat", "ntfs3", "hpfs")
 #: What Windows and the kernel's drivers refuse in a name.
 FORBIDDEN = re.compile(r'["*/:<>?|\\\x00-\x1f]|[ .]$')
@@ -33,11 +34,11 @@ NAMES = ("directory", "dump", "dmesg", "readme")
 
 def profile(name: str = "debian", **names: str) -> Distro:
     """Return a profile with these names in it."""
-    found = profiles.load(name, search_path=SEARCH)
+    found = profiles.load(name, search_path=SEARCH, root=Root())
     return replace(found, dump=Dump(**{**vars(found.dump), **names}))
 
 
-@pytest.mark.parametrize("name", profiles.known(SEARCH))
+@pytest.mark.parametrize("name", profiles.known(SEARCH, root=Root()))
 @pytest.mark.parametrize("fstype", DOS)
 def test_every_profile_fits(name: str, fstype: str) -> None:
     found = filenames.fit(profile(name), fstype).dump

@@ -10,6 +10,7 @@ import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.image import hooks
 
 
@@ -23,14 +24,14 @@ def write_hook(folder: Path, name: str, text: str = "#!/bin/sh\n", mode: int = 0
 def test_order_is_by_stage_then_name(tmp_path: Path) -> None:
     for name in ("final/90-x", "save/50-b", "save/10-a", "pre-mount/99-z", "unknown/1-x"):
         write_hook(tmp_path, name)
-    found = [hook.path for hook in hooks.discover([tmp_path])]
+    found = [hook.path for hook in hooks.discover([tmp_path], root=Root())]
     assert found == ["pre-mount/99-z", "save/10-a", "save/50-b", "final/90-x"]
 
 
 def test_first_folder_wins(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_hook(tmp_path / name, "save/10-x")
-    (found,) = hooks.discover([tmp_path / "b", tmp_path / "a"])
+    (found,) = hooks.discover([tmp_path / "b", tmp_path / "a"], root=Root())
     assert found.source == tmp_path / "b/save/10-x"
 
 
@@ -49,11 +50,11 @@ def test_wrong_timeout_is_refused(tmp_path: Path, word: str) -> None:
 def test_hook_that_cannot_run_is_refused(tmp_path: Path) -> None:
     write_hook(tmp_path, "save/10-x", mode=0o644)
     with pytest.raises(KdumpInitrdError, match="10-x: not executable"):
-        hooks.discover([tmp_path])
+        hooks.discover([tmp_path], root=Root())
 
 
 def test_shipped_stages() -> None:
-    found = hooks.discover(search_path("hooks", root=Path("/nonexistent")))
+    found = hooks.discover(search_path("hooks", root=Root(Path("/nonexistent"))), root=Root())
     assert {hook.stage for hook in found} >= {"pre-mount", "mount", "save", "umount", "final"}
     assert found[-1].path == "final/90-final-action"
 
@@ -64,7 +65,7 @@ def test_backups_are_no_hooks_and_programs_are(tmp_path: Path) -> None:
     path = tmp_path / "save/20-program"
     path.write_bytes(b"\x7fELF\xff\xfe")
     path.chmod(0o755)
-    (found,) = hooks.discover([tmp_path])
+    (found,) = hooks.discover([tmp_path], root=Root())
     assert (found.path, found.timeout) == ("save/20-program", 60)
 
 
@@ -76,11 +77,11 @@ def test_links_of_a_root_end_in_it(tmp_path: Path) -> None:
         (root / "hooks" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "hooks" / name).symlink_to(target)
     with pytest.raises(KdumpInitrdError) as caught:
-        hooks.discover([root / "hooks"], root=root)
+        hooks.discover([root / "hooks"], root=Root(root))
     # Not the host's, which is not executable.
     assert caught.value.message == f"{root}{tmp_path}/srv/host: No such file or directory"
     (root / "hooks/save/20-x").unlink()
-    (found,) = hooks.discover([root / "hooks"], root=root)
+    (found,) = hooks.discover([root / "hooks"], root=Root(root))
     assert (found.path, found.source) == ("save/10-x", root / "srv/real")
 
 
@@ -88,4 +89,4 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "save").mkdir()
     os.mkfifo(tmp_path / "save/10-x")
     with pytest.raises(KdumpInitrdError, match="save/10-x: is not a regular file"):
-        hooks.discover([tmp_path])
+        hooks.discover([tmp_path], root=Root())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is read is noticed, by whatever it is read, and so is each way in which it changes."""
+"""What a root was asked is an input, found or not, and each way in which it changes is noticed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.core.run import run
+from kdump_initrd.core.root import Root
 from kdump_initrd.upkeep import inputs
-from kdump_initrd.upkeep.inputs import Input, collect, take, watch
+from kdump_initrd.upkeep.inputs import Input, collect, take
+
+#: Where names come and go with each start, on a machine.
+VOLATILE = ("proc", "dev", "run", "tmp", "var/tmp", "var/cache")
 
 
 @pytest.fixture
@@ -21,102 +24,109 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def by_open(path: Path) -> None:
-    with path.open("rb") as file:
-        file.read()
+def is_changed(asked: Root, change: Callable[[], object]) -> bool:
+    """Tell whether a change makes another answer to what was asked."""
+    found = collect(asked.asked, root=asked)
+    assert inputs.changed(found, root=asked) is None
+    change()
+    return inputs.changed(found, root=asked) is not None
 
 
-def by_descriptor(path: Path) -> None:
-    os.close(os.open(path, os.O_RDONLY))
+def test_another_content(root: Path) -> None:
+    asked = Root(root)
+    asked.read("usr/bin/tool")
+    assert collect(asked.asked, root=asked).keys() == {str(root / "usr/bin/tool")}
+    assert is_changed(asked, lambda: (root / "usr/bin/tool").write_text("two"))
 
 
-def by_program(path: Path) -> None:
-    run(["cat", path], timeout=10)
+def test_a_file_that_is_only_looked_for_is_one(root: Path) -> None:
+    asked = Root(root)
+    asked.first_file(["usr/bin/tool"])
+    assert is_changed(asked, (root / "usr/bin/tool").unlink)
 
 
-def by_program_of_the_folder(path: Path) -> None:
-    run(["ls", path.parent], timeout=10)
+@pytest.mark.parametrize("folder", ["usr/bin", "usr/sbin", "opt", "usr/bin/tool"])
+def test_a_file_that_comes_earlier_on_the_way(root: Path, folder: str) -> None:
+    asked = Root(root)
+    asked.first_file([f"{folder}/better", "usr/bin/tool"])
+
+    def change() -> None:
+        (root / folder).unlink() if folder.endswith("tool") else None
+        (root / folder).mkdir(exist_ok=True)
+        (root / folder / "better").write_text("")
+
+    assert is_changed(asked, change)
 
 
-READERS = [by_open, by_descriptor, by_program, by_program_of_the_folder]
+def test_what_comes_beside_is_none(root: Path) -> None:
+    asked = Root(root)
+    asked.first_file(["usr/bin/other", "usr/sbin/tool", "usr/bin/tool"])
+    asked.folder("usr/bin")
+    assert not is_changed(asked, lambda: (root / "usr/bin/new").write_text(""))
 
 
-@pytest.mark.parametrize("read", READERS)
-def test_a_file_that_was_read(root: Path, read: Callable[[Path], None]) -> None:
-    path = root / "usr/bin/tool"
-    with watch() as opened:
-        read(path)
-    found = collect([opened], root=root)
-    assert {str(path), str(path.parent)} <= set(found)
-    assert inputs.changed(found, root=root) is None
-    path.write_text("two")
-    assert inputs.changed(found, root=root) == str(path)
+def test_another_name_in_a_folder_that_was_listed(root: Path) -> None:
+    asked = Root(root)
+    asked.entries("usr/bin", "*.conf")
+    assert is_changed(asked, lambda: (root / "usr/bin/x.conf").write_text(""))
 
 
-def test_what_is_written_or_read_outside_of_the_block_is_none(root: Path) -> None:
-    by_open(root / "usr/bin/tool")
-    with watch() as opened:
-        (root / "usr/bin/new").write_text("")
-    by_open(root / "usr/bin/tool")
-    assert collect([opened], root=root) == {str(root / "etc/kdump-initrd"): Input("")}
+@pytest.mark.parametrize("pattern", ["{}", "usr/{}", "usr/bin/{}"])
+def test_another_target_of_a_link_on_the_way(root: Path, pattern: str) -> None:
+    link = root / pattern.format("link")
+    (root / "usr/lib").mkdir()
+    link.symlink_to("/usr/lib")
+    asked = Root(root)
+    asked.file(pattern.format("link/none"))
+
+    def change() -> None:
+        link.unlink()
+        link.symlink_to("/usr/bin")
+
+    assert is_changed(asked, change)
 
 
-def test_blocks_in_blocks_and_two_that_noted_the_same(root: Path) -> None:
-    with watch() as outer:
-        with watch() as inner:
-            by_open(root / "usr/bin/tool")
-        assert inner == outer
-        by_open(root / "usr/bin/tool")
-        by_descriptor(Path(__file__))
-    assert str(Path(__file__)) in outer.files
-    assert str(Path(__file__)) not in inner.files
+@pytest.mark.parametrize("name", ["usr/bin/tool", "usr/bin/none", "usr/none"])
+def test_a_folder_that_becomes_a_link(root: Path, name: str) -> None:
+    asked = Root(root)
+    asked.file(name)
+
+    def change() -> None:
+        (root / "other").mkdir()
+        for each in ("other/tool", "other/none", "none"):
+            (root / each).write_text("another")
+        folder = (root / name).parent
+        folder.rename(root / "before")
+        folder.symlink_to("/other")
+
+    assert is_changed(asked, change)
 
 
-@pytest.mark.parametrize("folder", ["proc", "dev", "run", "tmp", "var/cache"])
-def test_what_does_not_last_is_no_input(root: Path, folder: str) -> None:
+@pytest.mark.parametrize("folder", VOLATILE)
+def test_a_folder_is_as_good_as_another(root: Path, folder: str) -> None:
     path = root / folder / "file"
     path.parent.mkdir(parents=True)
-    path.write_text("")
-    with watch() as opened:
-        by_open(path)
-        list(path.parent.iterdir())
-    assert collect([opened], root=root) == {str(root / "etc/kdump-initrd"): Input("")}
+    path.write_text("one")
+    asked = Root(root)
+    asked.read(f"{folder}/file")
+    asked.file(f"{folder}/none")
+    assert is_changed(asked, lambda: path.write_text("two"))
+    assert is_changed(asked, lambda: path.with_name("none").write_text(""))
 
 
-def test_another_file_beside_it_is_a_change_but_not_in_boot(root: Path) -> None:
-    (root / "boot").mkdir()
-    (root / "boot/kernel").write_text("")
-    with watch() as opened:
-        by_open(root / "boot/kernel")
-    found = collect([opened], root=root)
-    (root / "boot/other").write_text("")
-    assert inputs.changed(found, root=root) is None
-    with watch() as opened:
-        by_open(root / "usr/bin/tool")
-    found = collect([opened], root=root)
-    (root / "usr/bin/better").write_text("")
-    assert inputs.changed(found, root=root) == str(root / "usr/bin")
-
-
-@pytest.mark.parametrize("name", ["", "hooks", "hooks/pre-save"])
-def test_a_new_folder_of_the_administrators(root: Path, name: str) -> None:
-    top = root / "etc/kdump-initrd"
-    if name:
-        (top / name).parent.mkdir(parents=True)
-    found = collect([], root=root)
-    assert inputs.changed(found, root=root) is None
-    (top / name).mkdir(parents=True)
-    assert inputs.changed(found, root=root) is not None
+def test_what_was_written_is_none(root: Path) -> None:
+    asked = Root(root)
+    asked.read("usr/bin/tool")
+    assert collect(asked.asked, root=asked, leave_out=[root / "usr/bin/tool"]) == {}
 
 
 def test_the_same_content_under_another_stamp(root: Path) -> None:
     path = root / "usr/bin/tool"
     before = take(path)
-    assert before is not None
     path.unlink()
     path.write_text("one")
     os.utime(path, ns=(1, 1))
-    assert inputs.stamp(path) != before.stamp
+    assert take(path).stamp != before.stamp
     assert inputs.is_same(path, before)
     # The size is the same, and the time as well: the change of the inode tells.
     path.write_text("two")
@@ -127,15 +137,16 @@ def test_the_same_content_under_another_stamp(root: Path) -> None:
 def test_what_comes_and_goes(root: Path) -> None:
     path = root / "usr/bin/later"
     nothing = take(path)
-    assert nothing == Input("")
+    assert nothing == Input()
     assert inputs.is_same(path, nothing)
     path.write_text("")
     something = take(path)
-    assert something is not None
     assert not inputs.is_same(path, nothing)
     path.unlink()
     assert not inputs.is_same(path, something)
 
 
-def test_a_device_is_no_input() -> None:
-    assert take(Path("/dev/null")) is None
+def test_of_a_device_only_that_it_is_there() -> None:
+    found = take(Path("/dev/null"))
+    assert found == Input("other")
+    assert inputs.is_same(Path("/dev/null"), found)

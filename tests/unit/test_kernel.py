@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.kernel import releases
 
 from .debianlayout import LAYOUT
@@ -25,7 +26,7 @@ def make_kernel(root: Path, release: str, config: str | None) -> None:
 
 def test_found_with_its_options(tmp_path: Path) -> None:
     make_kernel(tmp_path, "6.1", 'CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D="x"\n')
-    found = releases.find("6.1", root=tmp_path, layout=LAYOUT)
+    found = releases.find("6.1", root=Root(tmp_path), layout=LAYOUT)
     assert found.config == {"CONFIG_A": "y", "CONFIG_B": "m", "CONFIG_C": "n", "CONFIG_D": "x"}
     assert found.image == tmp_path / "boot/vmlinuz-6.1"
     assert found.builds_in("CONFIG_A")
@@ -36,7 +37,7 @@ def test_unknown_release_lists_those_present(tmp_path: Path) -> None:
     make_kernel(tmp_path, "6.10.1", None)
     make_kernel(tmp_path, "6.9.2", None)
     with pytest.raises(KdumpInitrdError, match=r"7\.0: no such kernel") as caught:
-        releases.find("7.0", root=tmp_path, layout=LAYOUT)
+        releases.find("7.0", root=Root(tmp_path), layout=LAYOUT)
     assert caught.value.hint == "present: 6.9.2, 6.10.1"
 
 
@@ -44,7 +45,7 @@ def test_image_without_modules_is_said(tmp_path: Path) -> None:
     (tmp_path / "boot").mkdir()
     (tmp_path / "boot/vmlinuz-6.1").touch()
     with pytest.raises(KdumpInitrdError, match=r"6.1: no modules directory for .*vmlinuz-6.1"):
-        releases.find("6.1", root=tmp_path, layout=LAYOUT)
+        releases.find("6.1", root=Root(tmp_path), layout=LAYOUT)
 
 
 @pytest.mark.parametrize("option", ["CONFIG_CRASH_DUMP", "CONFIG_PROC_VMCORE"])
@@ -53,7 +54,7 @@ def test_kernel_that_cannot_capture_is_refused(tmp_path: Path, option: str) -> N
         f"{option}=y", f"# {option} is not set"
     )
     make_kernel(tmp_path, "6.1", config)
-    found = releases.find("6.1", root=tmp_path, layout=LAYOUT)
+    found = releases.find("6.1", root=Root(tmp_path), layout=LAYOUT)
     with pytest.raises(KdumpInitrdError, match=f"6.1: built without {option}"):
         releases.check_capture_options(found)
 
@@ -61,7 +62,7 @@ def test_kernel_that_cannot_capture_is_refused(tmp_path: Path, option: str) -> N
 def test_unknown_options_are_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     make_kernel(tmp_path, "6.1", None)
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        releases.check_capture_options(releases.find("6.1", root=tmp_path, layout=LAYOUT))
+        releases.check_capture_options(releases.find("6.1", root=Root(tmp_path), layout=LAYOUT))
     assert "6.1: no configuration found" in caplog.text
 
 
@@ -70,7 +71,7 @@ def test_odd_names_are_left_out_with_a_line(
 ) -> None:
     for name in ("6.1", "6.1²", "6.1²3", "6.1\nx", "6.1\udcff", "٣"):
         (tmp_path / "lib/modules" / name).mkdir(parents=True)
-    found = releases.releases(root=tmp_path, layout=LAYOUT)
+    found = releases.releases(root=Root(tmp_path), layout=LAYOUT)
     assert sorted(found) == sorted(["6.1", "6.1²", "6.1²3", "٣"])
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
@@ -85,7 +86,7 @@ def test_a_folder_of_the_host_is_no_kernel(tmp_path: Path) -> None:
     make_kernel(tmp_path, "6.2", None)
     (root / "lib/modules/6.2").symlink_to(tmp_path / "lib/modules/6.2")
     (root / "lib/modules/6.3").symlink_to("/lib/modules/6.1")
-    assert releases.releases(root=root, layout=LAYOUT) == ["6.1", "6.3"]
+    assert releases.releases(root=Root(root), layout=LAYOUT) == ["6.1", "6.3"]
 
 
 def test_what_is_no_folder_has_no_modules(tmp_path: Path) -> None:
@@ -93,4 +94,4 @@ def test_what_is_no_folder_has_no_modules(tmp_path: Path) -> None:
     (tmp_path / "lib/modules/6.1").rmdir()
     (tmp_path / "lib/modules/6.1").touch()
     with pytest.raises(KdumpInitrdError, match=r"6.1: no modules directory for .*vmlinuz-6.1"):
-        releases.find("6.1", root=tmp_path, layout=LAYOUT)
+        releases.find("6.1", root=Root(tmp_path), layout=LAYOUT)

@@ -9,13 +9,14 @@ import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.kernel.kernelname import release_of
 
 from .initrdwriter import bzimage
 from .kernelimages import elf
 
-LAYOUT = profiles.load("sles", search_path=search_path("distros", root=Path("/"))).kernel
+LAYOUT = profiles.load("sles", search_path=search_path("distros", root=Root()), root=Root()).kernel
 #: An image that does not tell its release: only its name can.
 MUTE = elf(21, bits=64, little=True, banner=b"")
 
@@ -28,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def ask(name: str, root: Path, boot: str = "/boot") -> str:
-    return release_of(name, boot=boot, root=root, layout=LAYOUT)
+    return release_of(name, boot=boot, root=Root(root), layout=LAYOUT)
 
 
 def test_the_header_is_asked_first(root: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from kdump_initrd.core import run
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.kernel import kmod, moduleindex, releases
 from kdump_initrd.probe.kernel.kmod import KernelModule, Wish
 
@@ -33,7 +34,7 @@ VIRTIO = Wish(("virtio_pci", "virtio_blk"), "hardware set virtio", strict=True)
 Fault = Callable[[Path], object]
 
 
-class Root:
+class KernelRoot:
     """A root with one kernel and its modules."""
 
     def __init__(self, top: Path, *, suffix: str = "", built_in: tuple[str, ...] = ()) -> None:
@@ -51,8 +52,8 @@ class Root:
 
     def closure(self, *wishes: Wish) -> tuple[KernelModule, ...]:
         """Return what meets the wishes."""
-        release = releases.find(RELEASE, root=self.top, layout=LAYOUT)
-        return kmod.closure(wishes, kernel=release, root=self.top)
+        release = releases.find(RELEASE, root=Root(self.top), layout=LAYOUT)
+        return kmod.closure(wishes, kernel=release, root=Root(self.top))
 
     def names(self, *wishes: Wish) -> list[str]:
         """Return the names of what meets the wishes."""
@@ -67,8 +68,8 @@ class Root:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Root:
-    return Root(tmp_path)
+def root(tmp_path: Path) -> KernelRoot:
+    return KernelRoot(tmp_path)
 
 
 def cut(path: Path, size: int) -> None:
@@ -112,7 +113,7 @@ def zeroed(name: str) -> Fault:
     [damage(f"modules.{name}") for damage in (emptied, halved, shortened, filled)
      for name in ("dep.bin", "alias.bin", "builtin.bin")],
 )  # fmt: skip
-def test_damaged_index_is_an_error(root: Root, fault: Fault) -> None:
+def test_damaged_index_is_an_error(root: KernelRoot, fault: Fault) -> None:
     fault(root.modules)
     error = root.failure(EXT4, VIRTIO)
     assert error.message.startswith(f"{root.modules}: the index of its modules is damaged: modules")
@@ -120,7 +121,7 @@ def test_damaged_index_is_an_error(root: Root, fault: Fault) -> None:
     assert error.hint == f"depmod -b {root.top} {RELEASE} makes it anew"
 
 
-def test_index_with_a_hole_is_an_error(root: Root) -> None:
+def test_index_with_a_hole_is_an_error(root: KernelRoot) -> None:
     zeroed("modules.dep.bin")(root.modules)
     for wish in (EXT4, VIRTIO):
         error = root.failure(wish)
@@ -128,13 +129,13 @@ def test_index_with_a_hole_is_an_error(root: Root) -> None:
         assert error.hint is not None and error.hint.startswith("depmod ")
 
 
-def test_release_that_depmod_refuses(root: Root) -> None:
+def test_release_that_depmod_refuses(root: KernelRoot) -> None:
     """The error is one line, and names no folder that is gone by then."""
     modules = root.modules.rename(root.modules.parent / "97")
     without("modules.dep.bin")(modules)
-    release = releases.find("97", root=root.top, layout=LAYOUT)
+    release = releases.find("97", root=Root(root.top), layout=LAYOUT)
     with pytest.raises(KdumpInitrdError) as caught:
-        kmod.closure([EXT4], kernel=release, root=root.top)
+        kmod.closure([EXT4], kernel=release, root=Root(root.top))
     assert caught.value.message == (
         f"{modules}: no index can be made of its modules: depmod: ERROR: Bad version passed 97"
     )
@@ -144,7 +145,7 @@ def test_bomb_among_modules_without_an_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """depmod unpacks what it lists: with a limit, and what is too large has no symbols for it."""
-    root = Root(tmp_path, suffix=".xz")
+    root = KernelRoot(tmp_path, suffix=".xz")
     without("modules.dep.bin")(root.modules)
     root.path("jbd2").write_bytes(lzma.compress(bytes(140 << 20), preset=0))
     limits: list[int | None] = []
@@ -161,15 +162,15 @@ def test_bomb_among_modules_without_an_index(
 
 
 @pytest.mark.parametrize("name", ["dep.bin", "alias.bin", "dep", "alias", "softdep", "builtin.bin"])
-def test_part_of_the_index_is_missing(root: Root, name: str) -> None:
+def test_part_of_the_index_is_missing(root: KernelRoot, name: str) -> None:
     without(f"modules.{name}")(root.modules)
     assert root.names(EXT4) == ["crc16", "jbd2", "ext4"]
     assert root.names(VIRTIO) == ["virtio", "virtio_ring", "virtio_pci", "virtio_blk"]
 
 
-def test_index_that_does_not_know_what_modules_need(root: Root) -> None:
+def test_index_that_does_not_know_what_modules_need(root: KernelRoot) -> None:
     """modules.dep.bin of modules that had no needs, as an update that was cut short leaves it."""
-    elsewhere = Root(root.top / "elsewhere")
+    elsewhere = KernelRoot(root.top / "elsewhere")
     for path in elsewhere.modules.rglob("*.ko"):
         path.write_bytes(kowriter.bare(path.stem, release=RELEASE))
     subprocess.run(["depmod", "-b", elsewhere.top / "usr", RELEASE], check=True)
@@ -189,7 +190,7 @@ def test_index_that_does_not_know_what_modules_need(root: Root) -> None:
 )
 @pytest.mark.parametrize("name", ["ext4", "jbd2", "crc16"])
 def test_required_module_that_cannot_be_loaded(
-    root: Root, name: str, damage: Callable[[str], Fault], what: str
+    root: KernelRoot, name: str, damage: Callable[[str], Fault], what: str
 ) -> None:
     path = root.path(name)
     damage(str(path.relative_to(root.modules)))(root.modules)
@@ -200,7 +201,7 @@ def test_required_module_that_cannot_be_loaded(
 
 @pytest.mark.parametrize("suffix", [".xz", ".zst", ".gz"])
 def test_packed_module_that_is_cut_off(tmp_path: Path, suffix: str) -> None:
-    root = Root(tmp_path, suffix=suffix)
+    root = KernelRoot(tmp_path, suffix=suffix)
     assert root.names(EXT4)[-1] == "ext4"
     path = root.path("ext4")
     cut(path, -20)
@@ -212,7 +213,7 @@ def test_packed_module_that_is_cut_off(tmp_path: Path, suffix: str) -> None:
     assert f"{path}: cut off" in error.message or "neither a module" in error.message
 
 
-def test_module_of_another_kernel(root: Root) -> None:
+def test_module_of_another_kernel(root: KernelRoot) -> None:
     root.path("jbd2").write_bytes(kowriter.module("jbd2", release="5.10.0-test"))
     error = root.failure(EXT4)
     assert error.message.endswith("jbd2.ko: is of kernel 5.10.0-test")
@@ -220,7 +221,7 @@ def test_module_of_another_kernel(root: Root) -> None:
     assert root.failure(EXT4).message.endswith("jbd2.ko: does not say what kernel it is of")
 
 
-def test_module_of_another_architecture(root: Root) -> None:
+def test_module_of_another_architecture(root: KernelRoot) -> None:
     (root.top / "boot").mkdir()
     (root.top / f"boot/vmlinuz-{RELEASE}").write_bytes(bzimage(RELEASE))
     assert root.names(EXT4)[-1] == "ext4"
@@ -230,7 +231,7 @@ def test_module_of_another_architecture(root: Root) -> None:
 
 
 def test_driver_that_nobody_needs_is_a_warning(
-    root: Root, caplog: pytest.LogCaptureFixture
+    root: KernelRoot, caplog: pytest.LogCaptureFixture
 ) -> None:
     cut(root.path("scsi_mod"), 0)
     root.path("nvme").unlink()
@@ -247,7 +248,7 @@ def test_driver_that_nobody_needs_is_a_warning(
     ]
 
 
-def test_hardware_that_is_there(root: Root, caplog: pytest.LogCaptureFixture) -> None:
+def test_hardware_that_is_there(root: KernelRoot, caplog: pytest.LogCaptureFixture) -> None:
     """Of a set that is named one driver may lack its file, but none may be damaged."""
     path = root.path("virtio_pci")
     data = path.read_bytes()
@@ -259,7 +260,7 @@ def test_hardware_that_is_there(root: Root, caplog: pytest.LogCaptureFixture) ->
     assert root.failure(VIRTIO).message == f"hardware set virtio: {path}: cut off"
 
 
-def test_hardware_that_the_kernel_has_no_driver_for(root: Root) -> None:
+def test_hardware_that_the_kernel_has_no_driver_for(root: KernelRoot) -> None:
     missing = Wish(("xen-blkfront",), "hardware set xen", strict=True)
     error = root.failure(missing)
     assert error.message == f"hardware set xen: kernel {RELEASE} has none of its drivers"
@@ -269,7 +270,7 @@ def test_hardware_that_the_kernel_has_no_driver_for(root: Root) -> None:
     )
 
 
-def test_absolute_link_means_the_root(root: Root) -> None:
+def test_absolute_link_means_the_root(root: KernelRoot) -> None:
     """weak-modules links to other kernels' folders."""
     (root.top / "opt").mkdir()
     for name in ("jbd2", "ext4", "crc16"):
@@ -281,7 +282,7 @@ def test_absolute_link_means_the_root(root: Root) -> None:
     assert {module.source.parent for module in found} == {root.top / "opt"}
 
 
-def test_host_has_what_a_link_of_the_root_means(root: Root, tmp_path: Path) -> None:
+def test_host_has_what_a_link_of_the_root_means(root: KernelRoot, tmp_path: Path) -> None:
     hosts = tmp_path / "host/ext4.ko"
     hosts.parent.mkdir()
     hosts.write_bytes(kowriter.module("ext4", release=RELEASE))
@@ -294,7 +295,7 @@ def test_host_has_what_a_link_of_the_root_means(root: Root, tmp_path: Path) -> N
     assert "neither a module" in root.failure(EXT4).message
 
 
-def test_weak_update_of_another_kernel(root: Root) -> None:
+def test_weak_update_of_another_kernel(root: KernelRoot) -> None:
     """Red Hat's weak-modules has compared it with this kernel, symbol by symbol."""
     made = root.top / "lib/modules/5.14.0-1/extra/crc16.ko"
     made.parent.mkdir(parents=True)
@@ -310,7 +311,7 @@ def test_weak_update_of_another_kernel(root: Root) -> None:
     assert root.names(wish) == ["crc16"]
 
 
-def test_pipe_in_place_of_a_module(root: Root) -> None:
+def test_pipe_in_place_of_a_module(root: KernelRoot) -> None:
     path = root.path("ext4")
     path.unlink()
     os.mkfifo(path)
@@ -320,7 +321,7 @@ def test_pipe_in_place_of_a_module(root: Root) -> None:
     assert root.names(VIRTIO)[-1] == "virtio_blk"
 
 
-def test_configuration_that_only_the_host_would_follow(root: Root, tmp_path: Path) -> None:
+def test_configuration_that_only_the_host_would_follow(root: KernelRoot, tmp_path: Path) -> None:
     hosts = tmp_path / "host.conf"
     hosts.write_text("options ext4 mine=1\n")
     folder = root.top / "etc/modprobe.d"
@@ -334,7 +335,7 @@ def test_configuration_that_only_the_host_would_follow(root: Root, tmp_path: Pat
     assert root.failure(EXT4).message == f"{root.top}/etc/options: is larger than 4 MB"
 
 
-def test_folder_of_modules_by_another_name(root: Root) -> None:
+def test_folder_of_modules_by_another_name(root: KernelRoot) -> None:
     root.modules.rename(root.top / "elsewhere")
     root.modules.symlink_to("/elsewhere")
     found = root.closure(EXT4)
@@ -347,7 +348,7 @@ def test_folder_of_modules_by_another_name(root: Root) -> None:
     "kept", ["modules.builtin", "modules.builtin.modinfo", "modules.builtin.bin"]
 )
 def test_built_in_by_one_of_its_lists(tmp_path: Path, kept: str, index: bool) -> None:
-    root = Root(tmp_path, built_in=("ext4", "jbd2", "crc16"))
+    root = KernelRoot(tmp_path, built_in=("ext4", "jbd2", "crc16"))
     for path in root.modules.glob("modules.builtin*"):
         if path.name != kept:
             path.unlink()
@@ -381,13 +382,13 @@ def test_built_in_by_the_configuration(
     (tmp_path / "boot").mkdir()
     (tmp_path / f"boot/vmlinuz-{RELEASE}").write_bytes(bzimage(RELEASE))
     (tmp_path / f"boot/config-{RELEASE}").write_text(f"{options}\n")
-    release = releases.find(RELEASE, root=tmp_path, layout=LAYOUT)
+    release = releases.find(RELEASE, root=Root(tmp_path), layout=LAYOUT)
     wish = Wish((f"fs-{fstype}",), "the file system", required=True)
     if known:
-        assert kmod.closure([wish], kernel=release, root=tmp_path) == ()
+        assert kmod.closure([wish], kernel=release, root=Root(tmp_path)) == ()
         return
     with pytest.raises(KdumpInitrdError) as caught:
-        kmod.closure([wish], kernel=release, root=tmp_path)
+        kmod.closure([wish], kernel=release, root=Root(tmp_path))
     assert caught.value.message == (
         f"the file system: neither a module of kernel {RELEASE} nor built in"
     )
@@ -398,13 +399,13 @@ def test_hardware_of_a_kernel_without_modules(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = releases.KernelRelease(RELEASE, None, None, {"CONFIG_VIRTIO_BLK": "y"})
-    assert kmod.closure([VIRTIO], kernel=found, root=tmp_path) == ()
+    assert kmod.closure([VIRTIO], kernel=found, root=Root(tmp_path)) == ()
     none = dataclasses.replace(found, config={"CONFIG_VIRTIO_BLK": "m"})
     with pytest.raises(KdumpInitrdError, match="has none of its drivers"):
-        kmod.closure([VIRTIO], kernel=none, root=tmp_path)
+        kmod.closure([VIRTIO], kernel=none, root=Root(tmp_path))
     unknown = dataclasses.replace(found, config={})
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
-        assert kmod.closure([VIRTIO], kernel=unknown, root=tmp_path) == ()
+        assert kmod.closure([VIRTIO], kernel=unknown, root=Root(tmp_path)) == ()
     assert "what it has built in nobody tells: look into its configuration" in caplog.text
 
 
@@ -415,10 +416,10 @@ def test_configuration_of_the_running_kernel(
     own.write_bytes(packed(".gz", b"CONFIG_EXT4_FS=y\n"))
     monkeypatch.setattr(releases, "_RUNNING", own)
     (tmp_path / f"lib/modules/{RELEASE}").mkdir(parents=True)
-    assert releases.find(RELEASE, root=tmp_path, layout=LAYOUT).config == {}, "another root's"
-    other = releases.releases(root=Path("/"), layout=LAYOUT)[-1]
-    assert len(releases.find(other, root=Path("/"), layout=LAYOUT).config) > 1, "another release"
+    assert releases.find(RELEASE, root=Root(tmp_path), layout=LAYOUT).config == {}, "another root's"
+    other = releases.releases(root=Root(), layout=LAYOUT)[-1]
+    assert len(releases.find(other, root=Root(), layout=LAYOUT).config) > 1, "another release"
     monkeypatch.setattr(releases, "first", lambda patterns, *, root, release: None)
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("", "", RELEASE, "", "")))
-    found = releases._configuration(RELEASE, root=Path("/"), layout=LAYOUT)
+    found = releases._configuration(RELEASE, root=Root(), layout=LAYOUT)
     assert found == {"CONFIG_EXT4_FS": "y"}

@@ -16,6 +16,7 @@ import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.core.run import find
 from kdump_initrd.probe.distro import profiles as distro
 from kdump_initrd.probe.host import mounts
@@ -106,10 +107,10 @@ def test_folder_of_btrfs(tmp_path: Path, scene: tuple[str, str, str]) -> None:
 def test_names_on_vfat(tmp_path: Path) -> None:
     """Every name of every profile, and the ones that are made of them."""
     disk = formatted(tmp_path / "disk", "mkfs.vfat")
-    profiles = search_path("distros", root=Path("/nonexistent"))
+    profiles = search_path("distros", root=Root(Path("/nonexistent")))
     with loop_device(disk) as node, mounted(node, tmp_path / "here", "rw", "vfat") as here:
-        for number, name in enumerate(distro.known(profiles)):
-            profile = distro.load(name, search_path=profiles)
+        for number, name in enumerate(distro.known(profiles, root=Root())):
+            profile = distro.load(name, search_path=profiles, root=Root())
             odd = replace(profile, dump=replace(profile.dump, dmesg='Ä"*:?<>|\\ log. '))
             for each in (profile, odd):
                 dump = filenames.fit(each, "vfat").dump

@@ -15,6 +15,7 @@ import pytest
 
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.tree import Entry, Kind
 from kdump_initrd.probe.kernel import builtin
 from kdump_initrd.recipes import proof, trial
@@ -264,7 +265,7 @@ def test_nothing_of_another_root_is_run(image: Image, monkeypatch: pytest.Monkey
         raise AssertionError
 
     monkeypatch.setattr(trial, "run_python", never)
-    elsewhere = dataclasses.replace(claims.site, root=Path("/srv"))
+    elsewhere = dataclasses.replace(claims.site, root=Root(Path("/srv")))
     monkeypatch.setattr(builtin.BuiltIn, "has", lambda self, name: True)
     proof.prove(entries, dataclasses.replace(claims, site=elsewhere))
     monkeypatch.setattr(trial, "is_possible", lambda machine: False)

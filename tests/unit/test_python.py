@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.python.bytecode import translate
 from kdump_initrd.probe.python.imports import imports_of
 from kdump_initrd.probe.python.interpreter import find_interpreter
@@ -57,7 +58,7 @@ def make_root(top: Path, *, minor: int = HERE[1], without: tuple[str, ...] = ())
 
 def failure(root: Path, python: Path | None = None) -> KdumpInitrdError:
     with pytest.raises(KdumpInitrdError) as caught:
-        find_python(root, python=python)
+        find_python(Root(root), python=python)
     return caught.value
 
 
@@ -80,7 +81,7 @@ def run(runtime: PythonRuntime, archive: Path, code: str) -> str:
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(path).replace("/", "_"))
 def test_zip_is_all_that_a_real_interpreter_needs(python: Path, tmp_path: Path) -> None:
-    runtime = find_python(ROOT, python=python)
+    runtime = find_python(Root(ROOT), python=python)
     archive = tmp_path / "python.zip"
     archive.write_bytes(stdlib_zip(runtime))
     names = [module.name for module in runtime.modules if not module.name.endswith("__main__")]
@@ -108,7 +109,7 @@ def test_zip_is_all_that_a_real_interpreter_needs(python: Path, tmp_path: Path) 
 
 
 def test_zip_is_stored_and_compiled_here() -> None:
-    runtime = find_python(ROOT, python=Path(sys.executable).resolve())
+    runtime = find_python(Root(ROOT), python=Path(sys.executable).resolve())
     assert runtime.precompiled
     with zipfile.ZipFile(io.BytesIO(stdlib_zip(runtime))) as archive:
         infos = archive.infolist()
@@ -124,8 +125,9 @@ def test_zip_is_stored_and_compiled_here() -> None:
 def test_zip_is_the_same_in_another_process(tmp_path: Path) -> None:
     code = (
         "import hashlib, sys; from pathlib import Path\n"
+        "from kdump_initrd.core.root import Root\n"
         "from kdump_initrd.probe.python.minimal import find_python, stdlib_zip\n"
-        "runtime = find_python(Path('/'), python=Path(sys.executable).resolve())\n"
+        "runtime = find_python(Root(), python=Path(sys.executable).resolve())\n"
         "print(hashlib.sha256(stdlib_zip(runtime)).hexdigest())\n"
     )
     digests = set()
@@ -141,7 +143,7 @@ def test_zip_is_the_same_in_another_process(tmp_path: Path) -> None:
 
 
 def test_another_version_gets_sources(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    runtime = find_python(make_root(tmp_path, minor=HERE[1] + 1))
+    runtime = find_python(Root(make_root(tmp_path, minor=HERE[1] + 1)))
     with caplog.at_level(logging.WARNING):
         body = stdlib_zip(runtime)
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
@@ -150,7 +152,7 @@ def test_another_version_gets_sources(tmp_path: Path, caplog: pytest.LogCaptureF
 
 
 def test_interpreter_of_a_root(tmp_path: Path) -> None:
-    found = find_python(make_root(tmp_path)).interpreter
+    found = find_python(Root(make_root(tmp_path))).interpreter
     assert found.source == tmp_path / f"usr/bin/python3.{HERE[1]}"
     assert str(found.dest) == f"usr/bin/python3.{HERE[1]}"
     assert found.version == HERE
@@ -163,7 +165,7 @@ def test_extension_modules_keep_their_place(tmp_path: Path) -> None:
     tag = f"cpython-3{HERE[1]}-x86_64-linux-gnu"
     write_elf(folder / f"_ctypes.{tag}.so", ("libffi.so.8",))
     write_elf(root / "usr/lib/libffi.so.8")
-    runtime = find_python(root)
+    runtime = find_python(Root(root))
     assert [each.dest.name for each in runtime.extensions] == [f"_ctypes.{tag}.so"]
     assert runtime.extensions[0].why == "Python module _ctypes, for ctypes"
     assert str(runtime.extension_dir) == f"/usr/lib/python3.{HERE[1]}/lib-dynload"
@@ -174,15 +176,15 @@ def test_extension_modules_keep_their_place(tmp_path: Path) -> None:
 def test_sha256_comes_along_where_it_is_a_file(tmp_path: Path, name: str) -> None:
     root = make_root(tmp_path)
     folder = root / f"usr/lib/python3.{HERE[1]}/lib-dynload"
-    assert find_python(root).extensions == (), "a Python built without it"
+    assert find_python(Root(root)).extensions == (), "a Python built without it"
     write_elf(folder / f"{name}.cpython-3{HERE[1]}-x86_64-linux-gnu.so")
-    (found,) = find_python(root).extensions
+    (found,) = find_python(Root(root)).extensions
     assert found.why == f"Python module {name}, for the saver"
 
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: str(path).replace("/", "_"))
 def test_sha256_in_the_image(python: Path, tmp_path: Path) -> None:
-    runtime = find_python(ROOT, python=python)
+    runtime = find_python(Root(ROOT), python=python)
     archive = tmp_path / "python.zip"
     archive.write_bytes(stdlib_zip(runtime))
     text = tmp_path / "text"
@@ -213,7 +215,7 @@ def test_newer_python_beside_an_old_default(tmp_path: Path) -> None:
     root = make_root(tmp_path, minor=HERE[1])
     (root / "usr/bin/python3").unlink()
     make_root(root, minor=6)
-    assert find_interpreter(root).version == HERE
+    assert find_interpreter(Root(root)).version == HERE
 
 
 def test_extension_of_another_architecture_is_none(tmp_path: Path) -> None:
@@ -224,7 +226,7 @@ def test_extension_of_another_architecture_is_none(tmp_path: Path) -> None:
     write_elf(folder / f"{tag}-aarch64-linux-gnu.so", machine=AARCH64)
     assert "Python without the module ctypes, needed by ctypes" in failure(root).message
     write_elf(folder / f"{tag}-x86_64-linux-gnu.so")
-    (found,) = find_python(root).extensions
+    (found,) = find_python(Root(root)).extensions
     assert found.dest.name == f"{tag}-x86_64-linux-gnu.so"
 
 
@@ -239,10 +241,10 @@ def test_extension_that_is_damaged(tmp_path: Path) -> None:
 
 def test_module_without_its_file(tmp_path: Path) -> None:
     """On this host's own Python, whose names of modules are all strings in it."""
-    interpreter = find_interpreter(ROOT, python=Path(sys.executable).resolve())
+    interpreter = find_interpreter(Root(ROOT), python=Path(sys.executable).resolve())
     if "_ctypes" in sys.builtin_module_names:
         pytest.skip("this Python has ctypes built in")
-    runtime = find_python(ROOT, python=interpreter.source)
+    runtime = find_python(Root(ROOT), python=interpreter.source)
     files = {library.dest: library.source for library in runtime.libraries.libraries}
     for path in (interpreter.source, *interpreter.stdlib.rglob("*.py")):
         files[PurePosixPath(path.relative_to("/"))] = path
@@ -285,7 +287,7 @@ def test_virtual_environment_stands_for_its_interpreter(tmp_path: Path) -> None:
     copy = write_elf(root / "srv/venv/bin/python")
     config = root / "srv/venv/pyvenv.cfg"
     config.write_text(f"home = /usr/bin\nversion = 3.{HERE[1]}.4\n")
-    found = find_interpreter(root, python=copy)
+    found = find_interpreter(Root(root), python=copy)
     assert found.source == root / f"usr/bin/python3.{HERE[1]}"
     config.write_text("home = /opt/bin\n")
     error = failure(root, copy)

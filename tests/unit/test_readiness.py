@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core.root import Root
 from kdump_initrd.upkeep import readiness
 from kdump_initrd.upkeep.readiness import Running
 
@@ -35,7 +36,7 @@ def images(root: Path) -> list[tuple[Path, Path]]:
 
 
 def lacking(machine: Running | None, root: Path) -> list[list[str]]:
-    found = readiness.lacking(machine, root, images(root), dumps="/var/crash")
+    found = readiness.lacking(machine, Root(root), images(root), dumps="/var/crash")
     return [[line.strip() for line in each.splitlines()] for each in found]
 
 
@@ -119,27 +120,27 @@ def test_armed(tmp_path: Path) -> None:
 
 
 def test_what_the_running_kernel_says(tmp_path: Path) -> None:
-    assert readiness.running(tmp_path) is None
+    assert readiness.running(Root(tmp_path)) is None
     put(tmp_path, "proc/cmdline", "crashkernel=1")
-    assert readiness.running(tmp_path) == Running(b"crashkernel=1", 0, loaded=False)
+    assert readiness.running(Root(tmp_path)) == Running(b"crashkernel=1", 0, loaded=False)
     put(tmp_path, "sys/kernel/kexec_crash_size", f"{120 << 20}\n")
     put(tmp_path, "sys/kernel/kexec_crash_loaded", "1\n")
-    assert readiness.running(tmp_path) == Running(b"crashkernel=1", 120, loaded=True)
+    assert readiness.running(Root(tmp_path)) == Running(b"crashkernel=1", 120, loaded=True)
     # Somebody else's root, as the first process's is of who is in a chroot.
     (tmp_path / "proc/1/root").mkdir(parents=True)
-    assert readiness.running(tmp_path) is None
+    assert readiness.running(Root(tmp_path)) is None
 
 
 @pytest.mark.parametrize("unit", ["kdump-tools.service", "kdump.service", "kdump-early.service"])
 def test_another_tool_that_loads_one(tmp_path: Path, unit: str) -> None:
-    assert readiness.others(tmp_path) == []
+    assert readiness.others(Root(tmp_path)) == []
     wants = tmp_path / "etc/systemd/system/multi-user.target.wants" / unit
     wants.parent.mkdir(parents=True)
     wants.symlink_to(f"/lib/systemd/system/{unit}")
-    assert readiness.others(tmp_path) == [unit]
+    assert readiness.others(Root(tmp_path)) == [unit]
     (tmp_path / "etc/systemd/system" / unit).symlink_to("/dev/null")
-    assert readiness.others(tmp_path) == []
+    assert readiness.others(Root(tmp_path)) == []
 
 
 def test_another_root_is_nobodys_machine(tmp_path: Path) -> None:
-    assert list(readiness.say(tmp_path, [], dumps="/var/crash")) == []
+    assert list(readiness.say(Root(tmp_path), [], dumps="/var/crash")) == []

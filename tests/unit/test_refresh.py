@@ -19,6 +19,7 @@ import pytest
 
 from kdump_initrd.core import log, publish
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.recipes import capture
 from kdump_initrd.recipes.firstkernel import recipe
@@ -448,8 +449,8 @@ def test_configured_kernels(host: Host, lines: Lines, kernels: str, expected: se
 def test_what_is_lacking_is_said_behind_what_was_done(
     host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    def say(root: Path, images: list[tuple[Path, Path]], *, dumps: str) -> Iterator[str]:
-        assert (root, dumps) == (host.root, "/var/crash")
+    def say(root: Root, images: list[tuple[Path, Path]], *, dumps: str) -> Iterator[str]:
+        assert (root.path, dumps) == (host.root, "/var/crash")
         assert images == [(host.capture, host.root / f"boot/vmlinuz-{RELEASE}")]
         yield "not armed: because"
 
@@ -583,7 +584,7 @@ def test_what_is_left_of_a_gone_kernel_goes(host: Host, lines: Lines) -> None:
     lines.take()
     assert host.run() == 0
     assert lines.take() == [f"boot/initrd.img-{NEWER}-kdump: removed"]
-    assert [each.release for each in record.every(root=host.root).values()] == [RELEASE] * 2
+    assert [each.release for each in record.every(root=Root(host.root)).values()] == [RELEASE] * 2
     settled(host, lines)
 
 
@@ -606,9 +607,9 @@ def test_two_runs_wait_for_each_other(host: Host, lines: Lines) -> None:
 
 def test_waiting_has_an_end(tmp_path: Path) -> None:
     with (
-        record.alone(root=tmp_path),
+        record.alone(root=Root(tmp_path)),
         pytest.raises(KdumpInitrdError, match=r"another run is still at work after 0\.2 s"),
-        record.alone(root=tmp_path, patience=0.2),
+        record.alone(root=Root(tmp_path), patience=0.2),
     ):
         pytest.fail("both at once")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core import publish
+from kdump_initrd.core.root import Root
 from kdump_initrd.upkeep import record
 
 from . import refreshroots
@@ -48,7 +49,7 @@ def test_one_kernels(host: Host, tmp_path: Path) -> None:
     assert (host.root / f"boot/initrd.img-{NEWER}").read_bytes() == base
     assert names(host) == {f"initrd.img-{RELEASE}-kdump"}
     assert kind_of(host.base) == "first-kernel"
-    assert {each.release for each in record.every(root=host.root).values()} == {RELEASE}
+    assert {each.release for each in record.every(root=Root(host.root)).values()} == {RELEASE}
 
 
 def test_all_leaves_nothing(host: Host, tmp_path: Path) -> None:

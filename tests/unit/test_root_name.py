@@ -11,6 +11,7 @@ import pytest
 
 from kdump_initrd.core import devicename
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.recipes.firstkernel import rootdevice
 from kdump_initrd.recipes.firstkernel.rootdevice import RootName
 from kdump_initrd.targets.blockdevice import BlockDevice
@@ -60,14 +61,14 @@ def test_who_names_it(
 ) -> None:
     root = make_root(tmp_path, fstab)
     words = rootdevice.words(line)
-    assert rootdevice.find_name(named, root=root, cmdline=words) == wanted
+    assert rootdevice.find_name(named, root=Root(root), cmdline=words) == wanted
 
 
 @pytest.mark.parametrize("fstab", ["", "# nothing\n", "/dev/a /home ext4 x 0 0\n", "\n\n/dev/a\n"])
 def test_nobody_names_it(tmp_path: Path, fstab: str) -> None:
     root = make_root(tmp_path, fstab)
     with pytest.raises(KdumpInitrdError) as caught:
-        rootdevice.find_name(None, root=root, cmdline=("quiet", "ro", "xroot=/dev/vda"))
+        rootdevice.find_name(None, root=Root(root), cmdline=("quiet", "ro", "xroot=/dev/vda"))
     assert caught.value.message == (
         f"{root}: neither a command line nor /etc/fstab tells its root device"
     )
@@ -125,7 +126,9 @@ def test_layers_that_a_name_tells_of(spec: str, layers: tuple[str, ...]) -> None
 def refusal(root: Path, spec: str, fstype: str = "", line: str = "") -> str:
     """Return what check_name() says; its hint is always the same."""
     with pytest.raises(KdumpInitrdError) as caught:
-        rootdevice.check_name(RootName(spec, fstype), root=root, cmdline=rootdevice.words(line))
+        rootdevice.check_name(
+            RootName(spec, fstype), root=Root(root), cmdline=rootdevice.words(line)
+        )
     assert caught.value.hint == USE_A_BASE
     return caught.value.message
 
@@ -169,7 +172,7 @@ def test_tables_of_a_root_that_is_refused(tmp_path: Path) -> None:
     assert refusal(root, "/dev/mapper/root_crypt") == (
         "/dev/mapper/root_crypt: encrypted by /etc/crypttab, which the image cannot unlock"
     )
-    rootdevice.check_name(RootName("/dev/mapper/vg-root", "ext4"), root=root, cmdline=())
+    rootdevice.check_name(RootName("/dev/mapper/vg-root", "ext4"), root=Root(root), cmdline=())
     root = make_root(tmp_path / "b", f"{FSTAB}UUID=3 /usr xfs defaults 0 2\n")
     assert refusal(root, "UUID=1-2", "ext4") == (
         "/usr: a file system of its own in /etc/fstab, which the image does not mount"
@@ -180,14 +183,14 @@ def test_tables_of_a_root_that_is_refused(tmp_path: Path) -> None:
 def test_names_that_are_taken(tmp_path: Path, spec: str) -> None:
     root = make_root(tmp_path, f"{FSTAB}UUID=3 /usr/local xfs defaults 0 2\n")
     words = ("ip=dhcp", "xnetroot=a", "rd.luks.uuid=1")
-    rootdevice.check_name(RootName(spec, "ext4"), root=root, cmdline=words)
+    rootdevice.check_name(RootName(spec, "ext4"), root=Root(root), cmdline=words)
 
 
 def test_a_link_that_only_udev_makes(tmp_path: Path) -> None:
     root = make_root(tmp_path, FSTAB)
     spec = "/dev/disk/by-id/ata-x-part1"
     with pytest.raises(KdumpInitrdError) as caught:
-        rootdevice.find_name(None, root=root, cmdline=(f"root={spec}",))
+        rootdevice.find_name(None, root=Root(root), cmdline=(f"root={spec}",))
     assert caught.value.message == f"root={spec}: a link of udev, which the image does not have"
     assert caught.value.hint == USE_A_BASE
 
@@ -198,8 +201,8 @@ def test_a_link_that_is_not_here_wherever_it_is_named(tmp_path: Path, named: boo
     spec = "/dev/disk/by-id/ata-of-another-machine"
     root = make_root(tmp_path, f"{spec} / ext4 x 0 0\n")
     with pytest.raises(KdumpInitrdError):
-        name = rootdevice.find_name(spec if named else None, root=root, cmdline=())
-        rootdevice.check_name(name, root=root, cmdline=())
+        name = rootdevice.find_name(spec if named else None, root=Root(root), cmdline=())
+        rootdevice.check_name(name, root=Root(root), cmdline=())
         rootdevice.identify(name, rootdevice.locate(name.spec), fstype="ext4")
 
 

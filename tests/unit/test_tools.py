@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro.profilekeys import Tools
 from kdump_initrd.probe.programs import applets, tools
 
@@ -31,8 +32,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def pick(root: Path, *needs: str, busybox: bool, **more: tuple[str, ...]) -> tools.Toolbox:
-    box = tools.find_busybox(root, LAYOUT) if busybox else None
-    return tools.pick(needs, root=root, tools=LAYOUT, busybox=box, **more)
+    box = tools.find_busybox(Root(root), LAYOUT) if busybox else None
+    return tools.pick(needs, root=Root(root), tools=LAYOUT, busybox=box, **more)
 
 
 def test_busybox_comes_first(root: Path) -> None:
@@ -96,5 +97,5 @@ def test_loop_of_links_is_nothing(root: Path) -> None:
 
 def test_no_shell_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError, match="no shell for the image") as caught:
-        tools.pick((), root=tmp_path, tools=LAYOUT, busybox=None)
+        tools.pick((), root=Root(tmp_path), tools=LAYOUT, busybox=None)
     assert caught.value.hint == "looked for bin/dash, bin/sh"

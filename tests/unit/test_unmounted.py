@@ -11,6 +11,7 @@ import pytest
 from kdump_initrd.config import ownership
 from kdump_initrd.core import publish
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.host import unmounted
 from kdump_initrd.upkeep import record
 
@@ -99,8 +100,8 @@ def test_who_can_write(
     expected = (
         f"{path}: {who}, and what is in it runs as root: chown root:root {path}; chmod go-w {path}"
     )
-    assert list(ownership.writable(tmp_path)) == ([expected] if who else [])
-    assert list(ownership.warnings(tmp_path)) == []
+    assert list(ownership.writable(Root(tmp_path))) == ([expected] if who else [])
+    assert list(ownership.warnings(Root(tmp_path))) == []
 
 
 def test_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").chmod(0o777)
     (hooks / "5-mine").symlink_to("../../../../elsewhere")
     (hooks / "6-gone").symlink_to("nowhere")
-    assert [line.partition(":")[0] for line in ownership.writable(tmp_path)] == [
+    assert [line.partition(":")[0] for line in ownership.writable(Root(tmp_path))] == [
         str(hooks / "5-mine")
     ]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro.profiles import load
 from kdump_initrd.probe.kernel import releases as kernel
 from kdump_initrd.probe.kernel import versions
@@ -38,10 +39,12 @@ def test_oldest_first(order: str, releases: list[str]) -> None:
 
 @pytest.mark.parametrize(("profile", "releases"), [("rhel", RPM), ("debian", DEBIAN)])
 def test_the_newest_kernel_of_a_root(tmp_path: Path, profile: str, releases: list[str]) -> None:
-    layout = load(profile, search_path=search_path("distros", root=tmp_path)).kernel
+    layout = load(
+        profile, search_path=search_path("distros", root=Root(tmp_path)), root=Root()
+    ).kernel
     for release in reversed(releases):
         (tmp_path / "lib/modules" / release).mkdir(parents=True)
-    assert kernel.releases(root=tmp_path, layout=layout) == releases
+    assert kernel.releases(root=Root(tmp_path), layout=layout) == releases
 
 
 def test_what_is_as_new_has_an_order_of_its_own() -> None:

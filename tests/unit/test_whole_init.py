@@ -13,6 +13,7 @@ import pytest
 from kdump_initrd.config.settings import FirstKernelSettings
 from kdump_initrd.core import devicename
 from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.tree import Tree
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.kernel import kmod, releases
@@ -212,12 +213,12 @@ def test_a_device_gets_its_driver(shell: Shell, drivers_sh: str) -> None:
 )
 def test_what_a_file_system_asks_the_kernel_for(fstype: str, module: str) -> None:
     """Without it f2fs "cannot load crc32 driver" and does not mount: a root, and a dump."""
-    profile = profiles.load("linux", search_path=search_path("distros", root=Path("/")))
-    release = releases.find(RELEASE, root=Path("/"), layout=profile.kernel)
+    profile = profiles.load("linux", search_path=search_path("distros", root=Root()), root=Root())
+    release = releases.find(RELEASE, root=Root(), layout=profile.kernel)
     device = BlockDevice(ROOT, fstype, None)
     settings = FirstKernelSettings(fstype=fstype)
     wishes = hardware.others(settings, refusals.ROOT, device, profile=profile)
-    found = kmod.closure(wishes, kernel=release, root=Path("/"))
+    found = kmod.closure(wishes, kernel=release, root=Root(Path("/")))
     assert module in [each.name for each in found]
 
 
@@ -233,8 +234,10 @@ def test_what_is_loaded_behind_a_driver_is_not_the_driver(tmp_path: Path) -> Non
         dest.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path("/", modules, name), dest)
     subprocess.run(["depmod", "-b", tmp_path / "usr", RELEASE], check=True)
-    profile = profiles.load("linux", search_path=search_path("distros", root=Path("/")))
-    release = releases.find(RELEASE, root=tmp_path, layout=profile.kernel)
+    profile = profiles.load("linux", search_path=search_path("distros", root=Root()), root=Root())
+    release = releases.find(RELEASE, root=Root(tmp_path), layout=profile.kernel)
     wishes = [Wish(("virtio_blk",), "hardware set virtio")]
-    found = ondemand.add(Tree(), wishes, kernel=release, profile=profile, root=tmp_path, omit=())
+    found = ondemand.add(
+        Tree(), wishes, kernel=release, profile=profile, root=Root(tmp_path), omit=()
+    )
     assert [module.name for module in found.named] == ["virtio_blk"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.kernel import releases
 
 from .debianlayout import LAYOUT
 
 ROOT = Path("/")
-RELEASE = releases.releases(root=ROOT, layout=LAYOUT)[-1]
+RELEASE = releases.releases(root=Root(ROOT), layout=LAYOUT)[-1]
 #: ext4's own needs, in an order that loads.
 EXT4 = ("jbd2", "mbcache", "crc16", "ext4")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core.resources import find_data
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.programs import closure
 
 from .firstimages import Parts
@@ -53,7 +54,7 @@ def make_root(root: Path) -> Path:
     for name, source in programs.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, root / name)
-    libraries = closure.closure([path.resolve() for path in programs.values()], root=Path("/"))
+    libraries = closure.closure([path.resolve() for path in programs.values()], root=Root())
     for library in libraries.libraries:
         (root / library.dest).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(library.source, root / library.dest)
@@ -136,7 +137,7 @@ class RootBoot:
         ]
         shared = ("functions.sh", "kernelline.sh")
         for name in (*shared, *(f"first/{part}" for part in PARTS), "plug.sh"):
-            text = self.moved(find_data("hooks", name, root=Path("/")).read_text())
+            text = self.moved(find_data("hooks", name, root=Root()).read_text())
             lines.append(text)
             if name in shared:
                 self.write(f"usr/lib/kdump-initrd/{name}", text)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.kernel import kmod
 from kdump_initrd.probe.kernel import releases as kernels_probe
 from tests.unit.debianlayout import LAYOUT
@@ -56,12 +57,12 @@ poweroff -f
 
 
 def _initrd(target: Path, kernel: Kernel, token: str, devices: tuple[str, ...]) -> Path:
-    release = kernels_probe.find(kernel.release, root=kernel.root, layout=LAYOUT)
+    release = kernels_probe.find(kernel.release, root=Root(kernel.root), layout=LAYOUT)
     wishes = [kmod.Wish(_KMODS, "the guest", required=True)]
     archive = Archive()
     archive.busybox(tool("busybox"), _APPLETS)
     files = []
-    for module in kmod.closure(wishes, kernel=release, root=kernel.root):
+    for module in kmod.closure(wishes, kernel=release, root=Root(kernel.root)):
         archive.content(f"/kmods/{module.name}.ko", module.data)
         files.append(f"{module.name}.ko")
     init = _INIT.format(

@@ -18,6 +18,7 @@ from ..verb import Request
 
 if TYPE_CHECKING:
     from ...config.effective import Effective
+    from ...core.root import Root
     from ...probe.distro.profiles import Distro
 
 
@@ -36,7 +37,7 @@ class _Plan(Protocol):
 @dataclass(frozen=True)
 class _Host:
     # What an image is built from: looked at once, whatever many images are asked for.
-    root: Path
+    root: Root
     profile: Distro
     configured: Effective
 
@@ -76,7 +77,7 @@ class Capture:
             )
         settings = self.settings(configured)
         try:
-            target = dumptarget.resolve(settings, root=host.root, profile=host.profile)
+            target = dumptarget.resolve(settings, root=host.root.path, profile=host.profile)
         except KdumpInitrdError as error:
             if settings.device:
                 raise
@@ -127,7 +128,7 @@ class Images(Request):
             for plan, settings in planned:
                 publish.check(plan.out, force=settings.force or settings.dry_run)
         for plan, settings in planned:
-            if host.root == Path("/") and not settings.dry_run and not settings.force:
+            if host.root.is_host and not settings.dry_run and not settings.force:
                 unmounted.check(plan.out)
         for image, (plan, settings) in zip(images, planned):
             if settings.dry_run:

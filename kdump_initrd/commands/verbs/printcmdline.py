@@ -34,10 +34,10 @@ class PrintCmdline(Verb):
 
     def run(self) -> int:
         """See Verb."""
-        from ...core.root import named
+        from ...core.root import Root
         from ...image.archive.segments import read_manifest
 
-        manifest = read_manifest(named(self.image))
+        manifest = read_manifest(Root().named(self.image))
         if manifest is None:
             raise KdumpInitrdError(
                 f"{self.image}: not an image of kdump-initrd",

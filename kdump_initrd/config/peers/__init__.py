@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import first_file
+from ...core.root import Root
 from ..findings import Findings
 from . import kdump_tools, kdump_utils, suse_kdump
 from .keys import PeerFile
@@ -20,7 +19,7 @@ PEERS: Mapping[str, tuple[PeerFile, ...]] = {
 }
 
 
-def read(findings: Findings, *, root: Path, peer: str) -> bool:
+def read(findings: Findings, *, root: Root, peer: str) -> bool:
     """Add what the files of ``peer`` in ``root`` say; tell whether there are any.
 
     "" is a peer without files; raises KdumpInitrdError for a name that is none.
@@ -40,11 +39,11 @@ def read(findings: Findings, *, root: Path, peer: str) -> bool:
     return len(findings.files) > before
 
 
-def warn_of_others(findings: Findings, *, root: Path, peer: str) -> None:
+def warn_of_others(findings: Findings, *, root: Root, peer: str) -> None:
     """Note the files of other tools than ``peer``: who wrote them may take them for in effect."""
     own = [file.name for file in PEERS.get(peer, ())]
     others = {file.name for files in PEERS.values() for file in files if file.name not in own}
     for name in sorted(others):
-        path = first_file([name], root=root)
+        path = root.file(name)
         if path is not None:
             findings.warnings.append(f"{path}: not read: no tool of this distribution's profile")

@@ -5,22 +5,20 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 
-from ...core.files import read_text
-from ...core.root import first_file
+from ...core.root import Root
 
 #: No value is longer, and what is takes long to be unquoted.
 _LONGEST = 4096
 
 
-def read(root: Path) -> Mapping[str, str]:
+def read(root: Root) -> Mapping[str, str]:
     """Return the assignments of ``root``'s os-release, unquoted; empty where it has none.
 
     A value that cannot be unquoted is "".
     """
-    path = first_file(("etc/os-release", "usr/lib/os-release"), root=root)
-    text = read_text(path) if path else ""
+    path = root.first_file(("etc/os-release", "usr/lib/os-release"))
+    text = root.read_text(path) if path else ""
     pairs = (line.partition("=") for line in text.splitlines())
     return {key: _unquote(value) for key, equals, value in pairs if equals}
 

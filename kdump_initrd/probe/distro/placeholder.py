@@ -6,10 +6,8 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
-from ...core.files import read_text
-from ...core.root import first_file
+from ...core.root import Root
 from ..kernel import loaderentry
 from . import osrelease
 
@@ -19,7 +17,7 @@ _WORD = re.compile(r"\{([^{}]*)\}")
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def expand(pattern: str, *, root: Path, release: str) -> Iterator[str]:
+def expand(pattern: str, *, root: Root, release: str) -> Iterator[str]:
     """Yield the paths that ``pattern`` may stand for, the likeliest first.
 
     There are none where the root has no value for a word of it.
@@ -36,7 +34,7 @@ def unknown(text: str, allowed: Iterable[str]) -> bool:
     return "{" in rest or "}" in rest
 
 
-def _entry_tokens(root: Path, _release: str) -> Iterable[str]:
+def _entry_tokens(root: Root, _release: str) -> Iterable[str]:
     """Return what kernel-install(8) names a folder by, with --entry-token=auto."""
     system = osrelease.read(root)
     machine = _line("etc/machine-id", root=root)
@@ -49,26 +47,26 @@ def _entry_tokens(root: Path, _release: str) -> Iterable[str]:
     return list(dict.fromkeys(filter(_is_name, values)))
 
 
-def _package_names(root: Path, release: str) -> Iterable[str]:
+def _package_names(root: Root, release: str) -> Iterable[str]:
     """Return what mkinitcpio's presets name images by: pkgbase; Manjaro's by kernelbase."""
     files = ("pkgbase", "kernelbase")
     values = (_line(f"usr/lib/modules/{release}/{name}", root=root) for name in files)
     return list(dict.fromkeys(filter(_is_name, values)))
 
 
-def _loader_linux(root: Path, release: str) -> Iterable[str]:
+def _loader_linux(root: Root, release: str) -> Iterable[str]:
     return [path for entry in loaderentry.find(release, root=root) for path in entry.linux]
 
 
-def _loader_initrd(root: Path, release: str) -> Iterable[str]:
+def _loader_initrd(root: Root, release: str) -> Iterable[str]:
     return [path for entry in loaderentry.find(release, root=root) for path in entry.initrd]
 
 
-def _line(name: str, *, root: Path) -> str:
+def _line(name: str, *, root: Root) -> str:
     """Return the first line of a file of the root, "" where there is none."""
-    path = first_file([name], root=root)
+    path = root.file(name)
     try:
-        text = read_text(path) if path else ""
+        text = root.read_text(path) if path else ""
     except OSError:
         return ""
     return text.strip().partition("\n")[0].strip()
@@ -78,7 +76,7 @@ def _is_name(value: str) -> bool:
     return bool(value) and value.isprintable() and "/" not in value and value not in (".", "..")
 
 
-_VALUES: Mapping[str, Callable[[Path, str], Iterable[str]]] = {
+_VALUES: Mapping[str, Callable[[Root, str], Iterable[str]]] = {
     RELEASE: lambda _root, release: (release,),
     "entry_token": _entry_tokens,
     "pkgbase": _package_names,

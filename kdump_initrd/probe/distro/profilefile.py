@@ -5,20 +5,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...core import files
-from ...core import root as rooted
 from ...core.errors import KdumpInitrdError
+from ...core.files import TEXT
+from ...core.root import Root
 from ...core.toml import Document, TomlError, parse
 
 
-def read(path: Path, *, root: Path) -> Document:
+def read(path: Path, *, root: Root) -> Document:
     """Read a file, by the links of ``root`` if it lies in that.
 
     Raises KdumpInitrdError for one that is not there or is not TOML.
     """
     try:
-        real = rooted.real_or_own(path, root=root)
-        return parse(path, files.read(real, limit=files.TEXT))
+        return parse(path, root.read(path, limit=TEXT))
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error
     except TomlError as error:

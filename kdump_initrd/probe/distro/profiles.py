@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger
-from ...core.root import first_file, real_or_own
+from ...core.root import Root
 from ...core.schema import check
 from ...core.toml import Document
 from . import osrelease, profilefile
@@ -83,12 +83,12 @@ class Profile:
         return next(file.where(*keys) for file in reversed(self.files) if file.says(*keys))
 
 
-def known(search_path: Sequence[Path]) -> list[str]:
+def known(search_path: Sequence[Path], *, root: Root) -> list[str]:
     """Return the ids of all profiles on ``search_path``, sorted."""
-    return sorted({file.stem for folder in search_path for file in folder.glob("*.toml")})
+    return sorted({path.stem for path in _files(search_path, root)})
 
 
-def load(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) -> Distro:
+def load(distro: str, *, search_path: Sequence[Path], root: Root) -> Distro:
     """Read the profile ``distro`` and those that it inherits from.
 
     Links of folders in ``root`` lead where that root's do. Raises KdumpInitrdError for an unknown
@@ -109,7 +109,7 @@ def load(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) ->
     )
 
 
-def read(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) -> Profile:
+def read(distro: str, *, search_path: Sequence[Path], root: Root) -> Profile:
     """Return what the files of the profile ``distro`` say; raises as load() does.
 
     It need not be complete.
@@ -124,13 +124,13 @@ def read(distro: str, *, search_path: Sequence[Path], root: Path = Path("/")) ->
     return Profile(files, values)
 
 
-def detect(root: Path, *, search_path: Sequence[Path]) -> Distro:
+def detect(root: Root, *, search_path: Sequence[Path]) -> Distro:
     """Return the profile of the distribution in ``root``.
 
     It is known by its os-release's ID, then ID_LIKE, then by a file that profiles name: then it is
     a distribution of that family, and nobody knows what its readers of dumps open.
     """
-    there = known(search_path)
+    there = known(search_path, root=root)
     if FALLBACK not in there:
         raise KdumpInitrdError(f"no profile {FALLBACK}.toml in {search_path[-1]}")
     names = osrelease.names(osrelease.read(root))
@@ -151,7 +151,7 @@ def detect(root: Path, *, search_path: Sequence[Path]) -> Distro:
 
 
 def _name_of(
-    names: Sequence[str], there: Sequence[str], *, root: Path, search_path: Sequence[Path]
+    names: Sequence[str], there: Sequence[str], *, root: Root, search_path: Sequence[Path]
 ) -> str:
     aliases: Mapping[str, str] | None = None
     for word in names:
@@ -163,33 +163,35 @@ def _name_of(
     return ""
 
 
-def _by_file(root: Path, search_path: Sequence[Path]) -> tuple[str, str] | None:
+def _by_file(root: Root, search_path: Sequence[Path]) -> tuple[str, str] | None:
     """Return the first profile that names a file which is there, and the file."""
-    for folder in search_path:
-        for path in sorted(folder.glob("*.toml")):
-            for name in _read(path, root).table.get("files", ()):
-                if first_file([name], root=root) is not None:
-                    return path.stem, name
+    for path in _files(search_path, root):
+        for name in _read(path, root).table.get("files", ()):
+            if root.file(name) is not None:
+                return path.stem, name
     return None
 
 
-def _aliases(search_path: Sequence[Path], root: Path) -> dict[str, str]:
+def _aliases(search_path: Sequence[Path], root: Root) -> dict[str, str]:
     """Return the profiles by the further IDs of os-release that they hold for."""
     found: dict[str, str] = {}
-    for folder in search_path:
-        for path in sorted(folder.glob("*.toml")):
-            for name in _read(path, root).table.get("ids", ()):
-                found.setdefault(name, path.stem)
+    for path in _files(search_path, root):
+        for name in _read(path, root).table.get("ids", ()):
+            found.setdefault(name, path.stem)
     return found
 
 
-def _read(path: Path, root: Path) -> Document:
+def _files(search_path: Sequence[Path], root: Root) -> list[Path]:
+    return [path for folder in search_path for path in root.entries(folder, "*.toml")]
+
+
+def _read(path: Path, root: Root) -> Document:
     file = profilefile.read(path, root=root)
     return replace(file, table=check(file, DECLARED))
 
 
 def _chain(
-    distro: str, search_path: Sequence[Path], begin: int, *, seen: tuple[Path, ...], root: Path
+    distro: str, search_path: Sequence[Path], begin: int, *, seen: tuple[Path, ...], root: Root
 ) -> list[Document]:
     """Return the files from the eldest ancestor to ``distro`` itself, sought from ``begin`` on.
 
@@ -198,7 +200,7 @@ def _chain(
     """
     place = _find(distro, search_path, begin, root)
     if place is None:
-        there = ", ".join(known(search_path))
+        there = ", ".join(known(search_path, root=root))
         raise KdumpInitrdError(f"{distro}: unknown distribution", hint=f"known are {there}")
     path = search_path[place] / f"{distro}.toml"
     file = _read(path, root)
@@ -213,15 +215,15 @@ def _chain(
             hint="name a profile that does not inherit from this one",
         )
     if found is None:
-        there = ", ".join(known(search_path))
+        there = ", ".join(known(search_path, root=root))
         raise KdumpInitrdError(
             f"{file.where('inherits')}: {parent}: unknown distribution", hint=f"known are {there}"
         )
     return [*_chain(parent, search_path, begin, seen=(*seen, path), root=root), file]
 
 
-def _find(distro: str, search_path: Sequence[Path], begin: int, root: Path) -> int | None:
+def _find(distro: str, search_path: Sequence[Path], begin: int, root: Root) -> int | None:
     """Return which folder from ``begin`` on has the profile, None for none."""
     numbers = range(begin, len(search_path)) if NAME.fullmatch(distro) else ()
-    paths = ((n, real_or_own(search_path[n] / f"{distro}.toml", root=root)) for n in numbers)
-    return next((n for n, path in paths if path.exists()), None)
+    paths = ((n, search_path[n] / f"{distro}.toml") for n in numbers)
+    return next((n for n, path in paths if root.there(path) is not None), None)

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
 from ...core.files import TEXT, read
-from ...core.root import resolve
+from ...core.root import Root
 from ...core.run import run
 
 _TIMEOUT = 30.0
@@ -125,7 +125,7 @@ def in_fstab(path: str, *, root: Path) -> Planned | None:
 
     Links of the root are followed, and bind mounts, too. None where no line tells.
     """
-    table = resolve("etc/fstab", root=root)
+    table = Root(root).resolve("etc/fstab")
     if table is None or not table.is_file():
         return None
     try:
@@ -153,7 +153,7 @@ def in_fstab(path: str, *, root: Path) -> Planned | None:
 
 def _inside(path: str, *, root: Path) -> PurePosixPath:
     """Return ``path`` of ``root`` without links, from "/" on."""
-    found = resolve(path, root=root)
+    found = Root(root).resolve(path)
     return PurePosixPath("/", found.relative_to(root) if found else path)
 
 

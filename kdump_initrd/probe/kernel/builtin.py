@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from ...core.files import read_text
-from ...core.root import resolve
+from ...core.root import Root
 from .modulefile import canonical
 from .releases import KernelRelease
 
@@ -38,7 +37,7 @@ _FILE_SYSTEMS = {"ext2": ("EXT2_FS", "EXT4_USE_FOR_EXT2"), "ext3": ("EXT3_FS", "
 class BuiltIn:
     """The modules that are part of one kernel."""
 
-    def __init__(self, kernel: KernelRelease, root: Path) -> None:
+    def __init__(self, kernel: KernelRelease, root: Root) -> None:
         self._kernel = kernel
         self._root = root
 
@@ -88,10 +87,8 @@ class BuiltIn:
         modules = self._kernel.modules
         if modules is None:
             return None
-        inside = PurePosixPath("/", modules.relative_to(self._root).as_posix(), name)
-        path = resolve(inside, root=self._root)
         try:
-            return read_text(path) if path is not None else None
+            return self._root.read_text(modules / name)
         except OSError:
             return None
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger
-from ...core.root import first_file
+from ...core.root import Root
 from .kmod import KernelModule
 from .packed import SUFFIXES, unpacked
 
@@ -26,7 +26,7 @@ class Firmware:
 
 
 def find(
-    modules: Sequence[KernelModule], *, root: Path, layout: Sequence[str], release: str
+    modules: Sequence[KernelModule], *, root: Root, layout: Sequence[str], release: str
 ) -> tuple[Firmware, ...]:
     """Return the firmware that ``modules`` name.
 
@@ -49,13 +49,12 @@ def find(
     return tuple(found.values())
 
 
-def _file(name: str, *, root: Path, layout: Sequence[str], release: str) -> Path | None:
+def _file(name: str, *, root: Root, layout: Sequence[str], release: str) -> Path | None:
     if ".." in PurePosixPath(name).parts:
         return None
     # The kernel's own search order: drivers/base/firmware_loader/main.c, fw_path.
     bases = (f"updates/{release}/", "updates/", f"{release}/", "")
-    return first_file(
-        (f"{folder}/{base}{name}{end}" for folder in layout for base in bases
-         for end in ("", *SUFFIXES)),
-        root=root,
+    return root.first_file(
+        f"{folder}/{base}{name}{end}" for folder in layout for base in bases
+        for end in ("", *SUFFIXES)
     )  # fmt: skip

@@ -8,7 +8,7 @@ import re
 from pathlib import Path, PurePath, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import named, resolve
+from ...core.root import Root
 from ..distro.profilekeys import Kernel as Layout
 from . import kernelimage
 
@@ -17,15 +17,14 @@ _RELEASE = "{release}"
 _WORD = re.compile(r"\\\{\w+\\\}")
 
 
-def understood(word: str, *, root: Path, layout: Layout) -> str:
+def understood(word: str, *, root: Root, layout: Layout) -> str:
     """Return the release that ``word`` stands for: itself, or that of the kernel image it names.
 
     An image is a path of the host, or the name of a file in /boot of ``root``. One that is gone is
     known by its name. Raises KdumpInitrdError where nothing tells the release.
     """
-    image = resolve(PurePosixPath("/boot", word), root=root)
     if "/" not in word:
-        named = image is not None and image.is_file()
+        named = root.file(f"boot/{word}") is not None
         return release_of(word, boot="/boot", root=root, layout=layout) if named else word
     if not os.path.lexists(word):
         known = _by_name(PurePath(word), layout)
@@ -34,7 +33,7 @@ def understood(word: str, *, root: Path, layout: Layout) -> str:
     return release_of(word, boot="/boot", root=root, layout=layout)
 
 
-def release_of(name: str, *, boot: str, root: Path, layout: Layout) -> str:
+def release_of(name: str, *, boot: str, root: Root, layout: Layout) -> str:
     """Return the release of the kernel image ``name``: by its header, else by its name.
 
     ``name`` is a path of the host where it has a slash, else a file in the folder ``boot`` of
@@ -52,15 +51,14 @@ def release_of(name: str, *, boot: str, root: Path, layout: Layout) -> str:
     return release
 
 
-def _find(name: str, boot: str, root: Path) -> Path:
+def _find(name: str, boot: str, root: Root) -> Path:
     if "/" in name:
-        return named(name, root=root)
-    folder = resolve(boot, root=root)
-    path = resolve(PurePosixPath(boot, name), root=root)
-    if folder is None or path is None or not path.is_file():
-        there = sorted(each.name for each in folder.iterdir()) if folder and folder.is_dir() else ()
+        return root.named(name)
+    path = root.file(f"{boot}/{name}")
+    if path is None:
+        there = [each.name for each in root.entries(boot)]
         raise KdumpInitrdError(
-            f"{name}: no such kernel in {root / boot.lstrip('/')}",
+            f"{name}: no such kernel in {root.path / boot.lstrip('/')}",
             hint=f"present: {', '.join(there) or 'nothing'}; or give a path, with a slash in it",
         )
     return path

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger
+from ...core.root import Root
 from .builtin import BuiltIn
 from .modulechain import Chains, Found
 from .modulefile import ModuleFile, canonical
@@ -57,7 +58,7 @@ class KernelModule:
 
 
 def closure(
-    wishes: Iterable[Wish], *, kernel: KernelRelease, root: Path, omit: Iterable[str] = ()
+    wishes: Iterable[Wish], *, kernel: KernelRelease, root: Root, omit: Iterable[str] = ()
 ) -> tuple[KernelModule, ...]:
     """Return the modules that meet ``wishes``, each once, in load order.
 
@@ -78,7 +79,7 @@ def closure(
 
 
 def closures(
-    wishes: Iterable[Wish], *, kernel: KernelRelease, root: Path, omit: Iterable[str] = ()
+    wishes: Iterable[Wish], *, kernel: KernelRelease, root: Root, omit: Iterable[str] = ()
 ) -> dict[str, tuple[KernelModule, ...]]:
     """As closure(), but what meets each name of the wishes by itself."""
     found: dict[str, tuple[KernelModule, ...]] = {}
@@ -94,7 +95,7 @@ class _Closer:
     """Meets wishes; each module is read once."""
 
     def __init__(
-        self, kernel: KernelRelease, root: Path, omit: Iterable[str], scratch: Path
+        self, kernel: KernelRelease, root: Root, omit: Iterable[str], scratch: Path
     ) -> None:
         self._kernel = kernel
         self._index = ModuleIndex(kernel, root, scratch)

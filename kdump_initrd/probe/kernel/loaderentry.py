@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ...core.files import read_text
-from ...core.root import first_file, folders, resolve
+from ...core.root import Root
 from . import kernelimage
 
 #: $BOOT, where loader/entries is: the places that the specification and kernel-install(8) name.
@@ -33,19 +32,18 @@ class LoaderEntry:
     initrd: tuple[str, ...]
 
 
-def find(release: str, *, root: Path) -> Iterator[LoaderEntry]:
+def find(release: str, *, root: Root) -> Iterator[LoaderEntry]:
     """Yield the entries of ``root`` that boot the kernel ``release``, the last snapshot's first.
 
     Of several initrds the last one counts: those before it bring microcode.
     """
     for boot in _BOOTS:
-        for folder in folders([f"{boot}/loader/entries"], root=root):
-            for path in sorted(folder.glob("*.conf"), key=_numbers, reverse=True):
-                inside = PurePosixPath(boot, "loader/entries", path.name)
-                values = _read(resolve(inside, root=root) or path)
-                entry = LoaderEntry(*(_places(values.get(k), boot) for k in ("linux", "initrd")))
-                if _boots(values, path.stem, release) or _is_of(entry, release, root=root):
-                    yield entry
+        entries = root.entries(f"{boot}/loader/entries", "*.conf")
+        for path in sorted(entries, key=_numbers, reverse=True):
+            values = _read(path, root)
+            entry = LoaderEntry(*(_places(values.get(k), boot) for k in ("linux", "initrd")))
+            if _boots(values, path.stem, release) or _is_of(entry, release, root=root):
+                yield entry
 
 
 def _numbers(path: Path) -> list[tuple[int, str]]:
@@ -54,10 +52,10 @@ def _numbers(path: Path) -> list[tuple[int, str]]:
     return [(int(word), "") if word.isdecimal() else (0, word) for word in words]
 
 
-def _read(path: Path) -> dict[str, list[str]]:
+def _read(path: Path, root: Root) -> dict[str, list[str]]:
     """Return the words of each key, but for GRUB's variables; none of a file that is unreadable."""
     try:
-        text = read_text(path)
+        text = root.read_text(path)
     except OSError:
         return {}
     found: dict[str, list[str]] = {}
@@ -75,7 +73,7 @@ def _boots(values: dict[str, list[str]], stem: str, release: str) -> bool:
     return _TRIES.sub("", stem).endswith(f"-{release}")
 
 
-def _is_of(entry: LoaderEntry, release: str, *, root: Path) -> bool:
+def _is_of(entry: LoaderEntry, release: str, *, root: Root) -> bool:
     """Tell whether an entry's kernel is the release's, whatever the entry says of itself.
 
     ostree numbers its entries ("version 1"), and an administrator may call one "arch". The
@@ -85,7 +83,7 @@ def _is_of(entry: LoaderEntry, release: str, *, root: Path) -> bool:
         path = PurePosixPath(place)
         if path.name.endswith(f"-{release}") or path.parent.name == release:
             return True
-    kernel = first_file(entry.linux, root=root)
+    kernel = root.first_file(entry.linux)
     return kernel is not None and kernelimage.release_in_header(kernel) == release
 
 

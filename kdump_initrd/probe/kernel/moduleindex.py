@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
-from ...core.files import TEXT, open_file, read_text
+from ...core.files import TEXT, open_file
 from ...core.log import get_logger
-from ...core.root import folders, resolve
+from ...core.root import Root
 from ...core.run import run
 from .modulefile import canonical
 from .packed import unpacked
@@ -82,7 +81,7 @@ class ModuleIndex:
     folder ``scratch``.
     """
 
-    def __init__(self, kernel: KernelRelease, root: Path, scratch: Path) -> None:
+    def __init__(self, kernel: KernelRelease, root: Root, scratch: Path) -> None:
         self._kernel = kernel
         self._root = root
         self._scratch = scratch
@@ -91,12 +90,13 @@ class ModuleIndex:
         self._made = False
         if kernel.modules is None:
             return
-        self._inside = PurePosixPath("/", kernel.modules.relative_to(root).as_posix())
+        self._inside = root.inside(kernel.modules)
         above = scratch / "root/lib/modules"
         above.mkdir(parents=True)
-        links = [name for name in _READ if not _is_file(kernel.modules / name, most=_LARGEST)
-                 and os.path.lexists(kernel.modules / name)]  # fmt: skip
-        self._made = bool(links) or not all(_is_file(kernel.modules / name) for name in _INDEX)
+        plain = {name for name in _READ if self._is_plain(kernel.modules / name, _LARGEST)}
+        odd = [name for name in _READ if name not in plain
+               and os.path.lexists(kernel.modules / name)]  # fmt: skip
+        self._made = bool(odd) or not plain.issuperset(_INDEX)
         if self._made:
             self._make(above / kernel.release)
         else:
@@ -133,8 +133,8 @@ class ModuleIndex:
         # An index of ours has modules unpacked that were packed by gzip.
         names = (path.name, f"{path.name}.gz") if self._made else (path.name,)
         for name in names:
-            found = resolve(self._inside / path.parent / name, root=self._root)
-            if found is not None and _is_file(found):
+            found = self._root.file(self._inside / path.parent / name)
+            if found is not None:
                 return found
         return None
 
@@ -152,7 +152,7 @@ class ModuleIndex:
 
     def broken(self, why: str) -> KdumpInitrdError:
         """Return the error of an index that cannot be trusted."""
-        where = "" if self._root == Path("/") else f"-b {self._root} "
+        where = "" if self._root.is_host else f"-b {self._root} "
         return KdumpInitrdError(
             f"{self._kernel.modules}: the index of its modules is damaged: {why}",
             hint=f"depmod {where}{self._kernel.release} makes it anew",
@@ -171,9 +171,8 @@ class ModuleIndex:
 
     def _paths(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield the path and the name of each module in one of the texts that list a kernel's."""
-        path = resolve(self._inside / name, root=self._root)
         try:
-            text = read_text(path) if path is not None else ""
+            text = self._root.read_text(self._inside / name)
         except OSError:
             text = ""
         yield from _LISTED.findall(text)
@@ -181,20 +180,20 @@ class ModuleIndex:
     def _configuration(self) -> list[Path]:
         """Return the folders of modprobe.d, without what only the host would follow."""
         found = []
-        for folder in folders(_CONFIG_DIRS, root=self._root):
-            files = sorted(folder.glob("*.conf"))
-            if all(_is_file(path, most=TEXT) for path in files):
+        for folder in self._root.folders(_CONFIG_DIRS):
+            files = self._root.entries(folder, "*.conf")
+            if all(self._is_plain(path, TEXT) for path in files):
                 found.append(folder)
                 continue
             copy = self._scratch / f"modprobe.d-{len(found)}"
             copy.mkdir()
             for path in files:
-                inside = PurePosixPath("/", path.relative_to(self._root).as_posix())
-                source = resolve(inside, root=self._root)
-                if source is None or not _is_file(source):
+                source = self._root.file(path)
+                if source is None:
                     continue
                 try:
-                    (copy / path.name).write_text(read_text(source), encoding="utf-8")
+                    text = self._root.read_text(source)
+                    (copy / path.name).write_text(text, encoding="utf-8")
                 except OSError as error:
                     raise KdumpInitrdError(f"{source}: {error.strerror}") from error
             found.append(copy)
@@ -237,31 +236,18 @@ class ModuleIndex:
 
     def _files(self, folder: PurePosixPath, depth: int) -> Iterator[tuple[PurePosixPath, Path]]:
         """Yield the files below a folder of the kernel's: their path there, and in the root."""
-        where = resolve(self._inside / folder, root=self._root)
-        if where is None or not where.is_dir() or depth > _DEEPEST:
-            return
-        for entry in sorted(os.scandir(where), key=lambda each: each.name):
+        for entry in self._root.entries(self._inside / folder) if depth <= _DEEPEST else ():
             path = folder / entry.name
-            target = Path(entry.path)
-            if entry.is_symlink():
-                found = resolve(self._inside / path, root=self._root)
-                # Links to folders lead to a kernel's sources, or in circles.
-                if found is None or not _is_file(found):
-                    continue
-                target = found
-            if entry.is_dir(follow_symlinks=False):
+            found = self._root.file(entry)
+            if found is not None:
+                yield path, found
+            # Links to folders lead to a kernel's sources, or in circles.
+            elif entry.is_dir() and not entry.is_symlink():
                 yield from self._files(path, depth + 1)
-            elif _is_file(target):
-                yield path, target
 
-
-def _is_file(path: Path, *, most: int = 1 << 63) -> bool:
-    """Tell whether a regular file of ``most`` bytes at most is there, and no link."""
-    try:
-        status = path.lstat()
-        return stat.S_ISREG(status.st_mode) and status.st_size <= most
-    except (OSError, ValueError):
-        return False
+    def _is_plain(self, path: Path, most: int) -> bool:
+        """Tell whether a regular file of ``most`` bytes at most is there, and no link."""
+        return self._root.file(path) == path and path.stat().st_size <= most
 
 
 def _is_whole(data: bytes) -> bool:

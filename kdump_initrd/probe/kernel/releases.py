@@ -13,9 +13,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
-from ...core.files import read_text
 from ...core.log import get_logger
-from ...core.root import folders, real_path, resolve
+from ...core.root import Root
 from ..distro import placeholder
 from ..distro.profilekeys import Kernel as Layout
 from . import kernelimage, versions
@@ -53,7 +52,7 @@ class KernelRelease:
         return self.config.get(option) == "y"
 
 
-def find(release: str, *, root: Path, layout: Layout) -> KernelRelease:
+def find(release: str, *, root: Root, layout: Layout) -> KernelRelease:
     """Return the kernel ``release`` of ``root``; raises KdumpInitrdError when it is not there."""
     modules = first(layout.modules, root=root, release=release)
     if modules is not None and not modules.is_dir():
@@ -64,7 +63,7 @@ def find(release: str, *, root: Path, layout: Layout) -> KernelRelease:
         if image is not None:
             raise KdumpInitrdError(
                 f"{release}: no modules directory for {image}",
-                hint=f"install the modules of {release} under {root / 'lib/modules'}; where all is "
+                hint=f"install the modules of {release} under {root}/lib/modules; where all is "
                 "built in, its configuration has to say so",
             )
         there = ", ".join(releases(root=root, layout=layout)) or "none"
@@ -75,14 +74,14 @@ def find(release: str, *, root: Path, layout: Layout) -> KernelRelease:
     return KernelRelease(release=release, image=image, modules=modules, config=config)
 
 
-def releases(*, root: Path, layout: Layout) -> list[str]:
+def releases(*, root: Root, layout: Layout) -> list[str]:
     """Return the kernel releases that have modules in ``root``, oldest first."""
     above = (str(PurePosixPath(pattern).parent) for pattern in layout.modules)
     names = {
         entry.name
-        for folder in folders(above, root=root)
-        for entry in folder.iterdir()
-        if real_path(entry, root=root).is_dir()
+        for folder in root.folders(above)
+        for entry in root.entries(folder)
+        if root.folder(entry) is not None
     }
     odd = {name for name in names if not name.isprintable()}
     for name in sorted(odd):
@@ -110,25 +109,25 @@ def check_capture_options(kernel: KernelRelease) -> None:
             )
 
 
-def first(patterns: Sequence[str], *, root: Path, release: str) -> Path | None:
+def first(patterns: Sequence[str], *, root: Root, release: str) -> Path | None:
     """Return the first path of ``patterns`` that exists in ``root``, or None."""
     for pattern in patterns:
         for name in placeholder.expand(pattern, root=root, release=release):
-            path = resolve(name, root=root)
-            if path is not None and path.exists():
+            path = root.there(name)
+            if path is not None:
                 return path
     return None
 
 
-def _configuration(release: str, *, root: Path, layout: Layout) -> dict[str, str]:
+def _configuration(release: str, *, root: Root, layout: Layout) -> dict[str, str]:
     """Return the configuration of a kernel: a file's or, of the one that runs here, its own."""
     path = first(layout.config, root=root, release=release)
-    running = root == Path("/") and release == os.uname().release
+    running = root.is_host and release == os.uname().release
     if path is None and not (running and _RUNNING.is_file()):
         return {}
     try:
         if path is not None:
-            return _options(read_text(path))
+            return _options(root.read_text(path))
         return _options(gzip.decompress(_RUNNING.read_bytes()).decode("utf-8", "replace"))
     except (OSError, EOFError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error

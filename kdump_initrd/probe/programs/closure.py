@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger
-from ...core.root import first_file, real_path
+from ...core.root import Root
 from .elffile import Elf, read_elf
 from .elfimage import Damaged, NotElf
 from .script import read_interpreter
@@ -54,7 +54,7 @@ class _Object:
             here = here.parent
 
 
-def closure(paths: Iterable[Path], *, root: Path) -> Closure:
+def closure(paths: Iterable[Path], *, root: Root) -> Closure:
     """Return what the programs, libraries and scripts at ``paths``, below ``root``, need.
 
     Each path is taken for a process of its own and searched for as its loader would with an
@@ -69,7 +69,7 @@ def closure(paths: Iterable[Path], *, root: Path) -> Closure:
     """
     search = _Closer(root)
     files = []
-    for path in (real_path(each, root=root) for each in paths):
+    for path in (_real_path(each, root) for each in paths):
         interpreter = read_interpreter(path)
         if interpreter is not None:
             path = search.add_interpreter(interpreter, path)
@@ -80,19 +80,24 @@ def closure(paths: Iterable[Path], *, root: Path) -> Closure:
     return search.result()
 
 
-def opened(name: str, *, by: Path, root: Path) -> Closure | None:
+def opened(name: str, *, by: Path, root: Root) -> Closure | None:
     """Return the library that the program ``by`` would get from dlopen(``name``), and its needs.
 
     None stands for no such library. What ``by`` itself needs is not in it.
     """
     search = _Closer(root)
-    return search.result() if search.open(name, real_path(by, root=root)) else None
+    return search.result() if search.open(name, _real_path(by, root)) else None
+
+
+def _real_path(path: Path, root: Root) -> Path:
+    # What is not in the root has no place in an image of it.
+    return root.resolve(root.inside(path)) or path
 
 
 class _Closer:
     """Collects libraries; files are parsed once, however many programs need them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Root) -> None:
         self.libraries: dict[PurePosixPath, Library] = {}
         self.extra_dirs: dict[PurePosixPath, None] = {}
         self._root = root
@@ -106,7 +111,7 @@ class _Closer:
 
     def add_interpreter(self, interpreter: str, script: Path) -> Path:
         """Add the program that runs ``script``, and return its file."""
-        source = first_file([interpreter], root=self._root)
+        source = self._root.file(interpreter)
         if source is None:
             text = f"{script}: its interpreter {interpreter} is not in {self._root}"
             raise KdumpInitrdError(text, hint="install it there")
@@ -133,7 +138,7 @@ class _Closer:
         return True
 
     def _program(self, path: Path, elf: Elf) -> _Object:
-        program = _Object(PurePosixPath("/", path.relative_to(self._root).as_posix()), elf, None)
+        program = _Object(self._root.inside(path), elf, None)
         if elf.interpreter is not None:
             self._add_loader(program, elf.interpreter)
         return program
@@ -152,7 +157,7 @@ class _Closer:
                 queue.append(found)
 
     def _add_loader(self, program: _Object, interpreter: str) -> None:
-        source = first_file([interpreter], root=self._root)
+        source = self._root.file(interpreter)
         if source is None:
             raise KdumpInitrdError(
                 f"{interpreter}: loader not found, needed by {program.dest}",

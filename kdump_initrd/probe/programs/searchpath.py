@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ...core.files import read_text
-from ...core.root import real_path, resolve
+from ...core.root import Root
 
 #: musl's, without an /etc/ld-musl-ARCH.path (ldso/dynlink.c).
 _MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
@@ -85,7 +84,7 @@ def default_folders(machine: Machine, *, musl: bool) -> tuple[PurePosixPath, ...
 class SearchPath:
     """The folders of a root that its loader searches for every program."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Root) -> None:
         self._root = root
         self._resolved: dict[PurePosixPath, Path | None] = {}
         self._configured: tuple[PurePosixPath, ...] | None = None
@@ -111,14 +110,7 @@ class SearchPath:
     def file_in(self, folder: PurePosixPath, name: str) -> Path | None:
         """Return the file ``name`` of the root's ``folder``, free of links, or None."""
         where = self._resolve(folder)
-        if where is None:
-            return None
-        path = where / name
-        if path.is_symlink():
-            inside = PurePosixPath("/", path.relative_to(self._root).as_posix())
-            target = resolve(inside, root=self._root)
-            return target if target is not None and target.is_file() else None
-        return path if path.is_file() else None
+        return self._root.file(where / name) if where is not None else None
 
     def plain(self, folder: PurePosixPath) -> PurePosixPath:
         """Return the folder without ``..``, which means nothing behind a link; links may stay."""
@@ -126,44 +118,36 @@ class SearchPath:
             return folder
         where = self._resolve(folder)
         assert where is not None, "a library was found there"
-        return PurePosixPath("/", where.relative_to(self._root).as_posix())
+        return self._root.inside(where)
 
     def _resolve(self, folder: PurePosixPath) -> Path | None:
         if folder not in self._resolved:
-            where = resolve(folder, root=self._root)
-            self._resolved[folder] = where if where is not None and where.is_dir() else None
+            self._resolved[folder] = self._root.folder(folder)
         return self._resolved[folder]
 
     def _ld_so_conf(self, conf: PurePosixPath, seen: set[Path]) -> Iterator[PurePosixPath]:
         # ldconfig(8): a folder a line, "include GLOB", "hwcap ..." of old, # for comments.
-        path = resolve(conf, root=self._root)
-        if path is None or path in seen or not path.is_file():
+        path = self._root.file(conf)
+        if path is None or path in seen:
             return
         seen.add(path)
-        for line in read_text(path).splitlines():
+        for line in self._root.read_text(path).splitlines():
             words = line.partition("#")[0].split()
             if not words or words[0] == "hwcap":
                 continue
             if words[0] == "include":
                 for pattern in words[1:]:
-                    for each in self._glob(PurePosixPath(conf.parent, pattern)):
-                        yield from self._ld_so_conf(each, seen)
+                    include = PurePosixPath(conf.parent, pattern)
+                    for each in self._root.entries(include.parent, include.name):
+                        yield from self._ld_so_conf(self._root.inside(each), seen)
                 continue
             for word in re.split(r"[\s:,]+", " ".join(words)):
                 folder = word.partition("=")[0]
                 if folder.startswith("/"):
                     yield PurePosixPath(folder)
 
-    def _glob(self, pattern: PurePosixPath) -> Iterator[PurePosixPath]:
-        folder = self._resolve(pattern.parent)
-        if folder is not None:
-            for path in sorted(folder.glob(pattern.name)):
-                yield PurePosixPath("/", path.relative_to(self._root).as_posix())
-
     def _musl_path(self) -> tuple[PurePosixPath, ...]:
-        folder = self._resolve(PurePosixPath("/etc"))
-        for path in sorted(folder.glob("ld-musl-*.path")) if folder is not None else ():
-            real = real_path(path, root=self._root)
-            words = re.split(r"[:\n]", read_text(real))
+        for path in self._root.entries("etc", "ld-musl-*.path"):
+            words = re.split(r"[:\n]", self._root.read_text(path))
             return tuple(PurePosixPath(word) for word in words if word.startswith("/"))
         return ()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
 from ...core.files import read
-from ...core.root import first_file
+from ...core.root import Root
 from ..distro.profilekeys import Tools
 from .applets import offered
 
@@ -28,9 +28,9 @@ class Toolbox:
     missing: tuple[str, ...]
 
 
-def find_busybox(root: Path, tools: Tools) -> Path | None:
+def find_busybox(root: Root, tools: Tools) -> Path | None:
     """Return the root's busybox, or None."""
-    return first_file(tools.busybox, root=root)
+    return root.first_file(tools.busybox)
 
 
 def pick(
@@ -38,7 +38,7 @@ def pick(
     *,
     applets: tuple[str, ...] = (),
     own: tuple[str, ...] = (),
-    root: Path,
+    root: Root,
     tools: Tools,
     busybox: Path | None,
 ) -> Toolbox:
@@ -51,7 +51,7 @@ def pick(
     has = offered(_content(busybox), (*needs, *applets)) if busybox else frozenset()
     linked, programs, missing = [], [], []
     for name in needs:
-        source = first_file(tuple(f"{folder}/{name}" for folder in tools.path), root=root)
+        source = root.first_file(f"{folder}/{name}" for folder in tools.path)
         if name not in own and name in has:
             linked.append(name)
         elif source is not None:
@@ -59,7 +59,7 @@ def pick(
         else:
             missing.append(name)
     linked += [name for name in applets if name in has]
-    shell = busybox or first_file(tools.shell, root=root)
+    shell = busybox or root.first_file(tools.shell)
     if shell is None:
         raise KdumpInitrdError(
             f"{root}: no shell for the image", hint=f"looked for {', '.join(tools.shell)}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
-from ...core.files import open_file, read_text
-from ...core.root import folders, real_path, resolve
+from ...core.files import open_file
+from ...core.root import Root
 
 #: The oldest Python that the saver runs on.
 OLDEST = (3, 9)
@@ -28,7 +29,7 @@ class Interpreter:
     links.
     """
 
-    root: Path
+    root: Root
     source: Path
     dest: PurePosixPath
     version: tuple[int, int]
@@ -42,10 +43,11 @@ class Interpreter:
         """
         tag = f"{name}.cpython-{self.version[0]}{self.version[1]}"
         patterns = (f"{tag}-*.so", f"{tag}.so", f"{name}.abi3.so", f"{name}.so")
-        return tuple(path for each in patterns for path in sorted(self.dynload.glob(each)))
+        there = self.root.entries(self.dynload, f"{name}.*so")
+        return tuple(path for each in patterns for path in there if fnmatchcase(path.name, each))
 
 
-def find_interpreter(root: Path, *, python: Path | None = None) -> Interpreter:
+def find_interpreter(root: Root, *, python: Path | None = None) -> Interpreter:
     """Return the interpreter ``python``, or the root's own.
 
     The root's own is /usr/bin/python3 or, where that is too old or missing, the newest
@@ -54,38 +56,37 @@ def find_interpreter(root: Path, *, python: Path | None = None) -> Interpreter:
     """
     if python is not None:
         return _look_at(_inside(python, root), root)
-    default = resolve(_DEFAULT, root=root)
-    if default is not None and default.is_file():
+    default = root.file(_DEFAULT)
+    if default is not None:
         found = _look_at(PurePosixPath("/", _DEFAULT), root, check=False)
         if found.version >= OLDEST:
             return found
     newer = sorted(
         (int(match[1]), path)
-        for folder in folders(["usr/bin"], root=root)
-        for path in folder.glob("python3.*")
+        for path in root.entries("usr/bin", "python3.*")
         if (match := _NAME.search(path.name)) and (3, int(match[1])) >= OLDEST
     )
     if newer:
         return _look_at(_inside(newer[-1][1], root), root)
-    if default is not None and default.is_file():
+    if default is not None:
         return _look_at(PurePosixPath("/", _DEFAULT), root)
     raise KdumpInitrdError(
-        f"{root / _DEFAULT}: no Python in the root",
+        f"{root.path / _DEFAULT}: no Python in the root",
         hint="install python3 there, or name an interpreter with --python",
     )
 
 
-def _inside(path: Path, root: Path) -> PurePosixPath:
-    if path.is_absolute() and path.is_relative_to(root):
-        path = path.relative_to(root)
-    elif not path.is_absolute() and root == Path("/"):
+def _inside(path: Path, root: Root) -> PurePosixPath:
+    if path.is_absolute() and path.is_relative_to(root.path):
+        path = path.relative_to(root.path)
+    elif not path.is_absolute() and root.is_host:
         path = path.absolute()
     return PurePosixPath("/", path.as_posix())
 
 
-def _look_at(path: PurePosixPath, root: Path, *, check: bool = True) -> Interpreter:
-    source = resolve(_without_environment(path, root), root=root)
-    if source is None or not source.is_file():
+def _look_at(path: PurePosixPath, root: Root, *, check: bool = True) -> Interpreter:
+    source = root.file(_without_environment(path, root))
+    if source is None:
         raise KdumpInitrdError(
             f"{path}: no such Python in {root}", hint="give --python a path as that root sees it"
         )
@@ -97,7 +98,7 @@ def _look_at(path: PurePosixPath, root: Path, *, check: bool = True) -> Interpre
             f"{source}: not a Python interpreter, but {_kind(head)}",
             hint=f"name what `pyenv which {path.name}` prints" if shim else "name a python3.N",
         )
-    dest = PurePosixPath(source.relative_to(root).as_posix())
+    dest = root.inside(source).relative_to("/")
     stdlib = _stdlib(source, root)
     match = _NAME.search(stdlib.name)
     version = (3, int(match[1])) if match else (0, 0)
@@ -108,27 +109,26 @@ def _look_at(path: PurePosixPath, root: Path, *, check: bool = True) -> Interpre
         )
     dynload = next(
         (path for path in (_beside(source, library, root) / stdlib.name / "lib-dynload"
-                           for library in _LIBRARIES) if real_path(path, root=root).is_dir()),
+                           for library in _LIBRARIES) if root.folder(path) is not None),
         stdlib / "lib-dynload",
     )  # fmt: skip
-    return Interpreter(root, source, dest, version, stdlib, real_path(dynload, root=root))
+    return Interpreter(root, source, dest, version, stdlib, root.real_path(dynload))
 
 
-def _without_environment(path: PurePosixPath, root: Path) -> PurePosixPath:
+def _without_environment(path: PurePosixPath, root: Root) -> PurePosixPath:
     # PEP 405: pyvenv.cfg beside bin says where the interpreter was. Most often python there is
     # a link to it anyway, but it may be a copy.
-    config = resolve(path.parent.parent / "pyvenv.cfg", root=root)
-    if config is None or not config.is_file():
+    config = root.file(path.parent.parent / "pyvenv.cfg")
+    if config is None:
         return path
     settings: dict[str, str] = {}
-    for line in read_text(config).splitlines():
+    for line in root.read_text(config).splitlines():
         key, _, value = line.partition("=")
         settings[key.strip()] = value.strip()
     version = re.match(r"3\.\d+", settings.get("version", settings.get("version_info", "")))
     home = PurePosixPath(settings.get("home", ""))
     for name in (f"python{version[0]}" if version else path.name, path.name, "python3"):
-        base = resolve(home / name, root=root)
-        if home.is_absolute() and base is not None and base.is_file():
+        if home.is_absolute() and root.file(home / name) is not None:
             return home / name
     raise KdumpInitrdError(
         f"{path}: the environment's interpreter is not in {home}",
@@ -136,14 +136,15 @@ def _without_environment(path: PurePosixPath, root: Path) -> PurePosixPath:
     )
 
 
-def _stdlib(source: Path, root: Path) -> Path:
+def _stdlib(source: Path, root: Root) -> Path:
     """Return prefix/lib/python3.N: of the N in the program's name, else the only one there."""
     match = _NAME.search(source.name)
     pattern = f"python3.{match[1]}" if match else "python3.*"
     found = {
-        real_path(path.parent, root=root): path.parent
+        root.real_path(path): path
         for library in _LIBRARIES
-        for path in sorted(_beside(source, library, root).glob(f"{pattern}/os.py"))
+        for path in root.entries(_beside(source, library, root), pattern)
+        if root.file(path / "os.py") is not None
     }
     if len(found) == 1:
         return next(iter(found.values()))
@@ -154,9 +155,9 @@ def _stdlib(source: Path, root: Path) -> Path:
     )
 
 
-def _beside(source: Path, library: str, root: Path) -> Path:
+def _beside(source: Path, library: str, root: Root) -> Path:
     above = source.parent.parent
-    return real_path(above / library, root=root) if above.is_relative_to(root) else above
+    return root.real_path(above / library) if above.is_relative_to(root.path) else above
 
 
 def _kind(head: bytes) -> str:

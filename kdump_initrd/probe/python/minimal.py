@@ -7,13 +7,14 @@ import io
 import re
 import sys
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
-from ...core.files import TEXT, open_file, read
+from ...core.files import TEXT, open_file
 from ...core.log import get_logger
-from ...core.root import real_or_own, real_path
+from ...core.root import Root
 from ...saver.low.stdlib import MODULES, SHA256
 from ..programs.closure import Closure, Library, closure
 from ..programs.elfimage import Damaged, ElfImage
@@ -87,7 +88,7 @@ class PythonRuntime:
         return self.interpreter.version == sys.version_info[:2] and _is_cpython()
 
 
-def find_python(root: Path, *, python: Path | None = None) -> PythonRuntime:
+def find_python(root: Root, *, python: Path | None = None) -> PythonRuntime:
     """Look at the root's Python, or at ``python``, and what the saver needs of it.
 
     ``python`` is a path below ``root`` or, if it is not, a path as the root sees it. Nothing is
@@ -98,7 +99,7 @@ def find_python(root: Path, *, python: Path | None = None) -> PythonRuntime:
     scan = _Scan(interpreter)
     for name in (*_START, *MODULES, _PACKAGE.name):
         scan.add(name, needer="the saver")
-    for path in sorted((_PACKAGE / "saver").rglob("*.py")):
+    for path in _sources(_PACKAGE / "saver", root):
         scan.add(_saver_module(path), needer="the saver")
     for name in SHA256:
         scan.add_extension(name, needer="the saver", if_there=True)
@@ -110,10 +111,8 @@ def find_python(root: Path, *, python: Path | None = None) -> PythonRuntime:
     _check_built_in(interpreter, scan.built_in, libraries)
     frozen = _FROZEN if interpreter.version >= (3, 11) else frozenset()
     modules = tuple(scan.modules[name] for name in sorted(scan.modules.keys() - frozen))
-    folder = interpreter.dynload.relative_to(root)
-    return PythonRuntime(
-        interpreter, modules, extensions, PurePosixPath("/", folder.as_posix()), libraries
-    )
+    folder = root.inside(interpreter.dynload)
+    return PythonRuntime(interpreter, modules, extensions, folder, libraries)
 
 
 def stdlib_zip(runtime: PythonRuntime) -> bytes:
@@ -151,8 +150,6 @@ class _Scan:
         self.built_in: dict[str, str] = {}
         self._python = interpreter
         self._machine = _machine(interpreter.source)
-        self._stdlib = real_or_own(interpreter.stdlib, root=interpreter.root)
-        self._own = real_or_own(_PACKAGE.parent, root=interpreter.root)
         self._files: dict[str, tuple[Path, bool] | None] = {}
 
     def add(self, name: str, *, needer: str, optional: bool = False) -> None:
@@ -171,7 +168,7 @@ class _Scan:
 
     def _add_source(self, name: str, source: Path, package: bool) -> None:
         try:
-            text = read(source, limit=TEXT)
+            text = self._python.root.read(source, limit=TEXT)
         except OSError as error:
             raise KdumpInitrdError(f"{source}: {error.strerror}") from error
         self.add_text(name, text, package=package)
@@ -190,10 +187,10 @@ class _Scan:
         """Add an extension module; one without a file is built in or, if_there, missing."""
         files = self._python.extension(name)
         root = self._python.root
-        real = {path: real_path(path, root=root) for path in files}
+        real = {path: root.real_path(path) for path in files}
         path = next((path for path in files if _machine(real[path]) == self._machine), None)
         if path is not None:
-            dest = PurePosixPath(path.relative_to(root).as_posix())
+            dest = root.inside(path).relative_to("/")
             self.extensions[name] = Library(dest, real[path], f"Python module {name}, for {needer}")
         elif not if_there:
             # A file for another architecture only is no reason to say no: it may be built in.
@@ -206,24 +203,25 @@ class _Scan:
 
     def _look_for(self, name: str) -> tuple[Path, bool] | None:
         *folders, last = name.split(".")
-        here = (
-            self._own if folders[:1] == [_PACKAGE.name] or last == _PACKAGE.name else self._stdlib
-        )
-        for each in folders:
-            here = self._step(here, each)
-        package = self._step(self._step(here, last), "__init__.py")
-        if package.is_file():
+        own = _PACKAGE.name in (last, *folders[:1])
+        here = (_PACKAGE.parent if own else self._python.stdlib).joinpath(*folders)
+        package = self._python.root.file(here / last / "__init__.py")
+        if package is not None:
             return package, True
-        module = self._step(here, f"{last}.py")
-        return (module, False) if module.is_file() else None
-
-    def _step(self, folder: Path, name: str) -> Path:
-        """Return what is in a folder, both free of links; few of thousands are links."""
-        path = folder / name
-        return real_or_own(path, root=self._python.root) if path.is_symlink() else path
+        module = self._python.root.file(here / f"{last}.py")
+        return (module, False) if module is not None else None
 
     def _missing(self, name: str, needer: str) -> KdumpInitrdError:
         return _no_module(self._python, name, needer)
+
+
+def _sources(folder: Path, root: Root) -> Iterator[Path]:
+    """Yield the Python sources in a folder of this program and in those below it, sorted."""
+    for path in root.entries(folder):
+        if path.suffix == ".py":
+            yield path
+        elif path.name != "__pycache__":
+            yield from _sources(path, root)
 
 
 def _saver_module(path: Path) -> str:

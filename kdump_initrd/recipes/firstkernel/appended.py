@@ -8,12 +8,12 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from ...core import root as rooted
 from ...core.compression import Codec
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger, step
 from ...core.publish import new_file, shorten, twice
 from ...core.resources import search_path
+from ...core.root import Root
 from ...image.archive.base import Base, place, read_base, stripped
 from ...image.archive.cpio import Packing
 from ...image.archive.segments import read_manifest
@@ -30,7 +30,7 @@ from .firstimage import FirstImage, Order
 logger = get_logger(__name__)
 
 
-def find_base(named: str | None, *, root: Path, profile: Distro, release: str) -> Path | None:
+def find_base(named: str | None, *, root: Root, profile: Distro, release: str) -> Path | None:
     """Return the base: the file ``named``, else the distribution's initrd of ``release``.
 
     None where the root has none of that release. Raises KdumpInitrdError for a ``named`` one
@@ -38,8 +38,8 @@ def find_base(named: str | None, *, root: Path, profile: Distro, release: str) -
     """
     if named is None:
         return releases.first(profile.kernel.initrd, root=root, release=release)
-    path = rooted.named(named, root=root)
-    if not path.is_file():
+    path = root.file(root.named(named))
+    if path is None:
         raise KdumpInitrdError(f"--base {named}: no such file", hint="name an initrd")
     return path
 
@@ -77,6 +77,7 @@ def plan(order: Order, path: Path) -> FirstImage:
         facts=facts,
         base=_joined(base, compression),
         mode=stat.S_IMODE(path.stat().st_mode),
+        root=order.root,
         instead=base.stamp if in_place else None,
     )
 
@@ -91,7 +92,7 @@ def strip(image: Path, out: str | None, *, force: bool) -> None:
 
 
 def _strip(image: Path, out: str | None, *, force: bool) -> None:
-    path = rooted.named(image)
+    path = Root().named(image)
     found = stripped(path)
     if not found.extended:
         manifest = read_manifest(path)

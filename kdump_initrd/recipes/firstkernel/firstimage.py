@@ -10,6 +10,7 @@ from pathlib import Path
 from ...config.settings import FirstKernelSettings
 from ...core.log import step
 from ...core.publish import Stamp
+from ...core.root import Root
 from ...image import listing
 from ...image.archive.cpio import Packing, write_image
 from ...image.archive.stored import Bytes
@@ -27,7 +28,7 @@ class Order:
     """
 
     settings: FirstKernelSettings
-    root: Path
+    root: Root
     profile: Distro
     release: str
     tree: Tree
@@ -40,14 +41,16 @@ class Order:
 class FirstImage:
     """A first kernel's initrd, decided: what is written, behind which base, and where.
 
-    ``base`` is empty for a whole initrd; ``mode`` are the permission bits of the file;
-    ``instead`` is the stamp of the base where that is what ``out`` replaces.
+    ``root`` is what it was decided from, and remembers all that was asked for that. ``base`` is
+    empty for a whole initrd; ``mode`` are the permission bits of the file; ``instead`` is the
+    stamp of the base where that is what ``out`` replaces.
     """
 
     out: Path
     entries: tuple[Entry, ...]
     packing: Packing
     facts: Mapping[str, str]
+    root: Root
     base: Bytes = b""
     mode: int = 0o600
     instead: Stamp | None = None

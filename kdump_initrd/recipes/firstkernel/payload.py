@@ -11,9 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from ...config.settings import ToolSource
 from ...core.errors import KdumpInitrdError
-from ...core.files import read_text
 from ...core.resources import find_data, search_path
-from ...core.root import first_file
+from ...core.root import Root
 from ...image.hooks import read_needs
 from ...image.render import render
 from ...image.tree import Tree, inside
@@ -55,17 +54,17 @@ class Limits:
     wanted: int
 
 
-def add_programs(tree: Tree, *, root: Path, profile: Distro, source: ToolSource) -> Runner:
+def add_programs(tree: Tree, *, root: Root, profile: Distro, source: ToolSource) -> Runner:
     """Add kexec, a shell and the hook's tools with their libraries, and return how they are run.
 
     Raises KdumpInitrdError for one that the root does not have.
     """
-    kexec = first_file((f"{folder}/kexec" for folder in profile.tools.path), root=root)
+    kexec = root.first_file(f"{folder}/kexec" for folder in profile.tools.path)
     if kexec is None:
         raise KdumpInitrdError(f"{root}: no kexec", hint="install kexec-tools there")
     script = find_data("templates", _ARM, root=root)
     # A script of an administrator's need not say what the words are for that it gets.
-    said = read_needs(read_text(script), script).commands
+    said = read_needs(root.read_text(script), script).commands
     needs = tuple(dict.fromkeys((*said, "rm", "timeout")))
     busybox = None if source is ToolSource.ROOT else tools.find_busybox(root, profile.tools)
     toolbox = tools.pick(needs, root=root, tools=profile.tools, busybox=busybox)
@@ -90,7 +89,7 @@ def add_programs(tree: Tree, *, root: Path, profile: Distro, source: ToolSource)
     return Runner(images["kexec"].architecture.name, words)
 
 
-def _add_libraries(tree: Tree, files: Iterable[Path], root: Path) -> None:
+def _add_libraries(tree: Tree, files: Iterable[Path], root: Root) -> None:
     for library in closure.closure(files, root=root).libraries:
         dest = _LIB / library.dest.name
         tree.add_file(dest, library.source, why=library.why, mode=0o755)
@@ -114,7 +113,7 @@ class Arming:
 
 
 def add_payload(
-    tree: Tree, arming: Arming, runner: Runner, *, root: Path, profile: Distro
+    tree: Tree, arming: Arming, runner: Runner, *, root: Root, profile: Distro
 ) -> Mapping[str, object]:
     """Add the capture kernel, its initrd and the hook; return the values of the hook's callers.
 

@@ -12,7 +12,7 @@ from ...config.firstsettings import OF_WHOLE
 from ...config.settings import FirstKernelSettings
 from ...core.errors import KdumpInitrdError, UsageError
 from ...core.log import get_logger, step
-from ...core.root import named
+from ...core.root import Root
 from ...image import reservation
 from ...image.archive.segments import read_manifest
 from ...image.manifest import Manifest
@@ -109,14 +109,14 @@ def _check_appended(settings: FirstKernelSettings) -> None:
             )
 
 
-def _capture_pair(settings: FirstKernelSettings, root: Path, profile: Distro) -> CapturePair:
+def _capture_pair(settings: FirstKernelSettings, root: Root, profile: Distro) -> CapturePair:
     """Find both and check that they belong together, and to this host where it is for that."""
-    if root == Path("/"):
+    if root.is_host:
         xen.check()
     path = _capture_kernel(settings.capture_kernel, root, profile)
     image = kernelimage.read(path)
-    initrd = named(settings.capture_initrd, root=root)
-    if not initrd.is_file():
+    initrd = root.file(root.named(settings.capture_initrd))
+    if initrd is None:
         raise KdumpInitrdError(
             f"-i {settings.capture_initrd}: no such file",
             hint="mkinitrd-kdump -c DEV -f FS writes one",
@@ -140,9 +140,9 @@ def _capture_pair(settings: FirstKernelSettings, root: Path, profile: Distro) ->
     return CapturePair(path, image, initrd, manifest)
 
 
-def _capture_kernel(wanted: str, root: Path, profile: Distro) -> Path:
+def _capture_kernel(wanted: str, root: Root, profile: Distro) -> Path:
     if "/" in wanted:
-        return named(wanted, root=root)
+        return root.named(wanted)
     found = releases.first(profile.kernel.image, root=root, release=wanted)
     if found is None:
         there = ", ".join(releases.releases(root=root, layout=profile.kernel)) or "none"

@@ -11,8 +11,7 @@ from typing import NoReturn
 
 from ...core.devicename import is_tag, translate, unescape_octal
 from ...core.errors import KdumpInitrdError
-from ...core.files import read_text
-from ...core.root import resolve
+from ...core.root import Root
 from ...probe.host.hostfacts import HostFacts
 from ...targets import refusals
 from ...targets.blockdevice import BlockDevice, block_node, examine
@@ -38,7 +37,7 @@ class RootName:
     fstype: str
 
 
-def find_name(named: str | None, *, root: Path, cmdline: Sequence[str]) -> RootName:
+def find_name(named: str | None, *, root: Root, cmdline: Sequence[str]) -> RootName:
     """Return the name of the root device: ``named``, else root= of ``cmdline``, else fstab's.
 
     ``cmdline`` are the words of the running kernel, none where ``root`` is not what it runs.
@@ -75,7 +74,7 @@ def words(line: str) -> tuple[str, ...]:
     return tuple(taken)
 
 
-def check_name(name: RootName, *, root: Path, cmdline: Sequence[str]) -> None:
+def check_name(name: RootName, *, root: Root, cmdline: Sequence[str]) -> None:
     """Refuse a root whose very name, or the root's own tables, say that the image cannot boot it.
 
     Raises KdumpInitrdError.
@@ -152,7 +151,7 @@ def _check_network(spec: str, cmdline: Sequence[str]) -> None:
         _refuse(f"{each}", "network", verb="a root on ")
 
 
-def _fstab_line(root: Path, mount_point: str) -> list[str] | None:
+def _fstab_line(root: Root, mount_point: str) -> list[str] | None:
     """Return the fields (device, mount point, type, …) of fstab's first line for a mount point."""
     for fields in _table(root, "etc/fstab"):
         if len(fields) > 2 and unescape_octal(fields[1]) == mount_point:
@@ -160,15 +159,13 @@ def _fstab_line(root: Path, mount_point: str) -> list[str] | None:
     return None
 
 
-def _encrypted_names(root: Path) -> tuple[str, ...]:
+def _encrypted_names(root: Root) -> tuple[str, ...]:
     return tuple(fields[0] for fields in _table(root, "etc/crypttab"))
 
 
-def _table(root: Path, name: str) -> list[list[str]]:
-    path = resolve(name, root=root)
-    if path is None or not path.is_file():
-        return []
-    lines = read_text(path).splitlines()
+def _table(root: Root, name: str) -> list[list[str]]:
+    path = root.file(name)
+    lines = root.read_text(path).splitlines() if path is not None else ()
     return [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from ...core.devicename import PARTITION_TAGS
 from ...core.errors import KdumpInitrdError
-from ...core.files import read_text
 from ...core.log import get_logger, step
 from ...core.resources import find_data, search_path
-from ...core.root import first_file, place
 from ...image import hooks
 from ...image.archive.cpio import Packing
 from ...image.manifest import MANIFEST
@@ -88,17 +86,18 @@ def plan(order: Order) -> FirstImage:
         **order.facts,
     }
     return FirstImage(
-        out=Path(settings.output) if settings.output else place(f"boot/{name}", root=order.root),
+        out=Path(settings.output) if settings.output else order.root.place(f"boot/{name}"),
         entries=tuple(tree),
         packing=Packing(compression, layout.time_stamp()),
         facts=facts,
+        root=order.root,
     )
 
 
 def _look(order: Order) -> RootSite:
     settings, root = order.settings, order.root
     release = releases.find(order.release, root=root, layout=order.profile.kernel)
-    running = root == Path("/") and not settings.root_device
+    running = root.is_host and not settings.root_device
     cmdline = rootdevice.words(_CMDLINE.read_text(errors="replace")) if running else ()
     name = rootdevice.find_name(settings.root_device, root=root, cmdline=cmdline)
     rootdevice.check_name(name, root=root, cmdline=cmdline)
@@ -177,7 +176,7 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
     paths += [find_data("hooks", "functions.sh", root=order.root)]
     paths += [find_data("templates", "first/init.j2", root=order.root)]
     for path in paths:
-        needs.append(hooks.read_needs(read_text(path), path))
+        needs.append(hooks.read_needs(order.root.read_text(path), path))
     # util-linux's knows partition tags, and that half a mirror is no file system.
     better = tuple(name for name in ("findfs", "blkid") if _own(order, name) is not None)
     must = site.device.spec.startswith(PARTITION_TAGS) or "md" in site.certain
@@ -195,7 +194,7 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
 def _own(order: Order, name: str) -> Path | None:
     """Return the root's program ``name``, if it is not busybox's."""
     folders = order.profile.tools.path
-    found = first_file((f"{folder}/{name}" for folder in folders), root=order.root)
+    found = order.root.first_file(f"{folder}/{name}" for folder in folders)
     return None if found == tools.find_busybox(order.root, order.profile.tools) else found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from ...config.settings import ToolSource
 from ...core.errors import KdumpInitrdError
 from ...core.resources import find_data
+from ...core.root import Root
 from ...image.hooks import Needs
 from ...image.tree import Tree, inside
 from ...probe.distro.profiles import Distro
@@ -39,7 +40,7 @@ def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
     tree.add_node("dev/console", (5, 1), why="/init's output before devtmpfs", mode=0o600)
 
 
-def add_shared(tree: Tree, *, root: Path) -> None:
+def add_shared(tree: Tree, *, root: Root) -> None:
     """Add what /init and the hooks of a capture image share, and the pipes that they wait at."""
     for name in SHARED:
         source = find_data("hooks", name, root=root)
@@ -53,7 +54,7 @@ def choose_toolbox(
     needs: Sequence[Needs],
     *,
     own: tuple[str, ...] = (),
-    root: Path,
+    root: Root,
     profile: Distro,
 ) -> Toolbox:
     """Decide where the shell and what scripts call come from; ``own`` is never busybox's.
@@ -121,7 +122,7 @@ def add_kernel_modules(
     *,
     kernel: KernelRelease,
     profile: Distro,
-    root: Path,
+    root: Root,
 ) -> None:
     """Add the modules, unpacked, their firmware, and the list that is loaded in its order."""
     add_module_files(tree, modules, kernel=kernel, profile=profile, root=root)
@@ -134,7 +135,7 @@ def add_module_files(
     *,
     kernel: KernelRelease,
     profile: Distro,
-    root: Path,
+    root: Root,
 ) -> None:
     """Add the modules, unpacked, and their firmware; those that are there already stay."""
     fresh = [module for module in modules if module.dest not in tree]

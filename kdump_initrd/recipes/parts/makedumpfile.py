@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from ...config.settings import CaptureSettings
 from ...core.errors import KdumpInitrdError, UsageError
-from ...core.root import first_file
+from ...core.root import Root
 from ...image.tree import Tree
 from ...probe.distro.profiles import Distro
 from ...probe.programs import closure, elffile
@@ -21,7 +21,7 @@ _PLACE = PurePosixPath("usr/sbin", _NAME)
 _ALWAYS = "zlib"
 
 
-def find(settings: CaptureSettings, *, root: Path, profile: Distro) -> Path | None:
+def find(settings: CaptureSettings, *, root: Root, profile: Distro) -> Path | None:
     """Return the root's makedumpfile where that is wanted, else None.
 
     Raises KdumpInitrdError where it is not there, UsageError where it cannot do what is wanted.
@@ -33,8 +33,7 @@ def find(settings: CaptureSettings, *, root: Path, profile: Distro) -> Path | No
             f"--collector {_NAME}: not with --dump-format flat",
             hint="say --dump-format kdump or elf, or --collector saver",
         )
-    candidates = tuple(f"{folder}/{_NAME}" for folder in profile.tools.path)
-    found = first_file(candidates, root=root)
+    found = root.first_file(f"{folder}/{_NAME}" for folder in profile.tools.path)
     if found is None:
         raise KdumpInitrdError(
             f"--collector {_NAME}: not found in {root}",
@@ -54,7 +53,7 @@ def knows(program: Path | None, codec: str) -> bool:
     return not needed or any(name.startswith(f"{stem}.") for name in needed)
 
 
-def add(tree: Tree, program: Path | None, *, root: Path) -> tuple[PurePosixPath, ...]:
+def add(tree: Tree, program: Path | None, *, root: Root) -> tuple[PurePosixPath, ...]:
     """Add it and its libraries; return the folders that LD_LIBRARY_PATH must name."""
     if program is None:
         return ()

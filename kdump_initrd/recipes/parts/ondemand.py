@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...core.resources import find_data, search_path
+from ...core.root import Root
 from ...image.render import render
 from ...image.tree import Tree, inside
 from ...probe.distro.profiles import Distro
@@ -49,7 +49,7 @@ def add_modules(
     plugged: Sequence[Wish],
     kernel: KernelRelease,
     profile: Distro,
-    root: Path,
+    root: Root,
     omit: Sequence[str],
 ) -> tuple[KernelModule, ...]:
     """Add what is loaded in any case, and drivers that are loaded when their device is there.
@@ -76,7 +76,7 @@ def add(
     *,
     kernel: KernelRelease,
     profile: Distro,
-    root: Path,
+    root: Root,
     omit: Sequence[str],
 ) -> OnDemand:
     """Add what each name of ``wishes`` needs, and its entry in the table; return the modules."""

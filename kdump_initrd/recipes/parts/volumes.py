@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
-from ...core.root import first_file
+from ...core.root import Root
 from ...image.tree import Tree
 from ...probe.distro.profiles import Distro
 from ...probe.kernel.kmod import Wish
@@ -55,7 +55,7 @@ LAYERS = (_MD, _LVM)
 
 
 def needed(
-    certain: Iterable[str], *, elsewhere: bool, spec: str, root: Path, profile: Distro
+    certain: Iterable[str], *, elsewhere: bool, spec: str, root: Root, profile: Distro
 ) -> tuple[Layer, ...]:
     """Return the layers that the image must be able to assemble.
 
@@ -76,7 +76,7 @@ def needed(
     return tuple(chosen)
 
 
-def add(tree: Tree, layers: Sequence[Layer], *, root: Path, profile: Distro) -> tuple[Path, ...]:
+def add(tree: Tree, layers: Sequence[Layer], *, root: Root, profile: Distro) -> tuple[Path, ...]:
     """Add the layers' tools and tables; return the tools' files on the host."""
     programs = []
     for layer in layers:
@@ -88,7 +88,7 @@ def add(tree: Tree, layers: Sequence[Layer], *, root: Path, profile: Distro) -> 
                 )
                 programs.append(source)
         for dest, candidates in layer.tables.items():
-            source = first_file(candidates, root=root)
+            source = root.first_file(candidates)
             if source is not None:
                 tree.add_file(dest, source, why=f"the root's table for {layer.tool}", mode=0o644)
     return tuple(programs)
@@ -102,5 +102,5 @@ def module_wishes(layers: Sequence[Layer]) -> list[Wish]:
     return [Wish(layer.modules, f"for {layer.title}") for layer in layers]
 
 
-def _find(name: str, root: Path, profile: Distro) -> Path | None:
-    return first_file((f"{folder}/{name}" for folder in profile.tools.path), root=root)
+def _find(name: str, root: Root, profile: Distro) -> Path | None:
+    return root.first_file(f"{folder}/{name}" for folder in profile.tools.path)
