@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The table of settings: each has its flag, its meaning and its default here, and nowhere else.
 
-The command line's parser is made from it, and a test compares the man page with it.
+What the image is told as it is has its default and its range in the contract. The command line's
+parser is made from the table, and a test compares the man page with it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,7 @@ from typing import Any
 
 from ..core.compression import PACKED, Codec
 from ..core.errors import UsageError
-from ..saver.params import CHOICES, RANGES
-
-
-class FinalAction(str, Enum):
-    """``--final-action``: what ends the capture kernel's life."""
-
-    REBOOT = "reboot"
-    POWEROFF = "poweroff"
-    HALT = "halt"
+from ..saver.params import CHOICES, RANGES, DumpParams, LimitParams, TargetParams
 
 
 class ToolSource(str, Enum):
@@ -83,16 +76,16 @@ class CaptureSettings(CommonSettings):
     mount_options: str | None = None
     python: str | None = None
     collector: str = "saver"
-    dump_format: str = "kdump"
-    dump_compress: str = "auto"
-    dump_level: int = 31
-    jobs: int = 0
-    keep_free: int = 5
-    verify: str = "sample"
-    final_action: FinalAction = FinalAction.REBOOT
-    setup_timeout: int = 120
-    stall_timeout: int = 180
-    timeout: int = 0
+    dump_format: str = DumpParams.format
+    dump_compress: str = DumpParams.compress
+    dump_level: int = DumpParams.level
+    jobs: int = DumpParams.jobs
+    keep_free: int = TargetParams.keep_free
+    verify: str = DumpParams.verify
+    final_action: str = LimitParams.final_action
+    setup_timeout: int = LimitParams.setup
+    stall_timeout: int = LimitParams.stall
+    timeout: int = LimitParams.overall
 
 
 @dataclass(frozen=True)
@@ -225,7 +218,7 @@ CAPTURE: Sequence[Setting] = (
     Setting("jobs", ("--jobs",), "N", "workers that save at a time; 0: one a processor", _number("jobs")),
     Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", _per_cent),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
-    Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", FinalAction, _values(*FinalAction)),
+    Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", choices=CHOICES["final_action"]),
     Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up when the dump file system is not mounted by then; 0: never", _number("setup")),
     Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after so long without progress; 0: never", _number("stall")),
     Setting("timeout", ("--timeout",), "SECONDS", "give up after so long in all; 0: never", _number("overall")),

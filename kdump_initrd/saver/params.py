@@ -261,16 +261,18 @@ class Params(Record):
             raise ParamsError("parameters: expected a JSON object")
         return cls(**values)
 
-    def changed(self, values: dict[str, Any], number: int = 0) -> Params:
+    def changed(self, values: dict[str, Any], number: int | None = None) -> Params:
         """Return the record with other values, by dotted names as "dump.level".
 
-        Those that begin with "target." are of the target of that number. Raises ParamsError.
+        Those that begin with "target." are of the target of that number, or of all targets.
+        Raises ParamsError.
         """
         plain = self.plain()
+        targets = plain["targets"] if number is None else [plain["targets"][number]]
         for name, value in values.items():
             record, _, field = name.rpartition(".")
-            place = plain["targets"][number] if record == TARGET else plain.get(record, plain)
-            place[field] = value
+            for place in targets if record == TARGET else [plain.get(record, plain)]:
+                place[field] = value
         return Params(**plain)
 
     def to_json(self) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from kdump_initrd.config import effective, native, nativetext
 from kdump_initrd.config.findings import ROWS
-from kdump_initrd.config.settings import CAPTURE, COMMON, FIRST_KERNEL, HOST, FinalAction
+from kdump_initrd.config.settings import CAPTURE, COMMON, FIRST_KERNEL, HOST
 from kdump_initrd.core.root import Root
 
 from .ourfile import EVERYTHING
@@ -68,7 +68,7 @@ def test_the_keys_are_what_a_command_line_does_not_decide() -> None:
 def test_values_of_some_rows(tmp_path: Path) -> None:
     write(tmp_path, {NAME: '[capture]\nfinal-action = "halt"\n[refresh]\nkernels = "newest"\n'})
     found = effective.read(Root(tmp_path), peer="")
-    assert found.settings(CAPTURE) == {"final_action": FinalAction.HALT}
+    assert found.settings(CAPTURE) == {"final_action": "halt"}
     assert found.settings(HOST) == {"kernels": ("newest",)}
     assert found.settings(FIRST_KERNEL) == {}
 

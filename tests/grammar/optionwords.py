@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 from kdump_initrd.config.settings import (
-    FinalAction,
     ToolSource,
 )
 
@@ -23,7 +22,7 @@ WORDS: dict[str, tuple[str, Any]] = {
     "jobs": ("4", 4),
     "keep_free": ("10", 10),
     "verify": ("full", "full"),
-    "final_action": ("halt", FinalAction.HALT),
+    "final_action": ("halt", "halt"),
     "setup_timeout": ("9", 9),
     "stall_timeout": ("9", 9),
     "timeout": ("9", 9),

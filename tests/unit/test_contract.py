@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kdump_initrd.config.settings import CAPTURE, FIELDS, CaptureSettings
 from kdump_initrd.recipes.parts import contract
 from kdump_initrd.saver import imagepaths
 from kdump_initrd.saver.params import Params
 
+from ..grammar.optionwords import WORDS
 from .captureimage import build, unpack
 
 REPO = Path(__file__).parents[2]
@@ -37,16 +41,31 @@ def test_no_script_names_the_image_s_own_folders(path: Path) -> None:
     assert set(named) == (wanted if path == WITHOUT_VARIABLES else set())
 
 
-def test_the_shell_is_told_what_the_saver_is_told(tmp_path: Path) -> None:
-    words = ("--keep-free", "7", "--stall-timeout", "9", "--final-action", "poweroff")
+def at(record: Mapping[str, Any], field: str) -> object:
+    """Return a field of a record by its dotted name."""
+    first, last = field.split(".")
+    return record["targets"][0][last] if first == "target" else record[first][last]
+
+
+def test_settings_have_their_defaults_from_the_record() -> None:
+    settings, record = CaptureSettings(), Params().plain()
+    for name, field in FIELDS.items():
+        assert getattr(settings, name) == at(record, field), name
+
+
+def test_saver_and_shell_are_told_what_was_said(tmp_path: Path) -> None:
+    flags = {row.name: row.flags[-1] for row in CAPTURE}
+    words = [word for name in FIELDS for word in (flags[name], WORDS[name][0])]
     tree = unpack(build(tmp_path / "x.img", *words), tmp_path / "tree")
     params = Params.from_json((tree / PATHS["PARAMS"][1:]).read_text())
+    for name, field in FIELDS.items():
+        assert at(params.plain(), field) == WORDS[name][1], name
     (target,) = params.targets
     wanted = {**contract.variables(params), **contract.target_variables(target)}
     said = re.findall(r"^export (KDUMP_\w+)='?(.*?)'?$", (tree / "init").read_text(), re.MULTILINE)
     assert dict(said) == wanted
-    assert (wanted["KDUMP_KEEP_FREE"], wanted["KDUMP_STALL_TIMEOUT"]) == ("7", "9")
-    assert wanted["KDUMP_FINAL_ACTION"] == "poweroff"
+    assert (wanted["KDUMP_KEEP_FREE"], wanted["KDUMP_STALL_TIMEOUT"]) == ("10", "9")
+    assert wanted["KDUMP_FINAL_ACTION"] == "halt"
 
 
 def test_hooks_use_no_other_variables() -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import pytest
 
-from kdump_initrd.config.settings import FinalAction
+from kdump_initrd.config.settings import ToolSource
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
 from kdump_initrd.image import confinement
@@ -60,7 +60,7 @@ def test_first_folder_wins(tmp_path: Path) -> None:
     assert render("t", {}, search_path=[tmp_path / "b", tmp_path / "a"], root=Root()) == "b"
 
 
-LIVE = [Path("/"), FinalAction.REBOOT, MappingProxyType({}), OrderedDict(), {1: 2}, print, b"x"]
+LIVE = [Path("/"), ToolSource.AUTO, MappingProxyType({}), OrderedDict(), {1: 2}, print, b"x"]
 
 
 @pytest.mark.parametrize(

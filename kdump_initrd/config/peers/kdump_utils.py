@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..findings import Findings, Said
+from ..settings import CaptureSettings
 from . import dumpoptions, linefile, meanings, shellfile
 from .keys import Key, PeerFile
 
@@ -28,7 +29,7 @@ def _final_action(findings: Findings, said: Said) -> None:
 
 
 def _failure_action(findings: Findings, said: Said) -> None:
-    final = getattr(findings.values.get("final_action"), "value", "reboot")
+    final = findings.values.get("final_action", CaptureSettings.final_action)
     if said.value != final:
         findings.warn(
             said, f"not used: {said.value}: the final action, {final}, also follows a failure"

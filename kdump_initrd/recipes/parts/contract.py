@@ -3,18 +3,10 @@
 
 from __future__ import annotations
 
-from ...config.settings import CaptureSettings
+from ...config.settings import FIELDS, CaptureSettings
 from ...core.errors import KdumpInitrdError
 from ...saver import imagepaths
-from ...saver.params import (
-    DumpParams,
-    LimitParams,
-    NameParams,
-    Params,
-    ParamsError,
-    TalkParams,
-    TargetParams,
-)
+from ...saver.params import NameParams, Params, ParamsError, TalkParams, TargetParams
 from ..found import Site
 from . import makedumpfile
 
@@ -30,28 +22,17 @@ def params_of(settings: CaptureSettings, site: Site, *, dump_codec: str) -> Para
 
 def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
     names, target = site.profile.dump, site.target
+    told = {field: getattr(settings, name) for name, field in FIELDS.items()}
+    told["dump.compress"] = dump_codec
+    told["dump.collector"] = makedumpfile.path(site.makedumpfile)
     return Params(
         watchdogs=site.watchdogs,
-        dump=DumpParams(
-            format=settings.dump_format,
-            compress=dump_codec,
-            level=settings.dump_level,
-            jobs=settings.jobs,
-            verify=settings.verify,
-            collector=makedumpfile.path(site.makedumpfile),
-        ),
         names=NameParams(
             directory=names.directory,
             dump=names.dump,
             dmesg=names.dmesg,
             readme=names.readme,
             capture_log=names.capture_log,
-        ),
-        limits=LimitParams(
-            setup=settings.setup_timeout,
-            stall=settings.stall_timeout,
-            overall=settings.timeout,
-            final_action=settings.final_action.value,
         ),
         talk=TalkParams(
             progress=imagepaths.PROGRESS, console=imagepaths.CONSOLE, state=imagepaths.STATE
@@ -63,10 +44,9 @@ def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
                 mount_options=target.mount_options,
                 mount=imagepaths.MOUNT,
                 folder=target.folder,
-                keep_free=settings.keep_free,
             ),
         ),
-    )
+    ).changed(told)
 
 
 def variables(params: Params) -> dict[str, str]:
