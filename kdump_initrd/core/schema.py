@@ -176,7 +176,7 @@ def some(each: Read) -> Read:
     def read_some(value: object) -> object:
         found = each(value)
         if not found:
-            raise ValueError("expected one or more of them")
+            raise ValueError("expected at least one")
         return found
 
     return read_some

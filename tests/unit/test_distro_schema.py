@@ -87,7 +87,7 @@ def test_an_unknown_key_has_a_nearest_one(
         ("[dump]\nreadme = '..'", f"3: dump.readme: '..': {FILE}"),
         ("[dump]\ncapture_log = 'a/b'", f"3: dump.capture_log: 'a/b': {FILE}"),
         ("[dump]\ncodecs = 'lzo'", f"3: dump.codecs: {LIST}"),
-        ("[dump]\ncodecs = []", "3: dump.codecs: expected one or more of them"),
+        ("[dump]\ncodecs = []", "3: dump.codecs: expected at least one"),
         ("[dump]\ncodecs = ['lzo', 'zst']", "3: dump.codecs: 'zst': did you mean zstd?"),
         ("[dump]\ncodecs = ['lzo',\n'bzip2']", "3: dump.codecs: 'bzip2': did you mean zlib?"),
         ("[dump]\ncodecs = ['7']",
