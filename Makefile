@@ -71,7 +71,7 @@ TESTS_disks := $(filter-out $(TESTS_faults) $(TESTS_firstkernel) $(TESTS_profile
 TESTS_packages := tests/packaging tests/install
 TESTS_newcomer := tests/newcomer
 ifneq ($(filter-out $(GROUPS),$(GROUP)),)
-$(error GROUP=$(GROUP): one of $(sort $(GROUPS)) is wanted)
+$(error GROUP=$(GROUP): expected one of $(sort $(GROUPS)))
 endif
 
 groups: # what tests/test_groups.py reads
@@ -156,7 +156,7 @@ completions: $(if $(filter $(SHTAB_VENV)/bin/python,$(SHTAB)),$(SHTAB_VENV)/read
 	$(if $(SHTAB),$(SHTAB) docs/completions.py build/completions)
 
 install: completions
-	$(if $(filter-out $(FAMILIES),$(FAMILY)),$(error FAMILY=$(FAMILY): one of $(FAMILIES) is wanted))
+	$(if $(filter-out $(FAMILIES),$(FAMILY)),$(error FAMILY=$(FAMILY): expected one of $(FAMILIES)))
 	@find kdump_initrd templates hooks distros -type f ! -path '*/__pycache__/*' ! -name '*~' \
 		! -path 'hooks/host/*' ! -path 'distros/*/packaging/*' | while read -r file; do \
 		mode=644; if [ -x "$$file" ]; then mode=755; fi; \

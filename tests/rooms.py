@@ -2,7 +2,7 @@
 """The rooms of the package and the arrows between them: ``python -m tests.rooms`` prints both.
 
 A room is a folder at the top of the package; an arrow is that one of its modules imports something
-of another room. What only a type checker reads is no arrow.
+of another room. What only a type checker reads is not an arrow.
 """
 
 from __future__ import annotations

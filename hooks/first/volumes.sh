@@ -64,7 +64,7 @@ activate_volume() {
 	/usr/sbin/modprobe dm_mod
 	run_lvm lvs --noheadings --separator '|' --options lv_full_name,lv_path,lv_dm_path || return 1
 	while IFS='|' read -r name path mapper; do
-		# Warnings are no volumes, and a pool has no path.
+		# Warnings are not volumes, and a pool has no path.
 		case $path in
 		/dev/*) ;;
 		*) continue ;;

@@ -26,7 +26,7 @@ from .options import STDOUT
 from .output import Talk, progress_for
 
 _STDOUT_FD = 1
-_WANTED = "an ELF core or a kdump-compressed dump is wanted"
+_WANTED = "expected an ELF core or a kdump-compressed dump"
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def _plain(error: OSError) -> str:
 
 
 def _check_text(words: Sequence[str]) -> None:
-    """Refuse what is no text: it would have to be written into scripts and JSON."""
+    """Refuse what is not text: it would have to be written into scripts and JSON."""
     for word in words:
         try:
             word.encode()

@@ -90,7 +90,7 @@ class Parser(argparse.ArgumentParser):
     def unknown(
         self, words: Sequence[str], hint: str, *, elsewhere: Container[str] = ()
     ) -> UsageError:
-        """Return what is wrong with ``words``, which are no options of this command.
+        """Return what is wrong with ``words``, which are not options of this command.
 
         Those that are options ``elsewhere`` are not misspelt.
         """
@@ -118,7 +118,7 @@ class Parser(argparse.ArgumentParser):
         return Attempt(arguments, tuple(unknown))
 
     def understand(self, words: Sequence[str], rest: str) -> Arguments:
-        """Return what ``words`` say, those that are no options as ``rest``; raises UsageError."""
+        """Return what ``words`` say, those that are not options as ``rest``; raises UsageError."""
         hint = f"{self.prog} --help lists the options"
         found = self.attempt(words, rest)
         if found.problem:

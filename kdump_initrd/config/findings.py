@@ -150,7 +150,7 @@ def parsed(row: Setting, words: str | Sequence[str] | bool) -> Any:  # noqa: ANN
     if row.is_text and not words:
         raise ValueError("the value is empty")
     if not words.isprintable():
-        raise ValueError("one line of printable characters is wanted")
+        raise ValueError("expected one line of printable characters")
     try:
         return parse(row, words)
     except UsageError as error:

@@ -148,7 +148,7 @@ class Setting:
 def _plain(word: str) -> str:
     # What ends in a blank or has a line's end in it is nobody's intention.
     if not word.isprintable():
-        raise ValueError("one line of printable characters is wanted")
+        raise ValueError("expected one line of printable characters")
     if word != word.strip():
         raise ValueError("a blank at its beginning or end: leave it out")
     return word
@@ -174,7 +174,7 @@ def _per_cent(word: str) -> int:
 def _sets(word: str) -> tuple[str, ...]:
     names = tuple(word.split(","))
     if not all(names):
-        raise ValueError("host, generic or a list of sets without spaces is wanted")
+        raise ValueError("expected host, generic or a list of sets without spaces")
     if len(names) > 1 and {"host", "generic"} & set(names):
         raise ValueError("host and generic stand alone")
     return names
@@ -183,14 +183,14 @@ def _sets(word: str) -> tuple[str, ...]:
 def _images(word: str) -> tuple[str, ...]:
     names = tuple(word.split(",")) if word else ()
     if not set(names) <= {"capture", "first-kernel"}:
-        raise ValueError("capture, first-kernel, both or none of them are wanted")
+        raise ValueError("expected capture, first-kernel, both or none of them")
     return names
 
 
 def _kernels(word: str) -> tuple[str, ...]:
     names = tuple(word.split(","))
     if not all(names) or any("/" in name or name != name.strip() for name in names):
-        raise ValueError("all, newest, running or a list of kernel releases is wanted")
+        raise ValueError("expected all, newest, running or a list of kernel releases")
     if len(names) > 1 and {"all", "newest", "running"} & set(names):
         raise ValueError("all, newest and running stand alone")
     return names
@@ -198,7 +198,7 @@ def _kernels(word: str) -> tuple[str, ...]:
 
 def _words(word: str) -> str:
     if not all(char.isprintable() for char in word):
-        raise ValueError("one line of printable characters is wanted")
+        raise ValueError("expected one line of printable characters")
     return " ".join(word.split())
 
 
@@ -244,7 +244,7 @@ COMMON: Sequence[Setting] = (
     Setting("omit_modules", ("--omit-module",), "M", "leave this kernel module out", _plain, many=True),
     Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox where there is one)", ToolSource, _values(*ToolSource)),
     Setting("compress", ("--compress",), "CODEC", "compression of the image (default: the one that needs the smallest reservation)", choices=_values(*PACKED, Codec.NONE)),
-    Setting("force", ("--force",), "", "replace an image that is there; with -i: load what is no capture initrd of this tool, too"),
+    Setting("force", ("--force",), "", "replace an image that is there; with -i: load what is not a capture initrd of this tool, too"),
     Setting("dry_run", ("--dry-run",), "", "write nothing: print the manifest"),
 )  # fmt: skip
 #: What is kept current on a host; it is configured, and has no flags.

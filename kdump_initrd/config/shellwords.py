@@ -47,7 +47,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Command:
-    """Something that is no assignment, by its first word."""
+    """Something that is not an assignment, by its first word."""
 
     word: str
     line: int
@@ -160,7 +160,7 @@ class _Reader:
         if len(value) > _LONGEST:
             return "", problem or "it is too long"
         if not problem and not value.replace("\t", "").replace("\n", "").isprintable():
-            problem = "it has characters that are no text"
+            problem = "it has characters that are not text"
         return value, problem
 
 

@@ -35,7 +35,7 @@ def read(path: Path, *, limit: int = FILE) -> bytes:
 
 
 def read_text(path: Path, *, limit: int = TEXT) -> str:
-    """Return a text as read() does its bytes; what is no UTF-8 in it is replaced."""
+    """Return a text as read() does its bytes; what is not UTF-8 in it is replaced."""
     return read(path, limit=limit).decode("utf-8", "replace")
 
 
@@ -43,7 +43,7 @@ def open_file(path: Path) -> BinaryIO:
     """Open the regular file at ``path`` to be read; the path must be free of links.
 
     Nothing waits, and nothing but a regular file is opened, not even for a moment: some devices
-    act when they are. Raises OSError, with a text for what is no file, or has a link on its way.
+    act when they are. Raises OSError, with a text for what is not a file, or has a link on its way.
     """
     spot = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

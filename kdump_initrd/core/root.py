@@ -178,7 +178,7 @@ class Root:
         return files.read(found, limit=limit)
 
     def read_text(self, name: Name, *, limit: int = TEXT) -> str:
-        """Return a text as read() does its bytes; what is no UTF-8 in it is replaced."""
+        """Return a text as read() does its bytes; what is not UTF-8 in it is replaced."""
         return self.read(name, limit=limit).decode("utf-8", "replace")
 
     def _follow(self, name: Name) -> tuple[Path | None, list[str], list[str]]:

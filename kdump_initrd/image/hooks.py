@@ -99,7 +99,7 @@ def read_needs(text: str, source: Path) -> Needs:
             values[match.group(1)] = match.group(2)
     timeout = values.get("timeout", "60")
     if not _SECONDS.fullmatch(timeout):
-        raise KdumpInitrdError(f"{source}: timeout: whole seconds are wanted, not {timeout!r}")
+        raise KdumpInitrdError(f"{source}: timeout: expected whole seconds, not {timeout!r}")
     return Needs(
         tuple(values.get("needs", "").split()),
         tuple(values.get("applets", "").split()),

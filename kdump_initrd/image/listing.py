@@ -30,7 +30,7 @@ def list_image(path: Path) -> Iterator[str]:
 
     Sizes are bytes; those of a segment are what it takes in the file and what its files take in
     memory. In an image of ours each entry has its reason behind it. Raises KdumpInitrdError for
-    a file that is no initrd or is damaged.
+    a file that is not an initrd or is damaged.
     """
     path = Root().named(path)
     segments = read_segments(path)

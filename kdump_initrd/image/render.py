@@ -62,13 +62,13 @@ def _check_plain(value: object, where: str) -> None:
     if kind is dict:
         for key, each in value.items():  # type: ignore[attr-defined]
             if type(key) is not str:
-                raise TypeError(f"{where}: {key!r} is no name")
+                raise TypeError(f"{where}: {key!r} is not a name")
             _check_plain(each, f"{where}: {key}")
     elif kind in (list, tuple):
         for each in value:  # type: ignore[attr-defined]
             _check_plain(each, where)
     elif kind not in (str, int, float, bool, type(None)):
-        raise TypeError(f"{where}: a {kind.__name__} is no plain value")
+        raise TypeError(f"{where}: a {kind.__name__} is not a plain value")
 
 
 class _ForeignError(Exception):
@@ -87,7 +87,7 @@ class _Loader(jinja2.BaseLoader):
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str, Callable[[], bool] | None]:
-        """Return text and path; raises TemplateNotFound, KdumpInitrdError for what is no file."""
+        """Return text and path; raises TemplateNotFound, or KdumpInitrdError for a non-file."""
         parts = template.split("/")
         if {"", ".", ".."} & {*parts} or "\0" in template:
             raise jinja2.TemplateNotFound(

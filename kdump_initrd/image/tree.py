@@ -75,7 +75,7 @@ def inside(path: str) -> PurePosixPath:
 
 
 class Tree:
-    """Entries by path. Parents are made, a second equal entry is no change, another is an error.
+    """Entries by path. Parents are made, a second equal entry is not a change, another is an error.
 
     A destination below a symlink of the tree goes where the kernel would put it: with ``lib`` a
     link to ``usr/lib``, adding ``lib/x`` adds ``usr/lib/x``.
@@ -175,7 +175,7 @@ class Tree:
         parent = entry.dest.parent
         above = self._entries.get(parent)
         if above is not None and above.kind is not Kind.DIRECTORY:
-            raise KdumpInitrdError(f"{entry.dest}: {parent} is no directory in the image")
+            raise KdumpInitrdError(f"{entry.dest}: {parent} is not a directory in the image")
         if above is None and parent.parts:
             self._add(Entry(parent, Kind.DIRECTORY, 0o755, "parent directory"))
         self._entries[entry.dest] = entry

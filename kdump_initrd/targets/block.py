@@ -169,7 +169,7 @@ def _check_mount(path: str, mount: Mount) -> None:
     if "ro" in mount.options:
         raise _refusal(path, f"on {mount.source}, which is mounted read-only")
     if not mount.source.startswith("/dev/") and not is_tag(mount.source):
-        raise _refusal(path, f"on {mount.source} ({mount.fstype}), which is no block device")
+        raise _refusal(path, f"on {mount.source} ({mount.fstype}), which is not a block device")
     for option in mount.options:
         if option.startswith(_MORE_DEVICES):
             raise _refusal(path, f"on {mount.source} and {option}, which the image cannot assemble")
@@ -183,7 +183,7 @@ def _node(path: str, mount: Mount) -> str:
     numbered = _NUMBERED / mount.number
     if mount.number and is_block(numbered):
         return str(numbered.resolve())
-    raise _refusal(path, f"on {mount.source}, which is no block device here")
+    raise _refusal(path, f"on {mount.source}, which is not a block device here")
 
 
 def _read(spec: str, host: HostFacts) -> str:

@@ -104,7 +104,7 @@ def examine(
     """Return (file system type, UUID) of what is on a device, "" for both where nobody may read it.
 
     ``unformatted`` is a hint for a device with nothing on it. Raises KdumpInitrdError where there
-    is no file system, or one that the image cannot assemble.
+    is not a file system, or one that the image cannot assemble.
     """
     try:
         with node.open("rb") as file:
@@ -141,7 +141,7 @@ def look(purpose: Purpose, device: BlockDevice, *, host: HostFacts) -> Hardware 
         return None
     reason = refusals.layers(purpose, found)
     if reason:
-        # A UUID that was read from the device is no name that anybody has typed.
+        # A UUID that was read from the device is not a name that anybody has typed.
         name = found.name or str(device.node)
         known = device.spec if device.spec.startswith("/") else f"{name} ({device.spec})"
         raise reason.error(f"{known}: ", purpose)
@@ -177,7 +177,7 @@ def _check_value(tag: str, value: str) -> None:
     if tag not in ("UUID", "PARTUUID") or re.fullmatch(r"[0-9A-Fa-f]+(-[0-9A-Fa-f]+)*", value):
         return
     raise KdumpInitrdError(
-        f"{tag}={value}: not a UUID: hexadecimal digits and hyphens are wanted",
+        f"{tag}={value}: not a UUID: expected hexadecimal digits and hyphens",
         hint=f"lsblk -o NAME,{tag},LABEL lists those present; LABEL= takes any name",
     )
 

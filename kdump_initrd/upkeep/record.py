@@ -64,7 +64,7 @@ class Record:
     def differences(self, new: Record) -> list[str]:
         """Return why a newly planned image differs from this one, the telling things first.
 
-        Settings alone are no reason: a disk may have another name, and be the same.
+        Settings alone are not a reason: a disk may have another name, and be the same.
         """
         entries = _unlike(self.entries, new.entries)
         if not entries and self.base == new.base:

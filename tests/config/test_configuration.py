@@ -90,7 +90,7 @@ def test_a_peers_warnings_and_errors_are_printed(tmp_path: Path) -> None:
     assert lines[-1].startswith("error: /etc/kdump.conf:2: nfs: no dump target: ")
     assert not [line for line in lines if line.startswith("device")], "there is no default then"
     write(tmp_path, {"etc/kdump.conf": "kdump_pre /x\n"})
-    assert check(tmp_path, "fedora")[1] == 0, "warnings are no errors"
+    assert check(tmp_path, "fedora")[1] == 0, "warnings are not errors"
 
 
 def test_a_target_that_is_not_found_is_an_error(tmp_path: Path) -> None:

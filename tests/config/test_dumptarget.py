@@ -129,7 +129,7 @@ def test_a_device_that_is_not_here_needs_its_file_system(
     [
         ("/dev/no-such-disk", "/dev/no-such-disk: no such device"),
         ("sda1", "sda1: not a dump device"),
-        ("UUID=xyz", "UUID=xyz: not a UUID: hexadecimal digits and hyphens are wanted"),
+        ("UUID=xyz", "UUID=xyz: not a UUID: expected hexadecimal digits and hyphens"),
     ],
 )
 def test_a_device_that_cannot_be(profile: Distro, spec: str, message: str) -> None:
@@ -158,9 +158,9 @@ def test_a_device_that_cannot_be(profile: Distro, spec: str, message: str) -> No
             mount_of("/dev/null", "xfs", "rw", "logdev=/dev/sdb1"),
             "on /dev/null and logdev=/dev/sdb1, which the image cannot assemble",
         ),
-        (mount_of("what", "ext4"), "on what (ext4), which is no block device"),
-        (mount_of("UUID=", "ext4"), "on UUID= (ext4), which is no block device"),
-        (mount_of("/dev/no-such-disk", number="0:0"), "on /dev/no-such-disk, which is no block"),
+        (mount_of("what", "ext4"), "on what (ext4), which is not a block device"),
+        (mount_of("UUID=", "ext4"), "on UUID= (ext4), which is not a block device"),
+        (mount_of("/dev/no-such-disk", number="0:0"), "on /dev/no-such-disk, which is not a block"),
     ],
 )
 def test_places_that_dumps_cannot_go_to(

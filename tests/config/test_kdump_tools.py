@@ -95,7 +95,7 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
             "SSH=me@server",
             "1: SSH: no dump target: the image does not save to another machine; name",
         ),
-        ("USE_KDUMP=yes", "1: USE_KDUMP: yes: 0 or 1 is wanted"),
+        ("USE_KDUMP=yes", "1: USE_KDUMP: yes: expected 0 or 1"),
         ("KDUMP_COREDIR=`hostname`", "1: KDUMP_COREDIR: not used: the output of a command; write"),
         ("[ -f /x ] && KDUMP_COREDIR=/x", "1: KDUMP_COREDIR: not used: whether it is set depends"),
         ("MAKEDUMP_ARGS='-d x'", "1: MAKEDUMP_ARGS: expected a level from 0 to 31"),

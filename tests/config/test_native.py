@@ -104,7 +104,7 @@ def test_no_images_are_a_choice(tmp_path: Path) -> None:
         ("[capture]\npath = 1\n", "2: capture.path: expected a string"),
         ("[capture]\npath = ['/x']\n", "2: capture.path: expected a string"),
         ("[capture]\npath = ''\n", "2: capture.path: the value is empty"),
-        ('[capture]\npath = "/a\\nb"\n', "2: capture.path: one line of printable characters is wanted"),
+        ('[capture]\npath = "/a\\nb"\n', "2: capture.path: expected one line of printable characters"),
         ("[capture]\nverify = 'never'\n", "2: capture.verify: use none, sample, full"),
         ("[capture]\nfinal-action = 'shell'\n", "2: capture.final-action: use reboot, poweroff, halt"),
         ("[capture]\nsetup-timeout = 2024-01-01\n", "2: capture.setup-timeout: expected a number"),
@@ -112,10 +112,10 @@ def test_no_images_are_a_choice(tmp_path: Path) -> None:
         ("[first-kernel]\nstandalone = 'yes'\n", "2: first-kernel.standalone: expected true or false"),
         ("[image]\nadd-module = [1]\n", "2: image.add-module: expected a string or a list of strings"),
         ("[image]\nhardware = ['host', 'nvme']\n", "2: image.hardware: host and generic stand alone"),
-        ("[image]\nhardware = []\n", "2: image.hardware: host, generic or a list of sets without spaces is wanted"),
-        ("[refresh]\nimages = ['capture', 'rescue']\n", "2: refresh.images: capture, first-kernel, both or none of them are wanted"),
+        ("[image]\nhardware = []\n", "2: image.hardware: expected host, generic or a list of sets without spaces"),
+        ("[refresh]\nimages = ['capture', 'rescue']\n", "2: refresh.images: expected capture, first-kernel, both or none of them"),
         ("[refresh]\nkernels = ['all', '6.1']\n", "2: refresh.kernels: all, newest and running stand alone"),
-        ("[refresh]\nkernels = '../6.1'\n", "2: refresh.kernels: all, newest, running or a list of kernel releases is wanted"),
+        ("[refresh]\nkernels = '../6.1'\n", "2: refresh.kernels: expected all, newest, running or a list of kernel releases"),
     ],
 )  # fmt: skip
 def test_mistakes_have_their_line(tmp_path: Path, text: str, error: str) -> None:

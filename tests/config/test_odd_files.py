@@ -106,8 +106,14 @@ def test_only_so_many_complaints() -> None:
         (f"{SECTION}path = '\\n", "ours:"),
         ("\udcff", "ours:1: not UTF-8"),
         ("\0", "ours"),
-        (f'{SECTION}path = "a\\u001b[2J"\n', "ours:2: capture.path: one line of printable "),
-        (f'{SECTION}path = "/var/crash\\n"\n', "ours:2: capture.path: one line of printable "),
+        (
+            f'{SECTION}path = "a\\u001b[2J"\n',
+            "ours:2: capture.path: expected one line of printable ",
+        ),
+        (
+            f'{SECTION}path = "/var/crash\\n"\n',
+            "ours:2: capture.path: expected one line of printable ",
+        ),
         (f'{SECTION}path = "/var/crash "\n', "ours:2: capture.path: a blank at its "),
         (f'{SECTION}device = "LABEL=dumps "\n', "ours:2: capture.device: a blank at its "),
         (f'{SECTION}device = " /dev/sda1"\n', "ours:2: capture.device: a blank at its "),

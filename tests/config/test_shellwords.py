@@ -91,8 +91,8 @@ def test_value(text: str, wanted: str) -> None:
         ("true ||\nA=1", DEPENDS),
         ("A=1 | cat", DEPENDS),
         ("A=1 &", DEPENDS),
-        ("A=a\x01b", "it has characters that are no text"),
-        ("A=a\udce9", "it has characters that are no text"),
+        ("A=a\x01b", "it has characters that are not text"),
+        ("A=a\udce9", "it has characters that are not text"),
     ],
 )
 def test_value_that_only_a_shell_could_tell(text: str, problem: str) -> None:

@@ -106,10 +106,13 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
         ("KDUMP_SAVEDIR=http://x/y", "1: KDUMP_SAVEDIR: http: no kind of target that kdump knows"),
         (
             "KDUMP_SAVEDIR='/var/crash ftp://x/y'",
-            "1: KDUMP_SAVEDIR: several dump targets; one is wanted",
+            "1: KDUMP_SAVEDIR: several dump targets; expected one",
         ),
-        ("KDUMP_SAVEDIR=crash", "1: KDUMP_SAVEDIR: crash: a path from / on is wanted"),
-        ("KDUMP_SAVEDIR=file://crash", "1: KDUMP_SAVEDIR: crash: a path from / on is wanted"),
+        ("KDUMP_SAVEDIR=crash", "1: KDUMP_SAVEDIR: crash: expected a path that begins with /"),
+        (
+            "KDUMP_SAVEDIR=file://crash",
+            "1: KDUMP_SAVEDIR: crash: expected a path that begins with /",
+        ),
         ("\nKDUMP_DUMPLEVEL=32", "2: KDUMP_DUMPLEVEL: expected a level from 0 to 31"),
         (
             "KDUMP_DUMPFORMAT=none",
@@ -117,11 +120,11 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
         ),
         (
             "KDUMP_DUMPFORMAT=elf",
-            "1: KDUMP_DUMPFORMAT: elf: one of none, raw, ELF, compressed, lzo, snappy, zstd is wanted",
+            "1: KDUMP_DUMPFORMAT: elf: expected one of none, raw, ELF, compressed, lzo, snappy, zstd",
         ),
         (
             "KDUMP_IMMEDIATE_REBOOT=maybe",
-            "1: KDUMP_IMMEDIATE_REBOOT: maybe: true or false is wanted",
+            "1: KDUMP_IMMEDIATE_REBOOT: maybe: expected true or false",
         ),
         (
             "KDUMP_SAVEDIR=$(cat /x)",
@@ -190,5 +193,5 @@ def test_comments_of_any_encoding(tmp_path: Path) -> None:
     assert (found.values, found.errors, found.warnings) == ({"dump_level": 1}, [], [])
     found = read(tmp_path, {NAME: b"KDUMP_SAVEDIR=/gr\xfc\xdfe\n"}, peer=PEER)
     assert found.errors == [
-        f"/{NAME}:1: KDUMP_SAVEDIR: not used: it has characters that are no text; write the value itself"
+        f"/{NAME}:1: KDUMP_SAVEDIR: not used: it has characters that are not text; write the value itself"
     ]

@@ -161,7 +161,7 @@ class Machine:
             if passed > limit:
                 raise subprocess.TimeoutExpired(process.args, limit)
             if (self.top / "test/stuck").exists():
-                # Whole at every moment: no number is no time.
+                # Whole at every moment: an empty file is not a time.
                 moved = self.write("proc/uptime.new", f"{5 + passed:.2f} 1.00\n")
                 moved.rename(self.top / "proc/uptime")
             time.sleep(0.02)

@@ -40,7 +40,7 @@ NATIVE, RED_HAT, SUSE = (each.GRAMMAR.hint for each in (debian, redhat, suse))
         ("-v /dev/a -i x -k vmlinuz -f xfs", IN_BOOT),
         ("-k -c /dev/a -f xfs -o x", Capture(X)),
         ("-c /dev/a -f xfs -o x 6.1 -k", Capture({**X, **OF_61})),
-        # A value is no option, and what is behind -- neither.
+        # A value is not an option, and what is behind -- neither.
         ("-c /dev/a -f xfs -o=-k", Capture({**DUMP, "output": "-k"})),
         ("-c /dev/a -f xfs --path=-k", Capture({**DUMP, "path": "-k"})),
         ("-c /dev/a -f xfs -- -k", Capture({**DUMP, "release": "-k"})),
@@ -59,7 +59,7 @@ def test_told_by_parsed_options(words: str, wanted: Capture | FirstKernel) -> No
     [
         ("-c /dev/a -f xfs --frob", "unrecognized arguments: --frob", NATIVE),
         ("-c /dev/a -f", "argument -f: expected one argument", NATIVE),
-        ("-f ext4 6.1", "one of -c, -o, -i", None),
+        ("-f ext4 6.1", "expected one of -c, -o, -i", None),
         ("-v vmlinuz 6.1", "-i and -v belong together", None),
         ("--dump-dev=/dev/a -c /dev/b x 6.1", "unrecognized arguments: -c", RED_HAT),
         ("x 6.1 --dump-fs", "argument --dump-fs: expected one argument", RED_HAT),

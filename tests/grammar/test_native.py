@@ -101,9 +101,9 @@ def test_every_verb_is_in_the_table_above() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "one of -c, -o, -i, --refresh"),
-        ("6.1", "one of -c, -o, -i, --refresh"),
-        ("--force", "one of -c, -o, -i, --refresh"),
+        ("", "expected one of -c, -o, -i, --refresh"),
+        ("6.1", "expected one of -c, -o, -i, --refresh"),
+        ("--force", "expected one of -c, -o, -i, --refresh"),
         ("--refresh --remove", "--remove: not with --refresh"),
         ("--refresh -c /dev/sda3 -f ext4", "-c: not with --refresh"),
         ("-i x -v y --check-config", "-i: not with --check-config"),

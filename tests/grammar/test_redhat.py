@@ -88,10 +88,10 @@ def test_verbose() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (DUMP, "IMAGE and KERNEL_VERSION are wanted"),
-        (f"{DUMP} kdump.img", "IMAGE and KERNEL_VERSION are wanted"),
-        (f"{DUMP} {IMAGE} more", "IMAGE and KERNEL_VERSION are wanted"),
-        (f"{DUMP} '' 6.1", "IMAGE and KERNEL_VERSION are wanted"),
+        (DUMP, "IMAGE and KERNEL_VERSION are both required"),
+        (f"{DUMP} kdump.img", "IMAGE and KERNEL_VERSION are both required"),
+        (f"{DUMP} {IMAGE} more", "IMAGE and KERNEL_VERSION are both required"),
+        (f"{DUMP} '' 6.1", "IMAGE and KERNEL_VERSION are both required"),
         (f"--dump-dev=/dev/sda1 {IMAGE}", "--dump-dev and --dump-fs belong together"),
         (f"--dump-fs=ext4 {IMAGE}", "--dump-dev and --dump-fs belong together"),
         (f"--dump-dev= --dump-fs=ext4 {IMAGE}", "--dump-dev: the value is empty"),

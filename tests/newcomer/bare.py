@@ -15,7 +15,7 @@ from tests.vm.tools import tool
 
 REPO = Path(__file__).resolve().parents[2]
 _OVERLAY = REPO / "tests/packaging/enter-overlay"
-#: How this host reaches packages is no part of what is tested: names of servers and proxies,
+#: How this host reaches packages is not a part of what is tested: names of servers and proxies,
 #: certificates, and which packages' words apt is to believe.
 _NETWORK = (
     "etc/resolv.conf",

@@ -29,7 +29,7 @@ def found() -> Mapping[str, str]:
         spec = importlib.util.find_spec(module)
         origin = Path(spec.origin or "") if spec else Path()
         if not origin.is_relative_to(_HOME) or version(project) != wanted:
-            raise pytest.UsageError(f"{project}: Debian's {wanted} is wanted, not {origin}")
+            raise pytest.UsageError(f"{project}: expected Debian's {wanted}, not {origin}")
         versions[project] = wanted
     return versions
 

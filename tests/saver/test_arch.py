@@ -219,7 +219,7 @@ def test_a_crash_of_this_machine_needs_one_file(tmp_path: Path) -> None:
 
 
 def named(path: Path) -> Iterator[str]:
-    """Yield the names and texts of a module's code; docstrings are no code."""
+    """Yield the names and texts of a module's code; docstrings are not code."""
     tree = ast.parse(path.read_text())
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):

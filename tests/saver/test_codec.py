@@ -76,7 +76,7 @@ def test_round_trip(chosen: library.Codec, page_size: int, kind: str) -> None:
         decompress(chosen, packed, page_size - 1)
     with pytest.raises(SaverError, match="damaged data"):
         decompress(chosen, packed[: size // 2], page_size)
-    # Less than asked for is no error of the codec: the reader compares.
+    # Less than asked for is not an error of the codec: the reader compares.
     assert len(decompress(chosen, packed, 2 * page_size)) == page_size
 
 

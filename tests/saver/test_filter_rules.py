@@ -166,7 +166,7 @@ def test_a_free_block_of_no_order_is_kept(tmp_path: Path, private: int) -> None:
 @pytest.mark.parametrize("kernel", ["6.1", "6.12"])
 @pytest.mark.parametrize("stored", [64, 128, 255, 5])
 def test_an_order_that_cannot_be_is_none(tmp_path: Path, kernel: str, stored: int) -> None:
-    # 0x810 is no multiple of 32.
+    # 0x810 is not a multiple of 32.
     text = f"kernel {kernel}\nmemory 0-32M\n0x810 file-large order=4 stored={stored}\n0x820 file"
     assert check(tmp_path, text, 31).left_out == {0x810, 0x820}
 

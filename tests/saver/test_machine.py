@@ -53,7 +53,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, kernel: Kernel) -> Kernel:
 def modules(folder: Path, *lines: str) -> str:
     """Write a list of modules, and a file for each; return the list's path."""
     for line in lines:
-        (folder / line.split()[0]).write_bytes(b"this is no module")
+        (folder / line.split()[0]).write_bytes(b"this is not a module")
     (folder / "list").write_text("".join(f"{folder}/{line}\n" for line in lines))
     return str(folder / "list")
 

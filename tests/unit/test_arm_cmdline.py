@@ -145,7 +145,7 @@ def test_names_of_a_distribution(boot: Boot, names: tuple[str, ...]) -> None:
     taken = {"x*": "xyz=1 x=3", "a-b": "a-b=2", "x": "x=3 yy=4"}
     if names == ("*",):
         with pytest.raises(
-            KdumpInitrdError, match=r"cmdline.inherit: '\*' is no name of a parameter"
+            KdumpInitrdError, match=r"cmdline.inherit: '\*' is not a name of a parameter"
         ):
             boot.run(inherit=names)
     else:

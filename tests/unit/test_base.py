@@ -114,7 +114,7 @@ def test_a_name_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
     path = write_base(tmp_path / "initrd", [folder("a"), file(name)], before=EARLY)
     error = failure(path)
     assert error.message == f"{path}: segment 2: {name}: leads out of the root"
-    assert error.hint == "that is no initrd of a distribution: make the base anew"
+    assert error.hint == "that is not an initrd of a distribution: regenerate the base"
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.value)

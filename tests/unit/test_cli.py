@@ -22,8 +22,8 @@ from .thiskernel import RELEASE
 
 FIRST = ["-i", "x", "-v", "x"]
 WANTED = (
-    "one of -c, -o, -i, --refresh, --remove, --check-config, --import-config, --show-distro, "
-    "--list, --strip and --print-cmdline is wanted"
+    "expected one of -c, -o, -i, --refresh, --remove, --check-config, --import-config, "
+    "--show-distro, --list, --strip and --print-cmdline"
 )
 
 
@@ -138,7 +138,7 @@ def test_module_is_the_command() -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("kdump-initrd: error: one of -c")
+    assert done.stderr.startswith("kdump-initrd: error: expected one of -c")
 
 
 def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +154,7 @@ def test_a_warning_is_said_even_if_quiet(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_nobody_listens_any_more(tmp_path: Path) -> None:
-    """A closed pipe, as of `--list IMAGE | head -1`, is no error."""
+    """A closed pipe, as of `--list IMAGE | head -1`, is not an error."""
     image = tmp_path / "x.img"
     assert main([*CAPTURE, "-o", str(image), "--quiet", RELEASE]) == 0
     with subprocess.Popen(

@@ -97,10 +97,10 @@ def test_tag_that_is_not_here_is_kept(tag: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("UUID=xyz", "UUID=xyz: not a UUID: hexadecimal digits and hyphens are wanted"),
-        ("UUID=4e1b-", "UUID=4e1b-: not a UUID: hexadecimal digits and hyphens are wanted"),
-        ('UUID="4e1b"', 'UUID="4e1b": not a UUID: hexadecimal digits and hyphens are wanted'),
-        ("PARTUUID=x-01", "PARTUUID=x-01: not a UUID: hexadecimal digits and hyphens are wanted"),
+        ("UUID=xyz", "UUID=xyz: not a UUID: expected hexadecimal digits and hyphens"),
+        ("UUID=4e1b-", "UUID=4e1b-: not a UUID: expected hexadecimal digits and hyphens"),
+        ('UUID="4e1b"', 'UUID="4e1b": not a UUID: expected hexadecimal digits and hyphens'),
+        ("PARTUUID=x-01", "PARTUUID=x-01: not a UUID: expected hexadecimal digits and hyphens"),
         (
             "LABEL=a\nb",
             "'LABEL=a\\nb': not a dump device: the name is not printable",

@@ -218,7 +218,7 @@ def test_an_order_that_is_too_large_is_not_lost(parts: Parts, refusal: Refusal) 
     base = write_base(refusal.top / "base", items)
     error, hint = refusal.of(replace(parts, base=base))
     assert error == f"{base}: scripts/init-top/ORDER: 20000 bytes are too many to be extended"
-    assert hint == "make the base anew"
+    assert hint == "regenerate the base"
 
 
 def test_an_image_that_is_there_wants_force(parts: Parts, refusal: Refusal) -> None:

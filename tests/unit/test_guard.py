@@ -79,7 +79,7 @@ class Capture:
         lines += [f"KDUMP_{name}_TIMEOUT={value}".replace("__", "_")
                   for name, value in self.limits.items()]  # fmt: skip
         lines += [f"export KDUMP_FINAL_ACTION={self.action}"]
-        # Lines of a file that is no device are written over one another.
+        # Lines of a file that is not a device are written over one another.
         lines += ['. "$KDUMP_LIB/functions.sh"', '. "$KDUMP_LIB/guard.sh"']
         lines += ["make_cages() { cages=; }", self.pause]
         lines += [f"warn() {{ printf '%s\\n' \"$*\" >>{self.top}/kmsg; }}"]
@@ -102,7 +102,7 @@ class Capture:
                     took = time.monotonic() - start
                     if took > seconds:
                         raise TimeoutError
-                    # At once: an empty file is no time.
+                    # At once: an empty file is not a time.
                     (self.top / "clock").write_text(f"{100 + took * _PACE:.2f} 1.00\n")
                     with suppress(IsADirectoryError):
                         (self.top / "clock").rename(self.top / "uptime")

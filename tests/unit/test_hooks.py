@@ -43,7 +43,7 @@ def test_header(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["soon", "²", "-1", "9" * 5000])
 def test_wrong_timeout_is_refused(tmp_path: Path, word: str) -> None:
-    with pytest.raises(KdumpInitrdError, match=f"timeout: whole seconds are wanted, not '{word}'"):
+    with pytest.raises(KdumpInitrdError, match=f"timeout: expected whole seconds, not '{word}'"):
         hooks.read_needs(f"# timeout: {word}\n", tmp_path)
 
 

@@ -60,7 +60,7 @@ def mounted(node: Path, place: Path, options: str, fstype: str = "btrfs") -> Ite
 def formatted(path: Path, program: str, *words: str) -> Path:
     """Return a disk with a file system on it; skip where nobody can make that."""
     if find(program) is None or os.geteuid():
-        pytest.skip(f"{program} and root's rights are wanted")
+        pytest.skip(f"{program} and root's rights are needed")
     with path.open("wb") as file:
         file.truncate(160 << 20)
     run(str(find(program)), *words, path)

@@ -68,7 +68,7 @@ LIVE = [Path("/"), ToolSource.AUTO, MappingProxyType({}), OrderedDict(), {1: 2},
 )
 def test_objects_are_refused(tmp_path: Path, value: object) -> None:
     (tmp_path / "t").write_text("")
-    with pytest.raises(TypeError, match=r"t: value.*: (a .* is no plain value|1 is no name)"):
+    with pytest.raises(TypeError, match=r"t: value.*: (a .* is not a plain value|1 is not a name)"):
         render("t", {"value": value}, search_path=[tmp_path], root=Root())
 
 

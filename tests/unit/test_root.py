@@ -84,7 +84,7 @@ def test_what_is_there(root: Path) -> None:
     there = Root(root)
     assert there.file("/etc/file") == there.there("etc/file") == root / "etc/file"
     assert there.folder("etc") == root / "etc"
-    # The host has one, and it is no file anyway.
+    # The host has one, and it is not a file anyway.
     assert there.file("etc/pipe") is there.there("etc/pipe") is None
     assert there.file("etc/fifo") is there.file("etc") is there.folder("etc/file") is None
     assert there.first_file(["etc/none", "etc", "etc/file", "x"]) == root / "etc/file"

@@ -54,7 +54,7 @@ def test_the_same_twice_is_no_change_another_is_an_error() -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         tree.add_content("f", b"2", why="third")
     assert caught.value.message == "f: wanted twice in the image, first and third"
-    with pytest.raises(KdumpInitrdError, match="f/g: f is no directory in the image"):
+    with pytest.raises(KdumpInitrdError, match="f/g: f is not a directory in the image"):
         tree.add_content("f/g", b"", why="x")
 
 

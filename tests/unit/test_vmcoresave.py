@@ -75,10 +75,10 @@ def said(capfd: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, st
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "VMCORE and DUMPFILE are wanted, or --dmesg and VMCORE"),
-        (["a"], "VMCORE and DUMPFILE are wanted"),
-        (["a", ""], "VMCORE and DUMPFILE are wanted"),
-        (["a", "b", "c"], "VMCORE and DUMPFILE are wanted"),
+        ([], "expected VMCORE and DUMPFILE, or --dmesg and VMCORE"),
+        (["a"], "expected VMCORE and DUMPFILE"),
+        (["a", ""], "expected VMCORE and DUMPFILE"),
+        (["a", "b", "c"], "expected VMCORE and DUMPFILE"),
         (["a", "b", "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["a", "b", "--dump-lev", "1"], "unrecognized arguments: --dump-lev"),
         (["a", "b", "--dump-level", "32"], "--dump-level 32: not a value"),
@@ -170,7 +170,11 @@ def test_what_is_no_dump(
     [
         (PermissionError(13, "Permission denied"), "dump", "this needs root"),
         (FileNotFoundError(2, "No such file"), "/proc/vmcore", "it is there in a capture kernel"),
-        (FileNotFoundError(2, "No such file"), "dump", "an ELF core or a kdump-compressed dump"),
+        (
+            FileNotFoundError(2, "No such file"),
+            "dump",
+            "expected an ELF core or a kdump-compressed dump",
+        ),
     ],
 )
 def test_hint_for_what_cannot_be_read(
@@ -333,7 +337,7 @@ def test_incomplete(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
 def test_module_is_the_command_and_streams(tmp_path: Path, vmcore: Path) -> None:
     done = subprocess.run([*COMMAND], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("vmcore-save: error: VMCORE and DUMPFILE are wanted")
+    assert done.stderr.startswith("vmcore-save: error: expected VMCORE and DUMPFILE")
     words: list[str | Path] = [*COMMAND, vmcore, "-", "--dump-level", "1", "--jobs", "2"]
     done_bytes = subprocess.run(words, capture_output=True, timeout=30, check=True)
     flat = tmp_path / "flat"

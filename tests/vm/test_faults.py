@@ -35,7 +35,7 @@ for stat in /proc/[0-9]*/stat; do
 	read -r line <$stat
 	case $line in *'(sleep)'*) kill -9 ${line%% *} ;; esac
 done"""
-#: Each of them starts two, and waits; they are no children of the hook any more.
+#: Each of them starts two, and waits; they are not children of the hook any more.
 _BOMB = "bomb() { bomb & bomb & wait; }; (bomb 2>/dev/null &)"
 #: Ends the saver the first time that it is seen.
 _KILL_SAVER = """\

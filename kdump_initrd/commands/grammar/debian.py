@@ -147,7 +147,7 @@ def _asked(arguments: Arguments) -> Ask | None:
         flags = [ask.flag for ask in asks()]
         near = meant(arguments.words)
         raise UsageError(
-            f"one of {', '.join(flags[:-1])} and {flags[-1]} is wanted",
+            f"expected one of {', '.join(flags[:-1])} and {flags[-1]}",
             hint=f"did you mean {near}? {_HINT}"
             if near
             else f"{PROGRAM} --refresh builds what is configured; {_HINT}",

@@ -10,7 +10,7 @@ from ...core.errors import UsageError
 from ..options import Arguments, Attempt, Parser
 from ..verb import Request
 
-#: The name under which every grammar has the words that are no options.
+#: The name under which every grammar has the words that are not options.
 WORDS = "words"
 
 

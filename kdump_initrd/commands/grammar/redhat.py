@@ -41,7 +41,9 @@ RETIRED = (
     Retired("--force-ide-probe", "", _NO_PROBE),
     Retired("--force-raid-probe", "", _NO_LAYERS),
     Retired("--force-lvm-probe", "", _NO_LAYERS),
-    Retired("--allow-missing", "", "a module of a set that the kernel does not have is no error"),
+    Retired(
+        "--allow-missing", "", "a module of a set that the kernel does not have is not an error"
+    ),
     Retired("--without", "MODULE", "--omit-module leaves a module out"),
     Retired("--net-dev", "IFACE", "a dump is saved to a disk, and the image has no network"),
     Retired("--rootdev", "DEV", _NO_ROOT),
@@ -91,7 +93,7 @@ def requests(arguments: Arguments) -> list[Request]:
     """Return what is asked for; raises UsageError."""
     if len(arguments.words) != 2 or "" in arguments.words:
         raise UsageError(
-            "IMAGE and KERNEL_VERSION are wanted, both",
+            "IMAGE and KERNEL_VERSION are both required",
             hint=f"{PROGRAM} {_TARGET} IMAGE KERNEL_VERSION",
         )
     if (arguments.device is None) != (arguments.fstype is None):

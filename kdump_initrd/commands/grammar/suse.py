@@ -113,7 +113,7 @@ def _root(arguments: Arguments) -> dict[str, Any]:
     if not words:
         return {}
     if len(words) > 1 or arguments.root is not None or "" in words:
-        raise UsageError(f"{' '.join(words)}: one ROOT_DIR is wanted", hint="or --root DIR")
+        raise UsageError(f"{' '.join(words)}: expected one ROOT_DIR", hint="or --root DIR")
     return {"root": words[0]}
 
 
@@ -128,7 +128,8 @@ def _output(image: str, boot: str, said: dict[str, Any]) -> str:
         return image
     if said.get("root", "/").strip("/") and "dry_run" not in said:
         raise UsageError(
-            f"-i {image}: with another root, a path is wanted: nothing is written into that root",
+            f"-i {image}: with another root, this must be a path: "
+            "nothing is written into that root",
             hint=f"-i ./{image}",
         )
     return f"{boot}/{image}"

@@ -68,7 +68,7 @@ not) to DUMPFILE: filtered, compressed, in another format, and verified."""
         log: str | None = arguments.dmesg
         if not files or len(files) > 2 or "" in files or (len(files) == 1 and log is None):
             raise UsageError(
-                "VMCORE and DUMPFILE are wanted, or --dmesg and VMCORE",
+                "expected VMCORE and DUMPFILE, or --dmesg and VMCORE",
                 hint="vmcore-save --help lists the options",
             )
         dump = files[1] if len(files) == 2 else None

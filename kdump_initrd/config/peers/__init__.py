@@ -33,7 +33,7 @@ def read(findings: Findings, *, root: Root, peer: str) -> bool:
         found = findings.open(file.name, root=root)
         if found is not None:
             path, content = found
-            # Comments may be of any encoding; a value that is no text is an error of its own.
+            # Comments may be of any encoding; a value that is not text is an error of its own.
             text = content.decode(errors="surrogateescape")
             file.read(findings, path, text, file.keys)
     return len(findings.files) > before

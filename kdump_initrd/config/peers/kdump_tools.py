@@ -16,7 +16,7 @@ def _use_kdump(findings: Findings, said: Said) -> None:
     if said.value == "0":
         findings.take("images", "", said)
     elif said.value != "1":
-        findings.fail(said, f"{said.value}: 0 or 1 is wanted")
+        findings.fail(said, f"{said.value}: expected 0 or 1")
 
 
 _KEYS = (

@@ -44,7 +44,7 @@ def _dracut_args(findings: Findings, said: Said) -> None:
         if option == "--mount":
             fields = value.split()
             if len(fields) < 3:
-                findings.fail(said, f"--mount {value}: a device, a folder and a type are wanted")
+                findings.fail(said, f"--mount {value}: expected a device, a folder and a type")
             else:
                 meanings.take_target(findings, said, fields[0], fields[2])
         elif option in ("--add-drivers", "--force-drivers"):

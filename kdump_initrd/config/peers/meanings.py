@@ -25,7 +25,7 @@ def folder(findings: Findings, said: Said) -> None:
     if said.value.startswith("/"):
         findings.take("path", said.value, said)
     else:
-        findings.fail(said, f"{said.value}: a path from / on is wanted")
+        findings.fail(said, f"{said.value}: expected a path that begins with /")
 
 
 def target(fstype: str) -> Use:
@@ -48,7 +48,7 @@ def take_target(findings: Findings, said: Said, device: str, fstype: str) -> Non
     if equals and tag in _TAGS and name:
         device = f"{tag}={name}"
     elif not device.startswith("/dev/"):
-        text = f"{device}: a device below /dev or one of {', '.join(_TAGS)} with = is wanted"
+        text = f"{device}: expected a device below /dev, or one of {', '.join(_TAGS)} with ="
         findings.fail(said, text, mended_by="device")
         return
     findings.take("device", device, said)

@@ -43,7 +43,7 @@ _TRUE, _FALSE = ("yes", "1", "true"), ("no", "0", "false")
 def _savedir(findings: Findings, said: Said) -> None:
     words = said.value.split()
     if len(words) > 1 and all("://" in word or word.startswith("/") for word in words):
-        findings.fail(said, "several dump targets; one is wanted", mended_by="device")
+        findings.fail(said, "several dump targets; expected one", mended_by="device")
         return
     scheme, separator, rest = said.value.partition("://")
     if not separator:
@@ -69,7 +69,7 @@ def _format(findings: Findings, said: Said) -> None:
         if codec:
             findings.take("dump_compress", codec, said)
     else:
-        findings.fail(said, f"{said.value}: one of none, raw, {', '.join(_FORMATS)} is wanted")
+        findings.fail(said, f"{said.value}: expected one of none, raw, {', '.join(_FORMATS)}")
 
 
 def _cpus(findings: Findings, said: Said) -> None:
@@ -85,7 +85,7 @@ def _reboot(findings: Findings, said: Said) -> None:
     elif said.value in _FALSE:
         findings.warn(said, f"not used: {_SHELL}; final-action can be halt")
     else:
-        findings.fail(said, f"{said.value}: true or false is wanted")
+        findings.fail(said, f"{said.value}: expected true or false")
 
 
 _KEYS = (

@@ -63,7 +63,7 @@ class Base:
 def read_base(path: Path) -> Base:
     """Read an initrd whole, every segment unpacked; a segment of ours at its end does not count.
 
-    Raises KdumpInitrdError for a file that is no initrd or is damaged, for a name in it that
+    Raises KdumpInitrdError for a file that is not an initrd or is damaged, for a name in it that
     leaves the root, and for a segment of ours that does not fit what is before it.
     """
     with unchanged(path) as before:
@@ -86,13 +86,13 @@ def _add_members(
         if left < 0:
             raise KdumpInitrdError(
                 f"{base.path}: segment {segment.number}: too many entries",
-                hint="that is no initrd of a distribution: make the base anew",
+                hint="that is not an initrd of a distribution: regenerate the base",
             )
         place = PurePosixPath(member.path.lstrip("/"))
         if ".." in place.parts:
             raise KdumpInitrdError(
                 f"{base.path}: segment {segment.number}: {member.path}: leads out of the root",
-                hint="that is no initrd of a distribution: make the base anew",
+                hint="that is not an initrd of a distribution: regenerate the base",
             )
         # The kernel, too, follows the links that are there by then.
         members[base.resolve(place.parent) / place.name] = member

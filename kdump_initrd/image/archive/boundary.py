@@ -15,7 +15,7 @@ from .stored import Bytes
 _CHUNK = 1 << 16
 #: Every header of a codec ends within, in bytes.
 _HEAD = 1 << 12
-#: A decoder may ask for its dictionary; what wants more than this is no initrd.
+#: A decoder may ask for its dictionary; what wants more than this is not an initrd.
 _MEMORY_LIMIT = 512 << 20
 
 

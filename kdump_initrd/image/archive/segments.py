@@ -80,7 +80,7 @@ def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
     """Return the segments of the file from the offset ``start`` on; contents are read later.
 
     The path must be free of links. Raises KdumpInitrdError when the file cannot be read, is empty,
-    or has something in it that is no segment or is cut short.
+    or has something in it that is not a segment or is cut short.
     """
     return segments_of(open_stored(path), path, start=start)
 

@@ -197,7 +197,7 @@ class _Walk:
         """Note what a disk needs beside drivers, if that is so: it hangs on no bus, or a network.
 
         A disk of hardware has a device above it that a bus has found (which gives it a modalias)
-        and a driver serves. SCSI's own are no proof: they hang on a host, which may be anything.
+        and a driver serves. SCSI's own are not proof: they hang on a host, which may be anything.
         """
         parts = device.relative_to(self._sysfs).parts
         served = [

@@ -54,7 +54,7 @@ class KernelImage:
 
 
 def read(path: Path) -> KernelImage:
-    """Read the file's header; raises KdumpInitrdError for what is no kernel image."""
+    """Read the file's header; raises KdumpInitrdError for what is not a kernel image."""
     try:
         data = read_file(path)
     except OSError as error:

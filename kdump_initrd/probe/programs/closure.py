@@ -210,7 +210,7 @@ class _Closer:
         yield from self._path.folders(machine, musl=musl)
 
     def _parse(self, source: Path) -> Elf | None:
-        # A linker script or a text file by the name of a library is no candidate.
+        # A linker script or a text file by the name of a library is not a candidate.
         if source not in self._parsed:
             try:
                 self._parsed[source] = read_elf(source)

@@ -50,7 +50,7 @@ class Elf:
 
 
 def read_elf(path: Path) -> Elf:
-    """Read the file; raises KdumpInitrdError when it cannot be read or is no sound ELF file."""
+    """Read the file; raises KdumpInitrdError when it cannot be read or is not a sound ELF file."""
     try:
         with open_file(path) as file:
             return _read(file, str(path))

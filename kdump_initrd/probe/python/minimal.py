@@ -153,7 +153,7 @@ class _Scan:
         self._files: dict[str, tuple[Path, bool] | None] = {}
 
     def add(self, name: str, *, needer: str, optional: bool = False) -> None:
-        """Add a module and all that it imports; a name that is no file is taken for built in."""
+        """Add a module and all that it imports; a name that is not a file is taken for built in."""
         if name in self.modules or name in self.extensions or name in _LEFT_OUT:
             return
         found = self._file_of(name)

@@ -47,7 +47,7 @@ def find_base(named: str | None, *, root: Root, profile: Distro, release: str) -
 def plan(order: Order, path: Path) -> FirstImage:
     """Decide the segment that is appended to the initrd at ``path``.
 
-    Raises KdumpInitrdError for a base that is no sound initrd of a known kind.
+    Raises KdumpInitrdError for a base that is not a sound initrd of a known kind.
     """
     settings = order.settings
     with step(f"Reading {path}"):
@@ -175,7 +175,7 @@ def _add_hook(tree: Tree, base: Base, name: str, template: str, order: Order) ->
     if present and stat.S_ISREG(present.mode) and len(content) != present.size:
         raise KdumpInitrdError(
             f"{base.path}: {name}: {present.size} bytes are too many to be extended",
-            hint="make the base anew",
+            hint="regenerate the base",
         )
     # Whatever its bytes are, they have to be the same in the end.
     values = {**order.values, "previous": content.decode("utf-8", "surrogateescape")}

@@ -175,7 +175,7 @@ def _checked(names: Sequence[str]) -> list[str]:
     for name in names:
         if not re.fullmatch(r"[\w.-]+\*?", name):
             raise KdumpInitrdError(
-                f"cmdline.inherit: {name!r} is no name of a parameter",
+                f"cmdline.inherit: {name!r} is not a name of a parameter",
                 hint="letters, digits, dots, dashes, and a * at the end",
             )
     return [*names]

@@ -25,7 +25,7 @@ _NETWORK_NAME = re.compile(
 )
 _ZFS_NAME = re.compile(r"zfs(:.*|=.*)?", re.IGNORECASE)
 _ENCRYPTED_WORD = re.compile(r"rd\.luks\.(uuid|name)=.*|cryptdevice=.*|cryptopts=.*")
-#: Folders below /dev that are no volume groups.
+#: Folders below /dev that are not volume groups.
 _NO_GROUPS = ("block", "bus", "disk", "fd", "input", "mapper", "md", "shm", "cciss", "ida")
 
 

@@ -177,7 +177,7 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
     paths += [find_data("templates", "first/init.j2", root=order.root)]
     for path in paths:
         needs.append(hooks.read_needs(order.root.read_text(path), path))
-    # util-linux's knows partition tags, and that half a mirror is no file system.
+    # util-linux's knows partition tags, and that half a mirror is not a file system.
     better = tuple(name for name in ("findfs", "blkid") if _own(order, name) is not None)
     must = site.device.spec.startswith(PARTITION_TAGS) or "md" in site.certain
     if must and "findfs" not in better:

@@ -220,7 +220,7 @@ class Rules:
         return found, 1 << self._order(data, at, pfn) if is_first else 1
 
     def _order(self, data: bytes, at: int, pfn: int) -> int:
-        # A page at the end of a batch of 512 is no first one; nor is one out of line.
+        # A page at the end of a batch of 512 is not a first one; nor is one out of line.
         place = self.page.order_at
         if pfn & 511 == 511 or place is None or at + place >= len(data):
             return 0

@@ -100,7 +100,7 @@ def is_mounted(mount: str) -> bool:
 
 
 def _mount_of(fd: int) -> str:
-    # What is mounted there: a subvolume of btrfs has a device number of its own, but is no mount.
+    # What is mounted there: a subvolume of btrfs has its own device number, but is not a mount.
     try:
         info = os.open(f"/proc/self/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
