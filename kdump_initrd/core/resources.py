@@ -30,17 +30,22 @@ def search_path(kind: str, *, root: Root) -> tuple[Path, ...]:
     The administrator's folder in ``root`` comes first, then the installed wheel's ``_data`` or,
     in a checkout and an editable install, the folder beside the package.
     """
-    installed = _PACKAGE / "_data" / kind
-    shipped = installed if installed.is_dir() else _PACKAGE.parent / kind
-    if not shipped.is_dir():
-        raise KdumpInitrdError(
-            f"{shipped}: data folder not found",
-            hint="reinstall kdump-initrd: its wheel is incomplete",
-        )
     own = root.folders([f"{_OVERRIDES}/{kind}"])
     for folder in own:
         _mistrust(folder)
-    return (*own, shipped)
+    return (*own, shipped(kind))
+
+
+def shipped(kind: str) -> Path:
+    """Return the folder of ``kind`` that comes with this program."""
+    installed = _PACKAGE / "_data" / kind
+    folder = installed if installed.is_dir() else _PACKAGE.parent / kind
+    if not folder.is_dir():
+        raise KdumpInitrdError(
+            f"{folder}: data folder not found",
+            hint="reinstall kdump-initrd: its wheel is incomplete",
+        )
+    return folder
 
 
 @functools.cache

@@ -47,7 +47,7 @@ class Mistake:
     hint: str = ""
 
     def __str__(self) -> str:
-        return f"{_dotted(self.key)}: {self.what}"
+        return f"{_dotted(self.key)}: {self.what}" if self.key else self.what
 
 
 def read(table: Mapping[str, Any], declared: Table) -> tuple[dict[str, Any], list[Mistake]]:
@@ -155,6 +155,35 @@ def _text(word: str, each: Read) -> object:
         return each(word)
     except ValueError as error:
         raise ValueError(f"{word!r}: {error}") from None
+
+
+def whole(value: object) -> int:
+    """Read a whole number, which is not negative."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("expected a whole number")
+    return value
+
+
+def flag(value: object) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return value
+
+
+def word(text: str) -> str:
+    """Read what is not blank."""
+    if not text or text.isspace():
+        raise ValueError("expected a word")
+    return text
+
+
+def relative(text: str) -> str:
+    """Read a path in a root."""
+    parts = text.split("/")
+    if not text or not parts[0] or ".." in parts:
+        raise ValueError("expected a path without a / in front and without ..")
+    return text
 
 
 def one_of(*names: str) -> Read:

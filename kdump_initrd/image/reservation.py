@@ -14,13 +14,6 @@ from .archive.stored import open_stored
 from .stage import SECOND_STAGE
 
 _MIB = 1 << 20
-#: What a kernel takes beside its own unpacked image before /init, in bytes: the smallest
-#: reservation that works less all other terms (docs/architecture.md has the measurements).
-_RUNTIME = 17 * _MIB // 2
-#: The unpacked image of a kernel whose header does not tell it: Debian's for x86_64, in bytes.
-_USUAL_KERNEL = 127 * _MIB // 2
-#: What the kernel frees when it is set up, before /init runs, in bytes.
-_FREED = 8 * _MIB
 #: What the saver and the drivers take of their own, in bytes.
 _SAVER = 8 * _MIB
 #: For what a larger machine's drivers and tables take, in bytes.
@@ -45,6 +38,19 @@ class Weight:
     window: int
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What the capture kernel takes, in bytes.
+
+    ``kernel`` is its unpacked image, ``runtime`` what it takes beside that before /init, ``freed``
+    what it gives back when it is set up.
+    """
+
+    kernel: int
+    runtime: int
+    freed: int
+
+
 def weigh(path: Path) -> Weight:
     """Weigh any initrd; raises KdumpInitrdError for a file that is none or is damaged."""
     stored = open_stored(path)
@@ -66,20 +72,20 @@ def _later(packed: bytes) -> int:
         return len(packed)  # its own hook will say so
 
 
-def least(weight: Weight, *, kernel: int) -> int:
-    """Return the MiB without which an image cannot work; ``kernel`` is its unpacked size or 0.
+def least(weight: Weight, terms: Terms) -> int:
+    """Return the MiB without which an image cannot work.
 
     Two moments count. While the kernel unpacks the initrd, the stored image, the unpacked tree
     and the decoder's window are in memory at once. When the saver starts, the kernel has freed
     the stored image and what it needed to start, but all of the tree is unpacked.
     """
-    base = (kernel or _USUAL_KERNEL) + _RUNTIME
+    base = terms.kernel + terms.runtime
     unpacking = base + weight.stored + weight.unpacked + weight.window
-    saving = base - _FREED + weight.unpacked + weight.later + _SAVER
+    saving = base - terms.freed + weight.unpacked + weight.later + _SAVER
     return -(-max(unpacking, saving) // _MIB)
 
 
-def crashkernel(weight: Weight, *, kernel: int) -> int:
+def crashkernel(weight: Weight, terms: Terms) -> int:
     """Return the MiB to reserve for an image: least() and headroom, a multiple of eight."""
-    need = least(weight, kernel=kernel) * _MIB + _HEADROOM
+    need = least(weight, terms) * _MIB + _HEADROOM
     return -(-need // _STEP) * _STEP // _MIB

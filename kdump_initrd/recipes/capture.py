@@ -46,6 +46,7 @@ from .parts import (
 from .parts import (
     makedumpfile as collector,
 )
+from .parts.kernelterms import terms_of
 from .parts.layout import LIB
 from .proof import Claims
 
@@ -67,7 +68,7 @@ class Capture:
     second: tuple[Entry, ...]
     manifest: Manifest
     packing: Packing
-    kernel_size: int
+    terms: reservation.Terms
     root: Root
 
     def lines(self) -> Iterator[str]:
@@ -86,7 +87,7 @@ class Capture:
         """Yield what the user wants to know of the image that took ``stored`` bytes."""
         weight = self._weight(stored)
         unpacked = weight.unpacked + weight.later
-        reserve = reservation.crashkernel(weight, kernel=self.kernel_size)
+        reserve = reservation.crashkernel(weight, self.terms)
         yield f"  image          {self.out}"
         yield f"  size           {stored / 1e6:.2f} MB stored, {unpacked / 1e6:.2f} MB unpacked"
         yield f"  kernel modules {len(self.manifest.modules)} of {self.manifest.kernel}"
@@ -150,8 +151,8 @@ def plan(settings: CaptureSettings) -> Capture:
             (*tree, *second),
             Claims(site, tuple(_needs(site, scripts)), runtime, dump_codec, folders),
         )
-    size = site.kernel.header.unpacked if site.kernel.header else 0
-    return Capture(out, tree, second, manifest, Packing(compression, mtime), size, site.root)
+    terms = terms_of(machine, site.kernel.header.unpacked if site.kernel.header else 0)
+    return Capture(out, tree, second, manifest, Packing(compression, mtime), terms, site.root)
 
 
 def _look(settings: CaptureSettings) -> Site:

@@ -14,6 +14,7 @@ from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
 from ..core.run import run
 from ..image.tree import Entry, Kind
+from ..probe.distro.architectures import facts
 from ..probe.programs import elffile
 from ..probe.programs.searchpath import default_folders
 
@@ -65,10 +66,8 @@ class Interpreter:
 
 
 def is_possible(machine: str) -> bool:
-    """Tell whether this host runs programs of an architecture, as ``uname -m`` says it."""
-    own = platform.machine()
-    own = "arm" if own.startswith("arm") else "i386" if own in ("i486", "i586", "i686") else own
-    return own == machine
+    """Tell whether this host runs programs of the architecture of that name."""
+    return facts().named(machine).is_called(platform.machine())
 
 
 def run_python(entries: Sequence[Entry], python: Interpreter) -> None:

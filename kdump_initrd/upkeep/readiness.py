@@ -17,6 +17,7 @@ from ..core.errors import KdumpInitrdError
 from ..core.root import Root
 from ..image import reservation
 from ..probe.kernel import kernelimage
+from ..recipes.parts.kernelterms import terms_of
 
 #: What a boot loader reads the kernel's command line from, relative to the root; and what that is
 #: made from.
@@ -170,8 +171,9 @@ def _size(images: Iterable[tuple[Path, Path]]) -> str:
     sizes = [0]
     for image, kernel in images:
         with suppress(KdumpInitrdError):
-            size = kernelimage.read(kernel).unpacked
-            sizes.append(reservation.crashkernel(reservation.weigh(image), kernel=size))
+            header = kernelimage.read(kernel)
+            terms = terms_of(header.machine, header.unpacked)
+            sizes.append(reservation.crashkernel(reservation.weigh(image), terms))
     return f"crashkernel={max(sizes) or reservation.USUAL}M"
 
 

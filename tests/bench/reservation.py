@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from kdump_initrd.image import reservation
 from kdump_initrd.probe.kernel import kernelimage
+from kdump_initrd.recipes.parts.kernelterms import terms_of
 from tests.vm.kernels import Kernel
 from tests.vm.machine import Hang, PanicWithoutDump, Phase
 from tests.vm.scenario import Scenario, crash, folder_of
@@ -52,8 +53,9 @@ def smallest(scenario: Scenario) -> int | None:
 def _by_formula(kernel: Kernel) -> int:
     """Return the smallest reservation in MiB by the product's formula, for the same image."""
     image = folder_of("bench-reservation-ours") / "capture.img"
-    size = kernelimage.read(kernel.image).unpacked
-    return reservation.least(reservation.weigh(image), kernel=size)
+    header = kernelimage.read(kernel.image)
+    terms = terms_of(header.machine, header.unpacked)
+    return reservation.least(reservation.weigh(image), terms)
 
 
 def main() -> int:

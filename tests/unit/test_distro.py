@@ -12,8 +12,7 @@ import pytest
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.core.root import Root
-from kdump_initrd.probe.distro import placeholder, profilekeys, profiles
-from kdump_initrd.probe.programs.searchpath import MACHINES
+from kdump_initrd.probe.distro import architectures, placeholder, profilekeys, profiles
 from kdump_initrd.saver.codec.rows import BY_NAME
 from kdump_initrd.saver.params import NameParams
 
@@ -267,9 +266,16 @@ def test_the_man_page_has_all_keys_and_no_others() -> None:
     kinds = re.findall(r"^\.TP\n\.B (\w+)", sections["initrd"], re.MULTILINE)
     assert kinds == ["marks", "files", "features"]
     machines = set(re.findall(r"\w+", sections["cmdline"]))
-    assert {*MACHINES, "common", "inherit"} <= machines
+    assert {*architectures.facts().known, "common", "inherit"} <= machines
     assert {*BY_NAME} <= set(re.findall(r"\w+", sections["dump"]))
     assert {*filter(None, profilekeys.PEERS)} <= set(re.findall(r"[\w-]+", sections["config"]))
+
+
+def test_the_table_of_architectures_is_an_input_like_the_profiles() -> None:
+    for root in (Root(), Root()):
+        profiles.load("ubuntu", search_path=SHIPPED, root=root)
+        names = ("ubuntu.toml", "debian.toml", "linux.toml", "linux/architectures.toml")
+        assert {str(SHIPPED[-1] / name) for name in names} <= root.asked.looked
 
 
 def test_the_man_page_names_all_profiles() -> None:

@@ -16,12 +16,15 @@ from kdump_initrd.image.archive.boundary import window
 from kdump_initrd.image.reservation import Weight, crashkernel, least, weigh
 from kdump_initrd.image.stage import SECOND_STAGE
 from kdump_initrd.probe.kernel import kernelimage
+from kdump_initrd.recipes.parts.kernelterms import terms_of
 
 from .captureimage import build
 from .initrdwriter import EARLY, PACK, file, newc, pipe, write_base
 from .thiskernel import RELEASE
 
 MIB = 1 << 20
+#: Of a kernel whose header does not tell its size.
+USUAL = terms_of("x86_64", 0)
 #: Text that packs, about 90 kB of it.
 TEXT = b"".join(b"%d %x\n" % (n, random.Random(n).getrandbits(64)) for n in range(4_000))
 
@@ -42,13 +45,13 @@ TEXT = b"".join(b"%d %x\n" % (n, random.Random(n).getrandbits(64)) for n in rang
     ],
 )
 def test_the_least_reservation(weight: Weight, kernel: int, mib: int) -> None:
-    assert least(weight, kernel=kernel) == mib
+    assert least(weight, terms_of("x86_64", kernel)) == mib
 
 
 def test_what_to_reserve_has_headroom_and_is_even() -> None:
     weights = [Weight(stored * MIB // 3, 17 * MIB, 0, 0) for stored in range(60)]
     for weight in weights:
-        need, said = least(weight, kernel=0), crashkernel(weight, kernel=0)
+        need, said = least(weight, USUAL), crashkernel(weight, USUAL)
         assert said % 8 == 0
         assert 24 <= said - need < 32
 
@@ -90,7 +93,8 @@ def test_weighing_finds_what_the_builder_knew(
     said = re.search(r"reserve +crashkernel=(\d+)M", capsys.readouterr().err)
     assert said
     kernel = kernelimage.read(Path(f"/boot/vmlinuz-{RELEASE}"))
-    assert crashkernel(weigh(image), kernel=kernel.unpacked) == int(said[1])
+    terms = terms_of(kernel.machine, kernel.unpacked)
+    assert crashkernel(weigh(image), terms) == int(said[1])
 
 
 def pack(tmp_path: Path, argv: list[str], data: bytes = TEXT) -> Path:

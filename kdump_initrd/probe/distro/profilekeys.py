@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Mapping
@@ -10,11 +11,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ...core.errors import KdumpInitrdError
-from ...core.schema import Read, Table, one_of, record, some, text, texts
+from ...core.schema import Read, Table, one_of, record, relative, some, text, texts, word
 from ...saver.codec import rows as pagecodecs
 from ..kernel import versions
-from ..programs.searchpath import MACHINES
-from . import placeholder
+from . import architectures, placeholder
 
 #: The packages that configure kdump on a distribution; "" where there is none of them.
 PEERS = ("kdump-utils", "suse-kdump", "kdump-tools", "")
@@ -92,13 +92,6 @@ def check_complete(distro: str, merged: Mapping[str, Any]) -> None:
                 raise KdumpInitrdError(f"{distro}.toml: {section}.{row.name} is missing", hint=hint)
 
 
-def _relative(text: str) -> str:
-    parts = text.split("/")
-    if not text or not parts[0] or ".." in parts:
-        raise ValueError("expected a path without a / in front and without ..")
-    return text
-
-
 def _absolute(text: str) -> str:
     if not text.startswith("/") or ".." in text.split("/"):
         raise ValueError("expected a path from / on, without ..")
@@ -121,7 +114,7 @@ def _stamped(text: str) -> str:
     return text
 
 
-def _pattern(*words: str, path: Read = _relative) -> Read:
+def _pattern(*words: str, path: Read = relative) -> Read:
     names = ", ".join(f"{{{word}}}" for word in words)
 
     def check(text: str) -> Any:  # noqa: ANN401 - what path returns
@@ -130,12 +123,6 @@ def _pattern(*words: str, path: Read = _relative) -> Read:
         return path(text)
 
     return check
-
-
-def _word(text: str) -> str:
-    if not text or text.isspace():
-        raise ValueError("expected a word")
-    return text
 
 
 def _module(text: str) -> str:
@@ -151,33 +138,38 @@ def _profile(text: str) -> str:
 
 
 _ANY, _RELEASE = _pattern(*placeholder.WORDS), _pattern(placeholder.RELEASE)
-#: What is known.
-DECLARED = Table({
-    "inherits": text(_profile),
-    "name": text(_word),
-    "ids": texts(_profile),
-    "files": texts(_relative),
-    "kernel": record(
-        Kernel, _relative,
-        image=texts(_ANY), config=texts(_ANY), initrd=texts(_ANY), modules=texts(_RELEASE),
-        capture_image=text(_RELEASE),
-        first_image=text(_pattern(placeholder.RELEASE, path=_file_name)),
-        versions=text(one_of(*versions.ORDERS)),
-    ),
-    "dump": record(
-        Dump, _stamped,
-        path=text(_absolute), capture_log=text(_file_name),
-        readme=text(lambda name: name and _stamped(name)),
-        codecs=some(texts(one_of(*pagecodecs.BY_NAME))),
-    ),
-    "tools": record(Tools, _relative),
-    "config": record(Config, peer=text(one_of(*PEERS))),
-    "hardware": Table(others=texts(_module)),
-    "filesystems": Table(others=texts(_module)),
-    "cmdline": Table({name: texts(_word) for name in ("common", "inherit", *MACHINES)}),
-    "initrd": Table(others=Table({
-        "marks": texts(_relative),
-        "files": Table(others=text(_relative), names=_relative),
-        "features": Table(others=text(_relative)),
-    }, needed=("marks", "files"))),
-})  # fmt: skip
+
+
+@functools.cache
+def declared() -> Table:
+    """Return what a profile may say; raises KdumpInitrdError where architectures are not known."""
+    machines = architectures.facts().known
+    return Table({
+        "inherits": text(_profile),
+        "name": text(word),
+        "ids": texts(_profile),
+        "files": texts(relative),
+        "kernel": record(
+            Kernel, relative,
+            image=texts(_ANY), config=texts(_ANY), initrd=texts(_ANY), modules=texts(_RELEASE),
+            capture_image=text(_RELEASE),
+            first_image=text(_pattern(placeholder.RELEASE, path=_file_name)),
+            versions=text(one_of(*versions.ORDERS)),
+        ),
+        "dump": record(
+            Dump, _stamped,
+            path=text(_absolute), capture_log=text(_file_name),
+            readme=text(lambda name: name and _stamped(name)),
+            codecs=some(texts(one_of(*pagecodecs.BY_NAME))),
+        ),
+        "tools": record(Tools, relative),
+        "config": record(Config, peer=text(one_of(*PEERS))),
+        "hardware": Table(others=texts(_module)),
+        "filesystems": Table(others=texts(_module)),
+        "cmdline": Table({name: texts(word) for name in ("common", "inherit", *machines)}),
+        "initrd": Table(others=Table({
+            "marks": texts(relative),
+            "files": Table(others=text(relative), names=relative),
+            "features": Table(others=text(relative)),
+        }, needed=("marks", "files"))),
+    })  # fmt: skip

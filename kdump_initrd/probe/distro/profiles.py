@@ -13,9 +13,8 @@ from ...core.log import get_logger
 from ...core.root import Root
 from ...core.schema import check
 from ...core.toml import Document
-from . import osrelease, profilefile
+from . import architectures, osrelease, profilefile
 from .profilekeys import (
-    DECLARED,
     LISTS,
     NAME,
     SECTIONS,
@@ -24,6 +23,7 @@ from .profilekeys import (
     Kernel,
     Tools,
     check_complete,
+    declared,
 )
 
 logger = get_logger(__name__)
@@ -72,7 +72,8 @@ class Distro:
 class Profile:
     """What the files of a profile say together.
 
-    ``files`` are in the order in which they were read, each over those before it.
+    ``files`` are in the order in which they were read, each over those before it. Words of the
+    command line that they do not have for an architecture are that one's own.
     """
 
     files: tuple[Document, ...]
@@ -80,7 +81,8 @@ class Profile:
 
     def origin(self, *keys: str) -> str:
         """Return "FILE:LINE" of what says the value of a key, or of a section and key."""
-        return next(file.where(*keys) for file in reversed(self.files) if file.says(*keys))
+        said = (file.where(*keys) for file in reversed(self.files) if file.says(*keys))
+        return next(said, None) or architectures.facts().origin(keys[-1], "cmdline")
 
 
 def known(search_path: Sequence[Path], *, root: Root) -> list[str]:
@@ -121,6 +123,11 @@ def read(distro: str, *, search_path: Sequence[Path], root: Root) -> Profile:
             if key not in _OF_ITSELF:
                 is_table = isinstance(value, dict)
                 values[key] = {**values.get(key, {}), **value} if is_table else value
+    said, facts = values.setdefault("cmdline", {}), architectures.facts()
+    root.file(facts.document.path)  # read once, but an input of each image
+    for name, each in facts.known.items():
+        if each.cmdline:
+            said.setdefault(name, each.cmdline)
     return Profile(files, values)
 
 
@@ -187,7 +194,7 @@ def _files(search_path: Sequence[Path], root: Root) -> list[Path]:
 
 def _read(path: Path, root: Root) -> Document:
     file = profilefile.read(path, root=root)
-    return replace(file, table=check(file, DECLARED))
+    return replace(file, table=check(file, declared()))
 
 
 def _chain(

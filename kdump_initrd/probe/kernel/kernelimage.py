@@ -6,32 +6,23 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
 from ...core.files import FILE, open_file
 from ...core.files import read as read_file
-from ..programs.elfimage import MACHINES
-from ..programs.searchpath import machine_named
+from ..distro.architectures import Architecture, facts
+from ..programs.elfimage import Damaged, ElfImage
 
 #: Documentation/arch/x86/boot.rst: offsets in the set-up header.
 _X86_MAGIC, _X86_VERSION, _X86_RELEASE, _X86_FLAGS, _X86_SIZE = 0x202, 0x206, 0x20E, 0x236, 0x260
 _X86_CMDLINE = 0x238
-#: The same of kernels before 2.06 of the protocol, and what kexec-tools takes at most.
-_X86_SHORTEST, _X86_LONGEST = 255, 2047
-#: arch/s390/include/asm/setup.h (max_command_line_size, of 5.13 and newer), and what it was before.
-_S390_CMDLINE, _S390_SHORTEST = 0x10430, 895
-#: COMMAND_LINE_SIZE of arch/*/include/(uapi/)asm/setup.h, without the NUL.
-_CMDLINE = {"aarch64": 2047, "arm": 1023, "i386": 2047, "ppc64": 2047, "ppc64le": 2047,
-            "riscv64": 1023, "s390x": _S390_SHORTEST, "x86_64": 2047}  # fmt: skip
-#: Of any other: the kernel's own smallest (include/uapi/asm-generic/setup.h).
-_CMDLINE_SHORTEST = 511
+#: The same of kernels before 2.06 of the protocol.
+_X86_SHORTEST = 255
 _XLF_KERNEL_64 = 1
 #: The set-up code has at most 64 sectors (setup_sects, and the boot sector before it); in bytes.
 _X86_SETUP = 65 << 9
-#: PE/COFF, Machine: the header of an EFI stub.
-_PE_MACHINES = {0x8664: "x86_64", 0xAA64: "aarch64", 0x5064: "riscv64", 0x014C: "i386"}
 #: No kernel is smaller, in bytes; every header is within.
 _SMALLEST = 1 << 17
 _BANNER = re.compile(rb"Linux version (\d[!-~]*) \(")
@@ -88,23 +79,29 @@ def _by_header(data: bytes) -> KernelImage | None:
         return _x86(data)
     if data.startswith(b"\x7fELF"):
         return _elf(data)
-    if data[0x38:0x3C] == b"ARM\x64":
-        # Documentation/arch/arm64/booting.rst: image_size.
-        return _plain("aarch64", data, *struct.unpack_from("<Q", data, 16))
-    if data[0x38:0x3C] == b"RSC\x05":
-        return _plain("riscv64", data, *struct.unpack_from("<Q", data, 16))
-    if data[0x24:0x28] == b"\x18\x28\x6f\x01":
-        return _plain("arm", data)
-    if data[0x10008:0x1000E] == b"S390EP":
-        (size,) = struct.unpack_from(">Q", data, _S390_CMDLINE)
-        return KernelImage("s390x", _banner(data), 0, size - 1 if size else _S390_SHORTEST)
+    known = facts().known.values()
+    for each in known:
+        if each.image.magic and data.startswith(each.image.magic, each.image.magic_at):
+            return _plain(each, data)
     machine = _pe_machine(data)
-    return _plain(machine, data) if machine else None
+    found = next((each for each in known if machine and each.image.pe == machine), None)
+    return _of(found, data) if found else None
 
 
-def _plain(machine: str, data: bytes, unpacked: int = 0) -> KernelImage:
-    cmdline = _CMDLINE.get(machine, _CMDLINE_SHORTEST)
-    return KernelImage(machine, _banner(data), unpacked, cmdline)
+def _plain(machine: Architecture, data: bytes) -> KernelImage:
+    image = machine.image
+    found = _of(machine, data)
+    if image.size_at:
+        (size,) = struct.unpack_from(f"{machine.order}Q", data, image.size_at)
+        found = replace(found, unpacked=size)
+    if image.cmdline_at:
+        (size,) = struct.unpack_from(f"{machine.order}Q", data, image.cmdline_at)
+        found = replace(found, cmdline=size - 1 if size else image.cmdline)
+    return found
+
+
+def _of(machine: Architecture, data: bytes) -> KernelImage:
+    return KernelImage(machine.name, _banner(data), 0, machine.image.cmdline)
 
 
 def _x86(data: bytes) -> KernelImage:
@@ -113,34 +110,36 @@ def _x86(data: bytes) -> KernelImage:
     if text:
         words = data[0x200 + text :].partition(b"\0")[0][:200].split()
         release = words[0].decode("ascii", "replace") if words else ""
-    machine, unpacked, cmdline = "i386", 0, _X86_SHORTEST
+    bits, unpacked, cmdline = 32, 0, _X86_SHORTEST
     if version >= 0x0206:
         (cmdline,) = struct.unpack_from("<I", data, _X86_CMDLINE)
     if version >= 0x020A:
         (unpacked,) = struct.unpack_from("<I", data, _X86_SIZE)
     if version >= 0x020C:
         (flags,) = struct.unpack_from("<H", data, _X86_FLAGS)
-        machine = "x86_64" if flags & _XLF_KERNEL_64 else "i386"
+        bits = 64 if flags & _XLF_KERNEL_64 else 32
+    kinds = (each for each in facts().known.values() if each.image.bzimage)
+    machine = next(each for each in kinds if each.bits == bits)
+    longest = machine.image.cmdline
     # A header that says 0 does not say it.
-    return KernelImage(machine, release, unpacked, min(cmdline or _X86_LONGEST, _X86_LONGEST))
+    return KernelImage(machine.name, release, unpacked, min(cmdline or longest, longest))
 
 
-def _elf(data: bytes) -> KernelImage:
-    # elf(5): EI_CLASS, EI_DATA and e_machine.
-    little = data[5] == 1
-    number = int.from_bytes(data[18:20], "little" if little else "big")
-    name = MACHINES.get(number, str(number))
-    machine = machine_named(name, bits=64 if data[4] == 2 else 32, little_endian=little)
-    return _plain(machine.name, data)
+def _elf(data: bytes) -> KernelImage | None:
+    try:
+        return _of(ElfImage(data).architecture, data)
+    except Damaged:
+        return None
 
 
-def _pe_machine(data: bytes) -> str:
+def _pe_machine(data: bytes) -> int:
+    # PE/COFF, Machine; 0 for what has no such header.
     if not data.startswith(b"MZ"):
-        return ""
+        return 0
     (header,) = struct.unpack_from("<I", data, 0x3C)
     if data[header : header + 4] != b"PE\0\0" or len(data) < header + 6:
-        return ""
-    return _PE_MACHINES.get(struct.unpack_from("<H", data, header + 4)[0], "")
+        return 0
+    return int(struct.unpack_from("<H", data, header + 4)[0])
 
 
 def _banner(data: bytes) -> str:

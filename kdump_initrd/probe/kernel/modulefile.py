@@ -82,7 +82,7 @@ def read(data: bytes) -> ModuleFile:
         if equals:
             fields.setdefault(key, []).append(value)
     return ModuleFile(
-        image.machine,
+        image.architecture.name,
         # Of 6.13 and later there may be the second only (scripts/mod/modpost.c).
         "__versions" in sections or "__version_ext_crcs" in sections,
         {key: tuple(values) for key, values in fields.items()},

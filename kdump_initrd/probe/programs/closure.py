@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger
 from ...core.root import Root
+from ..distro.architectures import Architecture
 from .elffile import Elf, read_elf
 from .elfimage import Damaged, NotElf
 from .script import read_interpreter
-from .searchpath import Machine, SearchPath, is_musls_own
+from .searchpath import SearchPath, expand, is_musls_own
 
 logger = get_logger(__name__)
 
@@ -103,7 +104,7 @@ class _Closer:
         self._root = root
         self._path = SearchPath(root)
         self._parsed: dict[Path, Elf | None] = {}
-        self._loaders: dict[Machine, set[str]] = {}
+        self._loaders: dict[Architecture, set[str]] = {}
 
     def result(self) -> Closure:
         libraries = tuple(self.libraries[dest] for dest in sorted(self.libraries))
@@ -168,7 +169,7 @@ class _Closer:
         names = self._loaders.setdefault(program.elf.architecture, set())
         names.add((elf and elf.soname) or PurePosixPath(interpreter).name)
 
-    def _find(self, name: str, needer: _Object, machine: Machine, musl: bool) -> _Object:
+    def _find(self, name: str, needer: _Object, machine: Architecture, musl: bool) -> _Object:
         wrong: list[str] = []
         for folder, is_extra in self._folders(name, needer, machine, musl):
             source = self._path.file_in(folder, PurePosixPath(name).name)
@@ -190,12 +191,12 @@ class _Closer:
         )
 
     def _folders(
-        self, name: str, needer: _Object, machine: Machine, musl: bool
+        self, name: str, needer: _Object, machine: Architecture, musl: bool
     ) -> Iterator[tuple[PurePosixPath, bool]]:
         """Yield where the loader looks, in order, and whether only its cache knows the folder."""
         origin, elf = needer.dest.parent, needer.elf
         if "/" in name:
-            for path in machine.expand(name, origin):
+            for path in expand(name, machine, origin):
                 yield path.parent, False
             return
         if elf.runpath and not musl:
@@ -205,7 +206,7 @@ class _Closer:
                          for each in needer.chain() if musl or not each.elf.runpath]  # fmt: skip
         for base, words in inherited:
             for word in words:
-                for folder in machine.expand(word, base):
+                for folder in expand(word, machine, base):
                     yield folder, False
         yield from self._path.folders(machine, musl=musl)
 

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from ...core.errors import KdumpInitrdError
 from ...core.files import open_file
+from ..distro.architectures import Architecture, facts
 from .elfimage import Damaged, ElfImage, NotElf
-from .searchpath import Machine, machine_named
 
 #: Bytes of the larger header (elf.h, Elf64_Ehdr).
 _HEADER = 64
@@ -22,11 +22,13 @@ _HEADER = 64
 class Elf:
     """The header, the program interpreter and the dynamic section of one file.
 
-    ``machine`` is e_machine without "EM_", in lower case ("x86_64"); ``bits`` 32 or 64; ``type``
-    e_type without "ET_" ("DYN", "EXEC", "REL"). ``rpath`` and ``runpath`` are split at colons.
+    ``machine`` is e_machine without "EM_", in lower case ("x86_64"), ``architecture`` what the
+    loader must be of to load it; ``bits`` 32 or 64; ``type`` e_type without "ET_" ("DYN", "EXEC",
+    "REL"). ``rpath`` and ``runpath`` are split at colons.
     """
 
     machine: str
+    architecture: Architecture
     bits: int
     little_endian: bool
     type: str
@@ -42,11 +44,6 @@ class Elf:
         if self.interpreter is not None:
             return PurePosixPath(self.interpreter).name.startswith("ld-musl-")
         return any(name.startswith("libc.musl-") or name == "libc.so" for name in self.needed)
-
-    @property
-    def architecture(self) -> Machine:
-        """What the loader must be of to load it."""
-        return machine_named(self.machine, bits=self.bits, little_endian=self.little_endian)
 
 
 def read_elf(path: Path) -> Elf:
@@ -65,8 +62,7 @@ def parse(data: bytes, name: str) -> Elf:
 
 def _read(file: BinaryIO, name: str) -> Elf:
     try:
-        ElfImage(file.read(_HEADER))
-        return _parse(file)
+        return _parse(file, ElfImage(file.read(_HEADER)))
     except ImportError as error:
         raise KdumpInitrdError(f"pyelftools: {error}", hint="install pyelftools") from error
     except NotElf as error:
@@ -77,7 +73,7 @@ def _read(file: BinaryIO, name: str) -> Elf:
         raise KdumpInitrdError(f"{name}: not a sound ELF file: {error}") from error
 
 
-def _parse(file: BinaryIO) -> Elf:
+def _parse(file: BinaryIO, head: ElfImage) -> Elf:
     # Imported here: what it costs is paid when there is something to read.
     from elftools.elf.dynamic import DynamicSegment
     from elftools.elf.elffile import ELFFile
@@ -98,10 +94,12 @@ def _parse(file: BinaryIO) -> Elf:
                 name = str(tag.entry.d_tag).replace("DT_", "").lower()
                 if name in found:
                     found[name].append(str(getattr(tag, name)))
+    machine, bits = str(image["e_machine"]).replace("EM_", "").lower(), 8 * head.width
     return Elf(
-        machine=str(image["e_machine"]).replace("EM_", "").lower(),
-        bits=int(image.elfclass),
-        little_endian=bool(image.little_endian),
+        machine=machine,
+        architecture=facts().of_elf(head.number, bits=bits, order=head.order, otherwise=machine),
+        bits=bits,
+        little_endian=head.order == "<",
         type=str(image["e_type"]).replace("ET_", ""),
         interpreter=interpreter,
         soname=found["soname"][0] if found["soname"] else None,

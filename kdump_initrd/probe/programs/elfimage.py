@@ -10,13 +10,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .searchpath import machine_named
+from ..distro.architectures import facts
 
 #: e_type of a file that is to be linked, which a kernel module is.
 RELOCATABLE = 1
-#: e_machine, as searchpath.py names them.
-MACHINES = {3: "386", 21: "ppc64", 22: "s390", 40: "arm", 62: "x86_64", 183: "aarch64",
-            243: "riscv"}  # fmt: skip
 _PT_LOAD, _PT_DYNAMIC, _SHT_NOBITS = 1, 2, 8
 
 
@@ -41,9 +38,9 @@ class Segment:
 class ElfImage:
     """An ELF file of either size and byte order.
 
-    ``machine`` is as ``uname -m`` says it, ``kind`` is e_type, ``width`` the bytes of an address,
-    ``order`` struct's sign of the byte order; ``end`` is where the file ends by its sections, when
-    they were read. Raises Damaged for what has no whole header.
+    ``number`` is e_machine, ``architecture`` what it is for, ``kind`` is e_type, ``width`` the
+    bytes of an address, ``order`` struct's sign of the byte order; ``end`` is where the file ends
+    by its sections, when they were read. Raises Damaged for what has no whole header.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -60,9 +57,8 @@ class ElfImage:
         layout = "HHIQQQIHHHHHH" if self._wide else "HHIIIIIHHHHHH"
         header = self.unpack(layout, 16)
         self.kind = int(header[0])
-        name = MACHINES.get(header[1], str(header[1]))
-        little = self.order == "<"
-        self.machine = machine_named(name, bits=8 * self.width, little_endian=little).name
+        self.number = int(header[1])
+        self.architecture = facts().of_elf(self.number, bits=8 * self.width, order=self.order)
         self._segments = (header[4], header[8], header[9])
         self._sections = (header[5], header[10], header[11], header[12])
         self.end = 0

@@ -5,65 +5,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...core.root import Root
+from ..distro.architectures import Architecture
 
 #: musl's, without an /etc/ld-musl-ARCH.path (ldso/dynlink.c).
 _MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
 _TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")
 
 
-@dataclass(frozen=True)
-class Machine:
-    """An architecture as the loader sees it.
+def expand(word: str, machine: Architecture, origin: PurePosixPath) -> Iterator[PurePosixPath]:
+    """Yield the absolute paths that an RPATH element of a file in ``origin`` may mean.
 
-    ``name`` is uname's; ``libraries`` are the folders of the architecture's libraries below / and
-    /usr, the multiarch one first (Debian's loader knows that one, others know lib64).
+    $LIB and $PLATFORM are built into the loader, so each of the architecture's is tried; a relative
+    path is of the process's folder and yields nothing.
     """
-
-    name: str
-    bits: int
-    little_endian: bool
-    libraries: tuple[str, ...]
-
-    def expand(self, word: str, origin: PurePosixPath) -> Iterator[PurePosixPath]:
-        """Yield the absolute paths that an RPATH element of a file in ``origin`` may mean.
-
-        $LIB and $PLATFORM are built into the loader, so each of the architecture's is tried; a
-        relative path is of the process's folder and yields nothing.
-        """
-        for library in self.libraries if "LIB" in word else ("lib",):
-            values = {"ORIGIN": str(origin), "LIB": library, "PLATFORM": self.name}
-            path = _TOKEN.sub(lambda match: values[match[1] or match[2]], word)  # noqa: B023
-            if path.startswith("/"):
-                yield PurePosixPath(path)
-
-
-#: e_machine, bits and little-endian of what is known to run Linux distributions.
-_MACHINES = {
-    (machine, bits, little): Machine(name, bits, little, libraries)
-    for machine, bits, little, name, libraries in (
-        ("x86_64", 64, True, "x86_64", ("lib/x86_64-linux-gnu", "lib64", "lib")),
-        ("x86_64", 32, True, "x32", ("lib/x86_64-linux-gnux32", "libx32")),
-        ("386", 32, True, "i386", ("lib/i386-linux-gnu", "lib32", "lib")),
-        ("ppc64", 64, False, "ppc64", ("lib/powerpc64-linux-gnu", "lib64", "lib")),
-        ("ppc64", 64, True, "ppc64le", ("lib/powerpc64le-linux-gnu", "lib64", "lib")),
-        ("aarch64", 64, True, "aarch64", ("lib/aarch64-linux-gnu", "lib64", "lib")),
-        ("s390", 64, False, "s390x", ("lib/s390x-linux-gnu", "lib64", "lib")),
-        ("riscv", 64, True, "riscv64", ("lib/riscv64-linux-gnu", "lib64/lp64d", "lib64", "lib")),
-        ("arm", 32, True, "arm", ("lib/arm-linux-gnueabihf", "lib/arm-linux-gnueabi", "lib")),
-    )
-}  # fmt: skip
-#: The names of all of them, as uname has them.
-MACHINES = tuple(machine.name for machine in _MACHINES.values())
-
-
-def machine_named(machine: str, *, bits: int, little_endian: bool) -> Machine:
-    """Return the architecture of an ELF header; one that is not in the table has /lib only."""
-    known = _MACHINES.get((machine, bits, little_endian))
-    return known or Machine(machine, bits, little_endian, ("lib",))
+    for library in machine.libraries if "LIB" in word else ("lib",):
+        values = {"ORIGIN": str(origin), "LIB": library, "PLATFORM": machine.name}
+        path = _TOKEN.sub(lambda match: values[match[1] or match[2]], word)  # noqa: B023
+        if path.startswith("/"):
+            yield PurePosixPath(path)
 
 
 def is_musls_own(name: str) -> bool:
@@ -72,7 +34,7 @@ def is_musls_own(name: str) -> bool:
     return name.startswith(tuple(f"lib{each}." for each in own))
 
 
-def default_folders(machine: Machine, *, musl: bool) -> tuple[PurePosixPath, ...]:
+def default_folders(machine: Architecture, *, musl: bool) -> tuple[PurePosixPath, ...]:
     """Return the absolute folders that a loader searches where nothing is configured."""
     if musl:
         return tuple(map(PurePosixPath, _MUSL_FOLDERS))
@@ -89,7 +51,7 @@ class SearchPath:
         self._resolved: dict[PurePosixPath, Path | None] = {}
         self._configured: tuple[PurePosixPath, ...] | None = None
 
-    def folders(self, machine: Machine, *, musl: bool) -> Iterator[tuple[PurePosixPath, bool]]:
+    def folders(self, machine: Architecture, *, musl: bool) -> Iterator[tuple[PurePosixPath, bool]]:
         """Yield absolute folders in the loader's order, and whether it knows one by file only.
 
         glibc: those of ld.so.conf (whose libraries come first in the cache), then the built-in.

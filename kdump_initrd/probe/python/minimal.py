@@ -242,7 +242,7 @@ def _machine(path: Path) -> str:
     """Return the architecture of an ELF file; raises KdumpInitrdError for what is none."""
     try:
         with open_file(path) as file:
-            return ElfImage(file.read(_ELF_HEADER)).machine
+            return ElfImage(file.read(_ELF_HEADER)).architecture.name
     except OSError as error:
         raise KdumpInitrdError(f"{path}: {error.strerror}") from error
     except Damaged as error:

@@ -16,6 +16,7 @@ from ...core.root import Root
 from ...image.hooks import read_needs
 from ...image.render import render
 from ...image.tree import Tree, inside
+from ...probe.distro.architectures import facts
 from ...probe.distro.profiles import Distro
 from ...probe.host import xen
 from ...probe.programs import closure, elffile, tools
@@ -128,6 +129,7 @@ def add_payload(
         "rm": runner.words["rm"],
         "timeout": runner.words["timeout"],
         "kexec": runner.words["kexec"],
+        "calls": facts().named(runner.machine).kexec,
         "cmdline": arming.cmdline,
         "append": arming.append,
         "inherit": _inherited(arming, profile),

@@ -22,6 +22,7 @@ from ...probe.host import xen
 from ...probe.kernel import kernelimage, releases
 from ...probe.kernel.kernelimage import KernelImage
 from ..found import find_root
+from ..parts.kernelterms import terms_of
 from . import appended, payload, standalone
 from .firstimage import FirstImage, Order
 
@@ -180,7 +181,7 @@ def _arming(pair: CapturePair, settings: FirstKernelSettings, profile: Distro) -
 
 def _limits(pair: CapturePair) -> payload.Limits:
     weight = reservation.weigh(pair.initrd)
-    size = pair.image.unpacked
-    least = reservation.least(weight, kernel=size)
-    wanted = reservation.crashkernel(weight, kernel=size)
+    terms = terms_of(pair.image.machine, pair.image.unpacked)
+    least = reservation.least(weight, terms)
+    wanted = reservation.crashkernel(weight, terms)
     return payload.Limits(max(1, least - _LUCK), least, wanted)

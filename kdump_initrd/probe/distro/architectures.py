@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The facts of architectures, from distros/linux/architectures.toml, which explains them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import KdumpInitrdError
+from ...core.resources import shipped
+from ...core.root import Root
+from ...core.schema import (
+    Table,
+    check,
+    flag,
+    one_of,
+    relative,
+    some,
+    text,
+    texts,
+    whole,
+    word,
+)
+from ...core.toml import Document
+from . import profilefile
+
+_FILE = "linux/architectures.toml"
+#: What holds where an architecture says nothing else.
+_COMMON = "common"
+
+
+@dataclass(frozen=True)
+class Image:
+    """How a kernel image is told from others, and what it takes.
+
+    ``bzimage`` tells of x86's header, ``pe`` is Machine of PE/COFF, ``magic`` are the bytes from
+    ``magic_at`` on; ``cmdline`` are the bytes of the longest command line, without the NUL.
+    ``cmdline_at`` and ``size_at`` are where a header has that, with the NUL, and the bytes of
+    memory that the kernel needs, as numbers of 64 bits. 0 and b"" are for none.
+    """
+
+    cmdline: int
+    bzimage: bool = False
+    pe: int = 0
+    magic: bytes = b""
+    magic_at: int = 0
+    size_at: int = 0
+    cmdline_at: int = 0
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What a capture kernel takes of the reserved memory, in bytes.
+
+    ``kernel`` is its unpacked image where its header does not tell, ``runtime`` what it takes
+    beside that, ``freed`` what it gives back before /init runs.
+    """
+
+    kernel: int
+    runtime: int
+    freed: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One architecture. ``name`` is the usual one of uname -m, ``uname`` are all (see is_called).
+
+    ``elf`` is e_machine, ``bits`` 32 or 64, ``order`` struct's sign of the byte order.
+    ``libraries`` are folders below / and /usr, ``cmdline`` words of the capture kernel's command
+    line, ``kexec`` the options of kexec that say how it loads, the first one first.
+    """
+
+    name: str
+    elf: int
+    bits: int
+    order: str
+    uname: tuple[str, ...]
+    libraries: tuple[str, ...]
+    cmdline: tuple[str, ...]
+    kexec: tuple[str, ...]
+    image: Image
+    reservation: Reservation
+
+    def is_called(self, machine: str) -> bool:
+        """Tell whether ``uname -m`` says that on it."""
+        return any(
+            machine.startswith(each[:-1]) if each.endswith("*") else machine == each
+            for each in self.uname
+        )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What such a file says; ``known`` are the architectures by their names."""
+
+    document: Document
+    common: Mapping[str, Any]
+    known: Mapping[str, Architecture]
+
+    def named(self, name: str) -> Architecture:
+        """Return the architecture of that name; for an unknown one, what holds for all."""
+        return self.known.get(name) or self._unknown(name, elf=0, bits=0, order="<")
+
+    def of_elf(self, elf: int, *, bits: int, order: str, otherwise: str = "") -> Architecture:
+        """Return the architecture of an ELF header; ``order`` is struct's sign of its byte order.
+
+        An unknown one is called ``otherwise``, or by its number.
+        """
+        for each in self.known.values():
+            if (each.elf, each.bits, each.order) == (elf, bits, order):
+                return each
+        return self._unknown(otherwise or str(elf), elf=elf, bits=bits, order=order)
+
+    def origin(self, name: str, key: str) -> str:
+        """Return "FILE:LINE" of a key of an architecture."""
+        return self.document.where(name, key)
+
+    def _unknown(self, name: str, *, elf: int, bits: int, order: str) -> Architecture:
+        identity = {"elf": elf, "bits": bits, "byte_order": order, "uname": (name,)}
+        return _architecture(name, {**self.common, **identity}, self.common)
+
+
+@functools.cache
+def facts() -> Facts:
+    """Return what our own file says; raises KdumpInitrdError for a broken one."""
+    return read(shipped("distros") / _FILE)
+
+
+def read(path: Path) -> Facts:
+    """Read such a file; raises KdumpInitrdError with the line of what is wrong."""
+    document = profilefile.read(path, root=Root())
+    tables = check(document, _DECLARED)
+    common = tables.pop(_COMMON)
+    known: dict[str, Architecture] = {}
+    for name, table in tables.items():
+        known[name] = _architecture(name, {**common, **table}, common)
+        if len({(each.elf, each.bits, each.order) for each in known.values()}) < len(known):
+            place = document.where(name, "elf")
+            raise KdumpInitrdError(f"{place}: {name}.elf: another one has these already")
+    return Facts(document, common, known)
+
+
+def _architecture(name: str, facts: Mapping[str, Any], common: Mapping[str, Any]) -> Architecture:
+    rest = {key: facts[key] for key in ("elf", "bits", "uname", "libraries", "cmdline", "kexec")}
+    return Architecture(
+        name=name,
+        order=facts["byte_order"],
+        image=Image(**{**common["image"], **facts["image"]}),
+        reservation=Reservation(**{**common["reservation"], **facts["reservation"]}),
+        **rest,
+    )
+
+
+def _order(said: str) -> str:
+    return {"little": "<", "big": ">"}[one_of("little", "big")(said)]
+
+
+def _bits(value: object) -> int:
+    if value not in (32, 64):
+        raise ValueError("expected 32 or 64")
+    return whole(value)
+
+
+def _magic(digits: str) -> bytes:
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        raise ValueError("expected hexadecimal digits, two a byte") from None
+
+
+def _calls(value: object) -> tuple[str, ...]:
+    calls: tuple[str, ...] = texts()(value)
+    if sorted(calls) != ["-c", "-s"]:
+        raise ValueError('expected "-s" and "-c", the first one first')
+    return calls
+
+
+_IDENTITY = {"elf": whole, "bits": _bits, "byte_order": text(_order), "uname": texts(word)}
+_IMAGE = {
+    **dict.fromkeys(("cmdline", "cmdline_at", "size_at", "magic_at", "pe"), whole),
+    "bzimage": flag,
+    "magic": text(_magic),
+}
+_RESERVATION = dict.fromkeys(("kernel", "runtime", "freed"), whole)
+_SHARED = {
+    "libraries": some(texts(relative)),
+    "cmdline": texts(word),
+    "kexec": _calls,
+}
+_DECLARED = Table(
+    {_COMMON: Table({
+        **_SHARED,
+        "image": Table(_IMAGE, needed=("cmdline",)),
+        "reservation": Table(_RESERVATION, needed=tuple(_RESERVATION)),
+    }, needed=(*_SHARED, "image", "reservation"))},
+    others=Table({
+        **_IDENTITY, **_SHARED, "image": Table(_IMAGE), "reservation": Table(_RESERVATION),
+    }, needed=tuple(_IDENTITY)),
+    needed=(_COMMON,),
+)  # fmt: skip
