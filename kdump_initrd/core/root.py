@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fnmatch
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,8 @@ from .files import FILE, TEXT
 
 #: Follows no chain of symlinks longer than the kernel would (MAXSYMLINKS, include/linux/namei.h).
 _MAX_LINKS = 40
+#: What makes a name a pattern (fnmatch).
+_WILD = re.compile(r"[*?\[]")
 
 #: A name in a root, with or without a leading slash; but a Path is the host's: of what lies below
 #: the root, or of a file of this program itself.
@@ -161,11 +164,16 @@ class Root:
     def entries(self, name: Name, pattern: str = "*") -> list[Path]:
         """Return what is in a folder and has such a name, sorted; nothing where there is none.
 
-        These may be links: the root tells where they lead.
+        These may be links: the root tells where they lead. Only for a pattern are all names of the
+        folder asked for.
         """
         folder = self.folder(name)
         if folder is None:
             return []
+        if not _WILD.search(pattern):
+            path = folder / pattern
+            self.resolve(path)
+            return [path] if os.path.lexists(path) else []
         self.asked.listed.add(str(folder))
         names = fnmatch.filter((each.name for each in folder.iterdir()), pattern)
         return [folder / each for each in sorted(names)]

@@ -41,17 +41,17 @@ def collect(asked: Asked, *, root: Root, leave_out: Iterable[Path] = ()) -> dict
     """Return what was asked for, by path, as it is now.
 
     ``leave_out`` are files that are no inputs: what was written. Only what is of the root, or of
-    this program, is an input. With what is missing goes the folder that lacks it: that may become
-    a link to another one.
+    this program, is an input. With what is missing go the folders above it: each may become a link
+    to another one.
     """
     found = {}
     for name in asked.looked | asked.listed:
         if _belongs(name, root):
             found[name] = take(Path(name), names=name in asked.listed)
-    for name in [name for name, each in found.items() if not each.digest]:
-        above = Path(name).parent
-        if _belongs(str(above), root):
-            found.setdefault(str(above), take(above))
+    missing = [Path(name) for name, each in found.items() if each.digest in ("", _FOLDER)]
+    for above in {above for path in missing for above in path.parents}:
+        if _belongs(str(above), root) and str(above) not in found:
+            found[str(above)] = take(above)
     out = {str(path) for path in leave_out}
     return {name: found[name] for name in sorted(found.keys() - out)}
 
@@ -83,12 +83,13 @@ def take(path: Path, *, names: bool = False) -> Input:
 def is_same(path: Path, before: Input) -> bool:
     """Tell whether ``path`` is as it was; it is read only where its stamp has changed."""
     try:
-        if before.stamp and _stamp(path.lstat()) == before.stamp:
-            return True
+        status = path.lstat()
     except OSError:
-        return False
-    if not before.digest:
-        return not os.path.lexists(path)
+        return not before.digest
+    if before.digest in ("", _FOLDER):
+        return before.digest == _FOLDER and stat.S_ISDIR(status.st_mode)
+    if before.stamp and _stamp(status) == before.stamp:
+        return True
     return take(path, names=before.digest.startswith("names ")).digest == before.digest
 
 
@@ -117,5 +118,7 @@ def _stamp(status: os.stat_result) -> tuple[int, ...]:
 
 
 def _belongs(name: str, root: Root) -> bool:
-    path = Path(name)
-    return ".." not in path.parts and (path.is_relative_to(root.path) or is_own(path))
+    # As text: a record has hundreds of paths.
+    inside = f"{name}/".startswith(f"{root.path}/".replace("//", "/"))
+    parts = name.split("/")
+    return ".." not in parts and "\0" not in name and (inside or is_own(Path(name)))

@@ -86,16 +86,21 @@ def test_another_target_of_a_link_on_the_way(root: Path, pattern: str) -> None:
     assert is_changed(asked, change)
 
 
-@pytest.mark.parametrize("name", ["usr/bin/tool", "usr/bin/none", "usr/none"])
-def test_a_folder_that_becomes_a_link(root: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "levels"),
+    [("usr/bin/tool", 0), ("usr/bin/none", 0), ("usr/none", 0), ("usr/bin/none", 1), ("a/b/c", 1)],
+)
+def test_a_folder_that_becomes_a_link(root: Path, name: str, levels: int) -> None:
+    (root / "a/b").mkdir(parents=True)
     asked = Root(root)
     asked.file(name)
 
     def change() -> None:
-        (root / "other").mkdir()
-        for each in ("other/tool", "other/none", "none"):
-            (root / each).write_text("another")
-        folder = (root / name).parent
+        for each in ("tool", "none", "bin/none", "b/c"):
+            path = root / "other" / each
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("another")
+        folder = (root / name).parents[levels]
         folder.rename(root / "before")
         folder.symlink_to("/other")
 

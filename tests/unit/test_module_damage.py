@@ -23,7 +23,7 @@ from kdump_initrd.probe.kernel.kmod import KernelModule, Wish
 
 from ..golden_images import kowriter
 from .debianlayout import LAYOUT
-from .elfwriter import AARCH64
+from .elfwriter import AARCH64, X86_64
 from .initrdwriter import bzimage
 from .packing import packed
 
@@ -293,6 +293,38 @@ def test_host_has_what_a_link_of_the_root_means(root: KernelRoot, tmp_path: Path
     assert error.message == f"dump file system ext4: {path}: no such file"
     (root.modules / "modules.dep.bin").unlink()
     assert "neither a module" in root.failure(EXT4).message
+
+
+def test_weak_update_in_the_index_is_the_roots(root: KernelRoot, tmp_path: Path) -> None:
+    """The host has another module where the link leads to, seen from there."""
+    target = tmp_path / "host/lib/modules/5.14.0-1/extra/crc16.ko"
+    roots = root.top / target.relative_to("/")
+    for path, machine in ((target, AARCH64), (roots, X86_64)):
+        path.parent.mkdir(parents=True)
+        data = kowriter.module("crc16", release="5.14.0-1", versioned=True, machine=machine)
+        path.write_bytes(data)
+    link = root.modules / "weak-updates/crc16.ko"
+    link.parent.mkdir()
+    root.path("crc16").rename(link)
+    subprocess.run(["depmod", "--basedir", root.top / "usr", RELEASE], check=True, timeout=60)
+    link.unlink()
+    link.symlink_to(target)
+    (found,) = root.closure(Wish(("crc16",), "--add-module crc16", required=True))
+    assert (found.source, found.data) == (roots, roots.read_bytes())
+    assert str(found.dest) == f"usr/lib/modules/{RELEASE}/weak-updates/crc16.ko"
+
+
+def test_module_out_of_the_kernels_folder(root: KernelRoot) -> None:
+    """depmod.d(5), external: the index has its path from the top."""
+    index = root.modules / "modules.dep.bin"
+    data = index.read_bytes()
+    index.write_bytes(data.replace(b"kernel/lib/crc16.ko", b"/externals/crc16.ko"))
+    assert "/externals/crc16.ko: no such file" in root.failure(EXT4).message
+    (root.top / "externals").mkdir()
+    root.path("crc16").rename(root.top / "externals/crc16.ko")
+    found = root.closure(EXT4)[0]
+    assert found.source == root.top / "externals/crc16.ko"
+    assert str(found.dest) == "externals/crc16.ko"
 
 
 def test_weak_update_of_another_kernel(root: KernelRoot) -> None:

@@ -45,7 +45,7 @@ def test_of_another_root_only_its_own_and_this_programs_files(root: Path, tmp_pa
 
 def test_a_record_does_not_make_anybody_read_the_hosts_files(root: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")  # who reads it waits for ever
-    for name in (f"{tmp_path}/fifo", f"{root}/../fifo"):
+    for name in (f"{tmp_path}/fifo", f"{root}/../fifo", f"{root}/a\0b"):
         assert inputs.changed({name: Input("x", (1, 2, 3, 4))}, root=Root(root)) == name
     (root / "link").symlink_to(tmp_path / "fifo")
     assert inputs.changed({f"{root}/link": Input("x")}, root=Root(root)) == f"{root}/link"

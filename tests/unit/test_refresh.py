@@ -10,6 +10,9 @@ import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -204,6 +207,84 @@ def test_each_kind_of_input(host: Host, lines: Lines, change: Callable[[Host], s
     assert "kdump-initrd/initrd" in said[1]
     assert host.capture.read_bytes() != before
     settled(host, lines)
+
+
+def before_kexec(host: Host) -> str:
+    (host.root / "usr/sbin/kexec").rename(host.root / "usr/bin/kexec")
+    return "usr/bin/kexec usr/sbin/kexec kdump-initrd/bin/kexec"
+
+
+def before_busybox(host: Host) -> str:
+    (host.root / "usr/lib/initramfs-tools/bin").mkdir(parents=True)
+    name = "usr/lib/initramfs-tools/bin/busybox"
+    (host.root / "usr/bin/busybox").rename(host.root / name)
+    return f"{name} usr/bin/busybox usr/bin/busybox"
+
+
+def before_library(host: Host) -> str:
+    name = "usr/lib/x86_64-linux-gnu/liblzo2.so.2"
+    (host.root / name).rename(host.root / "usr/lib/liblzo2.so.2")
+    return f"usr/lib/liblzo2.so.2 {name} {name}"
+
+
+@pytest.mark.parametrize("prepare", [before_kexec, before_busybox, before_library])
+def test_a_file_that_appears_where_it_is_looked_for_first(
+    host: Host, lines: Lines, prepare: Callable[[Host], str]
+) -> None:
+    there, better, entry = prepare(host).split()
+    assert host.run() == 0
+    settled(host, lines)
+    host.write(better, (host.root / there).read_bytes() + b"\0")
+    (host.root / better).chmod(0o755)
+    assert host.run(dry_run=True) == 3
+    assert entry in " ".join(lines.take())
+    assert host.run() == 0
+    settled(host, lines)
+
+
+def test_firmware_that_appears(host: Host, lines: Lines) -> None:
+    host.write("etc/kdump-initrd.toml", f'{CONFIGURATION}add-module = ["qla2xxx"]\n')
+    assert host.run() == 0
+    settled(host, lines)
+    host.write("usr/lib/firmware/ql2400_fw.bin", "firmware")
+    assert host.run() == 0
+    assert f"{CAPTURE}: written, because usr/lib/firmware" in lines.take()[0]
+    settled(host, lines)
+
+
+def test_what_comes_beside_makes_nobody_plan(
+    host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "plan", lambda settings: pytest.fail("planned"))
+    for name in ("usr/bin/other", "usr/sbin/other", "usr/lib/other", "etc/other", "boot/other"):
+        host.write(name, "")
+    settled(host, lines)
+
+
+@pytest.mark.parametrize("top", ["/tmp", "/var/tmp"])
+def test_a_checkout_and_a_root_below_a_folder_of_temporary_files(host: Host, top: str) -> None:
+    """What programs write for themselves lies there, too; and so may what images are made of."""
+    with tempfile.TemporaryDirectory(dir=top) as folder:
+        root, checkout = Path(folder, "root"), Path(folder, "checkout")
+        shutil.copytree(host.root, root, symlinks=True)
+        for name in ("kdump_initrd", "templates", "hooks", "distros"):
+            shutil.copytree(Path(keep.__file__).parents[2] / name, checkout / name)
+
+        def refresh(*options: str) -> int:
+            words = ["-m", "kdump_initrd", "--refresh", "--root", str(root), *options]
+            return subprocess.run(
+                [sys.executable, *words], cwd=checkout, timeout=120, check=False
+            ).returncode
+
+        assert refresh() == 0
+        assert refresh("--dry-run") == 0
+        for path in (root / "etc/modprobe.d/mine.conf", checkout / "templates/init.j2"):
+            before = path.read_text() if path.exists() else ""
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{before}# mine\noptions virtio_blk queue_depth=8\n")
+            assert refresh("--dry-run") == 3, path
+            path.write_text(before)
+            assert refresh("--dry-run") == 0
 
 
 def test_another_interpreter_library_is_noticed(host: Host, lines: Lines) -> None:

@@ -102,6 +102,14 @@ def test_entries(root: Path) -> None:
     assert Root(root).entries("none") == []
 
 
+def test_one_name_is_no_reason_to_list_a_folder(root: Path) -> None:
+    (root / "etc/link").symlink_to("/none")
+    asked = Root(root)
+    assert asked.entries("etc", "link") == [root / "etc/link"]
+    assert asked.entries("etc", "none") == []
+    assert (looked(asked), asked.asked.listed) == ({"etc", "etc/link", "etc/none", "none"}, set())
+
+
 def test_read(root: Path) -> None:
     path = root / "etc/file"
     path.write_bytes(b"a\xff")

@@ -209,7 +209,7 @@ class _Closer:
         path = found.listed.path
         if path.suffix in SUFFIXES:
             path = path.with_suffix("")
-        dest = PurePosixPath("usr/lib/modules", self._kernel.release) / path
+        dest = PurePosixPath("/usr/lib/modules", self._kernel.release, path).relative_to("/")
         return KernelModule(
             found.listed.name, dest, found.source, found.listed.parameters, why,
             found.data, found.file,

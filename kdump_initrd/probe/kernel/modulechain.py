@@ -97,7 +97,8 @@ class Chains:
     def _look_at(self, listed: Listed) -> Found:
         source = self._index.file(listed.path)
         if source is None:
-            place = f"{self._kernel.modules}/{listed.path}"
+            assert self._kernel.modules is not None
+            place = self._kernel.modules / listed.path
             return Found(listed, fault=f"{place}: no such file", gone=True)
         try:
             data = unpacked(source)

@@ -55,7 +55,10 @@ _DEEPEST = 32
 
 @dataclass(frozen=True)
 class Listed:
-    """A module that modprobe names: its path below the kernel's folder, and its parameters."""
+    """A module that modprobe names: its path below the kernel's folder, and its parameters.
+
+    What lies elsewhere in the root (depmod.d(5), external) has its path from "/" on.
+    """
 
     path: PurePosixPath
     parameters: str = ""
@@ -111,6 +114,7 @@ class ModuleIndex:
         if self._kernel.modules is None or not names:
             return Answer()
         base = self._scratch / "root"
+        kernels = PurePosixPath(base, "lib/modules", self._kernel.release)
         argv: list[str | Path] = ["modprobe", "--dirname", base, "-S", self._kernel.release]
         for folder in self._config:
             argv += ["--config", folder]
@@ -124,8 +128,9 @@ class ModuleIndex:
             if match := _BUILTIN.fullmatch(line):
                 built_in.append(canonical(match[1]))
             elif match := _INSMOD.fullmatch(line):
-                path = PurePosixPath(match[1]).relative_to(base / "lib/modules")
-                modules.append(Listed(PurePosixPath(*path.parts[1:]), match[2]))
+                path = PurePosixPath(match[1])
+                inside = path.relative_to(kernels) if path.is_relative_to(kernels) else path
+                modules.append(Listed(inside, match[2]))
         return Answer(tuple(modules), tuple(built_in))
 
     def file(self, path: PurePosixPath) -> Path | None:

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -96,11 +96,10 @@ def find_python(root: Root, *, python: Path | None = None) -> PythonRuntime:
     script, or without a module that the saver needs, ctypes first of all.
     """
     interpreter = find_interpreter(root, python=python)
-    scan = _Scan(interpreter)
-    for name in (*_START, *MODULES, _PACKAGE.name):
+    own = (_PACKAGE / "__init__.py", *_sources(_PACKAGE / "saver", root))
+    scan = _Scan(interpreter, {_own_module(path): path for path in own})
+    for name in (*_START, *MODULES, *map(_own_module, own)):
         scan.add(name, needer="the saver")
-    for path in _sources(_PACKAGE / "saver", root):
-        scan.add(_saver_module(path), needer="the saver")
     for name in SHA256:
         scan.add_extension(name, needer="the saver", if_there=True)
     if interpreter.version >= _STUBS_SINCE:
@@ -142,15 +141,20 @@ def stdlib_zip(runtime: PythonRuntime) -> bytes:
 
 
 class _Scan:
-    """The modules that are imported, directly or not, from names to files."""
+    """The modules that are imported, directly or not, from names to files.
 
-    def __init__(self, interpreter: Interpreter) -> None:
+    ``own`` are the files of this program's modules by their names: no others of it are looked for.
+    """
+
+    def __init__(self, interpreter: Interpreter, own: Mapping[str, Path]) -> None:
         self.modules: dict[str, Module] = {}
         self.extensions: dict[str, Library] = {}
         self.built_in: dict[str, str] = {}
         self._python = interpreter
         self._machine = _machine(interpreter.source)
-        self._files: dict[str, tuple[Path, bool] | None] = {}
+        self._files: dict[str, tuple[Path, bool] | None] = {
+            name: (path, path.name == "__init__.py") for name, path in own.items()
+        }
 
     def add(self, name: str, *, needer: str, optional: bool = False) -> None:
         """Add a module and all that it imports; a name that is not a file is taken for built in."""
@@ -202,13 +206,14 @@ class _Scan:
         return self._files[name]
 
     def _look_for(self, name: str) -> tuple[Path, bool] | None:
-        *folders, last = name.split(".")
-        own = _PACKAGE.name in (last, *folders[:1])
-        here = (_PACKAGE.parent if own else self._python.stdlib).joinpath(*folders)
-        package = self._python.root.file(here / last / "__init__.py")
+        top, *_ = name.split(".")
+        if top == _PACKAGE.name:
+            return None  # all of these are known; this is a name in one of them
+        here = self._python.stdlib.joinpath(*name.split("."))
+        package = self._python.root.file(here / "__init__.py")
         if package is not None:
             return package, True
-        module = self._python.root.file(here / f"{last}.py")
+        module = self._python.root.file(here.with_name(f"{here.name}.py"))
         return (module, False) if module is not None else None
 
     def _missing(self, name: str, needer: str) -> KdumpInitrdError:
@@ -224,7 +229,7 @@ def _sources(folder: Path, root: Root) -> Iterator[Path]:
             yield from _sources(path, root)
 
 
-def _saver_module(path: Path) -> str:
+def _own_module(path: Path) -> str:
     parts = path.relative_to(_PACKAGE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
