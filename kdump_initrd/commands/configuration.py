@@ -95,7 +95,7 @@ def _wrong_hardware(found: Effective, profile: Distro) -> Iterator[str]:
         known = ("host", "generic", *profile.hardware)
         if name not in known:
             place = found.origins["hardware"]
-            yield f"{place}: hardware: {name}: unknown set, known are {', '.join(known)}"
+            yield f"{place}: hardware: {name}: unknown set, expected one of {', '.join(known)}"
 
 
 def _origin(found: Effective) -> str:

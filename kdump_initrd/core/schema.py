@@ -108,7 +108,7 @@ class _Reader:
 
     def _unknown(self, key: Key, declared: Table) -> None:
         meant = self._meant(key, declared) if len(self.mistakes) < _MANY else ""
-        hint = f"did you mean {meant}?" if meant else f"known are {', '.join(declared.keys)}"
+        hint = f"did you mean {meant}?" if meant else f"expected one of {', '.join(declared.keys)}"
         self.mistakes.append(Mistake(key, "unknown key", hint))
 
     def _meant(self, key: Key, declared: Table) -> str:

@@ -107,7 +107,7 @@ def lines_of(text: str) -> Mapping[Key, int]:
 
     ``text`` is valid TOML, with LF at the end of lines. A key in an inline table has the line on
     which its statement begins; what an array in brackets holds has none. Keys deeper than any that
-    is known are left out.
+    is expected one of left out.
     """
     found: dict[Key, int] = {}
     numbers: dict[Key, int] = {}

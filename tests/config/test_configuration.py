@@ -73,8 +73,8 @@ def test_every_mistake_is_printed_with_its_line(tmp_path: Path) -> None:
     assert status == 1
     assert lines[-3:] == [
         "error: /etc/kdump-initrd.toml:2: capture.jobs: expected a number of workers from 0 (one per processor) to 4096",
-        "error: /etc/kdump-initrd.toml:3: capture.x: unknown key, known are device, fstype, path, python, collector, dump-format, dump-compress, dump-level, jobs, keep-free, verify, final-action, setup-timeout, stall-timeout, timeout",
-        "error: /etc/kdump-initrd.toml:5: hardware: zip: unknown set, known are host, generic, virtio, nvme, ahci, scsi, xen, hyperv, vmware, usb, mmc",
+        "error: /etc/kdump-initrd.toml:3: capture.x: unknown key, expected one of device, fstype, path, python, collector, dump-format, dump-compress, dump-level, jobs, keep-free, verify, final-action, setup-timeout, stall-timeout, timeout",
+        "error: /etc/kdump-initrd.toml:5: hardware: zip: unknown set, expected one of host, generic, virtio, nvme, ahci, scsi, xen, hyperv, vmware, usb, mmc",
     ]  # fmt: skip
     assert "# jobs = 0 # default" in lines
 
@@ -85,9 +85,9 @@ def test_a_peers_warnings_and_errors_are_printed(tmp_path: Path) -> None:
     assert status == 1
     assert lines[0] == "# read: /etc/kdump.conf"
     assert lines[-2] == (
-        "warning: /etc/kdump.conf:1: kdump_pre: not used: a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>"
+        "warning: /etc/kdump.conf:1: kdump_pre: not used: put your own programs into /etc/kdump-initrd/hooks/<stage>"
     )
-    assert lines[-1].startswith("error: /etc/kdump.conf:2: nfs: no dump target: ")
+    assert lines[-1].startswith("error: /etc/kdump.conf:2: nfs: not a usable dump target: ")
     assert not [line for line in lines if line.startswith("device")], "there is no default then"
     write(tmp_path, {"etc/kdump.conf": "kdump_pre /x\n"})
     assert check(tmp_path, "fedora")[1] == 0, "warnings are not errors"
@@ -179,7 +179,9 @@ def test_import_refuses(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError, match="no configuration of any tool that Linux is known"):
         configuration.import_config(tmp_path, "linux", out, force=False)
     write(tmp_path, {kdump_tools_file.NAME: "NFS=a:/b\n"})
-    with pytest.raises(KdumpInitrdError, match="kdump-tools:1: NFS: no dump target") as caught:
+    with pytest.raises(
+        KdumpInitrdError, match="kdump-tools:1: NFS: not a usable dump target"
+    ) as caught:
         configuration.import_config(tmp_path, "debian", out, force=False)
     assert caught.value.hint == "mkinitrd-kdump --check-config says all that is wrong"
     with pytest.raises(UsageError, match="nothing is written into another root"):

@@ -47,9 +47,9 @@ def test_our_file_comes_before_the_peers(tmp_path: Path) -> None:
 
 def test_peers_are_those_that_profiles_can_name() -> None:
     assert list(PEERS) == ["kdump-utils", "suse-kdump", "kdump-tools"]
-    with pytest.raises(KdumpInitrdError, match="kdump: no such kdump configuration") as caught:
+    with pytest.raises(KdumpInitrdError, match="kdump: unknown kdump configuration") as caught:
         effective.read(Root(Path("/nonexistent")), peer="kdump")
-    assert caught.value.hint == "known are kdump-utils, suse-kdump, kdump-tools"
+    assert caught.value.hint == "expected one of kdump-utils, suse-kdump, kdump-tools"
 
 
 def test_a_target_that_cannot_be_used_matters_only_to_who_wants_it(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_file_of_another_tool_is_not_ignored_silently(tmp_path: Path) -> None:
     path = tmp_path / "etc/kdump.conf"
     path.write_text("path /dumps\n")
     found = effective.read(Root(tmp_path), peer="")
-    assert found.warnings == (f"{path}: not read: no tool of this distribution's profile",)
+    assert found.warnings == (f"{path}: not read: this distribution's profile names another tool",)
     assert effective.read(Root(tmp_path), peer="kdump-utils").warnings == ()
     (tmp_path / "etc/kdump-initrd.toml").touch()
     assert effective.read(Root(tmp_path), peer="").warnings == ()

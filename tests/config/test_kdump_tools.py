@@ -89,11 +89,14 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("NFS=remote:/x", "1: NFS: no dump target: the image does not save to NFS; name"),
-        ("FTP=server", "1: FTP: no dump target: the image does not save to an FTP server; name"),
+        ("NFS=remote:/x", "1: NFS: not a usable dump target: the image does not save to NFS; name"),
+        (
+            "FTP=server",
+            "1: FTP: not a usable dump target: the image does not save to an FTP server; name",
+        ),
         (
             "SSH=me@server",
-            "1: SSH: no dump target: the image does not save to another machine; name",
+            "1: SSH: not a usable dump target: the image does not save to another machine; name",
         ),
         ("USE_KDUMP=yes", "1: USE_KDUMP: yes: expected 0 or 1"),
         ("KDUMP_COREDIR=`hostname`", "1: KDUMP_COREDIR: not used: the output of a command; write"),
@@ -110,9 +113,9 @@ def test_mistakes_and_targets_that_the_tool_has_not(tmp_path: Path, text: str, e
 @pytest.mark.parametrize(
     ("text", "warnings"),
     [
-        ("KDUMP_KERNEL=/boot/vmlinuz-$(uname -r)", ["1: KDUMP_KERNEL: not used: each kernel is its own capture kernel, with an initrd of ours"]),
+        ("KDUMP_KERNEL=/boot/vmlinuz-$(uname -r)", ["1: KDUMP_KERNEL: not used: each kernel is its own capture kernel, with an initrd of this tool"]),
         ("KDUMP_CMDLINE=`cat /proc/cmdline`", ["1: KDUMP_CMDLINE: not used: the capture kernel's command line is the profile's; append-cmdline adds to it"]),
-        ("USE_KDUMP=1\nUSE_KDUMP=0", ["1: USE_KDUMP: not used: line 2 says it again"]),
+        ("USE_KDUMP=1\nUSE_KDUMP=0", ["1: USE_KDUMP: not used: line 2 sets it again"]),
         ("if [ -f /x ]; then echo; fi\nexit 0", ["1: if: not run, only assignments are read", "2: exit: not run, only assignments are read"]),
     ],
 )  # fmt: skip

@@ -106,33 +106,33 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
     [
         (
             "\nnfs my.server.com:/export/tmp",
-            "2: nfs: no dump target: the image does not save to NFS; name a local file system in /etc/kdump-initrd.toml, or by -c and -f",
+            "2: nfs: not a usable dump target: the image does not save to NFS; name a local file system in /etc/kdump-initrd.toml, or with -c and -f",
         ),
         (
             "ssh user@my.server.com",
-            "1: ssh: no dump target: the image does not save to another machine; name",
+            "1: ssh: not a usable dump target: the image does not save to another machine; name",
         ),
         (
             "net user@my.server.com",
-            "1: net: no dump target: the image does not save to another machine; name",
+            "1: net: not a usable dump target: the image does not save to another machine; name",
         ),
         (
             "raw /dev/vg/lv_kdump",
-            "1: raw: no dump target: the image does not save to a partition without a file system; name",
+            "1: raw: not a usable dump target: the image does not save to a partition without a file system; name",
         ),
         (
             "virtiofs myfs",
-            "1: virtiofs: no dump target: the image does not save to a folder of the hypervisor; name",
+            "1: virtiofs: not a usable dump target: the image does not save to a folder of the hypervisor; name",
         ),
         (
             "ext4 /dev/sda1\nxfs /dev/sdb1",
-            "2: xfs: a second dump target; /etc/kdump.conf:1 names one",
+            "2: xfs: a second dump target; /etc/kdump.conf:1 already names one",
         ),
         (
             'ext4 /dev/sda1\ndracut_args --mount "/dev/sdb1 /x xfs"',
             "2: dracut_args: a second dump target",
         ),
-        ("ext4 /dev/sda1\next4 /dev/sdb1", "2: ext4: line 1 has said that already"),
+        ("ext4 /dev/sda1\next4 /dev/sdb1", "2: ext4: line 1 already sets this key"),
         (
             "ext4 /mnt",
             "1: ext4: /mnt: expected a device below /dev, or one of UUID, LABEL, PARTUUID, PARTLABEL with =",
@@ -143,7 +143,7 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
             "1: dracut_args: --mount /dev/sda1 /mnt: expected a device, a folder and a type",
         ),
         ("dracut_args --mount '", "1: dracut_args: --mount ': no closing quotation"),
-        ("path /x\npath /y", "2: path: line 1 has said that already"),
+        ("path /x\npath /y", "2: path: line 1 already sets this key"),
         ("path", "1: path: the value is empty"),
         ('path ""', "1: path: the value is empty"),
         ("path crash", "1: path: crash: expected a path that begins with /"),
@@ -183,7 +183,7 @@ def test_mistakes_and_targets_that_the_tool_has_not(tmp_path: Path, text: str, e
         ),
         (
             "core_collector makedumpfile -X -l -d 31 --split extra",
-            "core_collector: not used: -X, --split, extra: no option that the saver has, too",
+            "core_collector: not used: -X, --split, extra: the saver has no such option",
         ),
         (
             "core_collector makedumpfile -E -F",
@@ -207,11 +207,11 @@ def test_mistakes_and_targets_that_the_tool_has_not(tmp_path: Path, text: str, e
         ),
         (
             "kdump_post /x",
-            "kdump_post: not used: a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>",
+            "kdump_post: not used: put your own programs into /etc/kdump-initrd/hooks/<stage>",
         ),
         (
             "kdump_post /x\x1b[2J",
-            "kdump_post: not used: a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>",
+            "kdump_post: not used: put your own programs into /etc/kdump-initrd/hooks/<stage>",
         ),
     ],
 )

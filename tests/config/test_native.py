@@ -90,7 +90,7 @@ def test_no_images_are_a_choice(tmp_path: Path) -> None:
     [
         ("[capture]\ndump-levle = 1\n", "2: capture.dump-levle: unknown key, did you mean capture.dump-level?"),
         ("[capture]\nadd-module = 'x'\n", "2: capture.add-module: unknown key, did you mean image.add-module?"),
-        ("[image]\nzzz = 1\n", "2: image.zzz: unknown key, known are hardware, add-module, omit-module, tools, compress"),
+        ("[image]\nzzz = 1\n", "2: image.zzz: unknown key, expected one of hardware, add-module, omit-module, tools, compress"),
         ("[captur]\n", "1: captur: unknown key, did you mean capture?"),
         ("\ndevice = '/dev/sda'\n", "2: device: unknown key, did you mean capture.device?"),
         ("capture = 1\n", "1: capture: expected [capture]"),

@@ -91,7 +91,7 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
         *(
             (
                 f"KDUMP_SAVEDIR={url}",
-                f"1: KDUMP_SAVEDIR: no dump target: the image does not save to {what}; name",
+                f"1: KDUMP_SAVEDIR: not a usable dump target: the image does not save to {what}; name",
             )
             for url, what in (
                 ("nfs://neptunium/var/crash", "NFS"),
@@ -103,7 +103,10 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
                 ("smb://bwalle@192.168.0.70/var/log", "a Windows share"),
             )
         ),
-        ("KDUMP_SAVEDIR=http://x/y", "1: KDUMP_SAVEDIR: http: no kind of target that kdump knows"),
+        (
+            "KDUMP_SAVEDIR=http://x/y",
+            "1: KDUMP_SAVEDIR: http: not a kind of target that kdump supports",
+        ),
         (
             "KDUMP_SAVEDIR='/var/crash ftp://x/y'",
             "1: KDUMP_SAVEDIR: several dump targets; expected one",
@@ -159,21 +162,21 @@ def test_mistakes_and_targets_that_the_tool_has_not(tmp_path: Path, text: str, e
         ("MINE=1", "1: MINE: unknown, and not used"),
         (
             "KDUMP_DUMPLEVEL=1\nKDUMP_DUMPLEVEL=1",
-            "1: KDUMP_DUMPLEVEL: not used: line 2 says it again",
+            "1: KDUMP_DUMPLEVEL: not used: line 2 sets it again",
         ),
         (". /etc/other", "1: .: not run, only assignments are read"),
         ("KDUMP_TRANSFER=$(x)", "1: KDUMP_TRANSFER: not used: the saver writes the dump"),
         (
             "MAKEDUMPFILE_OPTIONS=-X",
-            "1: MAKEDUMPFILE_OPTIONS: not used: -X: no option that the saver has, too",
+            "1: MAKEDUMPFILE_OPTIONS: not used: -X: the saver has no such option",
         ),
         (
             "KDUMP_CPUS=8",
-            "1: KDUMP_CPUS: not used: how many processors start is in the profile (nr_cpus=)",
+            "1: KDUMP_CPUS: not used: the profile says how many processors start (nr_cpus=)",
         ),
         (
             "KDUMP_IMMEDIATE_REBOOT=no",
-            "1: KDUMP_IMMEDIATE_REBOOT: not used: there is no shell in the end, the final action follows a failure, too; final-action can be halt",
+            "1: KDUMP_IMMEDIATE_REBOOT: not used: no shell is started at the end: the final action also follows a failure; final-action can be halt",
         ),
     ],
 )

@@ -49,13 +49,13 @@ def refused(folder: Path, text: str) -> KdumpInitrdError:
         ('busybox = ["x"]', "2: busybox: unknown key", "did you mean tools.busybox?"),
         ("dump.pat = 'x'", "2: dump.pat: unknown key", "did you mean dump.path?"),
         ("[config]\nper = ''", "3: config.per: unknown key", "did you mean config.peer?"),
-        ("[config]\nzzz = ''", "3: config.zzz: unknown key", "known are peer"),
+        ("[config]\nzzz = ''", "3: config.zzz: unknown key", "expected one of peer"),
         ("[cmdline]\ncomon = []", "3: cmdline.comon: unknown key", "did you mean cmdline.common?"),
         ("[cmdline]\nx86-64 = []", "3: cmdline.x86-64: unknown key",
          "did you mean cmdline.x86_64?"),
         ("[initrd.x]\nmarks = []\nfiles = {}\nfile = {}", "5: initrd.x.file: unknown key",
          "did you mean initrd.x.files?"),
-        ('"a\\nb" = 1', "2: 'a\\nb': unknown key", "known are"),
+        ('"a\\nb" = 1', "2: 'a\\nb': unknown key", "expected one of"),
     ],
 )  # fmt: skip
 def test_an_unknown_key_has_a_nearest_one(

@@ -152,13 +152,13 @@ def test_nothing_is_in_place_of_no_base(parts: Parts, refusal: Refusal) -> None:
     argv = ["-i", str(parts.capture), "-v", str(parts.kernel), "--in-place", REGULAR]
     status, error, hint = complain(refusal.capsys, *argv)
     assert (status, error) == (1, f"--in-place: / has no initrd of {REGULAR}")
-    assert hint == "--base FILE names one"
+    assert hint == "name one with --base FILE"
 
 
 def test_a_base_of_an_unknown_kind(parts: Parts, refusal: Refusal) -> None:
     base = write_base(refusal.top / "base", [folder("usr"), file("init", b"#!/bin/sh\n", 0o755)])
     assert refusal.of(replace(parts, base=base)) == (
-        f"{base}: an initrd of an unknown kind (known are {KNOWN})",
+        f"{base}: an initrd of an unknown kind (known kinds: {KNOWN})",
         "--standalone writes a whole initrd without it",
     )
 

@@ -92,7 +92,7 @@ GRAMMARS = (
             "say where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml",
             "say where dumps go: device and fstype in /etc/kdump-initrd.toml",
         ),
-        ("--base FILE names one", None),
+        ("name one with --base FILE", None),
         ("--refresh --force replaces it", "--refresh --force replaces it"),
         ("mkinitrd-kdump -c DEV -f FS writes one", "mkinitrd-kdump -c DEV -f FS writes one"),
         ("pack it anew by lz4 -l", "pack it anew by lz4 -l"),

@@ -26,7 +26,7 @@ def read(findings: Findings, *, root: Root, peer: str) -> bool:
     """
     if peer and peer not in PEERS:
         raise KdumpInitrdError(
-            f"{peer}: no such kdump configuration", hint=f"known are {', '.join(PEERS)}"
+            f"{peer}: unknown kdump configuration", hint=f"expected one of {', '.join(PEERS)}"
         )
     before = len(findings.files)
     for file in PEERS.get(peer, ()):
@@ -46,4 +46,6 @@ def warn_of_others(findings: Findings, *, root: Root, peer: str) -> None:
     for name in sorted(others):
         path = root.file(name)
         if path is not None:
-            findings.warnings.append(f"{path}: not read: no tool of this distribution's profile")
+            findings.warnings.append(
+                f"{path}: not read: this distribution's profile names another tool"
+            )

@@ -116,9 +116,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _take(findings: Findings, said: Said, wanted: _Wanted, *, whole: bool) -> None:
     """Add what is wanted; with ``whole``, what is not said has makedumpfile's own default."""
     if wanted.unknown:
-        findings.warn(
-            said, f"not used: {', '.join(wanted.unknown)}: no option that the saver has, too"
-        )
+        findings.warn(said, f"not used: {', '.join(wanted.unknown)}: the saver has no such option")
     if wanted.elf and wanted.flat:
         findings.warn(said, "not used: -F: an ELF dump is not flattened")
     if wanted.elf:

@@ -8,8 +8,8 @@ from ..findings import Findings, Said
 from . import dumpoptions, meanings, shellfile
 from .keys import Key, PeerFile
 
-_REMOTE = "it is for targets on other machines"
-_ITS_OWN = "each kernel is its own capture kernel, with an initrd of ours"
+_REMOTE = "it is for dump targets on other machines"
+_ITS_OWN = "each kernel is its own capture kernel, with an initrd of this tool"
 
 
 def _use_kdump(findings: Findings, said: Said) -> None:
@@ -20,19 +20,19 @@ def _use_kdump(findings: Findings, said: Said) -> None:
 
 
 _KEYS = (
-    Key("USE_KDUMP", "0 is images without a word: --refresh makes none", _use_kdump),
+    Key("USE_KDUMP", "0 empties the setting images: --refresh builds none", _use_kdump),
     Key("KDUMP_COREDIR", "path", meanings.folder),
     Key("MAKEDUMP_ARGS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", dumpoptions.options),
     Key("KDUMP_CMDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words),
-    Key("NFS", "error: no target that the tool has", meanings.refused("NFS")),
-    Key("FTP", "error: no target that the tool has", meanings.refused("an FTP server")),
-    Key("SSH", "error: no target that the tool has", meanings.refused("another machine")),
+    Key("NFS", "error: dumps cannot go there", meanings.refused("NFS")),
+    Key("FTP", "error: dumps cannot go there", meanings.refused("an FTP server")),
+    Key("SSH", "error: dumps cannot go there", meanings.refused("another machine")),
     Key("KDUMP_KERNEL", _ITS_OWN, idle=("/var/lib/kdump/vmlinuz",)),
     Key("KDUMP_INITRD", _ITS_OWN, idle=("/var/lib/kdump/initrd.img",)),
-    Key("KDUMP_FAIL_CMD", "the final action follows a failure, too", idle=("reboot -f",)),
+    Key("KDUMP_FAIL_CMD", "the final action also follows a failure", idle=("reboot -f",)),
     Key("KDUMP_DUMP_DMESG", "the kernel log is always saved", idle=("1",)),
     Key("KDUMP_NUM_DUMPS", "no dump is ever removed", idle=("0",)),
-    Key("KDUMP_COMPRESSION", "a dump's pages are compressed, dump-compress, and not the file"),
+    Key("KDUMP_COMPRESSION", "dump-compress compresses the dump's pages, not the file as a whole"),
     Key("KDUMP_KEXEC_ARGS", "the capture kernel is loaded by kexec -s, else by kexec -c"),
     Key("KDUMP_CMDLINE", "the capture kernel's command line is the profile's; append-cmdline adds to it"),
     Key("HOSTTAG", _REMOTE, idle=("ip",)),

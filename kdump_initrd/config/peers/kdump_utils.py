@@ -11,11 +11,11 @@ from ..settings import CaptureSettings
 from . import dumpoptions, linefile, meanings, shellfile
 from .keys import Key, PeerFile
 
-_HOOKS = "a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>"
+_HOOKS = "put your own programs into /etc/kdump-initrd/hooks/<stage>"
 _REMOTE = "the image has no network"
 _GONE = "newer releases of kdump-utils refuse it, too"
-_CRASHKERNEL = "the reservation is left to the boot loader, or to kdumpctl"
-_LOGS = "what is said is a matter of --quiet, --verbose and --debug"
+_CRASHKERNEL = "the boot loader or kdumpctl sets the reservation"
+_LOGS = "--quiet, --verbose and --debug choose how much is printed"
 #: The words that kdump-utils takes off the running kernel's command line as it is shipped, and
 #: that are none of those that the profiles take over.
 _REMOVED = {
@@ -85,17 +85,17 @@ _CONF = (
         Key(name, f"device, and fstype {name}", meanings.target(name))
         for name in ("ext2", "ext3", "ext4", "xfs", "btrfs", "minix")
     ),
-    Key("raw", "error: no target that the tool has", meanings.refused("a partition without a file system")),
-    Key("nfs", "error: no target that the tool has", meanings.refused("NFS")),
-    Key("ssh", "error: no target that the tool has", meanings.refused("another machine")),
-    Key("virtiofs", "error: no target that the tool has", meanings.refused("a folder of the hypervisor")),
-    Key("net", "error: no target that the tool has", meanings.refused("another machine")),
+    Key("raw", "error: dumps cannot go there", meanings.refused("a partition without a file system")),
+    Key("nfs", "error: dumps cannot go there", meanings.refused("NFS")),
+    Key("ssh", "error: dumps cannot go there", meanings.refused("another machine")),
+    Key("virtiofs", "error: dumps cannot go there", meanings.refused("a folder of the hypervisor")),
+    Key("net", "error: dumps cannot go there", meanings.refused("another machine")),
     Key("dracut_args", "device and fstype by --mount, add-module by --add-drivers and --force-drivers, omit-module by --omit-drivers; a warning for others", _dracut_args),
     Key("path", "path", meanings.folder),
     Key("core_collector", "dump-level, dump-compress, dump-format and jobs by makedumpfile's options; cp, cat and dd: dump-format elf, dump-level 0; a warning for other programs", dumpoptions.collector),
     Key("extra_modules", "add-module", meanings.modules("add_modules")),
     Key("final_action", "final-action", _final_action),
-    Key("failure_action", "nothing where it is the final action; else a warning: there is one action for both", _failure_action),
+    Key("failure_action", "ignored where it equals final_action; otherwise a warning: one action serves for both", _failure_action),
     Key("default", "as failure_action", _failure_action),
     Key("kdump_pre", _HOOKS),
     Key("kdump_post", _HOOKS),
@@ -105,27 +105,27 @@ _CONF = (
     Key("fence_kdump_args", _REMOTE),
     Key("fence_kdump_nodes", f"{_REMOTE}: the cluster is not told that the machine saves a dump"),
     Key("auto_reset_crashkernel", _CRASHKERNEL, idle=("yes", "no")),
-    Key("force_rebuild", "--refresh rebuilds what has changed, with --force all", idle=("0",)),
-    Key("force_no_rebuild", "--refresh rebuilds what has changed", idle=("0",)),
-    Key("override_resettable", "whether a disk can be reset is not asked", idle=("0", "1")),
+    Key("force_rebuild", "--refresh rebuilds images whose inputs changed, with --force all images", idle=("0",)),
+    Key("force_no_rebuild", "--refresh rebuilds images whose inputs changed", idle=("0",)),
+    Key("override_resettable", "the tool does not check whether a disk can be reset", idle=("0", "1")),
     Key("options", f"{_GONE}; KDUMP_COMMANDLINE_APPEND can have MODULE.PARAMETER=VALUE"),
     Key("link_delay", _GONE),
-    Key("disk_timeout", f"{_GONE}; setup-timeout is how long the image waits"),
+    Key("disk_timeout", f"{_GONE}; setup-timeout says how long the image waits"),
     Key("debug_mem_level", _GONE),
     Key("blacklist", f"{_GONE}; omit-module leaves a module out"),
 )  # fmt: skip
 
 _SYSCONFIG = (
     Key("KDUMP_COMMANDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words),
-    Key("KDUMP_COMMANDLINE_REMOVE", "nothing for the words that kdump-utils ships; else a warning: what is taken over is on a list", _remove),
+    Key("KDUMP_COMMANDLINE_REMOVE", "ignored for the words that kdump-utils ships; otherwise a warning: only words on a list are taken over", _remove),
     Key("KDUMP_KERNELVER", "each kernel is its own capture kernel, unless the command line names another"),
     Key("KDUMP_COMMANDLINE", "the capture kernel's command line is the profile's; append-cmdline adds to it"),
-    Key("FADUMP_COMMANDLINE_APPEND", "nothing: it is for firmware-assisted dumps alone", meanings.without_effect),
+    Key("FADUMP_COMMANDLINE_APPEND", "ignored: only firmware-assisted dumps use it", meanings.without_effect),
     Key("KEXEC_ARGS", "the capture kernel is loaded by kexec -s, else by kexec -c", idle=("-s", "--dt-no-old-root")),
-    Key("KDUMP_BOOTDIR", "where kernels lie is in the profile", idle=("/boot",)),
-    Key("KDUMP_IMG", "what kernels are called is in the profile", idle=("vmlinuz",)),
-    Key("KDUMP_IMG_EXT", "what kernels are called is in the profile"),
-    Key("VMCORE_CREATION_NOTIFICATION", "what has become of a dump is in its report.json", idle=("yes",)),
+    Key("KDUMP_BOOTDIR", "the profile says where kernels are", idle=("/boot",)),
+    Key("KDUMP_IMG", "the profile says how kernels are named", idle=("vmlinuz",)),
+    Key("KDUMP_IMG_EXT", "the profile says how kernels are named"),
+    Key("VMCORE_CREATION_NOTIFICATION", "the report.json of each dump says how it was saved", idle=("yes",)),
     Key("KDUMP_STDLOGLVL", _LOGS, idle=("3",)),
     Key("KDUMP_SYSLOGLVL", _LOGS, idle=("0",)),
     Key("KDUMP_KMSGLOGLVL", _LOGS, idle=("0",)),

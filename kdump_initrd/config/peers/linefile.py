@@ -21,7 +21,7 @@ def read(findings: Findings, path: Path, text: str, keys: Sequence[Key]) -> None
         elif not each.value:
             findings.fail(each, "the value is empty")
         elif each.key in said:
-            findings.fail(each, f"line {said[each.key].place.line} has said that already")
+            findings.fail(each, f"line {said[each.key].place.line} already sets this key")
         else:
             said[each.key] = each
     for key in keys:

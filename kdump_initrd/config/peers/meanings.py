@@ -9,7 +9,7 @@ from ..findings import Findings, Said
 from .keys import Use
 
 #: What mends a target that cannot be used.
-_OTHER_TARGET = "name a local file system in /etc/kdump-initrd.toml, or by -c and -f"
+_OTHER_TARGET = "name a local file system in /etc/kdump-initrd.toml, or with -c and -f"
 #: The names that a device can have besides its path.
 _TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
 #: Words for what runs behind the kernel, and is not in an image of ours.
@@ -41,7 +41,7 @@ def take_target(findings: Findings, said: Said, device: str, fstype: str) -> Non
     """Take a device and the file system on it; a second one is an error."""
     if "device" in findings.values:
         first = findings.origins["device"]
-        findings.fail(said, f"a second dump target; {first} names one", mended_by="device")
+        findings.fail(said, f"a second dump target; {first} already names one", mended_by="device")
         return
     tag, equals, name = device.partition("=")
     name = name.strip('"')
@@ -59,7 +59,7 @@ def refused(why: str) -> Use:
     """A dump target that the tool has not; ``why`` ends the sentence "… saves to"."""
 
     def use(findings: Findings, said: Said) -> None:
-        text = f"no dump target: the image does not save to {why}; {_OTHER_TARGET}"
+        text = f"not a usable dump target: the image does not save to {why}; {_OTHER_TARGET}"
         findings.fail(said, text, mended_by="device")
 
     return use

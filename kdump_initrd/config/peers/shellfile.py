@@ -25,7 +25,7 @@ def read(findings: Findings, path: Path, text: str, keys: Sequence[Key]) -> None
     for each in script.assignments:
         if each.name in last and not each.extends:
             before = Said(each.name, "", Place(path, last[each.name].line))
-            findings.warn(before, f"not used: line {each.line} says it again")
+            findings.warn(before, f"not used: line {each.line} sets it again")
         last[each.name] = each
     names = [key.name for key in keys]
     for name, each in last.items():

@@ -10,15 +10,15 @@ from ..findings import Findings, Said
 from . import dumpoptions, meanings, shellfile
 from .keys import Key, PeerFile
 
-_HOOKS = "a program of yours is a hook, in /etc/kdump-initrd/hooks/<stage>"
+_HOOKS = "put your own programs into /etc/kdump-initrd/hooks/<stage>"
 _REMOTE = "the image has no network"
-_MAIL = "no mail is sent; what has become of a dump is in its report.json"
+_MAIL = "no mail is sent; the report.json of each dump says how it was saved"
 _FADUMP = "firmware-assisted dumps are not supported"
-_SHELL = "there is no shell in the end, the final action follows a failure, too"
+_SHELL = "no shell is started at the end: the final action also follows a failure"
 _RESERVATION = (
-    "the reservation is left to the boot loader; what is needed is said when an image is written"
+    "the boot loader sets the reservation; the size to reserve is printed when an image is written"
 )
-_OLD = "newer releases of kdump know it no more"
+_OLD = "newer releases of kdump no longer support it"
 #: Format: (format, codec) of ours.
 _FORMATS = {
     "ELF": ("elf", ""),
@@ -54,7 +54,9 @@ def _savedir(findings: Findings, said: Said) -> None:
         # The address may hold a password.
         meanings.refused(_SCHEMES[scheme.lower()])(findings, said)
     else:
-        findings.fail(said, f"{scheme}: no kind of target that kdump knows", mended_by="device")
+        findings.fail(
+            said, f"{scheme}: not a kind of target that kdump supports", mended_by="device"
+        )
 
 
 def _format(findings: Findings, said: Said) -> None:
@@ -76,7 +78,7 @@ def _cpus(findings: Findings, said: Said) -> None:
     if said.value == "1":
         findings.take("jobs", "1", said)
     elif said.value not in ("0", "32"):
-        findings.warn(said, "not used: how many processors start is in the profile (nr_cpus=)")
+        findings.warn(said, "not used: the profile says how many processors start (nr_cpus=)")
 
 
 def _reboot(findings: Findings, said: Said) -> None:
@@ -89,12 +91,12 @@ def _reboot(findings: Findings, said: Said) -> None:
 
 
 _KEYS = (
-    Key("KDUMP_SAVEDIR", "path, for a path or a file:// URL; an error for other URLs: no targets that the tool has", _savedir),
+    Key("KDUMP_SAVEDIR", "path, for a path or a file:// URL; an error for other URLs: dumps cannot go there", _savedir),
     Key("KDUMP_DUMPLEVEL", "dump-level", meanings.level),
     Key("KDUMP_DUMPFORMAT", "dump-format and dump-compress: ELF, compressed (zlib), lzo, snappy, zstd; raw is dump-format elf with dump-level 0; none is an error: a dump is always saved", _format),
     Key("MAKEDUMPFILE_OPTIONS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", dumpoptions.more_options),
-    Key("KDUMP_CPUS", "1 is jobs 1; 0 and 32, which kdump ships, are nothing; else a warning: how many processors start is in the profile", _cpus),
-    Key("KDUMP_IMMEDIATE_REBOOT", "true is final-action reboot; false is a warning: there is no shell in the end", _reboot),
+    Key("KDUMP_CPUS", "1 is jobs 1; 0 and 32, which kdump ships, are ignored; otherwise a warning: the profile says how many processors start", _cpus),
+    Key("KDUMP_IMMEDIATE_REBOOT", "true is final-action reboot; false is a warning: no shell is started at the end", _reboot),
     Key("KDUMP_COMMANDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words),
     Key("KDUMP_COMMANDLINE", "the capture kernel's command line is the profile's; append-cmdline adds to it"),
     Key("KDUMP_KERNELVER", "each kernel is its own capture kernel, unless the command line names another"),
@@ -103,12 +105,12 @@ _KEYS = (
     Key("KDUMP_AUTO_RESIZE", "the reservation is used as it is", idle=_FALSE),
     Key("KDUMP_FADUMP", _FADUMP, idle=_FALSE),
     Key("KDUMP_FADUMP_SHELL", _FADUMP, idle=_FALSE),
-    Key("FADUMP_COMMANDLINE_APPEND", "nothing: it is for firmware-assisted dumps alone", meanings.without_effect),
+    Key("FADUMP_COMMANDLINE_APPEND", "ignored: only firmware-assisted dumps use it", meanings.without_effect),
     Key("KEXEC_OPTIONS", "the capture kernel is loaded by kexec -s, else by kexec -c"),
     Key("KDUMP_TRANSFER", "the saver writes the dump"),
     Key("KDUMP_KEEP_OLD_DUMPS", "no dump is ever removed", idle=("0",)),
-    Key("KDUMP_FREE_DISK_SIZE", "what is kept free is a percentage, keep-free", idle=("64",)),
-    Key("KDUMP_VERBOSE", "the image says each step on the console", idle=("0",)),
+    Key("KDUMP_FREE_DISK_SIZE", "keep-free is a percentage, not a size", idle=("64",)),
+    Key("KDUMP_VERBOSE", "the image prints each step on the console", idle=("0",)),
     Key("KDUMP_CONTINUE_ON_ERROR", _SHELL, idle=_TRUE),
     Key("KDUMP_REQUIRED_PROGRAMS", "a hook says what it needs in its header"),
     Key("KDUMP_PRESCRIPT", _HOOKS),

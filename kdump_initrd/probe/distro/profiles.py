@@ -208,7 +208,7 @@ def _chain(
     place = _find(distro, search_path, begin, root)
     if place is None:
         there = ", ".join(known(search_path, root=root))
-        raise KdumpInitrdError(f"{distro}: unknown distribution", hint=f"known are {there}")
+        raise KdumpInitrdError(f"{distro}: unknown distribution", hint=f"expected one of {there}")
     path = search_path[place] / f"{distro}.toml"
     file = _read(path, root)
     parent = file.table.get("inherits", distro)
@@ -224,7 +224,8 @@ def _chain(
     if found is None:
         there = ", ".join(known(search_path, root=root))
         raise KdumpInitrdError(
-            f"{file.where('inherits')}: {parent}: unknown distribution", hint=f"known are {there}"
+            f"{file.where('inherits')}: {parent}: unknown distribution",
+            hint=f"expected one of {there}",
         )
     return [*_chain(parent, search_path, begin, seen=(*seen, path), root=root), file]
 

@@ -133,7 +133,7 @@ def _kind(base: Base, profile: Distro) -> InitrdKind:
     else:
         known = ", ".join(kind.name for kind in profile.initrds)
         raise KdumpInitrdError(
-            f"{base.path}: an initrd of an unknown kind (known are {known})",
+            f"{base.path}: an initrd of an unknown kind (known kinds: {known})",
             hint="--standalone writes a whole initrd without it",
         )
     manifest = read_manifest(base.path) if MANIFEST in base.members else None

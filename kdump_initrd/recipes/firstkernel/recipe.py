@@ -82,7 +82,7 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
     base = appended.find_base(settings.base, root=root, profile=profile, release=release)
     if base is None and settings.in_place:
         raise KdumpInitrdError(
-            f"--in-place: {root} has no initrd of {release}", hint="--base FILE names one"
+            f"--in-place: {root} has no initrd of {release}", hint="name one with --base FILE"
         )
     if base is None:
         releases.find(release, root=root, layout=profile.kernel)

@@ -41,7 +41,7 @@ def hardware(
         if name not in profile.hardware:
             raise UsageError(
                 f"--hardware {name}: unknown set",
-                hint=f"known are host, generic, {', '.join(profile.hardware)}",
+                hint=f"expected one of host, generic, {', '.join(profile.hardware)}",
             )
         wishes.append(Wish(profile.hardware[name], f"hardware set {name}", strict=named))
     return wishes
