@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The crash's folder and names without Python: the same as kdump_initrd/saver/store/folder.py and beneath.py
-# make. Nothing leads out of the dump file system.
+# The crash's folder and names without Python: the same as naming.py, crashfolder.py and beneath.py
+# of kdump_initrd/saver/store make. Nothing leads out of the dump file system.
 # applets: date dd grep mkdir readlink tr
 
 # Set `time` to that of the crash, in seconds since 1970; now, if VMCOREINFO does not tell. It lies

@@ -27,7 +27,7 @@ OF_THE_SAVER = {
     "config": {"saver.params", "saver.codec.rows"},
     "image": {"saver.imagepaths"},
     "probe": {"saver.low.stdlib", "saver.codec.rows"},
-    "targets": {"saver.store.folder", "saver.low.failure"},
+    "targets": {"saver.store.naming", "saver.low.failure"},
     "recipes": {"saver.params", "saver.codec.rows", "saver.imagepaths"},
     "commands": {name for name in MODULES if name.startswith("saver")},
 }

@@ -10,18 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import __version__
 from ..core.errors import KdumpInitrdError
 from ..saver.codec.opening import open_codec
-from ..saver.crash.dmesg import log_lines
 from ..saver.crash.facts import Crash
+from ..saver.crash.kernellog import save_log
 from ..saver.crash.panic import LogFacts
 from ..saver.dump.dumping import Dumping
 from ..saver.formats.dumpfile import open_dump
 from ..saver.low.failure import SaverError, describe
 from ..saver.params import Params
-from ..saver.report import FAILED, INCOMPLETE, SAVED
-from ..saver.store.folder import UNFINISHED, create, sync_folder, write_all
+from ..saver.report import FAILED, INCOMPLETE, SAVED, Report, ending
+from ..saver.store import Store
+from ..saver.store.namedfile import NamedFiles
+from ..saver.store.naming import UNFINISHED
+from ..saver.store.stream import Stream
 from .options import STDOUT
 from .output import Talk, progress_for
 
@@ -101,21 +103,15 @@ class Conversion:
         self._progress = progress_for(talk)
         self.result, self.incomplete = FAILED, ""
         self.report: dict[str, object] = {
-            "version": __version__,
-            "result": FAILED,
+            **Report().fields,
+            **crash.identity(),
+            **ending(FAILED, self._start, self._progress),
             "error": "",
             "input": vmcore,
             "output": wishes.dump,
             "log": wishes.log,
-            "kernel_release": crash.uts["release"],
-            "build_id": crash.info.build_id(),
-            "panic": "",
-            "command_line": "",
-            "crash_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(crash.time)),
-            "dump": None,
-            "seconds": 0.0,
-            "rss_anon_kib": 0,
         }
+        del self.report["capture_kernel"]  # it may be any other
 
     def run(self) -> None:
         """Do what is wished for; raises SaverError, OSError, KeyboardInterrupt."""
@@ -127,7 +123,7 @@ class Conversion:
             if self._wishes.dump is None:
                 self.result = FAILED if problem else SAVED
             else:
-                problem = self._save() or problem
+                problem = self._save(self._wishes.dump) or problem
         except BaseException as error:
             problem = describe(error)
             raise
@@ -135,12 +131,7 @@ class Conversion:
             self._progress.close()
             if problem and self.result == SAVED:
                 self.result = INCOMPLETE
-            self.report.update(
-                result=self.result,
-                error=problem,
-                seconds=round(time.monotonic() - self._start, 3),
-                rss_anon_kib=self._progress.peak + self._progress.others,
-            )
+            self.report.update(ending(self.result, self._start, self._progress), error=problem)
 
     def summary(self) -> Iterator[str]:
         """Yield what the user wants to know of the dump."""
@@ -171,21 +162,13 @@ class Conversion:
     def _split_log(self) -> str:
         # The panic message is in the log: that is read, wanted or not.
         log, facts, problem = self._wishes.log, LogFacts(), ""
-        fd, size = self._open_log(), 0
+        lines = None if log is None else self._store(log).lines(log, "")
         try:
-            for line in log_lines(self._crash.memory, self._crash.info):
-                facts.see(line)
-                if fd >= 0:
-                    write_all(fd, line)
-                    size += len(line)
-        except BrokenPipeError:
-            fd = -1  # nobody listens any more, as in `| head`
+            save_log(self._crash.memory, self._crash.info, facts, lines)
         except (SaverError, OSError) as error:
             problem = f"log: {describe(error)}"
         finally:
             self.report.update(panic=facts.panic, command_line=facts.command_line)
-            if fd > _STDOUT_FD:
-                _end_log(fd, str(log), size=size, complete=not problem)
         if problem and log is None:
             self._talk.detail(problem)
             return ""
@@ -193,64 +176,28 @@ class Conversion:
             self._talk.error(problem)
         return problem
 
-    def _open_log(self) -> int:
-        log = self._wishes.log
-        if log is None:
-            return -1
-        return _STDOUT_FD if log == STDOUT else create(_fresh(log))
-
-    def _save(self) -> str:
-        dump = str(self._wishes.dump)
+    def _save(self, dump: str) -> str:
         params = self._wishes.params
         if params.dump.format != "elf":  # no other codec than the one that was asked for
             open_codec(params.dump.compress, self._crash.page_size)
-        dumping = Dumping(
-            self._crash,
-            params,
-            keep_free=params.targets[0].keep_free,
-            console=self._talk,
-            progress=self._progress,
-        )
-        name = dump if dump == STDOUT else dump + UNFINISHED
+        part = self._store(dump).dump(dump, "")
+        dumping = Dumping(self._crash, params, part, console=self._talk, progress=self._progress)
         try:
-            if dump == STDOUT:
-                problem = dumping.stream(_STDOUT_FD)
-            else:
-                problem = dumping.run(_fresh(dump))
-                if not problem:
-                    _publish(dump)
-                    name = dump
+            problem = dumping.run()
             if not problem:
+                part.commit()
                 self.result = SAVED
         finally:
             if dumping.exists:
                 if self.result != SAVED:
-                    self.result, self.incomplete = INCOMPLETE, name
-                self.report["dump"] = {"name": name, **dumping.fields}
+                    self.result, self.incomplete = INCOMPLETE, part.name
+                self.report["dump"] = {"name": part.name, **dumping.fields}
         return problem
 
-
-def _fresh(name: str) -> str:
-    # The name while it is being written; what has it goes, as Wishes.check allowed.
-    path = Path(name + UNFINISHED)
-    path.unlink(missing_ok=True)
-    return str(path)
-
-
-def _publish(name: str) -> None:
-    Path(name + UNFINISHED).replace(name)
-    sync_folder(str(Path(name).parent))
-
-
-def _end_log(fd: int, name: str, *, size: int, complete: bool) -> None:
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-        if not size:
-            Path(name + UNFINISHED).unlink()
-    if complete and size:
-        _publish(name)
+    def _store(self, name: str) -> Store:
+        if name == STDOUT:
+            return Stream(_STDOUT_FD, STDOUT)
+        return NamedFiles(self._wishes.params.targets[0].keep_free)
 
 
 def _way_out(error: Exception, vmcore: str) -> str:

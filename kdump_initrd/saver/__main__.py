@@ -73,14 +73,14 @@ def _save(request: Request, console: Console) -> int:
 
 
 def _print_log(path: str) -> None:
-    from .crash.dmesg import log_lines
+    from .crash.kernellog import save_log
+    from .crash.panic import LogFacts
     from .formats.dumpfile import open_dump
     from .memory.vmcoreinfo import VmcoreInfo
-    from .store.folder import write_all
+    from .store.stream import StreamLines
 
     memory = open_dump(path)
-    for line in log_lines(memory, VmcoreInfo(memory.notes.vmcoreinfo)):
-        write_all(1, line)
+    save_log(memory, VmcoreInfo(memory.notes.vmcoreinfo), LogFacts(), StreamLines(1))
     memory.close()
 
 

@@ -3,28 +3,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 
-from .crash.dmesg import log_lines
 from .crash.facts import Crash
+from .crash.kernellog import save_log
 from .crash.panic import LogFacts
+from .crashplace import known_place, make_place
 from .formats.dumpfile import open_dump
 from .low.failure import describe
 from .low.jsontext import loads
 from .report import FAILED, INCOMPLETE, Report
-from .store.beneath import is_mounted
-from .store.folder import (
-    REPORT,
-    UNFINISHED,
-    create,
-    expand,
-    fit_name,
-    make_folder,
-    sync_folder,
-    write_all,
-    write_state,
-)
+from .store import open_store
+from .store.naming import REPORT, Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +22,7 @@ if TYPE_CHECKING:
 
     from .low.console import Console
     from .params import Params, TargetParams
-
-#: Bytes of an older report that are read.
-_MAX_REPORT = 1 << 20
+    from .store import Store
 
 
 def save_little(params: Params, target: TargetParams, console: Console, *, reason: str) -> bool:
@@ -49,31 +37,35 @@ def save_little(params: Params, target: TargetParams, console: Console, *, reaso
     crash = _open(params, console)
     facts = LogFacts()
     if crash:
-        _attempt(console, "dmesg", lambda: _see(crash, facts))
+        _attempt(console, "dmesg", lambda: save_log(crash.memory, crash.info, facts))
     # First: for this no disk is needed.
     for line in facts.tail:
         console.error(line)
     try:
-        if target.mount and not is_mounted(target.mount):
+        store = open_store(target)
+        if not store.is_there():
             return False
-        folder = _find_folder(params, target, crash)
-        _take_over(folder, report)
+        names = Names(params.names, crash.time if crash else int(time.time()))
+        store.resume(known_place(params.talk.state))
+        if not store.where:
+            make_place(store, names, params.talk.state)
+        _take_over(store, report)
         report.add("emergency", FAILED, seconds=0.0, detail=reason)
         if crash:
-            _attempt(console, "dmesg", lambda: _save_log(params, crash, folder))
+            _attempt(console, "dmesg", lambda: _save_log(store, crash, names))
             _tell(report, crash, facts)
-        _settle(folder, report)
+        _settle(store, report)
         report.fields["reason"] = reason
-        report.open(folder)
+        report.open(store)
         report.write(last=True)
     except Exception as error:
         console.error(f"emergency: {describe(error)}")
         return False
-    console.error(f"what could be saved is in {folder}")
+    console.error(f"what could be saved is in {store.where}")
     return True
 
 
-def _attempt(console: Console, name: str, work: Callable[[], None]) -> None:
+def _attempt(console: Console, name: str, work: Callable[[], object]) -> None:
     try:
         work()
     except Exception as error:
@@ -88,41 +80,10 @@ def _open(params: Params, console: Console) -> Crash | None:
         return None
 
 
-def _see(crash: Crash, facts: LogFacts) -> None:
-    for line in log_lines(crash.memory, crash.info):
-        facts.see(line)
-
-
-def _find_folder(params: Params, target: TargetParams, crash: Crash | None) -> str:
-    state = params.talk.state
-    known = _read(state, 1 << 12).rstrip(b"\n") if state else b""
-    if known:
-        return os.fsdecode(known)
-    seconds = crash.time if crash else int(time.time())
-    name, last = expand(params.names.directory, seconds), f"crash-{seconds}"
-    folder, _ = make_folder(target.path, name, last=last, mount=target.mount)
-    if state:
-        write_state(state, folder)
-    return folder
-
-
-def _read(path: str, size: int) -> bytes:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        return os.read(fd, size)
-    except OSError:
-        return b""
-    finally:
-        os.close(fd)
-
-
-def _take_over(folder: str, report: Report) -> None:
+def _take_over(store: Store, report: Report) -> None:
     # What the saver has written before it ended.
     try:
-        old = loads(_read(os.path.join(folder, REPORT), _MAX_REPORT).decode())
+        old = loads(store.read(REPORT).decode())
     except ValueError:
         return
     if isinstance(old, dict):
@@ -132,33 +93,23 @@ def _take_over(folder: str, report: Report) -> None:
             report.steps.extend(steps)
 
 
-def _save_log(params: Params, crash: Crash, folder: str) -> None:
-    pattern, last = params.names.dmesg, f"dmesg-{crash.time}"
-    name = expand(pattern, crash.time)
-    if os.path.exists(os.path.join(folder, name)):
-        return  # the saver's first work
-    name, _ = fit_name(folder, name, last=last, suffixes=("",))
-    fd = create(os.path.join(folder, name))
-    try:
-        for line in log_lines(crash.memory, crash.info):
-            write_all(fd, line)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    sync_folder(folder)
+def _save_log(store: Store, crash: Crash, names: Names) -> None:
+    name, last = names.of("dmesg")
+    if not store.has(name):  # the saver's first work
+        save_log(crash.memory, crash.info, LogFacts(), store.lines(name, last))
 
 
 def _tell(report: Report, crash: Crash, facts: LogFacts) -> None:
     report.fields.update(crash.identity(), panic=facts.panic, command_line=facts.command_line)
 
 
-def _settle(folder: str, report: Report) -> None:
+def _settle(store: Store, report: Report) -> None:
     # What there is of a dump, and what that makes of the result.
     fields = report.fields
     if fields["result"] not in (INCOMPLETE, FAILED):
         return  # the dump is whole
-    parts = [name for name in sorted(os.listdir(folder)) if name.endswith(UNFINISHED)]
+    parts = store.parts()
     if parts and not fields["dump"]:
-        size = os.stat(os.path.join(folder, parts[0])).st_size
-        fields["dump"] = {"name": parts[0], "bytes": size}
+        name, size = parts[0]
+        fields["dump"] = {"name": name, "bytes": size}
     fields["result"] = INCOMPLETE if parts else FAILED

@@ -6,7 +6,7 @@ from __future__ import annotations
 from .codec.rows import WORDS
 from .low.failure import SaverError
 from .low.jsontext import JsonError, dumps, loads
-from .store.folder import BESIDE, REPORT, UNFINISHED, expand
+from .store.naming import BESIDE, REPORT, UNFINISHED, expand
 
 TYPE_CHECKING = False  # typing costs 40 ms of start-up in the capture kernel
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class DumpParams(Record):
         """See Record."""
         super().__init__(**values)
         if self.collector and self.format == "flat":
-            raise ParamsError("collector: makedumpfile writes no format 'flat' here")
+            raise ParamsError("collector: makedumpfile cannot write the format 'flat'")
 
 
 class NameParams(Record):

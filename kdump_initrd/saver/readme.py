@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from .report import FAILED, INCOMPLETE, REFUSED, SAVED
-from .store.keptfile import KeptFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .report import Report
+    from .store import Text
 
 _FIRST = """\
 kdump-initrd {version} is saving a crash of Linux in this folder.
@@ -33,14 +33,14 @@ _RESULTS = {
 class Readme:
     """The file, told from the report's fields and steps."""
 
-    def __init__(self, report: Report, folder: str, name: str) -> None:
+    def __init__(self, report: Report, text: Text) -> None:
         """Nothing is written yet."""
         self._report = report
-        self._file = KeptFile(folder, name)
+        self._text = text
 
     def begin(self) -> None:
         """Write what people are to read when nothing can be written any more; raises OSError."""
-        self._file.write(_FIRST.format_map(self._report.fields) + self._crash())
+        self._text.write(_FIRST.format_map(self._report.fields) + self._crash())
 
     def end(self) -> None:
         """Replace it with how it ended; raises OSError."""
@@ -52,7 +52,7 @@ class Readme:
         for step in self._report.steps:
             detail = f": {step['detail']}" if step["detail"] else ""
             text += f"  {step['name']!s:<8}{step['result']} ({step['seconds']} s){_plain(detail)}\n"
-        self._file.write(text, last=True)
+        self._text.write(text, last=True)
 
     def _crash(self) -> str:
         fields = self._report.fields

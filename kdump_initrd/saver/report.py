@@ -4,15 +4,29 @@
 from __future__ import annotations
 
 import os
+import time
 
 from .. import __version__
 from .low.jsontext import dumps
-from .store.folder import REPORT
-from .store.keptfile import KeptFile
+from .store.naming import REPORT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .low.progress import Progress
+    from .store import Store, Text
 
 SAVED, INCOMPLETE, FAILED = "saved", "incomplete", "failed"
 #: The dump is whole, safe on the disk, and about to get its final name; there is no room for one.
 FINISHING, REFUSED = "finishing", "refused"
+
+
+def ending(result: str, start: float, progress: Progress) -> dict[str, object]:
+    """Return the fields that tell how it ended, and what it took; start is of time.monotonic()."""
+    return {
+        "result": result,
+        "seconds": round(time.monotonic() - start, 3),
+        "rss_anon_kib": progress.peak + progress.others,
+    }
 
 
 class Report:
@@ -33,7 +47,7 @@ class Report:
             "rss_anon_kib": 0,
         }
         self.steps: list[dict[str, object]] = []
-        self._file: KeptFile | None = None
+        self._text: Text | None = None
 
     def add(self, name: str, result: str, *, seconds: float, detail: str) -> None:
         """Add the outcome of a step; result is "done", "incomplete" or "failed"."""
@@ -44,12 +58,12 @@ class Report:
         """Return the report as JSON."""
         return dumps({**self.fields, "steps": self.steps}, 2) + "\n"
 
-    def open(self, folder: str) -> None:
-        """Write the first report into the crash's folder; raises OSError."""
-        self._file = KeptFile(folder, REPORT)
+    def open(self, store: Store) -> None:
+        """Write the first report into the crash's place; raises OSError."""
+        self._text = store.text(REPORT)
         self.write()
 
     def write(self, *, last: bool = False) -> None:
-        """Replace the report on the disk; raises OSError. Before open, nothing happens."""
-        if self._file:
-            self._file.write(self.text(), last=last)
+        """Replace the report in the store; raises OSError. Before open, nothing happens."""
+        if self._text:
+            self._text.write(self.text(), last=last)

@@ -4,29 +4,19 @@
 from __future__ import annotations
 
 import errno
-import os
 import time
 
-from .crash.dmesg import log_lines
 from .crash.facts import Crash
+from .crash.kernellog import save_log
 from .crash.panic import LogFacts
+from .crashplace import make_place
 from .formats.dumpfile import open_dump
 from .low.failure import SpaceError, describe
 from .low.progress import Progress
-from .report import FAILED, FINISHING, INCOMPLETE, REFUSED, SAVED, Report
-from .store.folder import (
-    BESIDE,
-    SCRATCH,
-    UNFINISHED,
-    create,
-    expand,
-    fit_name,
-    make_folder,
-    sync_folder,
-    write_all,
-    write_state,
-)
+from .report import FAILED, FINISHING, INCOMPLETE, REFUSED, SAVED, Report, ending
+from .store import open_store
 from .store.medium import FULL
+from .store.naming import Names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +26,8 @@ if TYPE_CHECKING:
     from .low.console import Console
     from .params import Params, TargetParams
     from .readme import Readme
+    from .store import Part
 
-_LOG_BUFFER = 32 << 10
 #: How it is said that not all was saved; the place follows.
 _VERDICTS = {
     INCOMPLETE: "the dump is incomplete: ",
@@ -65,13 +55,14 @@ class Save:
         self._progress = Progress(console, params.talk.progress)
         self._log = LogFacts()
         self._crash: Crash | None = None
-        self._folder = ""
+        self._store = open_store(target)
+        self._names = Names(params.names, 0)
         self._readme: Readme | None = None
 
     def run(self) -> None:
         """Do all steps, whatever happens to each."""
         self._step("vmcore", self._open)
-        in_folder = self._step("folder", self._make_folder)
+        in_folder = self._step("folder", self._make_place)
         if in_folder and self.params.names.readme:
             self._step("readme", self._begin_readme)
         if self._crash:
@@ -83,14 +74,12 @@ class Save:
                 self._step("report", self.report.write)
                 self._step("dump", self._save_dump)
         fields = self.report.fields
-        fields["result"] = self.result
-        fields["seconds"] = round(time.monotonic() - self._start, 3)
         self._progress.feed()
-        fields["rss_anon_kib"] = self._progress.peak + self._progress.others
+        fields.update(ending(self.result, self._start, self._progress))
         if self._readme:
             self._last("readme", self._readme.end)
         self._last("report", lambda: self.report.write(last=True))
-        where = self._folder or self.target.path
+        where = self._store.where or self.target.path
         if self.result == SAVED:
             self.console.info(f"the dump is in {where} ({fields['seconds']} s)")
         else:
@@ -140,14 +129,11 @@ class Save:
     def _time(self) -> int:
         return self._crash.time if self._crash else int(time.time())
 
-    def _make_folder(self) -> str:
-        params, target, seconds = self.params, self.target, self._time()
-        name, last = expand(params.names.directory, seconds), f"crash-{seconds}"
-        self._folder, note = make_folder(target.path, name, last=last, mount=target.mount)
-        if params.talk.state:
-            write_state(params.talk.state, self._folder)
-        self.report.open(self._folder)
-        return self._noted(self._folder, note)
+    def _make_place(self) -> str:
+        self._names = Names(self.params.names, self._time())
+        note = make_place(self._store, self._names, self.params.talk.state)
+        self.report.open(self._store)
+        return self._noted(self._store.where, note)
 
     def _noted(self, detail: str, note: str) -> str:
         # A step's detail, and what is not as wished: that is said at once.
@@ -155,18 +141,12 @@ class Save:
             self.console.warning(note)
         return "; ".join([text for text in (detail, note) if text])
 
-    def _fit(self, kind: str, *suffixes: str) -> tuple[str, str]:
-        # The name of a file of the crash's folder, and a note on it.
-        seconds = self._time()
-        name = expand(getattr(self.params.names, kind), seconds)
-        return fit_name(self._folder, name, last=f"{kind}-{seconds}", suffixes=("", *suffixes))
-
     def _begin_readme(self) -> None:
         from .readme import Readme
 
-        name, note = self._fit("readme", BESIDE)
-        self._noted("", note)
-        self._readme = Readme(self.report, self._folder, name)
+        text = self._store.text(*self._names.of("readme"))
+        self._noted("", text.note)
+        self._readme = Readme(self.report, text)
         self._readme.begin()
 
     def _save_log(self) -> str:
@@ -181,98 +161,51 @@ class Save:
 
     def _write_log(self) -> str:
         assert self._crash is not None
-        fd = -1
-        path = note = ""
-        count = 0
-        held: list[bytes] = []
-        size = 0
-        if self._folder:
-            name, note = self._fit("dmesg")
-            path = os.path.join(self._folder, name)
-            fd = create(path)
+        lines = self._store.lines(*self._names.of("dmesg")) if self._store.where else None
         try:
-            for line in log_lines(self._crash.memory, self._crash.info):
-                self._log.see(line)
-                held.append(line)
-                count += 1
-                size += len(line)
-                if size > _LOG_BUFFER:
-                    _write_lines(fd, held)
-                    size = 0
+            count = save_log(self._crash.memory, self._crash.info, self._log, lines)
         finally:
             self.report.fields.update(panic=self._log.panic, command_line=self._log.command_line)
-            _end_log(fd, held, path, count)
-        if self._folder:
-            sync_folder(self._folder)
         if self._log.panic:
             self.console.info(f"the crashed kernel said: {self._log.panic}")
-        return self._noted(f"{count} lines", note)
+        return self._noted(f"{count} lines", lines.note if lines else "")
 
     def _save_dump(self) -> str:
         from .dump.dumping import Dumping
 
-        name, note = self._fit("dump", UNFINISHED, UNFINISHED + SCRATCH)
-        note = self._noted("", note)
+        part = self._store.dump(*self._names.of("dump"))
+        note = self._noted("", part.note)
         if self.params.dump.collector:
             from .dump.collector import Collected
 
-            if self._step("collector", lambda: self._write_dump(Collected, name)):
+            if self._step("collector", lambda: self._write_dump(Collected, part)):
                 return note
             self.console.warning("the saver writes the dump itself")
-        return self._write_dump(Dumping, name) or note
+        return self._write_dump(Dumping, part) or note
 
-    def _write_dump(self, kind: type[Dumping], name: str) -> str:
+    def _write_dump(self, kind: type[Dumping], part: Part) -> str:
         assert self._crash is not None
-        path = os.path.join(self._folder, name)
+        fields = self.report.fields
         dumping = kind(
-            self._crash,
-            self.params,
-            keep_free=self.target.keep_free,
-            console=self.console,
-            progress=self._progress,
+            self._crash, self.params, part, console=self.console, progress=self._progress
         )
         try:
-            problem = dumping.run(path + UNFINISHED)
+            problem = dumping.run()
         finally:
             if dumping.exists:
                 self.result = INCOMPLETE
-                self.report.fields["dump"] = {"name": name + UNFINISHED, **dumping.fields}
+                fields["dump"] = {"name": part.name, **dumping.fields}
         if not problem:
             # A report that is true before the dump has its final name, and after that.
-            self.report.fields.update(result=FINISHING, dump={"name": name, **dumping.fields})
+            fields.update(result=FINISHING, dump={"name": part.final, **dumping.fields})
             self._step("report", self.report.write)
             try:
-                os.rename(path + UNFINISHED, path)
-            except OSError:
-                self.report.fields["dump"] = {"name": name + UNFINISHED, **dumping.fields}
-                raise
-            sync_folder(self._folder)
+                part.commit()
+            finally:
+                fields["dump"] = {"name": part.name, **dumping.fields}
             self.result = SAVED
         return problem
 
 
 def _wants_room(error: BaseException) -> bool:
     return isinstance(error, SpaceError) and error.code in FULL
-
-
-def _write_lines(fd: int, held: list[bytes]) -> None:
-    if fd >= 0:
-        write_all(fd, b"".join(held))
-    del held[:]
-
-
-def _end_log(fd: int, held: list[bytes], path: str, count: int) -> None:
-    if fd < 0:
-        return
-    safe = False
-    try:
-        write_all(fd, b"".join(held))
-        os.fsync(fd)
-        safe = True
-    except OSError as error:
-        safe = error.errno != errno.EIO  # what fits of it stays
-        raise
-    finally:
-        os.close(fd)
-        if not (safe and count):
-            os.unlink(path)

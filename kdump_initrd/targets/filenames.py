@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
 from ..saver.low.failure import SaverError
-from ..saver.store.folder import REPORT, expand
+from ..saver.store.naming import REPORT, expand
 
 if TYPE_CHECKING:
     from ..probe.distro.profilekeys import Dump

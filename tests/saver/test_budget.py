@@ -15,6 +15,7 @@ from kdump_initrd.saver.crash.facts import Crash
 from kdump_initrd.saver.dump import budget, pagecopy
 from kdump_initrd.saver.formats.dumpfile import open_dump
 from kdump_initrd.saver.low.selection import Selection
+from kdump_initrd.saver.store.folder import free_room
 
 from .filtering import expected
 from .logged import LOG, logged
@@ -82,12 +83,12 @@ def test_the_room_ends_with_a_block(small_disk: Disk) -> None:
     (disk / "file").write_bytes(bytes(10 * PAGE))
     free = os.statvfs(disk).f_bavail
     assert free == 240
-    assert budget.room(str(disk), 0) == 240 * PAGE
-    assert budget.room(str(disk), 10) == 215 * PAGE
-    assert budget.room(str(disk), 33) == 157 * PAGE  # of 82.5 blocks
-    assert budget.room(str(disk), 97) == 0
+    assert free_room(str(disk), 0) == 240 * PAGE
+    assert free_room(str(disk), 10) == 215 * PAGE
+    assert free_room(str(disk), 33) == 157 * PAGE  # of 82.5 blocks
+    assert free_room(str(disk), 97) == 0
     with pytest.raises(FileNotFoundError):
-        budget.room(str(disk / "missing"), 5)
+        free_room(str(disk / "missing"), 5)
 
 
 def stepped(tmp_path: Path, disk: Path, **options: object) -> tuple[Outcome, list[str]]:

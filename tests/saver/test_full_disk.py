@@ -13,7 +13,9 @@ import pytest
 
 from kdump_initrd.saver.formats.dumpfile import open_dump
 from kdump_initrd.saver.low.failure import SaverError
+from kdump_initrd.saver.params import TargetParams
 from kdump_initrd.saver.report import Report
+from kdump_initrd.saver.store.folder import Folder
 
 from .logged import logged
 from .minireader import MiniReader
@@ -32,7 +34,9 @@ def test_full_disk(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.dump.budget.room", lambda *_: 1 << 62)  # nobody counts
+    monkeypatch.setattr(
+        "kdump_initrd.saver.store.folder.free_room", lambda *_: 1 << 62
+    )  # nobody counts
     core = logged(Core().load(0x100000, text(100) + zero(500) + noise(700) + text(50) + zero(9)))
     disk = small_disk(2048)
     done = save(tmp_path, core, output=disk / "crash", **options)
@@ -70,7 +74,7 @@ def test_full_disk(
 def test_disk_without_room_for_the_descriptors(
     tmp_path: Path, small_disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.dump.budget.room", lambda *_: 1 << 62)
+    monkeypatch.setattr("kdump_initrd.saver.store.folder.free_room", lambda *_: 1 << 62)
     core = logged(Core().load(0x100000, zero(8000)))
     disk = small_disk(128)
     done = save(tmp_path, core, output=disk / "crash")
@@ -123,7 +127,9 @@ def test_size_limit_without_privileges(tmp_path: Path) -> None:
 def test_report_on_a_disk_that_filled_up(tmp_path: Path, small_disk: Disk) -> None:
     disk = small_disk(256)
     report = Report()
-    report.open(str(disk))
+    store = Folder(TargetParams())
+    store.resume(str(disk))
+    report.open(store)
     assert (disk / "report.json.new").stat().st_size == 16384
     with pytest.raises(OSError, match="No space left"), (disk / "filler").open("wb") as file:
         while True:

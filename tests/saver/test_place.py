@@ -16,7 +16,8 @@ import pytest
 from kdump_initrd.saver.__main__ import main
 from kdump_initrd.saver.params import TargetParams
 from kdump_initrd.saver.store.beneath import Place
-from kdump_initrd.saver.store.folder import create, make_folder
+from kdump_initrd.saver.store.crashfolder import make_folder
+from kdump_initrd.saver.store.diskfile import create
 
 from .logged import LOG, logged
 from .places import CASES, Case, grow

@@ -100,7 +100,8 @@ def test_a_kill_leaves_the_warning_behind(tmp_path: Path) -> None:
 def test_on_a_disk_that_fills_up(
     tmp_path: Path, small_disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.dump.budget.room", lambda *_: 1 << 62)  # nobody counts
+    # Nobody counts.
+    monkeypatch.setattr("kdump_initrd.saver.store.folder.free_room", lambda *_: 1 << 62)
     core = logged(Core().load(0x100000, text(100) + noise(700)))
     done = save(tmp_path, core, output=small_disk(1024) / "crash", readme_name=README)
     assert (done.status, done.report["result"]) == (1, "incomplete")

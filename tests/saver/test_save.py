@@ -17,7 +17,7 @@ import pytest
 from kdump_initrd.saver import save as save_module
 from kdump_initrd.saver.formats import dumpfile
 from kdump_initrd.saver.formats.dumpfile import open_dump
-from kdump_initrd.saver.store.folder import sync_folder
+from kdump_initrd.saver.store.diskfile import sync_folder
 
 from .faults import FaultyWindow
 from .logged import LOG, logged
@@ -117,7 +117,7 @@ def test_a_dump_whose_name_is_not_safe(
     if failing == "rename":
         monkeypatch.setattr(os, "rename", fail_rename)
     else:
-        monkeypatch.setattr("kdump_initrd.saver.save.sync_folder", fail_sync)
+        monkeypatch.setattr("kdump_initrd.saver.store.folder.sync_folder", fail_sync)
     core, pages = sample()
     done = save(tmp_path, core)
     assert (done.status, done.report["result"]) == (1, "incomplete")

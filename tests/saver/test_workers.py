@@ -231,7 +231,7 @@ def test_two_workers_fill_a_disk(
     pages: dict[int, bytes],
     options: dict[str, object],
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.saver.dump.budget.room", lambda *_: 1 << 62)
+    monkeypatch.setattr("kdump_initrd.saver.store.folder.free_room", lambda *_: 1 << 62)
     done = save(tmp_path, vmcore, jobs=2, output=small_disk(5000) / "crash", **options)
     assert (done.status, done.report["result"]) == (1, "incomplete")
     assert done.step("dump")["detail"] == "no room for the dump: No space left on device"

@@ -13,7 +13,8 @@ import pytest
 
 from kdump_initrd.saver.low.failure import SaverError
 from kdump_initrd.saver.memory.vmcoreinfo import VmcoreInfo
-from kdump_initrd.saver.store.folder import expand, make_folder
+from kdump_initrd.saver.store.crashfolder import make_folder
+from kdump_initrd.saver.store.naming import expand
 
 from ..saver.places import CASES, Case, grow
 from .shells import REPO, SHELLS

@@ -83,7 +83,6 @@ not) to DUMPFILE: filtered, compressed, in another format, and verified."""
         said = values(arguments, SETTINGS)
         if dump == STDOUT:
             _check_stream(said)
-            said["dump_format"] = "flat"
         flags = {name: getattr(arguments, name) for name in ("force", "json", "quiet", "verbose")}
         return cls(files[0], dump, log, said, **flags)
 
@@ -136,7 +135,7 @@ def _check_stream(said: dict[str, Any]) -> None:
 
 
 def _print(text: str) -> None:
-    from ...saver.store.folder import write_all
+    from ...saver.store.diskfile import write_all
 
     try:
         write_all(1, text.encode() + b"\n")

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much room a dump may take, and how much it will: before its first byte is written."""
+"""How much room a dump will take, before its first byte is written."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,16 +15,6 @@ if TYPE_CHECKING:
 _SAMPLE = 128
 #: The golden ratio times 65536: its multiples, modulo that, are all over a range.
 _GOLDEN = 40503
-
-
-def room(path: str, keep_free: int) -> int:
-    """Return the bytes that a new file may take; keep_free is in per cent of the file system.
-
-    Raises OSError.
-    """
-    info = os.statvfs(path)
-    size = info.f_frsize or info.f_bsize
-    return max(0, info.f_bavail - -(-info.f_blocks * keep_free // 100)) * size
 
 
 class Forecast:

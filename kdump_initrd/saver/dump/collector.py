@@ -14,8 +14,7 @@ from ..low import child
 from ..low.failure import SaverError, SpaceError
 from ..low.progress import anonymous_kib
 from ..low.selection import Selection
-from . import budget
-from .dumping import Dumping, scratch
+from .dumping import Dumping
 from .pagechoice import took
 
 TYPE_CHECKING = False
@@ -32,29 +31,30 @@ _LOOKS = (0.01, 0.05)
 class Collected(Dumping):
     """A dump by makedumpfile, with the fields of our own."""
 
-    def run(self, path: str) -> str:
-        """Write the file, which must not exist. Raises SaverError, OSError; then there is none."""
+    def run(self) -> str:
+        """Write it, by its path. Raises SaverError, OSError; then there is none."""
+        part = self._part
         try:
             if self._source.missing:
                 raise SaverError(
                     f"the vmcore is truncated: {self._source.missing} pages are missing"
                 )
-            folder = os.path.dirname(path) or "."
-            self._limit = budget.room(folder, self._keep_free)
+            if not part.path:
+                raise SaverError(f"{NAME}: it writes to files only")
+            self._limit = self._room()
             start = time.monotonic()
-            self._collect(path)
+            self._collect(part.path)
             took(self.fields, "copy", start)
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            fd = os.open(part.path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 os.fsync(fd)
-                problem = self._check(fd, path)
+                problem = self._check(fd, part.path)
             finally:
                 os.close(fd)
             if problem:
                 raise SaverError(problem)
         except BaseException:
-            if os.path.exists(path):
-                os.unlink(path)
+            part.discard()
             raise
         self.exists = True
         return ""
@@ -117,7 +117,7 @@ class Collected(Dumping):
 
     def _check(self, fd: int, path: str) -> str:
         # The pages in it are those that are verified.
-        hidden = scratch(path)
+        hidden = self._part.scratch()
         try:
             selection = Selection(hidden, 0)
             dump = open_dump(path)

@@ -10,9 +10,7 @@ from ..low.board import Board, Lock
 from ..low.failure import SaverError, describe
 from ..low.selection import Selection
 from ..low.writeback import Writeback
-from ..store.folder import SCRATCH, sync_folder
 from ..store.medium import FULL, FlatOutput, Output
-from . import budget
 from .copying import Copying
 from .pagechoice import Choice, took
 
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from ..low.console import Console
     from ..low.progress import Progress
     from ..params import Params
+    from ..store import Part
 
 _NO_LIMIT = 1 << 62
 
@@ -32,28 +31,29 @@ class Dumping:
     """A dump in the making.
 
     fields   what the report says of it, as far as it has come
-    exists   whether there is a file, complete or not
+    exists   whether there is one, complete or not
     """
 
     def __init__(
         self,
         crash: Crash,
         params: Params,
+        part: Part,
         *,
-        keep_free: int,
         console: Console,
         progress: Progress,
     ) -> None:
         """Nothing is written yet. A codec that cannot be used gives way to another, or to none."""
         self._crash = crash
         self._params = params
-        self._keep_free = keep_free
+        self._part = part
+        self._format = params.dump.format if part.seekable else "flat"
         self._console = console
         self._progress = progress
         self._source = crash.source()
         self._codec: Codec | None = None
         note = ""
-        if params.dump.format != "elf":
+        if self._format != "elf":
             from ..codec.opening import open_any
 
             self._codec, note = open_any(params.dump.compress, crash.page_size)
@@ -61,7 +61,6 @@ class Dumping:
                 console.warning(note)
         self._scratch = -1
         self._limit = _NO_LIMIT
-        self._folder = ""  # of the file; "" for a pipe
         self._workers: tuple[Lock, int] | None = None
         self.exists = False
         self.fields = self._first_fields(note)
@@ -70,7 +69,7 @@ class Dumping:
         params = self._params.dump
         return {
             "collector": "saver",
-            "format": params.format,
+            "format": self._format,
             "codec": self._codec.row.name if self._codec else "none",
             "codec_note": note,
             "library": self._codec.library if self._codec else "",
@@ -93,37 +92,29 @@ class Dumping:
             "seconds": {},
         }
 
-    def run(self, path: str) -> str:
-        """Write the file, which must not exist; return what went wrong, "" for nothing.
+    def run(self) -> str:
+        """Write it; return what went wrong, "" for nothing.
 
-        A file that cannot be begun is removed again; then SpaceError, SaverError or OSError is
-        raised.
+        What cannot be begun is gone again; then SpaceError, SaverError or OSError is raised.
         """
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        part = self._part
+        fd = part.create()
         try:
-            self._folder = os.path.dirname(path) or "."
-            sync_folder(self._folder)  # a power cut leaves the file
             self._limit = self._room()
-            if self._params.dump.format != "kdump":
-                self._scratch = scratch(path)
+            if self._format != "kdump":
+                self._scratch = part.scratch()
             problem, selection = self._write(fd)
-            return problem or self._verify(fd, path, selection)
+            if problem or not part.seekable:
+                return problem
+            return self._verify(fd, part.path, selection)
         except BaseException:
             if not self.exists:
-                os.unlink(path)
+                part.discard()
             raise
         finally:
-            os.close(fd)
+            part.close()
             if self._scratch >= 0:
                 os.close(self._scratch)
-
-    def stream(self, fd: int) -> str:
-        """Write a flattened dump to a pipe; see run."""
-        self._scratch = os.memfd_create("pages", os.MFD_CLOEXEC)
-        try:
-            return self._write(fd)[0]
-        finally:
-            os.close(self._scratch)
 
     def _write(self, fd: int) -> tuple[str, Selection]:
         choice = Choice(
@@ -168,7 +159,7 @@ class Dumping:
             self.exists = True
             board = Board(lock, workers=jobs, position=position, limit=self._limit)
             problem = copying.copy(board)
-            again = bool(self._folder) and copying.stopped in FULL
+            again = self._part.seekable and copying.stopped in FULL
             if again:
                 size = board.position - position
                 again = choice.choose_less(problem, pages=board.good, size=size)
@@ -179,7 +170,8 @@ class Dumping:
                 board.close()
 
     def _room(self) -> int:
-        return budget.room(self._folder, self._keep_free)
+        room = self._part.room()
+        return _NO_LIMIT if room is None else room
 
     def _choose_jobs(self, fd: int) -> tuple[Lock, int]:
         # fd is a regular file, for locks. Chosen once: what is in the way is said once.
@@ -195,7 +187,7 @@ class Dumping:
         return self._workers
 
     def _writer(self, fd: int, lock: Lock) -> DumpWriter:
-        crash, source, kind = self._crash, self._source, self._params.dump.format
+        crash, source, kind = self._crash, self._source, self._format
         if kind == "elf":
             from ..formats.elf.elfdump import ElfWriter
             from ..formats.elf.elfheaders import headers_of
@@ -252,11 +244,3 @@ class Dumping:
                 check.close()
             took(self.fields, "verify", start)
         return ""
-
-
-def scratch(path: str) -> int:
-    """Return a new file beside the dump that has no name; raises OSError."""
-    name = path + SCRATCH
-    fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    os.unlink(name)
-    return fd

@@ -1,2 +1,136 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where does the saver write, and when is it safe there?"""
+"""Where does the saver write, and when is it safe there? Each way is a file here.
+
+What is asked of one is Store. A file has that, as STORE, and there is no list of them: a target
+says the name of the file. It gives out what is written: a Text, the Lines of the kernel log, the
+Part that becomes a dump. Each has a name, and a note: a line on why that is not the wished one, ""
+where it is.
+"""
+
+from __future__ import annotations
+
+from ..low.failure import SaverError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..params import TargetParams
+
+
+class Text:
+    """A small text: whole at every moment, and safe when write comes back."""
+
+    name = note = ""
+
+    def write(self, text: str, *, last: bool = False) -> None:
+        """Replace the text; until the last one, room is kept for the next. Raises OSError."""
+        raise NotImplementedError
+
+
+class Lines:
+    """A kernel log, which is written as it is read."""
+
+    name = note = ""
+
+    def write(self, data: bytes) -> None:
+        """Add to it; raises OSError."""
+        raise NotImplementedError
+
+    def end(self, data: bytes, *, whole: bool) -> None:
+        """Add the last of it, and have all of it safe; whole: nothing is missing. Raises OSError.
+
+        What holds nothing is gone then.
+        """
+        raise NotImplementedError
+
+
+class Part:
+    """A dump in the making, which is told from a whole one by its name.
+
+    seekable  whether what is written can be written over, and read back by the path; else only a
+              flattened dump can be written
+    path      where another program finds the file; "" where none can
+    final     what its name is once it is whole
+    """
+
+    name = note = path = final = ""
+    seekable = True
+
+    def create(self) -> int:
+        """Begin it, which must not be there, and return its descriptor; raises OSError."""
+        raise NotImplementedError
+
+    def scratch(self) -> int:
+        """Return a file without a name for what is to be had aside; raises OSError."""
+        raise NotImplementedError
+
+    def room(self) -> int | None:
+        """Return the bytes that it may take more, None for any number; raises OSError."""
+        return None
+
+    def close(self) -> None:
+        """Close what create has opened."""
+
+    def discard(self) -> None:
+        """Have it gone; raises OSError."""
+
+    def commit(self) -> None:
+        """Give it its final name, in one step, and have that safe; raises OSError.
+
+        Its name is what it is called then, whatever is raised.
+        """
+        raise NotImplementedError
+
+
+class Store:
+    """A place for crashes, and in it that of one; where is the latter's for people, "" for none."""
+
+    where = ""
+
+    def is_there(self) -> bool:
+        """Tell whether it can be written to at all; raises OSError."""
+        return True
+
+    def begin(self, name: str, last: str) -> str:
+        """Make the place of a crash; return a note. last is a name that every store takes.
+
+        Raises SaverError, OSError.
+        """
+        raise NotImplementedError
+
+    def resume(self, where: str) -> None:
+        """Take up a place that was made before."""
+        self.where = where
+
+    def read(self, name: str) -> bytes:
+        """Return a text that is there; b"" where there is none, or it cannot be told."""
+        return b""
+
+    def has(self, name: str) -> bool:
+        """Tell whether something of that name is known to be there."""
+        return False
+
+    def parts(self) -> list[tuple[str, int]]:
+        """Return the names and bytes of dumps that are known to be there and are not whole."""
+        return []
+
+    def text(self, name: str, last: str = "") -> Text:
+        """Return a text to be; without another name to be tried last, it has the wished one."""
+        raise NotImplementedError
+
+    def lines(self, name: str, last: str) -> Lines:
+        """Begin a kernel log; raises OSError."""
+        raise NotImplementedError
+
+    def dump(self, name: str, last: str) -> Part:
+        """Return a dump to be."""
+        raise NotImplementedError
+
+
+def open_store(target: TargetParams) -> Store:
+    """Return the store of a target; raises SaverError for a kind that there is not."""
+    try:
+        module = __import__(f"{__name__}.{target.store}", fromlist=["STORE"])
+        kind: type[Store] = module.STORE
+    except (ImportError, AttributeError):
+        raise SaverError(f"store: there is no {target.store!r}") from None
+    return kind(target)  # type: ignore[call-arg]

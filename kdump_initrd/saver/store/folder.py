@@ -1,193 +1,161 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The crash's folder on the dump file system: names, creation, and syncing."""
+"""A folder of a mounted file system, or of this one, that gets one folder a crash."""
 
 from __future__ import annotations
 
 import errno
 import os
-import time
 
-from ..low.failure import SaverError, describe
+from . import Lines, Part, Store, Text
+from .crashfolder import fit_name, make_folder
+from .diskfile import create, read_start, sync_folder, write_all
+from .keptfile import KeptFile
+from .naming import BESIDE, SCRATCH, UNFINISHED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from ..params import TargetParams
 
-#: The file that says how it went, and what is added to the names of a dump that is not complete,
-#: of its helper while it is written, and of a text that is about to replace another.
-REPORT, UNFINISHED, SCRATCH, BESIDE = "report.json", "-incomplete", ".pages", ".new"
-
-#: Folders NAME-2, NAME-3, … that are tried, and then folders with a number that nobody can have
-#: foreseen: a folder that anyone may write to can be full of planted names.
-_COUNTED, _UNFORESEEN = 1000, 100
-#: What no other name would help against.
-_HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-_MAX_PLAIN = 80
+#: Bytes of a text that are read.
+_MAX_TEXT = 1 << 20
 
 
-def expand(pattern: str, seconds: int) -> str:
-    """Return a strftime pattern's name for a time in seconds since 1970, in UTC.
+class Folder(Store):
+    """See Store: where is the path of the crash's folder."""
 
-    Raises SaverError when that is not the name of one file.
-    """
-    try:
-        name = time.strftime(pattern, time.gmtime(seconds))
-    except ValueError:  # a NUL in it
-        name = ""
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise SaverError(f"{pattern!r} does not give the name of one file: {name!r}")
-    return name
+    def __init__(self, target: TargetParams) -> None:
+        """Nothing is looked at yet."""
+        self._path, self._mount = target.path, target.mount
+        self._keep_free = target.keep_free
+
+    def is_there(self) -> bool:
+        """See Store."""
+        if not self._mount:
+            return True
+        from .beneath import is_mounted
+
+        return is_mounted(self._mount)
+
+    def begin(self, name: str, last: str) -> str:
+        """See Store."""
+        self.where, note = make_folder(self._path, name, last=last, mount=self._mount)
+        return note
+
+    def read(self, name: str) -> bytes:
+        """See Store."""
+        return read_start(os.path.join(self.where, name), _MAX_TEXT)
+
+    def has(self, name: str) -> bool:
+        """See Store."""
+        return os.path.exists(os.path.join(self.where, name))
+
+    def parts(self) -> list[tuple[str, int]]:
+        """See Store."""
+        names = [name for name in sorted(os.listdir(self.where)) if name.endswith(UNFINISHED)]
+        return [(name, os.stat(os.path.join(self.where, name)).st_size) for name in names]
+
+    def text(self, name: str, last: str = "") -> Text:
+        """See Store."""
+        note = ""
+        if last:
+            name, note = fit_name(self.where, name, last=last, suffixes=("", BESIDE))
+        return KeptFile(self.where, name, note)
+
+    def lines(self, name: str, last: str) -> Lines:
+        """See Store."""
+        return _Log(self.where, *fit_name(self.where, name, last=last, suffixes=("",)))
+
+    def dump(self, name: str, last: str) -> Part:
+        """See Store."""
+        suffixes = ("", UNFINISHED, UNFINISHED + SCRATCH)
+        name, note = fit_name(self.where, name, last=last, suffixes=suffixes)
+        return FilePart(self.where, name, note, keep_free=self._keep_free)
 
 
-def make_folder(output: str, name: str, *, last: str, mount: str = "") -> tuple[str, str]:
-    """Make a new folder in output; return its plain path, and a line on what is not as wished.
+class _Log(Lines):
+    # What there is of it has its name from the first line on.
 
-    It has the first of these names that the file system takes: the name, with "-" for all but
-    letters, digits and ``._-``, and last; one that is there already gets -2, -3, … behind it.
-    output itself is made if need be. With a mount point, which output is below, nothing leads out
-    of it, and its top is used where output cannot be. Raises OSError, SaverError.
-    """
-    if not mount:
-        os.makedirs(output, 0o755, exist_ok=True)
-        return _make_in(os.path.realpath(output), name, last)
-    from .beneath import Place, is_mounted
+    def __init__(self, folder: str, name: str, note: str) -> None:
+        self.name, self.note = name, note
+        self._folder = folder
+        self._path = os.path.join(folder, name)
+        self._fd = create(self._path)
+        self._empty = True
 
-    if not is_mounted(mount):
-        raise SaverError(f"{mount}: no file system is mounted there")
-    try:
-        place = Place(mount, output[len(mount) :])
+    def write(self, data: bytes) -> None:
+        self._empty = self._empty and not data
+        write_all(self._fd, data)
+
+    def end(self, data: bytes, *, whole: bool) -> None:
+        safe = False
         try:
-            _refuse_lines(place.path)
-            return _make_in(place.path, name, last)
-        finally:
-            place.close()
-    except (OSError, SaverError) as error:
-        if isinstance(error, OSError) and error.errno in _HOPELESS:
+            self.write(data)
+            os.fsync(self._fd)
+            safe = True
+        except OSError as error:
+            safe = error.errno != errno.EIO  # what fits of it stays
             raise
-        path, note = _make_in(mount.rstrip("/") or "/", name, last)
-        said = describe(error)
-        where = "" if output in said else f"{output}: "
-        return path, _join(f"{where}{said}: the top of the file system is used", note)
+        finally:
+            os.close(self._fd)
+            if self._empty or not safe:
+                os.unlink(self._path)
+        sync_folder(self._folder)
 
 
-def _refuse_lines(path: str) -> None:
-    # The shell reads the path as a line.
-    if "\n" in path:
-        raise SaverError(f"{path!r}: not the path of a folder for dumps")
+class FilePart(Part):
+    """See Part: a file, NAME-incomplete until it is committed."""
+
+    def __init__(self, top: str, name: str, note: str = "", *, keep_free: int) -> None:
+        """Name is the final one, below the folder top; keep_free is in per cent."""
+        self.name, self.note, self.final = name + UNFINISHED, note, name
+        self.path = os.path.join(top, self.name)
+        self._whole = os.path.join(top, name)
+        self._folder = os.path.dirname(self.path) or "."
+        self._keep_free = keep_free
+        self._fd = -1
+
+    def create(self) -> int:
+        """See Part."""
+        self._fd = create(self.path)
+        sync_folder(self._folder)  # a power cut leaves the file
+        return self._fd
+
+    def scratch(self) -> int:
+        """See Part."""
+        fd = create(self.path + SCRATCH)
+        os.unlink(self.path + SCRATCH)
+        return fd
+
+    def room(self) -> int | None:
+        """See Part."""
+        return free_room(self._folder, self._keep_free)
+
+    def close(self) -> None:
+        """See Part."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def discard(self) -> None:
+        """See Part."""
+        if os.path.lexists(self.path):
+            os.unlink(self.path)
+
+    def commit(self) -> None:
+        """See Part."""
+        os.rename(self.path, self._whole)
+        self.path, self.name = self._whole, self.final
+        sync_folder(self._folder)
 
 
-def _make_in(folder: str, name: str, last: str) -> tuple[str, str]:
-    failed: OSError | UnicodeError | None = None
-    for each in _candidates(name, last):
-        try:
-            path = _make_numbered(folder, each)
-        except (OSError, UnicodeError) as error:
-            if isinstance(error, OSError) and error.errno in _HOPELESS:
-                raise
-            failed = failed or error
-            continue
-        sync_folder(folder)
-        return path, _refusal(name, each, failed) if failed else ""
-    assert failed is not None
-    raise failed
+def free_room(path: str, keep_free: int) -> int:
+    """Return the bytes that a new file may take; keep_free is in per cent of the file system.
 
-
-def _make_numbered(folder: str, name: str) -> str:
-    for suffix in _suffixes():
-        path = os.path.join(folder, name + suffix)
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            continue
-        return path
-    code = errno.EEXIST
-    raise OSError(code, "too many folders of that name", os.path.join(folder, name))
-
-
-def _suffixes() -> Iterator[str]:
-    yield ""
-    for number in range(2, _COUNTED + 1):
-        yield f"-{number}"
-    for _ in range(_UNFORESEEN):
-        yield f"-{time.monotonic_ns()}"
-
-
-def fit_name(folder: str, name: str, *, last: str, suffixes: tuple[str, ...]) -> tuple[str, str]:
-    """Return the name that a new file of a folder can have, and a line if it is not the wished one.
-
-    It is tried out with the longest of the suffixes ("" is none), and none of the files is there
-    then; what has its final name is never a trial.
-    Candidates are those of make_folder. Raises nothing: where all fail, it is the wished one.
+    Raises OSError.
     """
-    failed: OSError | UnicodeError | None = None
-    for each in _candidates(name, last):
-        try:
-            _try_names(folder, each, suffixes)
-        except (OSError, UnicodeError) as error:
-            if isinstance(error, OSError) and error.errno in _HOPELESS:
-                return name, ""  # whoever writes to it will say so
-            failed = failed or error
-            continue
-        return each, _refusal(name, each, failed) if failed else ""
-    return name, ""
+    info = os.statvfs(path)
+    size = info.f_frsize or info.f_bsize
+    return max(0, info.f_bavail - -(-info.f_blocks * keep_free // 100)) * size
 
 
-def _try_names(folder: str, name: str, suffixes: tuple[str, ...]) -> None:
-    for suffix in suffixes:
-        path = os.path.join(folder, name + suffix)
-        if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-    path = os.path.join(folder, name + max(suffixes, key=len))
-    os.close(create(path))
-    os.unlink(path)
-
-
-def _candidates(name: str, last: str) -> list[str]:
-    plain = "".join([letter if letter in _PLAIN else "-" for letter in name])[:_MAX_PLAIN]
-    return list(dict.fromkeys((name, plain.strip(".") or last, last)))
-
-
-def _refusal(name: str, used: str, error: OSError | UnicodeError) -> str:
-    why = error.strerror if isinstance(error, OSError) else "not a name"
-    shown = name.encode("ascii", "backslashreplace").decode()
-    return f"the file system does not take the name {shown} ({why}): {used} is used"
-
-
-def _join(*lines: str) -> str:
-    return "; ".join([line for line in lines if line])
-
-
-def sync_folder(path: str) -> None:
-    """Make the names in a folder safe on the disk; raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def create(path: str) -> int:
-    """Create a new file that only root may read; return its descriptor.
-
-    Raises OSError, FileExistsError where there is anything of that name, a link too.
-    """
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, 0o600)
-
-
-def write_state(path: str, folder: str) -> None:
-    """Write the path of the crash's folder to a file for the hooks; raises OSError."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(path, flags, 0o600)
-    try:
-        write_all(fd, os.fsencode(folder) + b"\n")
-    finally:
-        os.close(fd)
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write all of data at the file's position; raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+STORE = Folder

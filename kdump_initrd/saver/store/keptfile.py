@@ -5,23 +5,26 @@ from __future__ import annotations
 
 import os
 
-from .folder import BESIDE, sync_folder, write_all
+from . import Text
+from .diskfile import sync_folder, write_all
+from .naming import BESIDE
 
 #: Bytes that are kept for the next text while the dump fills the file system.
 _RESERVE = 16 << 10
 
 
-class KeptFile:
-    """One file, replaced as a whole; each text but the last keeps room for the next one."""
+class KeptFile(Text):
+    """See Text: one file, replaced as a whole."""
 
-    def __init__(self, folder: str, name: str) -> None:
+    def __init__(self, folder: str, name: str, note: str = "") -> None:
         """Nothing is written yet."""
+        self.name, self.note = name, note
         self._folder = folder
         self._path = os.path.join(folder, name)
         self._beside = self._path + BESIDE
 
     def write(self, text: str, *, last: bool = False) -> None:
-        """Replace the text on the disk; raises OSError."""
+        """See Text."""
         data = text.encode()
         try:
             self._replace(data)
