@@ -136,6 +136,24 @@ is_gone() { # PID
 	return 1
 }
 
+# Tell whether a target has taken the dump, or what could be saved of it: the saver says so.
+has_dump() {
+	status=
+	[ ! -r "$KDUMP_RUN/saver" ] || read -r status <"$KDUMP_RUN/saver"
+	case $status in 0 | 65) ;; *) return 1 ;; esac
+}
+
+# Forget a target that has not taken it: the next one has its own time, and files of its own.
+begin_anew() {
+	tick
+	spent=$((seconds - started))
+	reason=
+	lost=
+	KDUMP_REASON=
+	mount -t tmpfs -o size=1m,mode=700 tmpfs "$KDUMP_RUN"
+	echo 0 >"$KDUMP_PROGRESS"
+}
+
 # Run a hook as long as it may. SECONDS is its own limit; one without is limited by the three
 # timers: set-up, stall and overall. When all was given up, what is left gets a little time each.
 run_hook() { # FILE SECONDS

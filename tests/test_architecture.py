@@ -27,7 +27,7 @@ OF_THE_SAVER = {
     "config": {"saver.params", "saver.codec.rows"},
     "image": {"saver.imagepaths"},
     "probe": {"saver.low.stdlib", "saver.codec.rows"},
-    "targets": {"saver.store.naming", "saver.low.failure"},
+    "targets": {"saver.params", "saver.imagepaths", "saver.store.naming", "saver.low.failure"},
     "recipes": {"saver.params", "saver.codec.rows", "saver.imagepaths"},
     "commands": {name for name in MODULES if name.startswith("saver")},
 }
@@ -46,7 +46,8 @@ SAVER = {
 #: Words become requests: nothing is looked at, and nothing is imported that --help could miss.
 WORDS_ONLY = {
     *("commands.grammar", "commands.options", "commands.verb", "commands.verbs"),
-    *("config.settings", "config.firstsettings", ""),
+    *(f"config.{name}settings" for name in ("", "capture", "first", "target")),
+    "",
     *("core.errors", "core.exits", "core.log", "core.publish"),
 }
 #: vmcore-save needs no library, and so nothing of the generator.
@@ -124,7 +125,7 @@ def test_every_verb_is_in_a_file_of_its_own_and_in_the_list() -> None:
 def test_vmcore_save_needs_no_library(name: str) -> None:
     for each in own_imports(name):
         allowed = {*NEEDED_BY_THOSE, "commands.verbs"}
-        allowed |= {"config.settings", "core.errors", "core.exits", ""}
+        allowed |= {"config.settings", "config.targetsettings", "core.errors", "core.exits", ""}
         assert each in allowed or each.split(".")[0] == "saver", f"{name} imports {each}"
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..config import effective, hints, native, nativetext
+from ..config.capturesettings import capture_settings
 from ..config.effective import Effective
-from ..config.settings import CAPTURE, COMMON, HOST, CaptureSettings, CommonSettings
+from ..config.settings import HOST, CommonSettings
+from ..config.targetsettings import OF_TARGET
 from ..core import exits, publish
 from ..core.errors import KdumpInitrdError, UsageError
 from ..core.root import Root
@@ -29,22 +33,16 @@ def check(top: Path, distro: str | None) -> tuple[list[str], int]:
     values, origins = dict(found.values), dict(found.origins)
     errors = [*found.errors, *_wrong_hardware(found, profile)]
     images = values.get("images", HOST[0].default)
-    values.setdefault("path", profile.dump.path)
-    origins.setdefault("path", f"the profile {profile.id}")
+    lines = [f"# {_origin(found)}", ""]
     if "capture" in images and not set(found.errors) & set(found.mended_by):
         try:
-            target = _target(found, root, profile)
+            lines += _targets(found, root, profile)
         except KdumpInitrdError as error:
-            place = f"{origins['device']}: " if "device" in origins else ""
             hint = hints.configured(error.hint)
-            errors.append(place + f"{error.message}; {hint}".removesuffix("; None"))
-        else:
-            known = "device" in found.values
-            origin = "what is on it" if known else f"of what holds {values['path']}"
-            for name, value in (("device", target.device), ("fstype", target.fstype)):
-                values.setdefault(name, value)
-                origins.setdefault(name, origin)
-    lines = [f"# {_origin(found)}", "", *nativetext.lines(values, origins, defaults=True)]
+            errors.append(f"{error.message}; {hint}".removesuffix("; None"))
+    values.setdefault("path", profile.dump.path)
+    origins.setdefault("path", f"the profile {profile.id}")
+    lines += nativetext.lines(values, origins, defaults=True)
     lines += [f"warning: {text}" for text in found.warnings]
     lines += [f"error: {text}" for text in errors]
     return lines, exits.ERROR if errors else exits.DONE
@@ -72,6 +70,7 @@ def import_config(top: Path, distro: str | None, output: Path | None, *, force: 
         raise KdumpInitrdError(
             found.errors[0], hint="mkinitrd-kdump --check-config says all that is wrong"
         )
+    dumptarget.check(found.values.get("targets", ()))
     text = list(_imported(found))
     if output == Path("-"):
         return text
@@ -85,9 +84,20 @@ def _look(top: Path, distro: str | None) -> tuple[Root, Distro]:
     return find_root(CommonSettings(root=str(top), distro=distro, dry_run=True), target=None)
 
 
-def _target(found: Effective, root: Root, profile: Distro) -> CaptureSettings:
-    settings = CaptureSettings(**found.settings((*CAPTURE, *COMMON)))
-    return dumptarget.resolve(settings, root=root.path, profile=profile)
+def _targets(found: Effective, root: Root, profile: Distro) -> Iterator[str]:
+    """Yield the targets as text of our file, with what this host tells of them."""
+    settings = capture_settings(found.values, {})
+    resolved = dumptarget.resolve(settings, root=root, profile=profile)
+    for said, target in zip(settings.targets, resolved.targets):
+        told = f"of what holds {said.path or profile.dump.path}"
+        told = "what is on it" if target.to == said.to else told
+        origins = dict.fromkeys(OF_TARGET, said.origin)
+        origins["to"] = said.origin if said.to else told
+        origins["fstype"] = said.origin if said.fstype else told
+        # What is meant for all stands at its own place.
+        common = (each for each in OF_TARGET if found.values.get(each, "") == getattr(said, each))
+        own: dict[str, Any] = {"to": target.to, "fstype": target.fstype, **dict.fromkeys(common)}
+        yield from nativetext.target_lines(replace(said, **own), origins)
 
 
 def _wrong_hardware(found: Effective, profile: Distro) -> Iterator[str]:
@@ -108,6 +118,9 @@ def _imported(found: Effective) -> Iterator[str]:
     yield "# kdump-initrd.toml(5), written by mkinitrd-kdump --import-config"
     yield f"# {_origin(found)}"
     yield ""
+    for target in found.values.get("targets", ()):
+        origins = dict.fromkeys(("to", *OF_TARGET), target.origin)
+        yield from nativetext.target_lines(target, origins)
     yield from nativetext.lines(found.values, found.origins, defaults=False)
     if found.warnings:
         yield "# What has no meaning here:"

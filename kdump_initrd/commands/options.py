@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import Any, NoReturn, Protocol
 
 from ..config.settings import Setting, parse
+from ..config.targetsettings import OF_TARGET, WHERE, TargetSettings
 from ..core import exits
 from ..core.errors import UsageError
 
@@ -152,11 +153,27 @@ def add_settings(group: Group, settings: Sequence[Setting]) -> None:
         group.add_argument(*setting.flags, dest=setting.name, **_shape(setting))
 
 
+class _InOrder(argparse.Action):
+    """An option whose place among the others counts: all of them are noted in their order."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: Arguments,
+        values: Any,  # noqa: ANN401 - as argparse has it
+        option_string: str | None = None,
+    ) -> None:
+        """Note the word, and have it as the last one of its name."""
+        setattr(namespace, self.dest, values)
+        namespace.in_order = [*getattr(namespace, "in_order", ()), (self.dest, values)]
+
+
 def _shape(setting: Setting) -> dict[str, Any]:
     if not setting.metavar:
         return {"action": "store_true", "help": setting.help}
+    action: Any = "append" if setting.many else "store"
     return {
-        "action": "append" if setting.many else "store",
+        "action": _InOrder if setting.name in (*WHERE, *OF_TARGET) else action,
         "metavar": setting.metavar,
         "help": setting.help + _default_text(setting),
     }
@@ -170,7 +187,10 @@ def _default_text(setting: Setting) -> str:
 
 
 def values(arguments: Arguments, settings: Sequence[Setting]) -> dict[str, Any]:
-    """Return the values that were given, by name; raises UsageError for one that is none."""
+    """Return the values that were given, by name; raises UsageError for one that is none.
+
+    What was said of targets is in "targets", where there are any.
+    """
     found: dict[str, Any] = {}
     for setting in settings:
         said = getattr(arguments, setting.name)
@@ -185,4 +205,24 @@ def values(arguments: Arguments, settings: Sequence[Setting]) -> dict[str, Any]:
             found[setting.name] = tuple(parse(setting, word) for word in said)
         else:
             found[setting.name] = parse(setting, said)
+    if {*WHERE} & found.keys():
+        rows = {setting.name: setting for setting in settings}
+        words = [(rows[name], word) for name, word in arguments.in_order]
+        found = {name: each for name, each in found.items() if name not in (*WHERE, *OF_TARGET)}
+        found["targets"] = _targets(words)
     return found
+
+
+def _targets(words: Iterable[tuple[Setting, str]]) -> tuple[TargetSettings, ...]:
+    """Return the targets that options say, in their order.
+
+    What stands before the first is meant for all.
+    """
+    common: dict[str, Any] = {}
+    targets: list[dict[str, Any]] = []
+    for row, word in words:
+        if row.name in WHERE:
+            targets.append({"to": parse(row, word)})
+        else:
+            (targets[-1] if targets else common)[row.name] = parse(row, word)
+    return tuple(TargetSettings(**{**common, **each}) for each in targets)

@@ -19,6 +19,8 @@ from .settings import Setting
 class Effective:
     """What is configured, by the names of the settings' attributes; nothing that nobody said.
 
+    What is said of targets is in "targets", and what is meant for all in OF_TARGET's names.
+
     ``origins`` are "file:line" of each value; ``errors`` and ``warnings`` begin with one.
     ``files`` are all that were read. ``source`` names what it comes from: our own file's path,
     the peer, or "" where there is no configuration. ``mended_by``: see blocking().

@@ -3,24 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..core import schema
 from ..core.root import Root
-from ..core.schema import Table
-from ..core.toml import TomlError, parse
-from .findings import ROWS, Findings, Place, parsed
+from ..core.schema import Read, Table
+from ..core.toml import Document, TomlError, parse
+from .findings import ROWS, TARGET, Findings, Place, parsed
 from .settings import CAPTURE, Setting
+from .targetsettings import TargetSettings
 
 #: Relative to the root.
 NAME = "etc/kdump-initrd.toml"
 DROP_INS = "etc/kdump-initrd.toml.d"
+#: In [capture] "device" is the first target; what is said of the others is in [[target]], and the
+#: deadline of all is setup-timeout.
+_ELSEWHERE = ("device", "target", "deadline")
 #: Section: the settings in it, in the order of the man page. What a command line alone can mean
 #: (what to do, where to write, of which root) is not among them.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "capture": ("device", "fstype", *(row.name for row in CAPTURE if row.name != "device")),
+    "capture": ("device", "fstype", *(row.name for row in CAPTURE if row.name not in _ELSEWHERE)),
     "first-kernel": ("append_cmdline", "standalone", "root_device"),
     "image": ("hardware", "add_modules", "omit_modules", "tools", "compress"),
     "refresh": ("images", "kernels"),
@@ -68,13 +73,24 @@ def read_text(findings: Findings, path: Path, content: bytes) -> None:
     for each in mistakes:
         hint = f", {each.hint}" if each.hint else ""
         findings.fail_at(Place(path, document.line(each.key)), f"{each}{hint}")
-    if "device" in values.get("capture", {}):
-        # Another device than an earlier file's: that one's file system says nothing of it.
+    targets = list(_targets(path, document, values))
+    if targets:
+        # Others than an earlier file's: that one's file system says nothing of them.
+        findings.aim(targets)
         findings.forget("fstype")
     for section, said in values.items():
         for key, value in said.items():
             place = Place(path, document.line((section, key)))
             findings.put(KEYS[section][key].name, value, place)
+
+
+def _targets(path: Path, document: Document, values: dict[str, Any]) -> Iterator[TargetSettings]:
+    """Yield the targets that a file says, and take them out of its ``values``."""
+    device = values.get("capture", {}).pop("device", None)
+    if device is not None:
+        yield TargetSettings(device, origin=document.where("capture", "device"))
+    for number, said in enumerate(values.pop("target", ())):
+        yield TargetSettings(**said, origin=document.where("target", number))
 
 
 def _read_file(findings: Findings, name: str, *, root: Root) -> bool:
@@ -96,7 +112,7 @@ def _words(row: Setting, value: object) -> str | Sequence[str] | bool | None:
     """Return a TOML value as Findings.take() wants it; None for one of another type."""
     if not row.metavar or isinstance(value, bool):
         return value if isinstance(value, bool) and not row.metavar else None
-    if isinstance(value, int) and isinstance(row.default, int):
+    if isinstance(value, int) and row.is_number:
         return str(value) if abs(value) < _MANY else None
     if isinstance(value, str):
         return [value] if row.many else value
@@ -113,11 +129,17 @@ def _expected(row: Setting) -> str:
         return "true or false"
     if row.many or isinstance(row.default, tuple) or "[," in row.metavar:
         return "a string or a list of strings"
-    return "a number" if isinstance(row.default, int) else "a string"
+    return "a number" if row.is_number else "a string"
+
+
+def _reading(rows: Mapping[str, Setting]) -> Mapping[str, Read]:
+    return {key: partial(_value, row) for key, row in rows.items()}
 
 
 #: What a file may say.
-DECLARED = Table({
-    section: Table({key: partial(_value, row) for key, row in rows.items()})
-    for section, rows in KEYS.items()
-})  # fmt: skip
+DECLARED = Table(
+    {
+        **{section: Table(_reading(rows)) for section, rows in KEYS.items()},
+        "target": Table(_reading(TARGET), array=True),
+    }
+)

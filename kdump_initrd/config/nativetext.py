@@ -9,6 +9,8 @@ from enum import Enum
 from typing import Any
 
 from . import native
+from .findings import TARGET
+from .targetsettings import WHERE, TargetSettings
 
 #: How wide a value is at least, before the blank and the comment behind it.
 _COLUMN = 39
@@ -20,15 +22,15 @@ def lines(
     """Yield the sections with ``values``, each with its origin as a comment.
 
     With ``defaults``, what is not said comes too, as a comment, where the default is a value;
-    else sections without a value are left out.
+    else sections without a value are left out. Targets are for target_lines().
     """
     for section, rows in native.KEYS.items():
         found = []
         for key, row in rows.items():
             if row.name in values:
-                origin = origins.get(row.name, "")
-                line = f"{key} = {_text(values[row.name])}"
-                found.append(f"{line:{_COLUMN}} # {origin}" if origin else line)
+                found.append(_line(key, values[row.name], origins.get(row.name, "")))
+            elif row.name in (*WHERE, "fstype"):
+                continue
             elif defaults and row.default is not None:
                 found.append(f"{f'# {key} = {_text(row.default)}':{_COLUMN}} # default")
             elif defaults:
@@ -37,6 +39,21 @@ def lines(
             yield f"[{section}]"
             yield from found
             yield ""
+
+
+def target_lines(target: TargetSettings, origins: Mapping[str, str]) -> Iterator[str]:
+    """Yield a target as a [[target]]; ``origins`` are those of its keys, if they have one."""
+    yield "[[target]]"
+    for key in TARGET:
+        value = getattr(target, key)
+        if value is not None:
+            yield _line(key, value, origins.get(key, ""))
+    yield ""
+
+
+def _line(key: str, value: object, origin: str) -> str:
+    line = f"{key} = {_text(value)}"
+    return f"{line:{_COLUMN}} # {origin}" if origin else line
 
 
 def _text(value: Any) -> str:  # noqa: ANN401

@@ -16,6 +16,7 @@ from typing import Any
 from ..core.compression import PACKED, Codec
 from ..core.errors import UsageError
 from ..saver.params import CHOICES, RANGES, DumpParams, LimitParams, TargetParams
+from .targetsettings import TargetSettings
 
 
 class ToolSource(str, Enum):
@@ -27,29 +28,12 @@ class ToolSource(str, Enum):
 
 
 @dataclass(frozen=True)
-class TargetSettings:
-    """One place that dumps go to.
-
-    ``to`` is a device (a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=), or "" for what holds the
-    folder ``path`` of the root. None means that the recipe decides. Where ``mount_options`` are
-    known, ``path`` is a folder of the device mounted by them, else it is one of the host.
-    """
-
-    to: str = ""
-    fstype: str | None = None
-    path: str | None = None
-    mount_options: str | None = None
-
-
-@dataclass(frozen=True)
 class CommonSettings:
     """What every image is made with; None means that the recipe decides.
 
-    ``fstype`` is that of the device that the image mounts; ``hardware`` is None, ("host",),
-    ("generic",) or names of sets.
+    ``hardware`` is None, ("host",), ("generic",) or names of sets.
     """
 
-    fstype: str | None = None
     release: str | None = None
     output: str | None = None
     root: str = "/"
@@ -67,13 +51,10 @@ class CommonSettings:
 class CaptureSettings(CommonSettings):
     """What a capture initrd is to be; None means that the recipe decides.
 
-    Times are in seconds, 0 switches a timer off. ``fstype`` must be said. Where ``mount_options``
-    are known, ``path`` is a folder of the device mounted by them, else it is one of the host.
+    Times are in seconds, 0 switches a timer off. ``targets`` are tried in their order.
     """
 
-    device: str = ""
-    path: str | None = None
-    mount_options: str | None = None
+    targets: tuple[TargetSettings, ...] = (TargetSettings(),)
     python: str | None = None
     collector: str = "saver"
     dump_format: str = DumpParams.format
@@ -83,7 +64,7 @@ class CaptureSettings(CommonSettings):
     keep_free: int = TargetParams.keep_free
     verify: str = DumpParams.verify
     final_action: str = LimitParams.final_action
-    setup_timeout: int = LimitParams.setup
+    setup_timeout: int = TargetParams.deadline
     stall_timeout: int = LimitParams.stall
     timeout: int = LimitParams.overall
 
@@ -93,9 +74,11 @@ class FirstKernelSettings(CommonSettings):
     """What the first kernel's initrd is to be; None means that the recipe decides.
 
     ``capture_kernel`` is a path or a release. ``base`` is the initrd that a segment is appended
-    to; ``standalone`` makes a whole initrd instead, for the root on ``root_device``.
+    to; ``standalone`` makes a whole initrd instead, for the root on ``root_device``, which has a
+    file system of type ``fstype``.
     """
 
+    fstype: str | None = None
     capture_initrd: str = ""
     capture_kernel: str = ""
     base: str | None = None
@@ -139,10 +122,16 @@ class Setting:
         return self.parse in (str, _plain)
 
     @property
+    def is_number(self) -> bool:
+        """Whether the value is a number."""
+        return self.metavar in ("N", "SECONDS", "PERCENT")
+
+    @property
     def default(self) -> Any:  # noqa: ANN401 - as varied as the settings
         """The value where nobody says anything."""
-        kinds = (CaptureSettings, FirstKernelSettings, HostSettings)
-        return {f.name: f.default for kind in kinds for f in dataclasses.fields(kind)}[self.name]
+        kinds = (CaptureSettings, FirstKernelSettings, TargetSettings, HostSettings)
+        rows = (row for kind in kinds for row in dataclasses.fields(kind))
+        return {row.name: row.default for row in rows}.get(self.name)
 
 
 def _plain(word: str) -> str:
@@ -209,7 +198,9 @@ def _values(*members: Enum) -> tuple[str, ...]:
 #: The settings of a capture initrd alone, in the order of the help text.
 CAPTURE: Sequence[Setting] = (
     Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=", _plain),
+    Setting("target", ("--target",), "TO", "the same of any target: such a device, or file:///DIR for the one that holds a folder", _plain),
     Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)", _plain),
+    Setting("deadline", ("--deadline",), "SECONDS", "give up a target that is not mounted by then; 0: never (default: as --setup-timeout)", _number("deadline")),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
     Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile, which the saver starts and stands in for when it fails", choices=("saver", "makedumpfile")),
     Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams)", choices=CHOICES["format"]),
@@ -219,7 +210,7 @@ CAPTURE: Sequence[Setting] = (
     Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", _per_cent),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", choices=CHOICES["final_action"]),
-    Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up when the dump file system is not mounted by then; 0: never", _number("setup")),
+    Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up when the dump file system is not mounted by then; 0: never", _number("deadline")),
     Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after so long without progress; 0: never", _number("stall")),
     Setting("timeout", ("--timeout",), "SECONDS", "give up after so long in all; 0: never", _number("overall")),
 )  # fmt: skip
@@ -262,7 +253,6 @@ FIELDS: Mapping[str, str] = {
     "verify": "dump.verify",
     "keep_free": "target.keep_free",
     "final_action": "limits.final_action",
-    "setup_timeout": "limits.setup",
     "stall_timeout": "limits.stall",
     "timeout": "limits.overall",
 }

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 from .. import __version__
 from ..config.settings import CaptureSettings
 from ..core import publish
-from ..core.devicename import PARTITION_TAGS
 from ..core.log import get_logger, step
 from ..core.resources import find_data, search_path
 from ..core.root import Root
@@ -31,7 +30,6 @@ from ..probe.python import minimal
 from ..probe.python.minimal import PythonRuntime
 from ..saver.imagepaths import MOUNT, PARAMS, RUN, STARTER
 from ..saver.params import Params
-from ..targets import filenames
 from ..targets.refusals import DUMP
 from . import dumptarget, proof, templatevalues
 from .found import Site, find_root
@@ -117,7 +115,7 @@ def plan(settings: CaptureSettings) -> Capture:
     tree, later = Tree(), Tree()
     for each in (tree, later):
         layout.lay_out(each, folders=(MOUNT, RUN))
-    scripts = hooks.discover(search_path("hooks", root=site.root), root=site.root)
+    scripts = dumptarget.scripts(site.targets, root=site.root)
     toolbox = _toolbox(settings, site, scripts)
     with step("Resolving kernel modules"):
         modules = _add_modules(tree, settings, site, toolbox)
@@ -139,8 +137,8 @@ def plan(settings: CaptureSettings) -> Capture:
         distro=site.profile.id,
         kernel=site.kernel.release,
         machine=machine,
-        target=site.target.device.spec,
-        fstype=site.target.device.fstype,
+        target=", ".join(each.name for each in site.needs),
+        fstype=", ".join(each.filesystem for each in site.needs),
         cmdline=" ".join(site.profile.capture_cmdline(machine)),
         modules=tuple(module.name for module in modules),
         entries={str(entry.dest): entry.why for entry in (*tree, *second)},
@@ -163,11 +161,12 @@ def _look(settings: CaptureSettings) -> Site:
         settings.release or os.uname().release, root=root, layout=profile.kernel
     )
     releases.check_capture_options(release)
-    target = dumptarget.locate(settings, path=settings.path or profile.dump.path, root=root.path)
-    watchdogs = hardware.ticking_watchdogs(settings, target.device)
+    targets, needs = dumptarget.find(settings, root=root, profile=profile)
+    watchdogs = hardware.ticking_watchdogs(settings, needs)
     makedumpfile = collector.find(settings, root=root, profile=profile)
-    profile = filenames.fit(profile, target.device.fstype)
-    return Site(root, profile, release, target, watchdogs, makedumpfile)
+    for each in targets:
+        profile = each.fit(profile)
+    return Site(root, profile, release, targets, needs, watchdogs, makedumpfile)
 
 
 def _out(settings: CaptureSettings, site: Site) -> Path:
@@ -189,17 +188,24 @@ def _add_modules(
     Drivers of sets are loaded when their device is there. Without busybox all are loaded: one
     start of Python takes longer than most of them.
     """
-    device = site.target.device
-    wishes = hardware.hardware(settings, DUMP, device, profile=site.profile)
-    others = hardware.others(settings, DUMP, device, profile=site.profile)
-    others = [Wish(site.watchdogs, "running watchdog"), *others]
-    wait = "insmod" in toolbox.applets and not hardware.for_this_host(settings, device)
+    profile = site.profile
+    wishes = [
+        wish
+        for each in site.needs
+        for wish in hardware.drivers(settings, DUMP, each, profile=profile)
+    ]
+    others = [Wish(site.watchdogs, "running watchdog")]
+    for each in site.needs:
+        others += hardware.others(DUMP, each, profile=profile)
+    others += hardware.added(settings)
+    is_here = all(hardware.for_this_host(settings, each) for each in site.needs)
+    wait = "insmod" in toolbox.applets and not is_here
     return ondemand.add_modules(
         tree,
         certain=others if wait else [*wishes, *others],
         plugged=wishes if wait else [],
         kernel=site.kernel,
-        profile=site.profile,
+        profile=profile,
         root=site.root,
         omit=settings.omit_modules,
     )
@@ -215,11 +221,12 @@ def _needs(site: Site, scripts: tuple[Hook, ...]) -> list[Needs]:
 
 
 def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -> Toolbox:
-    """Decide where the shell and what the scripts call come from."""
+    """Decide where the shell, what the scripts call and the targets' programs come from."""
+    own = tuple(name for each in site.needs for name in each.programs)
     return layout.choose_toolbox(
         settings.tools,
-        _needs(site, scripts),
-        own=("findfs",) if site.target.device.spec.startswith(PARTITION_TAGS) else (),
+        [*_needs(site, scripts), Needs(own, (), 0)],
+        own=own,
         root=site.root,
         profile=site.profile,
     )
@@ -262,5 +269,8 @@ def _add_scripts(
     text = render("python.j2", values, search_path=templates, root=site.root)
     tree.add_content(STARTER, text.encode(), why="starts the saver", mode=0o755)
     layout.add_shared(tree, root=site.root)
+    for each in site.needs:
+        for dest, source in each.files.items():
+            tree.add_file(dest, source, why=f"for the target {each.name}")
     for hook in scripts:
         tree.add_file(LIB / "hooks" / hook.path, hook.source, why=f"hook of stage {hook.stage}")

@@ -3,37 +3,107 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
-from ..config.settings import CaptureSettings, TargetSettings
+from ..config.settings import CaptureSettings
+from ..config.targetsettings import TargetSettings
+from ..core.errors import KdumpInitrdError
+from ..core.resources import search_path
+from ..core.root import Root
+from ..image import hooks
+from ..image.hooks import Hook
 from ..probe.distro.profiles import Distro
 from ..probe.host.hostfacts import HostFacts
-from ..targets.block import Block
+from ..targets import kinds
+from ..targets.target import Needs, Target
+
+#: The stages that are about the dump, wherever it goes to.
+_SAVING = ("pre-save", "save", "post-save")
 
 
-def resolve(settings: CaptureSettings, *, root: Path, profile: Distro) -> CaptureSettings:
-    """Return ``settings`` with a device and its file system, and what they say else.
+def resolve(settings: CaptureSettings, *, root: Root, profile: Distro) -> CaptureSettings:
+    """Return ``settings`` with what their targets leave open: a device, its file system.
 
     Raises KdumpInitrdError where that cannot be told, or cannot be saved to.
     """
-    found = Block.settle(_said(settings), folder=profile.dump.path, root=root, host=HostFacts())
-    return replace(
-        settings,
-        device=found.to,
-        fstype=found.fstype,
-        path=found.path,
-        mount_options=found.mount_options,
-    )
+    check(settings.targets)
+    host, folder = HostFacts(), profile.dump.path
+    found = []
+    for each in settings.targets:
+        with _placed(each):
+            settled = kinds.kind_of(each.to).settle(each, folder=folder, root=root, host=host)
+        # On which line of a file it is said is nothing that an image depends on.
+        found.append(replace(settled, origin=""))
+    return replace(settings, targets=tuple(found))
 
 
-def locate(settings: CaptureSettings, *, path: str, root: Path) -> Block:
-    """Return the target of resolved ``settings``; ``path`` is the folder where they have none.
+def check(targets: Sequence[TargetSettings]) -> None:
+    """Refuse targets that no kind serves, and more than one; raises KdumpInitrdError."""
+    for each in targets:
+        with _placed(each):
+            kinds.kind_of(each.to)
+    for each in targets[1:]:
+        names = [other.to or other.path or "the default" for other in (each, targets[0])]
+        with _placed(each):
+            raise KdumpInitrdError(
+                f"{names[0]}: a second dump target, and an image saves to one: {names[1]}",
+                hint="say one of them",
+            )
+
+
+@contextmanager
+def _placed(target: TargetSettings) -> Iterator[None]:
+    """Let errors about a target begin with the place where it is configured."""
+    try:
+        yield
+    except KdumpInitrdError as error:
+        place = f"{target.origin}: " if target.origin else ""
+        raise KdumpInitrdError(f"{place}{error.message}", hint=error.hint) from error
+
+
+def find(
+    settings: CaptureSettings, *, root: Root, profile: Distro
+) -> tuple[tuple[Target, ...], tuple[Needs, ...]]:
+    """Return the targets of resolved ``settings``, and what an image must have for each.
 
     Raises KdumpInitrdError for what cannot be one.
     """
-    return Block.find(_said(settings), folder=path, root=root, host=HostFacts())
+    host, folder = HostFacts(), profile.dump.path
+    targets = tuple(
+        kinds.kind_of(each.to).find(each, folder=folder, root=root, host=host)
+        for each in settings.targets
+    )
+    return targets, tuple(each.needs(root, host) for each in targets)
 
 
-def _said(settings: CaptureSettings) -> TargetSettings:
-    return TargetSettings(settings.device, settings.fstype, settings.path, settings.mount_options)
+def scripts(targets: Sequence[Target], *, root: Root) -> tuple[Hook, ...]:
+    """Return the hooks of an image: all but the steps of kinds that its targets are not of.
+
+    Raises KdumpInitrdError for a step that is not there.
+    """
+    found = hooks.discover(search_path("hooks", root=root), root=root)
+    steps = {step.path for each in targets for step in each.steps()}
+    others = {step.path for kind in kinds.KINDS for step in kind.steps()} - steps
+    missing = steps - {hook.path for hook in found}
+    if missing:
+        raise KdumpInitrdError(f"hooks/{min(missing)}: a target needs it, and it is not there")
+    return tuple(hook for hook in found if hook.path not in others)
+
+
+def tried(targets: Sequence[Target], scripts: Sequence[Hook]) -> Iterator[list[Hook]]:
+    """Yield the hooks that /init runs for each target, but for those of the end.
+
+    What is no target's own is done once, with the first: but for what is about saving.
+    """
+    steps = [{step.path for step in each.steps()} for each in targets]
+    others = {path for own in steps for path in own}
+    for number, own in enumerate(steps):
+        yield [
+            hook
+            for hook in scripts
+            if hook.path in own
+            or (hook.path not in others and (number == 0 or hook.stage in _SAVING))
+            if hook.stage != "final"
+        ]

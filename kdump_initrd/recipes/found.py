@@ -13,21 +13,22 @@ from ..core.root import Root
 from ..probe.distro import profiles as distro
 from ..probe.distro.profiles import Distro
 from ..probe.kernel.releases import KernelRelease
-from ..targets.block import Block
+from ..targets.target import Needs, Target
 
 
 @dataclass(frozen=True)
 class Site:
-    """What was found: the root, its distribution, the capture kernel, the place of the dump.
+    """What was found: the root, its distribution, the capture kernel, the targets.
 
-    ``watchdogs`` are the drivers of the hardware watchdogs that tick on this host;
-    ``makedumpfile`` is the root's, where the dump is to be written by that.
+    ``needs`` are those of each target. ``watchdogs`` are the drivers of the hardware watchdogs that
+    tick on this host; ``makedumpfile`` is the root's, where the dump is to be written by that.
     """
 
     root: Root
     profile: Distro
     kernel: KernelRelease
-    target: Block
+    targets: tuple[Target, ...]
+    needs: tuple[Needs, ...]
     watchdogs: tuple[str, ...]
     makedumpfile: Path | None = None
 

@@ -86,7 +86,9 @@ def prove(entries: Iterable[Entry], claims: Claims) -> None:
     """
     files = _Files(entries)
     modules = dict(_modules(files, claims))
-    _check_file_system(modules, claims)
+    for each in claims.site.needs:
+        if each.filesystem:
+            _check_file_system(each.filesystem, modules, claims)
     key = _key(files, claims)
     if cache.fetch(key) is not None:
         return
@@ -147,9 +149,10 @@ def _modules(files: _Files, claims: Claims) -> Iterator[tuple[str, modulefile.Mo
         yield modulefile.canonical(entry.dest.name.partition(".ko")[0]), module
 
 
-def _check_file_system(modules: dict[str, modulefile.ModuleFile], claims: Claims) -> None:
+def _check_file_system(
+    fstype: str, modules: dict[str, modulefile.ModuleFile], claims: Claims
+) -> None:
     """Look for the file system's module, and for all that it takes symbols from."""
-    fstype = claims.site.target.device.fstype
     alias = f"fs-{fstype}"
     built_in = BuiltIn(claims.site.kernel, claims.site.root)
     found = [name for name, module in modules.items() if name == fstype or alias in module.aliases]

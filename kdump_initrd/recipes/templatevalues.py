@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from .. import __version__
@@ -11,6 +11,7 @@ from ..image.hooks import Hook
 from ..probe.python.minimal import PythonRuntime
 from ..saver import imagepaths
 from ..saver.params import Params
+from . import dumptarget
 from .found import Site
 from .parts import contract
 
@@ -19,7 +20,7 @@ def of_capture(
     params: Params,
     site: Site,
     *,
-    hooks: Iterable[Hook],
+    hooks: Sequence[Hook],
     runtime: PythonRuntime,
     library_path: Iterable[PurePosixPath],
 ) -> dict[str, object]:
@@ -32,7 +33,12 @@ def of_capture(
         },
         "params": params.plain(),
         "exports": contract.variables(params),
-        "targets": [contract.target_variables(each) for each in params.targets],
+        "targets": [
+            {"exports": exports, "hooks": [_of_hook(hook) for hook in tried]}
+            for exports, tried in zip(
+                contract.target_variables(params), dumptarget.tried(site.targets, hooks)
+            )
+        ],
         "paths": paths(),
         "hooks": [_of_hook(hook) for hook in hooks],
         "python": {

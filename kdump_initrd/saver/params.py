@@ -27,7 +27,6 @@ RANGES = {
     "level": (31, "a level from 0 to 31"),
     "jobs": (4096, "a number of workers from 0 (one per processor) to 4096"),
     "keep_free": (99, "a percentage from 0 to 99"),
-    "setup": _SECONDS,
     "stall": _SECONDS,
     "overall": _SECONDS,
     "deadline": _SECONDS,
@@ -168,13 +167,11 @@ class NameParams(Record):
 class LimitParams(Record):
     """When all is given up, and what comes last.
 
-    setup         seconds until a target must be reached; 0 for ever
     stall         seconds without progress that are too many; 0 for ever
     overall       seconds for all of it; 0 for ever
     final_action  what ends the capture kernel's life: "reboot", "poweroff" or "halt"
     """
 
-    setup: int = 120
     stall: int = 180
     overall: int = 0
     final_action: str = "reboot"
@@ -205,7 +202,7 @@ class TargetParams(Record):
                    top is used where the folder cannot be; "" for a folder of this system
     folder         the folder on it that gets one folder a crash
     keep_free      per cent of the file system that the dump leaves free
-    deadline       seconds for reaching and opening it; 0 for no limit of its own
+    deadline       seconds for reaching and opening it; 0 for ever
     """
 
     kind: str = "block"
@@ -216,7 +213,7 @@ class TargetParams(Record):
     mount: str = ""
     folder: str = "/var/crash"
     keep_free: int = 5
-    deadline: int = 0
+    deadline: int = 120
 
     @property
     def path(self) -> str:

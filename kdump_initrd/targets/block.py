@@ -7,17 +7,22 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from ..core.devicename import is_tag, translate
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
+from ..core.root import Root
+from ..saver.imagepaths import MOUNT
+from ..saver.params import TargetParams
 from . import filenames, refusals
-from .blockdevice import BlockDevice, identify, is_block, locate
+from .blockdevice import BlockDevice, check_type, identify, is_block, locate, look, needs_of
 from .refusals import DUMP
-from .target import Target
+from .target import Needs, Step, Target
 
 if TYPE_CHECKING:
-    from ..config.settings import TargetSettings
+    from ..config.targetsettings import TargetSettings
+    from ..probe.distro.profiles import Distro
     from ..probe.host.hostfacts import HostFacts
     from ..probe.host.mounts import Mount, Planned
 
@@ -38,9 +43,11 @@ class Block(Target):
     folder: str
     mount_options: str
 
+    schemes = ("", "file")
+
     @classmethod
     def settle(
-        cls, said: TargetSettings, *, folder: str, root: Path, host: HostFacts
+        cls, said: TargetSettings, *, folder: str, root: Root, host: HostFacts
     ) -> TargetSettings:
         """See Target.
 
@@ -48,28 +55,21 @@ class Block(Target):
         is mounted there, or that its fstab mounts there later; in another root (and in one without
         mounts, as in a chroot) the one in its fstab.
         """
+        said = _without_url(said)
         path = said.path or folder
         _check_path(path)
         if said.to:
-            return said if said.fstype else replace(said, fstype=_read(said.to, host))
-        mount = host.mounted(path) if root == Path("/") else None
-        planned = host.in_fstab(path, root=root)
-        if planned is not None and (mount is None or _comes_later(path, planned, mount)):
-            if mount is not None:
-                _check_presence(path, planned, mount)
-            return _by_fstab(said, path, planned, host)
-        if mount is None:
-            where = "neither findmnt nor /etc/fstab tells" if root == Path("/") else "no fstab says"
-            raise _refusal(path, f"{where} which file system that is on")
-        if planned is not None:
-            _compare(path, planned, mount, host)
-        return _by_mount(said, path, mount, host)
+            found = replace(said, fstype=said.fstype or _read(said.to, host))
+        else:
+            found = _holding(path, said, root, host)
+        check_type(found.to, found.fstype or "")
+        return found
 
     @classmethod
-    def find(cls, said: TargetSettings, *, folder: str, root: Path, host: HostFacts) -> Block:
+    def find(cls, said: TargetSettings, *, folder: str, root: Root, host: HostFacts) -> Block:
         """See Target. A device of another root than this host's need not be here."""
         device = identify(said.to, said.fstype or "", host=host)
-        if device.node is None and root == Path("/"):
+        if device.node is None and root.is_host:
             logger.warning("%s: not on this host: nothing about it could be checked", device.spec)
         place, options = said.path or folder, said.mount_options or ""
         if said.mount_options is None and device.node is not None:
@@ -80,6 +80,63 @@ class Block(Target):
         if device.fstype == "vfat" and not place.isascii():
             options = "utf8=1"  # whatever the capture kernel takes names for otherwise
         return cls(device, place, options)
+
+    @classmethod
+    def steps(cls) -> tuple[Step, ...]:
+        """See Target: wait for the device, mount it, and leave it."""
+        return (
+            Step("pre-mount", "50-wait-device"),
+            Step("mount", "50-mount"),
+            Step("umount", "50-umount"),
+        )
+
+    def needs(self, root: Root, host: HostFacts) -> Needs:
+        """See Target."""
+        return needs_of(self.device, look(DUMP, self.device, host=host))
+
+    def params(self) -> TargetParams:
+        """See Target."""
+        return TargetParams(
+            kind="block",
+            device=self.device.spec,
+            fstype=self.device.fstype,
+            mount_options=self.mount_options,
+            mount=MOUNT,
+            folder=self.folder,
+        )
+
+    def fit(self, profile: Distro) -> Distro:
+        """See Target."""
+        return filenames.fit(profile, self.device.fstype)
+
+
+def _without_url(said: TargetSettings) -> TargetSettings:
+    """Return what file:///FOLDER says in other words: the folder, and no device."""
+    if not said.to.startswith("file:"):
+        return said
+    path = unquote(said.to.removeprefix("file:").removeprefix("//"))
+    if not path.startswith("/") or said.path not in (None, path):
+        raise KdumpInitrdError(
+            f"{said.to}: not the URL of a folder of this machine",
+            hint="write it as file:///var/crash, and leave the path out",
+        )
+    return replace(said, to="", path=path)
+
+
+def _holding(path: str, said: TargetSettings, root: Root, host: HostFacts) -> TargetSettings:
+    """Return ``said`` with the device that holds the folder ``path``."""
+    mount = host.mounted(path) if root.is_host else None
+    planned = host.in_fstab(path, root=root)
+    if planned is not None and (mount is None or _comes_later(path, planned, mount)):
+        if mount is not None:
+            _check_presence(path, planned, mount)
+        return _by_fstab(said, path, planned, host)
+    if mount is None:
+        where = "neither findmnt nor /etc/fstab tells" if root.is_host else "no fstab says"
+        raise _refusal(path, f"{where} which file system that is on")
+    if planned is not None:
+        _compare(path, planned, mount, host)
+    return _by_mount(said, path, mount, host)
 
 
 def _comes_later(path: str, planned: Planned, mount: Mount) -> bool:

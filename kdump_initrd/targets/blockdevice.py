@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.devicename import TAGS, is_tag
+from ..core.devicename import PARTITION_TAGS, TAGS, is_tag
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
 from . import refusals
 from .refusals import DUMP, Purpose
+from .target import Needs
 
 if TYPE_CHECKING:
     from ..probe.host.hostfacts import HostFacts
@@ -44,9 +45,7 @@ def identify(spec: str, fstype: str, *, host: HostFacts) -> BlockDevice:
     can be saved to.
     """
     node = locate(spec, host=host)
-    reason = refusals.file_system(DUMP, fstype)
-    if reason:
-        raise reason.error(f"{spec}: ", DUMP)
+    check_type(spec, fstype)
     uuid = _check(node, spec, fstype, host) if node is not None else ""
     if not spec.startswith("/"):
         found = BlockDevice(spec, fstype, node)
@@ -58,6 +57,13 @@ def identify(spec: str, fstype: str, *, host: HostFacts) -> BlockDevice:
         return BlockDevice(str(Path(spec).resolve()), fstype, node)
     _warn_of_namesakes(found, host)
     return found
+
+
+def check_type(spec: str, fstype: str) -> None:
+    """Refuse a type of file system that no dump can be saved to; raises KdumpInitrdError."""
+    reason = refusals.file_system(DUMP, fstype)
+    if reason:
+        raise reason.error(f"{spec}: ", DUMP)
 
 
 def locate(spec: str, *, host: HostFacts) -> Path | None:
@@ -148,6 +154,18 @@ def look(purpose: Purpose, device: BlockDevice, *, host: HostFacts) -> Hardware 
     if found.read_only and purpose is DUMP:
         logger.warning("%s: is read-only now: check that it can be written to", device.node)
     return found
+
+
+def needs_of(device: BlockDevice, found: Hardware | None) -> Needs:
+    """Return what an image must have to mount a device that sits on what was ``found``."""
+    return Needs(
+        name=device.spec,
+        node=device.node,
+        hardware=found,
+        filesystem=device.fstype,
+        programs=("findfs",) if device.spec.startswith(PARTITION_TAGS) else (),
+        layers=found.layers if found else (),
+    )
 
 
 def _check(node: Path, spec: str, fstype: str, host: HostFacts) -> str:

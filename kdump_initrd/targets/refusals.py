@@ -167,6 +167,11 @@ _UNKNOWN_TYPE = Reason("{}: not a file system that the image can mount", "", _OT
 _UNKNOWN_LAYER = Reason("a virtual device ({})")
 
 
+def knows(name: str) -> bool:
+    """Tell whether the table has a name."""
+    return name in _REASONS
+
+
 def reason(name: str) -> Reason:
     """Return what the table has for a name that it has."""
     return _named(_REASONS[name], name)

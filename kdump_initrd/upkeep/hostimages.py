@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from ..config.capturesettings import capture_settings
 from ..config.effective import Effective
 from ..config.firstsettings import first_settings
 from ..config.settings import (
-    CAPTURE,
-    COMMON,
     CaptureSettings,
     FirstKernelSettings,
     HostSettings,
@@ -41,13 +40,13 @@ class Host:
     manner: Manner
 
 
-def capture_settings(host: Host) -> CaptureSettings:
+def resolved(host: Host) -> CaptureSettings:
     """Return the settings of all capture initrds, with the place that dumps go to."""
-    configured = host.configured.settings((*CAPTURE, *COMMON))
-    settings = CaptureSettings(**{**configured, "root": str(host.root), "distro": host.distro})
+    said = {"root": str(host.root), "distro": host.distro}
+    settings = capture_settings(host.configured.values, said)
     if "capture" not in host.wanted.images:
         return settings
-    return dumptarget.resolve(settings, root=host.root.path, profile=host.profile)
+    return dumptarget.resolve(settings, root=host.root, profile=host.profile)
 
 
 def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:

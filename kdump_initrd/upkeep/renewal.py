@@ -25,7 +25,7 @@ from ..probe.kernel import kernelname
 from ..probe.kernel import releases as kernel
 from ..recipes.found import find_root
 from . import readiness, record, removal
-from .hostimages import Host, capture_image, capture_settings, first_images
+from .hostimages import Host, capture_image, first_images, resolved
 from .keep import Manner, keep, say_pending
 
 logger = get_logger(__name__)
@@ -138,7 +138,7 @@ def _refresh(host: Host, releases: Sequence[str]) -> int:
         logger.warning("%s: no kernel is installed there: no crash is saved", host.root)
     if not kernels or not host.wanted.images:
         return exits.DONE
-    target = capture_settings(host)
+    target = resolved(host)
     failed, written = exits.DONE, False
     for release in kernels:
         try:
@@ -158,7 +158,7 @@ def _say_readiness(host: Host, kernels: Sequence[str], target: CaptureSettings) 
         path = kernel.first(host.profile.kernel.image, root=host.root, release=release)
         if path is not None:
             images.append((capture_image(host, release, target).out, path))
-    dumps = target.path or host.profile.dump.path
+    dumps = target.targets[0].path or host.profile.dump.path
     for warning in readiness.say(host.root, images, dumps=dumps):
         logger.warning("%s", warning)
 

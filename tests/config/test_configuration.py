@@ -15,7 +15,9 @@ from kdump_initrd.commands import configuration
 from kdump_initrd.config import native, nativetext
 from kdump_initrd.config.findings import ROWS, Findings, Place, Said
 from kdump_initrd.config.settings import CaptureSettings
+from kdump_initrd.config.targetsettings import TargetSettings
 from kdump_initrd.core.errors import KdumpInitrdError, UsageError
+from kdump_initrd.core.root import Root
 from kdump_initrd.recipes import dumptarget
 
 from . import kdump_tools_file, kdump_utils_files, suse_kdump_file
@@ -37,7 +39,7 @@ def test_nothing_is_configured(tmp_path: Path) -> None:
     lines, status = check(tmp_path)
     assert status == 0
     assert lines[0] == "# there is no configuration file: all is the default"
-    assert 'device = "UUID=1" # of what holds /var/crash' in lines
+    assert 'to = "UUID=1" # of what holds /var/crash' in lines
     assert 'fstype = "ext4" # of what holds /var/crash' in lines
     assert 'path = "/var/crash" # the profile debian' in lines
     assert "# dump-level = 31 # default" in lines
@@ -87,8 +89,10 @@ def test_a_peers_warnings_and_errors_are_printed(tmp_path: Path) -> None:
     assert lines[-2] == (
         "warning: /etc/kdump.conf:1: kdump_pre: not used: put your own programs into /etc/kdump-initrd/hooks/<stage>"
     )
-    assert lines[-1].startswith("error: /etc/kdump.conf:2: nfs: not a usable dump target: ")
-    assert not [line for line in lines if line.startswith("device")], "there is no default then"
+    assert lines[-1].startswith(
+        "error: /etc/kdump.conf:2: nfs://a/b: nfs: a file system on the network, "
+    )
+    assert not [line for line in lines if line.startswith("to =")], "there is no default then"
     write(tmp_path, {"etc/kdump.conf": "kdump_pre /x\n"})
     assert check(tmp_path, "fedora")[1] == 0, "warnings are not errors"
 
@@ -179,9 +183,10 @@ def test_import_refuses(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError, match="no configuration of any tool that Linux is known"):
         configuration.import_config(tmp_path, "linux", out, force=False)
     write(tmp_path, {kdump_tools_file.NAME: "NFS=a:/b\n"})
-    with pytest.raises(
-        KdumpInitrdError, match="kdump-tools:1: NFS: not a usable dump target"
-    ) as caught:
+    with pytest.raises(KdumpInitrdError, match="kdump-tools:1: nfs://a/b: nfs: a file system"):
+        configuration.import_config(tmp_path, "debian", out, force=False)
+    write(tmp_path, {kdump_tools_file.NAME: "USE_KDUMP=2\n"})
+    with pytest.raises(KdumpInitrdError, match="kdump-tools:1: USE_KDUMP: ") as caught:
         configuration.import_config(tmp_path, "debian", out, force=False)
     assert caught.value.hint == "mkinitrd-kdump --check-config says all that is wrong"
     with pytest.raises(UsageError, match="nothing is written into another root"):
@@ -195,13 +200,13 @@ def test_a_fresh_installation_is_resolved_as_the_verbs_do(
     """Without any file: the profile's folder, asked for what it lies on, and nothing else."""
     asked = []
 
-    def resolve(settings: object, *, root: Path, profile: object) -> object:
+    def resolve(settings: object, *, root: Root, profile: object) -> object:
         asked.append((settings, root))
-        return CaptureSettings(device="UUID=1", fstype="xfs")
+        return CaptureSettings(targets=(TargetSettings("UUID=1", "xfs"),))
 
     monkeypatch.setattr(dumptarget, "resolve", resolve)
     lines, status = check(tmp_path)
-    assert (status, asked) == (0, [(CaptureSettings(), tmp_path)])
+    assert (status, asked) == (0, [(CaptureSettings(), Root(tmp_path))])
     assert 'fstype = "xfs" # of what holds /var/crash' in lines
 
 

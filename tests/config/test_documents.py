@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.config import native
+from kdump_initrd.config.capturesettings import capture_settings
+from kdump_initrd.config.findings import TARGET
 from kdump_initrd.config.peers import PEERS, dumpoptions
 from kdump_initrd.config.peers.keys import Key, PeerFile
 
@@ -57,8 +59,10 @@ def test_page_has_every_key_with_its_default() -> None:
     sections = dict(
         re.findall(r"^\.SS \[(.*?)\]\n(.*?)(?=^\.S[SH])", PAGE, re.DOTALL | re.MULTILINE)
     )
-    assert list(sections) == list(native.KEYS)
-    for name, rows in native.KEYS.items():
+    known = dict(native.KEYS)
+    sections["target"] = sections.pop("[target]")
+    assert sections.keys() == {*known, "target"}
+    for name, rows in {**known, "target": TARGET}.items():
         tagged = re.findall(
             r"^\.TP\n\.BR? (.*)\n((?:.*\n)*?)(?=\.TP|\Z)", sections[name], re.MULTILINE
         )
@@ -82,6 +86,6 @@ def test_examples_are_read(tmp_path: Path) -> None:
     for text in (page, guide.strip()):
         found = read(tmp_path, {native.NAME: text})
         assert found.errors == []
-        assert {"device", "fstype", "path", "append_cmdline", "add_modules", "kernels"} <= set(
-            found.values
-        )
+        assert {"targets", "append_cmdline", "add_modules", "kernels"} <= set(found.values)
+        (target,) = capture_settings(found.values, {}).targets
+        assert (target.to[:5], target.fstype, target.path) == ("UUID=", "ext4", "/crash")

@@ -10,27 +10,28 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from kdump_initrd.config.settings import CaptureSettings
+from kdump_initrd.config.targetsettings import TargetSettings
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.distro.profiles import Distro
 from kdump_initrd.probe.host import device, mounts, sysfs
+from kdump_initrd.probe.host.hostfacts import HostFacts
 from kdump_initrd.probe.host.mounts import Mount, Planned
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.recipes import dumptarget
 from kdump_initrd.targets import block, refusals
+from kdump_initrd.targets.block import Block
 from kdump_initrd.targets.blockdevice import BlockDevice
 
-ROOT = Path("/")
-ELSEWHERE = Path("/nonexistent")
+ROOT = Root()
+ELSEWHERE = Root(Path("/nonexistent"))
 
 
 @pytest.fixture
 def profile() -> Distro:
-    return profiles.load(
-        "debian", search_path=search_path("distros", root=Root(ELSEWHERE)), root=Root()
-    )
+    return profiles.load("debian", search_path=search_path("distros", root=ELSEWHERE), root=Root())
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,18 @@ def planned(source: str, folder: str, *options: str, target: str, fstype: str = 
     return Planned(mount, PurePosixPath(folder), PurePosixPath(target))
 
 
+def resolve(said: TargetSettings, *, root: Root, profile: Distro) -> TargetSettings:
+    """Return one target as it is resolved."""
+    settings = CaptureSettings(targets=(said,))
+    (found,) = dumptarget.resolve(settings, root=root, profile=profile).targets
+    return found
+
+
+def locate(said: TargetSettings, *, path: str, root: Root) -> Block:
+    """Return the target of resolved settings."""
+    return Block.find(said, folder=path, root=root, host=HostFacts())
+
+
 def test_the_mounted_file_system_is_taken(monkeypatch: pytest.MonkeyPatch, profile: Distro) -> None:
     asked = []
 
@@ -68,10 +81,11 @@ def test_the_mounted_file_system_is_taken(monkeypatch: pytest.MonkeyPatch, profi
         return mount_of("/dev/null", "xfs", "rw")
 
     monkeypatch.setattr(mounts, "mounted", mounted)
-    found = dumptarget.resolve(CaptureSettings(jobs=3), root=ROOT, profile=profile)
-    assert found == CaptureSettings(jobs=3, device="/dev/null", fstype="xfs")
-    found = dumptarget.resolve(CaptureSettings(path="/x"), root=ROOT, profile=profile)
-    assert found == CaptureSettings(path="/x", device="/dev/null", fstype="xfs")
+    settings = dumptarget.resolve(CaptureSettings(jobs=3), root=ROOT, profile=profile)
+    target = TargetSettings("/dev/null", "xfs")
+    assert settings == CaptureSettings(jobs=3, targets=(target,))
+    found = resolve(TargetSettings(path="/x"), root=ROOT, profile=profile)
+    assert found == TargetSettings(path="/x", to="/dev/null", fstype="xfs")
     assert asked == ["/var/crash", "/x"]
 
 
@@ -79,8 +93,8 @@ def test_a_file_system_that_is_said_is_compared_later(
     monkeypatch: pytest.MonkeyPatch, profile: Distro
 ) -> None:
     monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/null", "xfs", "rw"))
-    found = dumptarget.resolve(CaptureSettings(fstype="ext4"), root=ROOT, profile=profile)
-    assert (found.device, found.fstype) == ("/dev/null", "ext4")
+    found = resolve(TargetSettings(fstype="ext4"), root=ROOT, profile=profile)
+    assert (found.to, found.fstype) == ("/dev/null", "ext4")
 
 
 def test_the_kernels_name_of_the_root(
@@ -91,19 +105,19 @@ def test_the_kernels_name_of_the_root(
     monkeypatch.setattr(block, "_NUMBERED", tmp_path)
     (tmp_path / "vda").touch()
     (tmp_path / "254:0").symlink_to("vda")
-    found = dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
-    assert found.device == str(tmp_path / "vda")
+    found = resolve(TargetSettings(), root=ROOT, profile=profile)
+    assert found.to == str(tmp_path / "vda")
 
 
 def test_a_device_that_is_said_stays(monkeypatch: pytest.MonkeyPatch, profile: Distro) -> None:
-    said = CaptureSettings(device="UUID=1", fstype="ext4")
-    assert dumptarget.resolve(said, root=ROOT, profile=profile) == said
+    said = TargetSettings(to="UUID=1", fstype="ext4")
+    assert resolve(said, root=ROOT, profile=profile) == said
     monkeypatch.setattr(device, "node_of", lambda spec: Path("/dev/null"))
     monkeypatch.setattr(device, "read_superblock", lambda path: ("btrfs", "1"))
-    found = dumptarget.resolve(CaptureSettings(device="UUID=1"), root=ROOT, profile=profile)
-    assert (found.device, found.fstype) == ("UUID=1", "btrfs")
-    found = dumptarget.resolve(CaptureSettings(device="/dev/null"), root=ROOT, profile=profile)
-    assert (found.device, found.fstype) == ("/dev/null", "btrfs")
+    found = resolve(TargetSettings(to="UUID=1"), root=ROOT, profile=profile)
+    assert (found.to, found.fstype) == ("UUID=1", "btrfs")
+    found = resolve(TargetSettings(to="/dev/null"), root=ROOT, profile=profile)
+    assert (found.to, found.fstype) == ("/dev/null", "btrfs")
 
 
 def test_a_device_that_cannot_be_read_but_is_mounted(
@@ -111,7 +125,7 @@ def test_a_device_that_cannot_be_read_but_is_mounted(
 ) -> None:
     monkeypatch.setattr(device, "read_superblock", lambda path: ("", ""))
     monkeypatch.setattr(mounts, "type_on", lambda node: "xfs" if node == Path("/dev/null") else "")
-    found = dumptarget.resolve(CaptureSettings(device="/dev/null"), root=ROOT, profile=profile)
+    found = resolve(TargetSettings(to="/dev/null"), root=ROOT, profile=profile)
     assert found.fstype == "xfs"
 
 
@@ -120,7 +134,7 @@ def test_a_device_that_is_not_here_needs_its_file_system(
 ) -> None:
     monkeypatch.setattr(device, "node_of", lambda spec: None)
     with pytest.raises(KdumpInitrdError, match="its file system cannot be seen here") as caught:
-        dumptarget.resolve(CaptureSettings(device="UUID=1"), root=ROOT, profile=profile)
+        resolve(TargetSettings(to="UUID=1"), root=ROOT, profile=profile)
     assert caught.value.hint == "say it: -f FS, or fstype in /etc/kdump-initrd.toml"
 
 
@@ -134,7 +148,7 @@ def test_a_device_that_is_not_here_needs_its_file_system(
 )
 def test_a_device_that_cannot_be(profile: Distro, spec: str, message: str) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        dumptarget.resolve(CaptureSettings(device=spec), root=ROOT, profile=profile)
+        resolve(TargetSettings(to=spec), root=ROOT, profile=profile)
     assert caught.value.message == message
 
 
@@ -168,18 +182,18 @@ def test_places_that_dumps_cannot_go_to(
 ) -> None:
     monkeypatch.setattr(mounts, "mounted", lambda path: mount)
     with pytest.raises(KdumpInitrdError) as caught:
-        dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+        resolve(TargetSettings(), root=ROOT, profile=profile)
     assert caught.value.message.startswith(f"/var/crash: {why}")
     assert caught.value.hint == (
         "say where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml"
     )
 
 
-def fstab(root: Path, text: str) -> Path:
+def fstab(root: Path, text: str) -> Root:
     """Write a root's fstab and return the root."""
     (root / "etc").mkdir()
     (root / "etc/fstab").write_text(text)
-    return root
+    return Root(root)
 
 
 @pytest.mark.parametrize(
@@ -200,8 +214,8 @@ def test_another_root_is_asked_for_its_fstab(
     tmp_path: Path, profile: Distro, text: str, wanted: tuple[str, str, str, str]
 ) -> None:
     root = fstab(tmp_path, text)
-    found = dumptarget.resolve(CaptureSettings(), root=root, profile=profile)
-    assert (found.device, found.fstype, found.path, found.mount_options) == wanted
+    found = resolve(TargetSettings(), root=root, profile=profile)
+    assert (found.to, found.fstype, found.path, found.mount_options) == wanted
 
 
 @pytest.mark.parametrize(
@@ -216,7 +230,7 @@ def test_another_root_is_asked_for_its_fstab(
 def test_fstabs_that_do_not_do(tmp_path: Path, profile: Distro, text: str, why: str) -> None:
     root = fstab(tmp_path, text)
     with pytest.raises(KdumpInitrdError) as caught:
-        dumptarget.resolve(CaptureSettings(), root=root, profile=profile)
+        resolve(TargetSettings(), root=root, profile=profile)
     assert caught.value.message.startswith(f"/var/crash: {why}")
 
 
@@ -227,11 +241,11 @@ def test_a_root_without_mounts_has_its_fstab(
     monkeypatch.setattr(mounts, "mounted", lambda path: None)
     answer = planned("UUID=1", "/crash", target="/var")
     monkeypatch.setattr(mounts, "in_fstab", lambda path, root: answer)
-    found = dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
-    assert (found.device, found.fstype, found.path) == ("UUID=1", "ext4", "/crash")
+    found = resolve(TargetSettings(), root=ROOT, profile=profile)
+    assert (found.to, found.fstype, found.path) == ("UUID=1", "ext4", "/crash")
     monkeypatch.setattr(mounts, "in_fstab", lambda path, root: None)
     with pytest.raises(KdumpInitrdError, match="neither findmnt nor /etc/fstab tells"):
-        dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+        resolve(TargetSettings(), root=ROOT, profile=profile)
 
 
 @pytest.mark.parametrize("options", ["nofail", "x-systemd.automount", "noauto", "defaults"])
@@ -246,8 +260,8 @@ def test_a_line_of_its_own_that_is_not_mounted_now(
     line = planned("UUID=1", "/", options, target="/var/crash", fstype="xfs")
     monkeypatch.setattr(mounts, "in_fstab", lambda path, root: line)
     with caplog.at_level(logging.INFO, logger="kdump-initrd"):
-        found = dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
-    assert (found.device, found.fstype, found.path, found.mount_options) == (
+        found = resolve(TargetSettings(), root=ROOT, profile=profile)
+    assert (found.to, found.fstype, found.path, found.mount_options) == (
         "UUID=1", "xfs", "/", ""
     )  # fmt: skip
     assert "/var/crash: /var/crash is not mounted now: /etc/fstab has UUID=1 for it" in caplog.text
@@ -261,8 +275,8 @@ def test_a_line_that_is_mounted_or_further_up(
     monkeypatch.setattr(
         mounts, "in_fstab", lambda path, root: planned("/dev/null", "/x", target=line)
     )
-    found = dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
-    assert (found.device, found.path, found.mount_options) == ("/dev/null", None, None)
+    found = resolve(TargetSettings(), root=ROOT, profile=profile)
+    assert (found.to, found.path, found.mount_options) == ("/dev/null", None, None)
 
 
 def test_fstab_and_the_mounts_disagree(
@@ -273,7 +287,7 @@ def test_fstab_and_the_mounts_disagree(
         mounts, "in_fstab", lambda path, root: planned("/dev/zero", "/crash", target="/var")
     )
     with pytest.raises(KdumpInitrdError) as caught:
-        dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+        resolve(TargetSettings(), root=ROOT, profile=profile)
     assert caught.value.message == (
         "/var/crash: /dev/null is mounted on /var, but /etc/fstab has /dev/zero for it"
     )
@@ -284,7 +298,7 @@ def test_a_line_whose_device_is_gone(monkeypatch: pytest.MonkeyPatch, profile: D
     line = planned("/dev/mapper/vg-crash", "/", "nofail", target="/var/crash")
     monkeypatch.setattr(mounts, "in_fstab", lambda path, root: line)
     with pytest.raises(KdumpInitrdError) as caught:
-        dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+        resolve(TargetSettings(), root=ROOT, profile=profile)
     assert caught.value.message == (
         "/var/crash: /etc/fstab has /dev/mapper/vg-crash for /var/crash, which is not here, and "
         "what is mounted is /dev/null on /"
@@ -298,10 +312,10 @@ def test_fstab_that_leaves_the_type_open(
     root = fstab(tmp_path, f"UUID=1 / {fstype} defaults\n")
     monkeypatch.setattr(device, "node_of", lambda spec: Path("/dev/null"))
     monkeypatch.setattr(device, "read_superblock", lambda path: ("xfs", "1"))
-    assert dumptarget.resolve(CaptureSettings(), root=root, profile=profile).fstype == "xfs"
+    assert resolve(TargetSettings(), root=root, profile=profile).fstype == "xfs"
     monkeypatch.setattr(device, "node_of", lambda spec: None)
     with pytest.raises(KdumpInitrdError, match="UUID=1: its file system cannot be seen here"):
-        dumptarget.resolve(CaptureSettings(), root=root, profile=profile)
+        resolve(TargetSettings(), root=root, profile=profile)
 
 
 def test_a_layer_is_named_as_people_know_it(
@@ -311,7 +325,7 @@ def test_a_layer_is_named_as_people_know_it(
     found = Hardware((), ("dm_mod",), ("lvm", "md"), "/dev/mapper/vg-var")
     monkeypatch.setattr(sysfs, "hardware_of", lambda node: found)
     with pytest.raises(KdumpInitrdError) as caught:
-        dumptarget.resolve(CaptureSettings(), root=ROOT, profile=profile)
+        resolve(TargetSettings(), root=ROOT, profile=profile)
     assert caught.value.message == (
         "/var/crash: /var is on /dev/mapper/vg-var, and that lies on LVM, MD RAID, which the image "
         "cannot assemble"
@@ -330,16 +344,16 @@ def test_a_layer_is_named_as_people_know_it(
 def test_folders_that_no_hook_can_name(
     monkeypatch: pytest.MonkeyPatch, profile: Distro, path: str, message: str
 ) -> None:
-    for settings in (CaptureSettings(path=path), CaptureSettings(path=path, device="UUID=1")):
+    for settings in (TargetSettings(path=path), TargetSettings(path=path, to="UUID=1")):
         with pytest.raises(KdumpInitrdError) as caught:
-            dumptarget.resolve(settings, root=ROOT, profile=profile)
+            resolve(settings, root=ROOT, profile=profile)
         assert caught.value.message.startswith(message)
     # A link may lead there.
     here = BlockDevice("UUID=1", "ext4", Path("/dev/null"))
     monkeypatch.setattr(block, "identify", lambda spec, fstype, host: here)
     monkeypatch.setattr(mounts, "folder_on", lambda *_: (path, ""))
     with pytest.raises(KdumpInitrdError) as caught:
-        dumptarget.locate(CaptureSettings(device="UUID=1"), path="/var/crash", root=ROOT)
+        locate(TargetSettings(to="UUID=1"), path="/var/crash", root=ROOT)
     assert caught.value.message.startswith(message)
 
 
@@ -347,18 +361,18 @@ def test_where_the_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:
     here = BlockDevice("UUID=1", "btrfs", Path("/dev/null"))
     monkeypatch.setattr(block, "identify", lambda spec, fstype, host: here)
     monkeypatch.setattr(mounts, "folder_on", lambda *_: ("/crash", "subvol=/@var"))
-    said = CaptureSettings(device="UUID=1", fstype="btrfs")
-    found = dumptarget.locate(said, path="/var/crash", root=ROOT)
+    said = TargetSettings(to="UUID=1", fstype="btrfs")
+    found = locate(said, path="/var/crash", root=ROOT)
     assert (found.folder, found.mount_options) == ("/crash", "subvol=/@var")
     # What a root's fstab has is not looked for on this host.
-    said = CaptureSettings(device="UUID=1", fstype="btrfs", mount_options="subvol=@")
-    found = dumptarget.locate(said, path="dumps/./x/", root=ROOT)
+    said = TargetSettings(to="UUID=1", fstype="btrfs", mount_options="subvol=@")
+    found = locate(said, path="dumps/./x/", root=ROOT)
     assert (found.folder, found.mount_options) == ("/dumps/x", "subvol=@")
 
 
 def test_folder_that_the_file_system_cannot_hold() -> None:
-    said = CaptureSettings(device="UUID=1", fstype="vfat")
+    said = TargetSettings(to="UUID=1", fstype="vfat")
     with pytest.raises(KdumpInitrdError, match="/a:b: vfat cannot hold ':' in a name"):
-        dumptarget.locate(said, path="/a:b", root=ELSEWHERE)
-    assert dumptarget.locate(said, path="/ä", root=ELSEWHERE).mount_options == "utf8=1"
-    assert dumptarget.locate(said, path="/a", root=ELSEWHERE).mount_options == ""
+        locate(said, path="/a:b", root=ELSEWHERE)
+    assert locate(said, path="/ä", root=ELSEWHERE).mount_options == "utf8=1"
+    assert locate(said, path="/a", root=ELSEWHERE).mount_options == ""

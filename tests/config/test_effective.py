@@ -22,6 +22,7 @@ from kdump_initrd.config.peers import PEERS
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import profilekeys
+from tests.aimed import aimed
 
 from .reading import outcome, read, write
 
@@ -53,21 +54,26 @@ def test_peers_are_those_that_profiles_can_name() -> None:
 
 
 def test_a_target_that_cannot_be_used_matters_only_to_who_wants_it(tmp_path: Path) -> None:
-    write(tmp_path, {"etc/kdump.conf": NFS + "final_action dance\n"})
+    write(tmp_path, {"etc/kdump.conf": "ext4 /mnt\nfinal_action dance\n"})
     found = effective.read(Root(tmp_path), peer="kdump-utils")
     assert found.blocking(()) == found.errors
     assert len(found.errors) == 2
-    (blocking,) = found.blocking(("device", "fstype"))
+    (blocking,) = found.blocking(("targets",))
     assert ":2: final_action: " in blocking
 
 
-def test_a_drop_in_mends_no_peer(tmp_path: Path) -> None:
-    """The error stays: what else the peer's file says may be about that target."""
-    drop_in = f"{native.DROP_INS}/x.toml"
-    files = {"etc/kdump.conf": NFS, drop_in: "[capture]\ndevice = '/dev/sda1'\n"}
+@pytest.mark.parametrize(
+    "text", ["[capture]\ndevice = '/dev/sda1'\n", "[[target]]\nto = '/dev/sda1'\n"]
+)
+def test_a_file_that_says_a_target_undoes_those_of_earlier_ones(tmp_path: Path, text: str) -> None:
+    found = read(tmp_path, {"etc/kdump.conf": f"{NFS}path /x\n"}, peer="kdump-utils")
+    assert found.values == {"targets": aimed("nfs://server/x"), "path": "/x"}
+    files = {f"{native.DROP_INS}/x.toml": text}
     found = read(tmp_path, files, peer="kdump-utils")
-    assert found.values == {"device": "/dev/sda1"}
-    assert len(found.errors) == 1
+    assert found.values == {"targets": aimed("/dev/sda1"), "path": "/x"}
+    assert found.errors == []
+    found = read(tmp_path, {f"{native.DROP_INS}/y.toml": "[image]\n"}, peer="kdump-utils")
+    assert found.values == {"targets": aimed("/dev/sda1"), "path": "/x"}
 
 
 #: Words that mean something somewhere, so that what is made of them gets past the first letter.
@@ -127,6 +133,9 @@ def test_whatever_a_file_holds_is_read_or_told(tmp_path: Path, text: str) -> Non
 
 def _check_types(values: Any) -> None:  # noqa: ANN401
     for name, value in values.items():
+        if name == "targets":
+            assert all(each.to.isprintable() for each in value)
+            continue
         default = ROWS[name].default
         wanted = str if default is None else type(default)
         assert isinstance(value, tuple if name == "hardware" else wanted), name

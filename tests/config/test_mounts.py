@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.core.run import Result
 from kdump_initrd.probe.host import mounts
 from kdump_initrd.probe.host.mounts import Mount
@@ -147,7 +148,7 @@ def test_fstab_of_another_root(
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/fstab").write_text(FSTAB)
     (tmp_path / "link").symlink_to("/srv/linked")
-    found = mounts.in_fstab(path, root=tmp_path)
+    found = mounts.in_fstab(path, root=Root(tmp_path))
     assert found is not None
     assert (found.mount.source, found.mount.fstype) == (source, fstype)
     assert str(found.folder) == folder
@@ -156,7 +157,7 @@ def test_fstab_of_another_root(
 def test_target_of_a_bind_mount(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/fstab").write_text(FSTAB)
-    found = mounts.in_fstab("/var/crash/a", root=tmp_path)
+    found = mounts.in_fstab("/var/crash/a", root=Root(tmp_path))
     assert found is not None
     assert (str(found.target), str(found.mount.target)) == ("/var/crash", "/srv")
 
@@ -166,10 +167,10 @@ def test_target_of_a_bind_mount(tmp_path: Path) -> None:
     ["", "# nothing\n", "/dev/sda1 /boot ext4 defaults\n", "/a / none bind\n/b /a none bind\n"],
 )
 def test_fstab_that_does_not_tell(tmp_path: Path, text: str) -> None:
-    assert mounts.in_fstab("/var/crash", root=tmp_path) is None
+    assert mounts.in_fstab("/var/crash", root=Root(tmp_path)) is None
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/fstab").write_text(text)
-    assert mounts.in_fstab("/var/crash", root=tmp_path) is None
+    assert mounts.in_fstab("/var/crash", root=Root(tmp_path)) is None
 
 
 def test_fstab_of_any_size(tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_fstab_of_any_size(tmp_path: Path) -> None:
     with table.open("wb") as file:
         file.truncate(3 << 30)
     with pytest.raises(KdumpInitrdError) as caught:
-        mounts.in_fstab("/var/crash", root=tmp_path)
+        mounts.in_fstab("/var/crash", root=Root(tmp_path))
     assert caught.value.message == f"{table}: is larger than 4 MB"
 
 

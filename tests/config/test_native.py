@@ -12,13 +12,14 @@ from kdump_initrd.config import effective, native, nativetext
 from kdump_initrd.config.findings import ROWS
 from kdump_initrd.config.settings import CAPTURE, COMMON, FIRST_KERNEL, HOST
 from kdump_initrd.core.root import Root
+from tests.aimed import aimed
 
 from .ourfile import EVERYTHING
 from .reading import read, write
 
 NAME = native.NAME
 VALUES = {
-    "device": "UUID=4e1b",
+    "targets": aimed("UUID=4e1b"),
     "fstype": "ext4",
     "path": "/crash",
     "python": "/usr/bin/python3.11",
@@ -53,7 +54,7 @@ def test_every_key(tmp_path: Path) -> None:
     assert (found.files, found.source) == ([f"/{NAME}"], f"/{NAME}")
     lines = EVERYTHING.splitlines()
     for name, origin in found.origins.items():
-        key = native.key_of(ROWS[name])
+        key = "device" if name == "targets" else native.key_of(ROWS[name])
         assert lines[int(origin.removeprefix(f"/{NAME}:")) - 1].startswith(f"{key} = ")
 
 
@@ -61,8 +62,9 @@ def test_the_keys_are_what_a_command_line_does_not_decide() -> None:
     """A row that is added to the table must be put into a section, or here."""
     said = {"output", "root", "distro", "force", "dry_run"}
     said |= {"capture_initrd", "capture_kernel", "base", "in_place"}
+    said |= {"device", "target", "deadline"}  # they are in "targets"
     rows = {row.name for row in (*CAPTURE, *FIRST_KERNEL, *COMMON, *HOST)}
-    assert set(VALUES) == rows - said
+    assert set(VALUES) == (rows - said) | {"targets"}
 
 
 def test_values_of_some_rows(tmp_path: Path) -> None:
@@ -201,9 +203,9 @@ def test_a_device_undoes_an_earlier_file_system(tmp_path: Path) -> None:
     write(tmp_path, {NAME: "[capture]\ndevice = '/dev/sda1'\nfstype = 'ext4'\n"})
     drop_in = f"{native.DROP_INS}/x.toml"
     found = read(tmp_path, {drop_in: "[capture]\ndevice = '/dev/sdb1'\n"})
-    assert found.values == {"device": "/dev/sdb1"}
+    assert found.values == {"targets": aimed("/dev/sdb1")}
     found = read(tmp_path, {drop_in: "[capture]\ndevice = '/dev/sdb1'\nfstype = 'xfs'\n"})
-    assert found.values == {"device": "/dev/sdb1", "fstype": "xfs"}
+    assert found.values == {"targets": aimed("/dev/sdb1"), "fstype": "xfs"}
 
 
 def test_links_stay_in_the_root(tmp_path: Path) -> None:
@@ -228,9 +230,9 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_comment_is_apart_from_a_value_of_any_length() -> None:
-    values = {"device": f"PARTLABEL={'x' * 60}", "path": "/var/crash"}
+    values = {"python": f"/{'x' * 60}", "path": "/var/crash"}
     origins = dict.fromkeys(values, "somewhere")
     lines = [line for line in nativetext.lines(values, origins, defaults=True) if "#" in line]
     assert len(lines) > 10
     assert all(line.startswith("# ") or " # " in line for line in lines)
-    assert f'{values["device"]}" # somewhere' in lines[0]
+    assert f'{values["python"]}" # somewhere' in lines[1]

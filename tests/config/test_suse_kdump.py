@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kdump_initrd.config.peers import PEERS
+from tests.aimed import aimed
 
 from .reading import Outcome, read
 from .suse_kdump_file import EVERY, NAME, PEER, SHIPPED
@@ -64,6 +65,18 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         ("KDUMP_SAVEDIR='/var/my crash'", {"path": "/var/my crash"}),
         ("KDUMP_SAVEDIR=FILE:///x", {"path": "/x"}),
         ("KDUMP_SAVEDIR=/a\nKDUMP_SAVEDIR=$KDUMP_SAVEDIR/b", {"path": "/a/b"}),
+        ("KDUMP_SAVEDIR=nfs://a/x", {"targets": aimed("nfs://a/x")}),
+        ("KDUMP_SAVEDIR=ftp://b:dontsay@s.de:123/x", {"targets": aimed("ftp://b@s.de:123/x")}),
+        ("KDUMP_SAVEDIR=sftp://dump@c:22/x", {"targets": aimed("sftp://dump@c:22/x")}),
+        ("KDUMP_SAVEDIR=scp://dump@c/x", {"targets": aimed("scp://dump@c/x")}),
+        ("KDUMP_SAVEDIR=SSH://kdump@c/x", {"targets": aimed("ssh://kdump@c/x")}),
+        ("KDUMP_SAVEDIR=cifs://b:dontsay@n/x", {"targets": aimed("cifs://b@n/x")}),
+        ("KDUMP_SAVEDIR=smb://b@192.168.0.70/x", {"targets": aimed("smb://b@192.168.0.70/x")}),
+        ("KDUMP_SAVEDIR=http://x/y", {"targets": aimed("http://x/y")}),
+        (
+            "KDUMP_SAVEDIR='/var/crash ftp://x/y'",
+            {"targets": (*aimed("", path="/var/crash"), *aimed("ftp://x/y"))},
+        ),
         ("KDUMP_DUMPFORMAT=ELF", {"dump_format": "elf"}),
         ("KDUMP_DUMPFORMAT=snappy", {"dump_format": "kdump", "dump_compress": "snappy"}),
         ("KDUMP_DUMPFORMAT=zstd", {"dump_format": "kdump", "dump_compress": "zstd"}),
@@ -88,29 +101,6 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        *(
-            (
-                f"KDUMP_SAVEDIR={url}",
-                f"1: KDUMP_SAVEDIR: not a usable dump target: the image does not save to {what}; name",
-            )
-            for url, what in (
-                ("nfs://neptunium/var/crash", "NFS"),
-                ("ftp://bwalle:dontsay@strauss.suse.de:123/var/crash", "an FTP server"),
-                ("sftp://dump@collector:22/var/crash", "another machine"),
-                ("scp://dump@collector/var/crash", "another machine"),
-                ("SSH://kdump@crashdump/srv", "another machine"),
-                ("cifs://bwalle:dontsay@neptunium/var/crash", "a Windows share"),
-                ("smb://bwalle@192.168.0.70/var/log", "a Windows share"),
-            )
-        ),
-        (
-            "KDUMP_SAVEDIR=http://x/y",
-            "1: KDUMP_SAVEDIR: http: not a kind of target that kdump supports",
-        ),
-        (
-            "KDUMP_SAVEDIR='/var/crash ftp://x/y'",
-            "1: KDUMP_SAVEDIR: several dump targets; expected one",
-        ),
         ("KDUMP_SAVEDIR=crash", "1: KDUMP_SAVEDIR: crash: expected a path that begins with /"),
         (
             "KDUMP_SAVEDIR=file://crash",
@@ -144,12 +134,11 @@ def test_ways_to_say_it(tmp_path: Path, text: str, wanted: dict[str, Any]) -> No
         ("A=1\nKDUMP_SAVEDIR='/x", "2: a quote that does not end"),
     ],
 )
-def test_mistakes_and_targets_that_the_tool_has_not(tmp_path: Path, text: str, error: str) -> None:
+def test_mistakes(tmp_path: Path, text: str, error: str) -> None:
     found = sysconfig(tmp_path, text)
     assert found.values == {}
     assert len(found.errors) == 1
     assert found.errors[0].startswith(f"/{NAME}:{error}")
-    assert "dontsay" not in found.errors[0]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from kdump_initrd.config.settings import CaptureSettings, FirstKernelSettings
+from kdump_initrd.config.targetsettings import TargetSettings
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.core.root import Root
 from kdump_initrd.image import listing
@@ -135,8 +136,8 @@ def build(system: System, top: Path) -> list[Image]:
     """Build the root of ``system`` in the new folder ``top``, and decide its images."""
     root = fakeroot.build(top / "root", system)
     settings = CaptureSettings(
-        device=DUMP_UUID, fstype=system.fstype, release=system.release, root=str(root),
-        dry_run=True, hardware=HARDWARE,
+        targets=(TargetSettings(DUMP_UUID, system.fstype),), release=system.release,
+        root=str(root), dry_run=True, hardware=HARDWARE,
     )  # fmt: skip
     plan = capture.plan(settings)
     facts = {

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from kdump_initrd.config.settings import (
-    ToolSource,
-)
+from kdump_initrd.config.settings import ToolSource
+from kdump_initrd.config.targetsettings import OF_TARGET, TargetSettings
 
 #: A word for each option that takes one, and the value that it has then.
 WORDS: dict[str, tuple[str, Any]] = {
     "device": ("/dev/sda1", "/dev/sda1"),
     "fstype": ("ext4", "ext4"),
+    "target": ("LABEL=b", "LABEL=b"),
     "path": ("/dumps", "/dumps"),
+    "deadline": ("30", 30),
     "python": ("/usr/bin/python3", "/usr/bin/python3"),
     "collector": ("makedumpfile", "makedumpfile"),
     "dump_format": ("elf", "elf"),
@@ -44,3 +47,13 @@ WORDS: dict[str, tuple[str, Any]] = {
     "force": ("", True),
     "dry_run": ("", True),
 }
+
+
+def with_option(said: Mapping[str, Any], name: str, value: object) -> dict[str, Any]:
+    """Return what is said, a target among it, when an option behind that says ``value``, too."""
+    if name == "target":
+        return {**said, "targets": (*said["targets"], TargetSettings(str(value)))}
+    if name not in OF_TARGET:
+        return {**said, name: value}
+    (target,) = said["targets"]
+    return {**said, "targets": (replace(target, **{name: value}),)}

@@ -18,10 +18,11 @@ from kdump_initrd.commands.grammar import debian, redhat, suse
 from kdump_initrd.commands.grammar.choice import understand
 from kdump_initrd.commands.grammar.requests import Command, Print
 from kdump_initrd.commands.verbs.build import Capture, FirstKernel, Images
+from tests.aimed import aimed
 
 from .asking import complaint, said, warned
 
-DUMP = {"device": "/dev/a", "fstype": "xfs"}
+DUMP = {"targets": aimed("/dev/a", "xfs")}
 X = {**DUMP, "output": "x"}
 OF_61 = {"release": "6.1"}
 IN_BOOT = Capture({**DUMP, "output": "/boot/x"}, "vmlinuz", "/boot")
@@ -42,7 +43,7 @@ NATIVE, RED_HAT, SUSE = (each.GRAMMAR.hint for each in (debian, redhat, suse))
         ("-c /dev/a -f xfs -o x 6.1 -k", Capture({**X, **OF_61})),
         # A value is not an option, and what is behind -- neither.
         ("-c /dev/a -f xfs -o=-k", Capture({**DUMP, "output": "-k"})),
-        ("-c /dev/a -f xfs --path=-k", Capture({**DUMP, "path": "-k"})),
+        ("-c /dev/a -f xfs --path=-k", Capture({"targets": aimed("/dev/a", "xfs", path="-k")})),
         ("-c /dev/a -f xfs -- -k", Capture({**DUMP, "release": "-k"})),
         ("--image-version -- x --dump-dev=y",
          Capture({"output": "x---dump-dev=y", "release": "--dump-dev=y"})),

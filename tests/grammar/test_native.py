@@ -21,15 +21,12 @@ from kdump_initrd.commands.verbs.refresh import Refresh
 from kdump_initrd.commands.verbs.remove import Remove
 from kdump_initrd.commands.verbs.showdistro import ShowDistro
 from kdump_initrd.commands.verbs.strip import Strip
-from kdump_initrd.config.settings import (
-    CAPTURE,
-    COMMON,
-    FIRST_KERNEL,
-    Setting,
-)
+from kdump_initrd.config.settings import CAPTURE, COMMON, FIRST_KERNEL, Setting
+from kdump_initrd.config.targetsettings import TargetSettings
+from tests.aimed import aimed
 
 from .asking import asked, complaint, said, warned
-from .optionwords import WORDS
+from .optionwords import WORDS, with_option
 
 DUMP = "-c /dev/sda1 -f ext4"
 FIRST = "-i capture.img -v 6.1"
@@ -63,14 +60,14 @@ ASKED: list[tuple[str, Request | Image]] = [
 @pytest.mark.parametrize("setting", [*CAPTURE, *COMMON], ids=lambda row: row.flags[0])
 def test_every_option_of_a_capture_initrd(setting: Setting) -> None:
     word, value = WORDS[setting.name]
-    needed = "" if setting.name in ("device", "fstype") else f"{setting.flags[0]} {word}"
-    assert said(f"{DUMP} {needed}")[setting.name] == value
-    assert said(f"{needed} {DUMP} 6.1") == {
-        "device": "/dev/sda1",
-        "fstype": "ext4",
-        "release": "6.1",
-        setting.name: value,
-    }
+    plain = {"targets": aimed("/dev/sda1", "ext4"), "release": "6.1"}
+    if setting.name == "device":
+        assert said(f"{DUMP} 6.1") == plain
+        return
+    needed = f"{setting.flags[0]} {word}"
+    assert said(f"{DUMP} {needed} 6.1") == with_option(plain, setting.name, value)
+    if setting.name not in ("target", "fstype"):
+        assert said(f"{needed} {DUMP} 6.1") == with_option(plain, setting.name, value)
 
 
 @pytest.mark.parametrize("setting", [*FIRST_KERNEL, *COMMON], ids=lambda row: row.flags[0])
@@ -161,7 +158,7 @@ def test_the_way_out(words: str, hint: str) -> None:
 @pytest.mark.parametrize("row", debian.RETIRED, ids=lambda row: row.flag)
 def test_what_debians_tool_had(row: Retired) -> None:
     words = f"{DUMP} -o out.img {row.flag} {row.metavar}"
-    assert said(words) == {"device": "/dev/sda1", "fstype": "ext4", "output": "out.img"}
+    assert said(words) == {"targets": aimed("/dev/sda1", "ext4"), "output": "out.img"}
     assert warned(words) == (f"{row.flag} has no meaning any more: {row.why}",)
 
 
@@ -188,12 +185,22 @@ def test_how_much_is_said(words: str, level: int) -> None:
 
 
 def test_what_is_said_wins_over_what_is_configured() -> None:
-    configured = {"device": "LABEL=a", "fstype": "xfs", "dump_level": 1, "path": "/dumps"}
+    configured = {
+        "targets": (TargetSettings("LABEL=a", deadline=9),),
+        "fstype": "xfs",
+        "dump_level": 1,
+        "path": "/dumps",
+    }
     # Its file system is not the configured device's.
-    assert Capture({"device": "LABEL=b"}).settings(configured).fstype is None
-    assert Capture({"jobs": 2}).settings(configured).fstype == "xfs"
-    request = Capture({"device": "LABEL=b", "fstype": "ext4", "dump_level": 31})
-    settings = request.settings(configured)
-    assert (settings.device, settings.fstype, settings.path) == ("LABEL=b", "ext4", "/dumps")
+    other = Capture({"targets": (TargetSettings("LABEL=b"),)})
+    assert other.settings(configured).targets == (TargetSettings("LABEL=b", path="/dumps"),)
+    known = TargetSettings("LABEL=a", "xfs", "/dumps", 9)
+    assert Capture({"jobs": 2}).settings(configured).targets == (known,)
+    assert Capture({"path": "/x", "deadline": 0}).settings(configured).targets == (
+        TargetSettings("LABEL=a", "xfs", "/x", 0),
+    )
+    said = {"targets": (TargetSettings("LABEL=b", "ext4"),), "dump_level": 31}
+    settings = Capture(said).settings(configured)
+    assert settings.targets == (TargetSettings("LABEL=b", "ext4", "/dumps"),)
     assert settings.dump_level == 31
-    assert Capture({"output": "x"}).settings(configured).device == "LABEL=a"
+    assert Capture({"output": "x"}).settings({}).targets == (TargetSettings(),)

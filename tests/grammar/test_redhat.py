@@ -13,15 +13,15 @@ from kdump_initrd.commands.grammar.choice import understand
 from kdump_initrd.commands.grammar.retired import Retired
 from kdump_initrd.commands.grammar.vocabulary import SHARED
 from kdump_initrd.config.settings import Setting
+from tests.aimed import aimed
 
 from .asking import complaint, said, warned
-from .optionwords import WORDS
+from .optionwords import WORDS, with_option
 
 DUMP = "--dump-dev=/dev/sda1 --dump-fs=ext4"
 IMAGE = "/boot/kdump.img 6.1"
 PLAIN = {
-    "device": "/dev/sda1",
-    "fstype": "ext4",
+    "targets": aimed("/dev/sda1", "ext4"),
     "output": "/boot/kdump.img",
     "release": "6.1",
 }
@@ -75,7 +75,7 @@ def test_preload_cannot_keep_its_promise() -> None:
 def test_our_long_options(setting: Setting) -> None:
     word, value = WORDS[setting.name]
     words = f"{DUMP} {setting.flags[0]} {word} {IMAGE}"
-    assert said(words) == {**PLAIN, setting.name: value}
+    assert said(words) == with_option(PLAIN, setting.name, value)
     assert warned(words) == ()
 
 

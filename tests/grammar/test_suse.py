@@ -14,13 +14,14 @@ from kdump_initrd.commands.grammar.retired import Retired
 from kdump_initrd.commands.grammar.vocabulary import SHARED
 from kdump_initrd.commands.verbs.build import Capture, Images
 from kdump_initrd.config.settings import Setting
+from tests.aimed import aimed
 
 from .asking import asked, complaint, said, warned
-from .optionwords import WORDS
+from .optionwords import WORDS, with_option
 
 DUMP = "-v /dev/sda1 -f ext4"
 PAIR = "-k vmlinuz-6.4 -i kdump.img"
-PLAIN = {"device": "/dev/sda1", "fstype": "ext4", "output": "/boot/kdump.img"}
+PLAIN = {"targets": aimed("/dev/sda1", "ext4"), "output": "/boot/kdump.img"}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_a_network_is_refused(flag: str) -> None:
 def test_our_long_options(setting: Setting) -> None:
     word, value = WORDS[setting.name]
     words = f"{DUMP} -k vmlinuz -i /tmp/x {setting.flags[0]} {word}"
-    assert said(words) == {**PLAIN, "output": "/tmp/x", setting.name: value}
+    assert said(words) == with_option({**PLAIN, "output": "/tmp/x"}, setting.name, value)
     assert warned(words) == ()
 
 

@@ -49,7 +49,7 @@ def test_wrong_usage(words: list[str], message: str, capfd: pytest.CaptureFixtur
 def test_help_lists_every_parameter(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     said = capfd.readouterr().out
-    for name in ("vmcore", *PARAMETERS.values(), "target.folder", "limits.setup"):
+    for name in ("vmcore", *PARAMETERS.values(), "target.folder", "target.deadline"):
         assert f"  --{name} VALUE" in said
 
 

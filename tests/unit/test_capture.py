@@ -173,7 +173,6 @@ def test_partition_tags_bring_a_better_findfs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
-        (["-c", "/dev/no-such"], "/dev/no-such: no such device", "lsblk"),
         (["-f", "bcachefs"], "dump file system bcachefs: neither a module", "no fs-bcachefs"),
         (["--add-module", "nope"], "--add-module nope: neither a module", "knows no nope"),
         (["--root", "/no/such"], "--root /no/such: no such directory", "mount"),

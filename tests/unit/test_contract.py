@@ -51,6 +51,7 @@ def test_settings_have_their_defaults_from_the_record() -> None:
     settings, record = CaptureSettings(), Params().plain()
     for name, field in FIELDS.items():
         assert getattr(settings, name) == at(record, field), name
+    assert settings.setup_timeout == at(record, "target.deadline")
 
 
 def test_saver_and_shell_are_told_what_was_said(tmp_path: Path) -> None:
@@ -60,8 +61,8 @@ def test_saver_and_shell_are_told_what_was_said(tmp_path: Path) -> None:
     params = Params.from_json((tree / PATHS["PARAMS"][1:]).read_text())
     for name, field in FIELDS.items():
         assert at(params.plain(), field) == WORDS[name][1], name
-    (target,) = params.targets
-    wanted = {**contract.variables(params), **contract.target_variables(target)}
+    (variables,) = contract.target_variables(params)
+    wanted = {**contract.variables(params), **variables}
     said = re.findall(r"^export (KDUMP_\w+)='?(.*?)'?$", (tree / "init").read_text(), re.MULTILINE)
     assert dict(said) == wanted
     assert (wanted["KDUMP_KEEP_FREE"], wanted["KDUMP_STALL_TIMEOUT"]) == ("10", "9")
@@ -70,7 +71,7 @@ def test_saver_and_shell_are_told_what_was_said(tmp_path: Path) -> None:
 
 def test_hooks_use_no_other_variables() -> None:
     """But those that the guard sets, and what a hook says itself."""
-    known = {*contract.variables(Params()), *contract.target_variables(Params().targets[0])}
+    known = {*contract.variables(Params()), *contract.target_variables(Params())[0]}
     known |= {"KDUMP_REASON", "KDUMP_LOST", "KDUMP_STARTED"}
     for path in IN_IMAGES:
         assert set(re.findall(r"KDUMP_[A-Z_]+", path.read_text())) - {"KDUMP_"} <= known, path

@@ -246,6 +246,28 @@ def test_a_mount_that_hangs_is_not_tried_again(capture: Capture) -> None:
     assert ended.said == [f"hook pre-mount/drivers: {reason}: it is ended", f"{reason}: giving up"]
 
 
+@pytest.mark.parametrize("hangs", [True, False])
+def test_the_next_target_has_its_own_time_and_files(capture: Capture, hangs: bool) -> None:
+    """The first one cannot be mounted in its time, or is there and takes no dump."""
+    run = capture.top / "run"
+    capture.limits["SETUP"] = "4"
+    mount = "sleep 1000" if hangs else f": >{run}/mounted"
+    capture.hook("mount/first", mount)
+    capture.hook("save/10-saver", f"[ ! -e {run}/mounted ] || echo 67 >{run}/saver")
+    capture.lines.append("if ! has_dump; then begin_anew")
+    capture.hook("mount/second", f"[ ! -e {run}/mounted ] && sleep 0.4 && : >{run}/mounted")
+    capture.lines.append("run_hook save/11-saver 0; fi")
+    capture.hook("save/11-saver", f"[ -e {run}/mounted ] && echo 65 >{run}/saver")
+    capture.lines.pop()
+    capture.lines.append("if ! has_dump; then begin_anew; run_hook mount/third 0; fi")
+    ended = capture.run()
+    first = [" no dump file system after 4 s"] if hangs else [""]
+    assert ended.ran == [
+        "mount/first", f"save/10-saver{first[0]}", "mount/second", "save/11-saver",
+    ]  # fmt: skip
+    assert ended.said == (["no dump file system after 4 s: giving up"] if hangs else [])
+
+
 def test_the_clock_goes_on_without_proc(capture: Capture) -> None:
     (capture.top / "run/mounted").touch()
     clock = capture.top / "uptime"

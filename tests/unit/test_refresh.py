@@ -392,7 +392,7 @@ def test_a_place_for_dumps_is_configured_not_said(
     def refuse(_: object) -> None:
         raise KdumpInitrdError("/var/crash: on LVM", hint=refusals.PLAIN_DISK)
 
-    monkeypatch.setattr("kdump_initrd.upkeep.renewal.capture_settings", refuse)
+    monkeypatch.setattr("kdump_initrd.upkeep.renewal.resolved", refuse)
     with pytest.raises(KdumpInitrdError) as caught:
         host.run()
     assert caught.value.hint == (

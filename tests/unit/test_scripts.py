@@ -249,7 +249,7 @@ def test_saver_is_started_once_more_unless_it_decided(guest: Guest, status: int)
     guest.state("folder", "/kdump/var/crash/1\n")
     guest.hook("save/10-saver")
     calls = (guest.tree / "calls").read_text().splitlines()
-    first = "__main__ --params /etc/kdump-initrd/params.json"
+    first = "__main__ --params /etc/kdump-initrd/params.json --target 0"
     assert calls[0] == first
     if status == 2:  # no other parameters would help
         assert calls[1:] == []
@@ -268,7 +268,8 @@ def test_saver_of_a_capture_that_was_given_up_saves_the_rest(guest: Guest) -> No
     (guest.tree / "usr/lib/kdump-initrd/python").write_text(fake)
     guest.state("mounted")
     guest.hook("save/10-saver", KDUMP_REASON="no progress for 9 s")
-    call = "__main__ --params /etc/kdump-initrd/params.json --emergency no progress for 9 s\n"
+    call = "__main__ --params /etc/kdump-initrd/params.json --target 0 "
+    call += "--emergency no progress for 9 s\n"
     assert (guest.tree / "calls").read_text() == call
 
 

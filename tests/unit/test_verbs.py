@@ -16,11 +16,14 @@ from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config import effective
 from kdump_initrd.config.effective import Effective
 from kdump_initrd.config.settings import CaptureSettings, FirstKernelSettings, ToolSource
+from kdump_initrd.config.targetsettings import TargetSettings
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.recipes import capture, dumptarget
 from kdump_initrd.recipes.firstkernel import recipe
 from kdump_initrd.upkeep import renewal
+from tests.aimed import aimed
 
 from .commandline import UUID, complain
 from .thiskernel import RELEASE
@@ -115,13 +118,13 @@ def test_who_is_called(
 def test_configured_values_are_what_flags_do_not_say(
     configured: Callable[..., None], planned: list[Any]
 ) -> None:
-    configured({"device": UUID, "fstype": "xfs", "dump_level": 1, "compress": "gzip"})
+    configured({"targets": aimed(UUID), "fstype": "xfs", "dump_level": 1, "compress": "gzip"})
     assert main(["-o", "x", "--dump-level", "17", "6.1"]) == 1
     assert main(["-c", "/dev/sdx", "-f", "ext4"]) == 1
     common = replace(DEFAULT, compress="gzip")
     assert planned == [
-        replace(common, device=UUID, fstype="xfs", dump_level=17, output="x", release="6.1"),
-        replace(common, device="/dev/sdx", fstype="ext4", dump_level=1),
+        replace(common, targets=aimed(UUID, "xfs"), dump_level=17, output="x", release="6.1"),
+        replace(common, targets=aimed("/dev/sdx", "ext4"), dump_level=1),
     ]
 
 
@@ -145,7 +148,7 @@ def test_what_is_configured_for_the_first_kernel(
 ) -> None:
     """Nothing that is the dump target's; for a segment nothing that has no effect on one."""
     values = {
-        "device": UUID,
+        "targets": aimed(UUID),
         "fstype": "xfs",
         "compress": "gzip",
         "hardware": ("nvme",),
@@ -170,13 +173,13 @@ def test_without_a_configured_device_the_target_is_resolved(
     monkeypatch: pytest.MonkeyPatch, configured: Callable[..., None], planned: list[Any], words: str
 ) -> None:
     configured({"path": "/dumps"})
-    target = replace(DEFAULT, device=UUID, fstype="xfs")
+    target = replace(DEFAULT, targets=aimed(UUID, "xfs"))
     recorder = Recorder(target)
     monkeypatch.setattr(dumptarget, "resolve", recorder)
     assert main(words.split()) == 1
     assert planned == [target]
     (((asked,), named),) = recorder.calls
-    assert (asked.device, asked.path, named["root"]) == ("", "/dumps", Path("/"))
+    assert (asked.targets, named["root"]) == ((TargetSettings(path="/dumps"),), Root())
 
 
 @pytest.mark.parametrize(
@@ -207,7 +210,7 @@ def test_no_target_at_all_is_wrong_usage(
 def test_a_configured_device_that_cannot_be_used_is_an_error(
     capsys: pytest.CaptureFixture[str], configured: Callable[..., None]
 ) -> None:
-    configured({"device": UUID})
+    configured({"targets": aimed(UUID)})
     status, error, _ = complain(capsys, "-o", "x")
     assert (status, error) == (1, f"{UUID}: its file system cannot be seen here")
 
@@ -227,18 +230,18 @@ def test_an_error_that_the_words_mend_is_none(
     monkeypatch: pytest.MonkeyPatch, planned: list[Any]
 ) -> None:
     error = "kdump.conf:3: raw: no"
-    found = Effective({}, {}, (), (error,), (), "test", mended_by={error: "device"})
+    found = Effective({}, {}, (), (error,), (), "test", mended_by={error: "targets"})
     monkeypatch.setattr(effective, "read", lambda root, *, peer: found)
     assert main(["-o", "x"]) == 1
     assert planned == []
     assert main(["-c", UUID, "-f", "ext4"]) == 1
-    assert [each.device for each in planned] == [UUID]
+    assert [each.targets for each in planned] == [aimed(UUID, "ext4")]
 
 
 def test_warnings_of_the_configuration_are_said_once(
     capsys: pytest.CaptureFixture[str], configured: Callable[..., None], planned: list[Any]
 ) -> None:
-    configured({"device": UUID, "fstype": "ext4"}, warnings=("kdump.conf:1: raw",))
+    configured({"targets": aimed(UUID), "fstype": "ext4"}, warnings=("kdump.conf:1: raw",))
     pair = ["-k", f"{KERNEL} {KERNEL}", "-i", "./a ./b"]
     assert main(pair) == 1
     assert planned[0].release == RELEASE
@@ -248,7 +251,7 @@ def test_warnings_of_the_configuration_are_said_once(
 def test_suses_words_build_an_image_for_each_kernel(
     configured: Callable[..., None], tmp_path: Path
 ) -> None:
-    configured({"device": UUID, "fstype": "ext4"})
+    configured({"targets": aimed(UUID), "fstype": "ext4"})
     other = tmp_path / "kernel"
     shutil.copy(KERNEL, other)
     outs = [tmp_path / "a.img", tmp_path / "b.img"]
@@ -279,7 +282,7 @@ def test_of_several_images_none_is_written_if_one_cannot_be(
     second: str,
     message: str,
 ) -> None:
-    configured({"device": UUID, "fstype": "ext4"})
+    configured({"targets": aimed(UUID), "fstype": "ext4"})
     (tmp_path / "script").write_text("#!/bin/sh\n")
     (tmp_path / "there.img").write_text("there")
     (tmp_path / "folder").mkdir()
@@ -314,7 +317,7 @@ def test_red_hats_words_build_an_image(
 def test_a_dry_run_of_several_names_them(
     capsys: pytest.CaptureFixture[str], configured: Callable[..., None]
 ) -> None:
-    configured({"device": UUID, "fstype": "ext4"})
+    configured({"targets": aimed(UUID), "fstype": "ext4"})
     pair = ["-k", f"{KERNEL} {KERNEL}", "-i", "./a ./b", *MACHINE, "--dry-run"]
     assert main(pair) == 0
     titles = [line for line in capsys.readouterr().out.splitlines() if line in ("# a", "# b")]

@@ -20,7 +20,7 @@ from kdump_initrd.probe.kernel import kmod, releases
 from kdump_initrd.probe.kernel.kmod import Wish
 from kdump_initrd.recipes.firstkernel import recipe, rootdevice
 from kdump_initrd.recipes.parts import hardware, ondemand
-from kdump_initrd.targets import refusals
+from kdump_initrd.targets import blockdevice, refusals
 from kdump_initrd.targets.blockdevice import BlockDevice
 
 from .initrdwriter import bzimage, write_capture
@@ -216,8 +216,8 @@ def test_what_a_file_system_asks_the_kernel_for(fstype: str, module: str) -> Non
     profile = profiles.load("linux", search_path=search_path("distros", root=Root()), root=Root())
     release = releases.find(RELEASE, root=Root(), layout=profile.kernel)
     device = BlockDevice(ROOT, fstype, None)
-    settings = FirstKernelSettings(fstype=fstype)
-    wishes = hardware.others(settings, refusals.ROOT, device, profile=profile)
+    needs = blockdevice.needs_of(device, None)
+    wishes = hardware.others(refusals.ROOT, needs, profile=profile)
     found = kmod.closure(wishes, kernel=release, root=Root(Path("/")))
     assert module in [each.name for each in found]
 

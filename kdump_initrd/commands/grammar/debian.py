@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...config.settings import CAPTURE, COMMON, FIRST_KERNEL, SETTINGS, Setting
+from ...config.targetsettings import WHERE
 from ...core import exits
 from ...core.errors import UsageError
 from ..options import HIDDEN, Arguments, Parser, add_settings, values
@@ -173,7 +174,7 @@ def _release(arguments: Arguments) -> dict[str, Any]:
 
 
 def _capture(arguments: Arguments) -> Images:
-    if arguments.fstype is not None and arguments.device is None:
+    if arguments.fstype is not None and arguments.device is None and arguments.target is None:
         raise UsageError(
             "-f wants -c: the device with that file system", hint="-c DEV, or leave -f out"
         )
@@ -194,7 +195,7 @@ def _names(*groups: Sequence[Setting]) -> frozenset[str]:
     return frozenset(setting.name for group in groups for setting in group)
 
 
-_CAPTURE = Ask("-c", ("device",), _names(CAPTURE, COMMON), 1, _capture)
+_CAPTURE = Ask("-c", WHERE, _names(CAPTURE, COMMON), 1, _capture)
 _CONFIGURED = Ask("-o", (), _names(CAPTURE, COMMON), 1, _capture)
 _FIRST_KERNEL = Ask(
     "-i",

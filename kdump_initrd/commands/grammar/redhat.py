@@ -96,7 +96,7 @@ def requests(arguments: Arguments) -> list[Request]:
             "IMAGE and KERNEL_VERSION are both required",
             hint=f"{PROGRAM} {_TARGET} IMAGE KERNEL_VERSION",
         )
-    if (arguments.device is None) != (arguments.fstype is None):
+    if arguments.target is None and (arguments.device is None) != (arguments.fstype is None):
         raise UsageError(
             "--dump-dev and --dump-fs belong together",
             hint="leave both out to save to the configured target",

@@ -81,7 +81,7 @@ def requests(arguments: Arguments) -> list[Request]:
                 hint=f"save to a disk of this machine: {_TARGET}",
             )
     kernels, images = _pairs(arguments)
-    if (arguments.device is None) != (arguments.fstype is None):
+    if arguments.target is None and (arguments.device is None) != (arguments.fstype is None):
         raise UsageError(
             "-v and -f belong together: the dump device, and the file system on it",
             hint="leave both out to save to the configured target; --verbose says more",

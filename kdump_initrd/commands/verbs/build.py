@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
+from ...config.capturesettings import capture_settings
 from ...config.firstsettings import first_settings
-from ...config.settings import CAPTURE, COMMON, CaptureSettings, CommonSettings, FirstKernelSettings
+from ...config.settings import CaptureSettings, CommonSettings, FirstKernelSettings
 from ...core import exits, publish
 from ...core.errors import KdumpInitrdError, UsageError
 from ...core.log import get_logger
@@ -46,8 +47,8 @@ class _Host:
 class Capture:
     """A capture initrd.
 
-    ``said`` are values by the names of CaptureSettings; without ``device`` the dump goes to the
-    configured target. ``kernel`` names the capture kernel's image where ``said`` has no release:
+    ``said`` are values by the names of CaptureSettings; without ``targets`` the dump goes to the
+    configured ones. ``kernel`` names the capture kernel's image where ``said`` has no release:
     a path if there is a slash in it, else a name in the folder ``boot`` of the root. ``target``
     is how a device is said in the grammar that was used.
     """
@@ -58,28 +59,24 @@ class Capture:
     target: str = field(default="-c DEV -f FS", compare=False)
 
     def settings(self, configured: Mapping[str, Any]) -> CaptureSettings:
-        """Return the settings: what was said wins over what is configured.
-
-        A configured file system is that of the configured device, and of no other.
-        """
-        said = {"fstype": None, **self.said} if "device" in self.said else self.said
-        return CaptureSettings(**{**configured, **said})
+        """Return the settings: what was said wins over what is configured."""
+        return capture_settings(configured, self.said)
 
     def plan(self, host: _Host) -> tuple[_Plan, CommonSettings]:
         """Look at all that it takes; raises KdumpInitrdError."""
         from ...probe.kernel import kernelname
         from ...recipes import capture, dumptarget
 
-        configured = host.configured.settings((*CAPTURE, *COMMON))
+        configured = dict(host.configured.values)
         if self.kernel:
             configured["release"] = kernelname.release_of(
                 self.kernel, boot=self.boot, root=host.root, layout=host.profile.kernel
             )
         settings = self.settings(configured)
         try:
-            target = dumptarget.resolve(settings, root=host.root.path, profile=host.profile)
+            target = dumptarget.resolve(settings, root=host.root, profile=host.profile)
         except KdumpInitrdError as error:
-            if settings.device:
+            if any(each.to for each in settings.targets):
                 raise
             raise UsageError(
                 f"no dump device is said, nor configured; {error.message}",

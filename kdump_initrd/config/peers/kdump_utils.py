@@ -36,6 +36,11 @@ def _failure_action(findings: Findings, said: Said) -> None:
         )
 
 
+def _net(findings: Findings, said: Said) -> None:
+    scheme = "ssh" if "@" in said.value else "nfs"
+    meanings.url(scheme)(findings, said)
+
+
 def _dracut_args(findings: Findings, said: Said) -> None:
     """The options of dracut that have a meaning here: a mounted target, and drivers."""
     words = meanings.split(findings, said, said.value)
@@ -82,15 +87,15 @@ def _remove(findings: Findings, said: Said) -> None:
 
 _CONF = (
     *(
-        Key(name, f"device, and fstype {name}", meanings.target(name))
+        Key(name, f"a target on that device, with fstype {name}", meanings.target(name))
         for name in ("ext2", "ext3", "ext4", "xfs", "btrfs", "minix")
     ),
-    Key("raw", "error: dumps cannot go there", meanings.refused("a partition without a file system")),
-    Key("nfs", "error: dumps cannot go there", meanings.refused("NFS")),
-    Key("ssh", "error: dumps cannot go there", meanings.refused("another machine")),
-    Key("virtiofs", "error: dumps cannot go there", meanings.refused("a folder of the hypervisor")),
-    Key("net", "error: dumps cannot go there", meanings.refused("another machine")),
-    Key("dracut_args", "device and fstype by --mount, add-module by --add-drivers and --force-drivers, omit-module by --omit-drivers; a warning for others", _dracut_args),
+    Key("raw", "a target that is refused: it has no file system", meanings.target("raw")),
+    Key("nfs", "a target, nfs://HOST/FOLDER, that is refused", meanings.url("nfs")),
+    Key("ssh", "a target, ssh://USER@HOST, that is refused", meanings.url("ssh")),
+    Key("virtiofs", "a target, virtiofs:TAG, that is refused", meanings.tag("virtiofs")),
+    Key("net", "a target, ssh://USER@HOST or nfs://HOST/FOLDER, that is refused", _net),
+    Key("dracut_args", "a target by --mount, add-module by --add-drivers and --force-drivers, omit-module by --omit-drivers; a warning for others", _dracut_args),
     Key("path", "path", meanings.folder),
     Key("core_collector", "dump-level, dump-compress, dump-format and jobs by makedumpfile's options; cp, cat and dd: dump-format elf, dump-level 0; a warning for other programs", dumpoptions.collector),
     Key("extra_modules", "add-module", meanings.modules("add_modules")),

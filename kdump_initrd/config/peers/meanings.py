@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import shlex
 
+from ...core.devicename import TAGS, is_tag, translate
 from ..findings import Findings, Said
 from .keys import Use
 
-#: What mends a target that cannot be used.
-_OTHER_TARGET = "name a local file system in /etc/kdump-initrd.toml, or with -c and -f"
-#: The names that a device can have besides its path.
-_TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
 #: Words for what runs behind the kernel, and is not in an image of ours.
 _NOT_THE_KERNELS = ("rd.", "systemd.", "udev.")
 
@@ -38,29 +35,30 @@ def target(fstype: str) -> Use:
 
 
 def take_target(findings: Findings, said: Said, device: str, fstype: str) -> None:
-    """Take a device and the file system on it; a second one is an error."""
-    if "device" in findings.values:
-        first = findings.origins["device"]
-        findings.fail(said, f"a second dump target; {first} already names one", mended_by="device")
+    """Take a device and the file system on it."""
+    if not is_tag(translate(device)) and not device.startswith("/dev/"):
+        text = f"{device}: expected a device below /dev, or one of {', '.join(TAGS)} with ="
+        findings.fail(said, text, mended_by="targets")
         return
-    tag, equals, name = device.partition("=")
-    name = name.strip('"')
-    if equals and tag in _TAGS and name:
-        device = f"{tag}={name}"
-    elif not device.startswith("/dev/"):
-        text = f"{device}: expected a device below /dev, or one of {', '.join(_TAGS)} with ="
-        findings.fail(said, text, mended_by="device")
-        return
-    findings.take("device", device, said)
-    findings.take("fstype", fstype, said)
+    findings.add_target(said, to=translate(device), fstype=fstype)
 
 
-def refused(why: str) -> Use:
-    """A dump target that the tool has not; ``why`` ends the sentence "… saves to"."""
+def url(scheme: str) -> Use:
+    """A target of another kind: HOST:/FOLDER, or whatever such a URL may have behind "://"."""
 
     def use(findings: Findings, said: Said) -> None:
-        text = f"not a usable dump target: the image does not save to {why}; {_OTHER_TARGET}"
-        findings.fail(said, text, mended_by="device")
+        host, colon, rest = said.value.partition(":/")
+        place = f"{host}/{rest}" if colon else said.value
+        findings.add_target(said, to=f"{scheme}://{place}")
+
+    return use
+
+
+def tag(scheme: str) -> Use:
+    """A target that the hypervisor has, by its name."""
+
+    def use(findings: Findings, said: Said) -> None:
+        findings.add_target(said, to=f"{scheme}:{said.value}")
 
     return use
 

@@ -27,36 +27,21 @@ _FORMATS = {
     "snappy": ("kdump", "snappy"),
     "zstd": ("kdump", "zstd"),
 }
-#: Schemes of an URL: what they save to.
-_SCHEMES = {
-    "ftp": "an FTP server",
-    "sftp": "another machine",
-    "scp": "another machine",
-    "ssh": "another machine",
-    "nfs": "NFS",
-    "cifs": "a Windows share",
-    "smb": "a Windows share",
-}
 _TRUE, _FALSE = ("yes", "1", "true"), ("no", "0", "false")
 
 
 def _savedir(findings: Findings, said: Said) -> None:
     words = said.value.split()
     if len(words) > 1 and all("://" in word or word.startswith("/") for word in words):
-        findings.fail(said, "several dump targets; expected one", mended_by="device")
-        return
-    scheme, separator, rest = said.value.partition("://")
-    if not separator:
+        for word in words:
+            findings.add_target(said, **{"to" if "://" in word else "path": word})
+    elif "://" not in said.value:
         meanings.folder(findings, said)
-    elif scheme.lower() == "file":
-        meanings.folder(findings, replace(said, value=rest))
-    elif scheme.lower() in _SCHEMES:
-        # The address may hold a password.
-        meanings.refused(_SCHEMES[scheme.lower()])(findings, said)
+    elif said.value.lower().startswith("file://"):
+        meanings.folder(findings, replace(said, value=said.value[len("file://") :]))
     else:
-        findings.fail(
-            said, f"{scheme}: not a kind of target that kdump supports", mended_by="device"
-        )
+        scheme, _, rest = said.value.partition("://")
+        findings.add_target(said, to=f"{scheme.lower()}://{rest}")
 
 
 def _format(findings: Findings, said: Said) -> None:
@@ -91,7 +76,7 @@ def _reboot(findings: Findings, said: Said) -> None:
 
 
 _KEYS = (
-    Key("KDUMP_SAVEDIR", "path, for a path or a file:// URL; an error for other URLs: dumps cannot go there", _savedir),
+    Key("KDUMP_SAVEDIR", "path, for a path or a file:// URL; a target for any other URL, and for each of several", _savedir),
     Key("KDUMP_DUMPLEVEL", "dump-level", meanings.level),
     Key("KDUMP_DUMPFORMAT", "dump-format and dump-compress: ELF, compressed (zlib), lzo, snappy, zstd; raw is dump-format elf with dump-level 0; none is an error: a dump is always saved", _format),
     Key("MAKEDUMPFILE_OPTIONS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", dumpoptions.more_options),

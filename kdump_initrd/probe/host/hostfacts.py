@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...core.root import Root
 from . import device, mounts, superblock, sysfs
 from .mounts import Mount, Planned
 from .sysfs import Hardware
@@ -41,7 +42,7 @@ class HostFacts:
         """Return the file system that a folder lies on now; see mounts.mounted()."""
         return mounts.mounted(path)
 
-    def in_fstab(self, path: str, *, root: Path) -> Planned | None:
+    def in_fstab(self, path: str, *, root: Root) -> Planned | None:
         """Return what a root's fstab mounts where a folder lies; see mounts.in_fstab()."""
         return mounts.in_fstab(path, root=root)
 

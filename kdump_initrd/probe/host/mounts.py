@@ -120,13 +120,13 @@ def _subvolume(mount: Mount) -> tuple[PurePosixPath, str]:
     return subvolume, f"subvol={subvolume}"
 
 
-def in_fstab(path: str, *, root: Path) -> Planned | None:
+def in_fstab(path: str, *, root: Root) -> Planned | None:
     """Return what ``root``'s fstab mounts where its ``path`` lies, now or later.
 
     Links of the root are followed, and bind mounts, too. None where no line tells.
     """
-    table = Root(root).resolve("etc/fstab")
-    if table is None or not table.is_file():
+    table = root.file("etc/fstab")
+    if table is None:
         return None
     try:
         read(table, limit=TEXT)  # findmnt would take any size
@@ -151,10 +151,10 @@ def in_fstab(path: str, *, root: Path) -> Planned | None:
     return None
 
 
-def _inside(path: str, *, root: Path) -> PurePosixPath:
+def _inside(path: str, *, root: Root) -> PurePosixPath:
     """Return ``path`` of ``root`` without links, from "/" on."""
-    found = Root(root).resolve(path)
-    return PurePosixPath("/", found.relative_to(root) if found else path)
+    found = root.resolve(path)
+    return root.inside(found) if found else PurePosixPath("/", path)
 
 
 def _findmnt(options: Sequence[str | Path], more: Sequence[str]) -> list[Mount]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...core.devicename import PARTITION_TAGS
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger, step
 from ...core.resources import find_data, search_path
@@ -23,8 +22,9 @@ from ...probe.programs import closure, tools
 from ...probe.programs.script import read_interpreter
 from ...probe.programs.tools import Toolbox
 from ...saver.imagepaths import SYSROOT
-from ...targets.blockdevice import BlockDevice, look
+from ...targets.blockdevice import BlockDevice, look, needs_of
 from ...targets.refusals import ROOT
+from ...targets.target import Needs
 from .. import templatevalues
 from ..parts import hardware, imagecodec, layout, ondemand, volumes
 from ..parts.layout import LIB
@@ -43,13 +43,13 @@ _CMDLINE = Path("/proc/cmdline")
 class RootSite:
     """What was found: the regular kernel, the root's device, what it lies on.
 
-    ``certain`` are the layers that it is known to lie on, ``layers`` those that the image brings
-    the tools for.
+    ``needs`` names the layers that it is known to lie on; ``layers`` are those that the image
+    brings the tools for.
     """
 
     kernel: KernelRelease
     device: BlockDevice
-    certain: tuple[str, ...]
+    needs: Needs
     layers: tuple[Layer, ...]
 
 
@@ -107,15 +107,17 @@ def _look(order: Order) -> RootSite:
         rootdevice.check_words(name.spec, cmdline)
         logger.warning("%s: not on this host: nothing about it could be checked", name.spec)
     device = rootdevice.identify(name, node, fstype=settings.fstype)
-    certain = here.layers if here else rootdevice.named_layers(name.spec)
+    needs = needs_of(device, here)
+    if here is None:
+        needs = replace(needs, layers=rootdevice.named_layers(name.spec))
     layers = volumes.needed(
-        certain,
-        elsewhere=not hardware.for_this_host(settings, device),
+        needs.layers,
+        elsewhere=not hardware.for_this_host(settings, needs),
         spec=name.spec,
         root=root,
         profile=order.profile,
     )
-    return RootSite(release, device, certain, layers)
+    return RootSite(release, device, needs, layers)
 
 
 def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule, ...]:
@@ -124,9 +126,9 @@ def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule
     The drivers of this host are loaded at once, those of sets when their device is there.
     """
     settings, profile, root = order.settings, order.profile, order.root
-    wishes = hardware.hardware(settings, ROOT, site.device, profile=profile)
-    others = hardware.others(settings, ROOT, site.device, profile=profile)
-    here = hardware.for_this_host(settings, site.device)
+    wishes = hardware.drivers(settings, ROOT, site.needs, profile=profile)
+    others = hardware.others(ROOT, site.needs, profile=profile) + hardware.added(settings)
+    here = hardware.for_this_host(settings, site.needs)
     modules = ondemand.add_modules(
         tree,
         certain=[*wishes, *others] if here else others,
@@ -179,7 +181,7 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
         needs.append(hooks.read_needs(order.root.read_text(path), path))
     # util-linux's knows partition tags, and that half a mirror is not a file system.
     better = tuple(name for name in ("findfs", "blkid") if _own(order, name) is not None)
-    must = site.device.spec.startswith(PARTITION_TAGS) or "md" in site.certain
+    must = "findfs" in site.needs.programs or "md" in site.needs.layers
     if must and "findfs" not in better:
         raise KdumpInitrdError(
             f"{site.device.spec}: {order.root} has no findfs of util-linux to find it by",
@@ -205,7 +207,7 @@ def _add_scripts(tree: Tree, order: Order, site: RootSite) -> None:
         "paths": templatevalues.paths(),
         "parts": _PARTS,
         "device": {"spec": site.device.spec, "fstype": site.device.fstype},
-        "expected": site.certain,
+        "expected": site.needs.layers,
     }
     folders = search_path("templates", root=order.root)
     text = render("first/init.j2", values, search_path=folders, root=order.root)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from ...config.settings import FIELDS, CaptureSettings
+from ...config.targetsettings import TargetSettings
 from ...core.errors import KdumpInitrdError
 from ...saver import imagepaths
 from ...saver.params import NameParams, Params, ParamsError, TalkParams, TargetParams
+from ...targets.target import Target
 from ..found import Site
 from . import makedumpfile
 
@@ -21,7 +23,7 @@ def params_of(settings: CaptureSettings, site: Site, *, dump_codec: str) -> Para
 
 
 def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
-    names, target = site.profile.dump, site.target
+    names = site.profile.dump
     told = {field: getattr(settings, name) for name, field in FIELDS.items()}
     told["dump.compress"] = dump_codec
     told["dump.collector"] = makedumpfile.path(site.makedumpfile)
@@ -37,16 +39,15 @@ def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
         talk=TalkParams(
             progress=imagepaths.PROGRESS, console=imagepaths.CONSOLE, state=imagepaths.STATE
         ),
-        targets=(
-            TargetParams(
-                device=target.device.spec,
-                fstype=target.device.fstype,
-                mount_options=target.mount_options,
-                mount=imagepaths.MOUNT,
-                folder=target.folder,
-            ),
+        targets=tuple(
+            _target(target, said, settings) for target, said in zip(site.targets, settings.targets)
         ),
     ).changed(told)
+
+
+def _target(target: Target, said: TargetSettings, settings: CaptureSettings) -> TargetParams:
+    deadline = settings.setup_timeout if said.deadline is None else said.deadline
+    return TargetParams(**{**target.params().plain(), "deadline": deadline})
 
 
 def variables(params: Params) -> dict[str, str]:
@@ -64,19 +65,24 @@ def variables(params: Params) -> dict[str, str]:
         "KDUMP_CAPTURE_LOG": names.capture_log,
         "KDUMP_WATCHDOGS": " ".join(params.watchdogs),
         "KDUMP_FINAL_ACTION": limits.final_action,
-        "KDUMP_SETUP_TIMEOUT": str(limits.setup),
         "KDUMP_STALL_TIMEOUT": str(limits.stall),
         "KDUMP_TIMEOUT": str(limits.overall),
     }
 
 
-def target_variables(target: TargetParams) -> dict[str, str]:
-    """Return what /init exports for hooks, by name, while a target is tried."""
+def target_variables(params: Params) -> list[dict[str, str]]:
+    """Return what /init exports for hooks, by name, while it tries each of the targets."""
+    return [_of_target(number, target) for number, target in enumerate(params.targets)]
+
+
+def _of_target(number: int, target: TargetParams) -> dict[str, str]:
     return {
+        "KDUMP_TARGET": str(number),
         "KDUMP_DEVICE": target.device,
         "KDUMP_FSTYPE": target.fstype,
         "KDUMP_MOUNT_OPTIONS": target.mount_options,
         "KDUMP_MOUNT": target.mount,
         "KDUMP_FOLDER": target.folder,
         "KDUMP_KEEP_FREE": str(target.keep_free),
+        "KDUMP_SETUP_TIMEOUT": str(target.deadline),
     }
