@@ -17,7 +17,7 @@ import pytest
 
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core import publish
-from kdump_initrd.image.archive import cpio
+from kdump_initrd.image.archive import cpio, filters
 from kdump_initrd.image.archive.segments import read_segments
 
 from .commandline import complain
@@ -107,7 +107,7 @@ def test_without_the_program_of_the_base(
     parts: Parts, base: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = base.read_bytes()
-    monkeypatch.setattr(cpio, "find", lambda name: None)
+    monkeypatch.setattr(filters, "find", lambda name: None)
     assert main(parts.argv("--in-place", base=base)) == 0
     warning = "kdump-initrd: warning: zstd: program not found: the image is not packed, so that"
     assert warning in capsys.readouterr().err

@@ -85,7 +85,7 @@ def test_the_help_has_it(capsys: pytest.CaptureFixture[str]) -> None:
         ("--is-ready 1 2", "2: --is-ready takes at most one KERNEL_VERSION", "leave it out"),
         ("--list x --is-ready", "--is-ready: not with --list", "leave it out, or say it alone"),
         ("--is-ready --root ''", "--root: the value is empty", "give one"),
-        ("is-redy", "one of -c, ", "did you mean --is-ready? "),
+        ("is-redy", "expected one of -c, ", "did you mean --is-ready? "),
         ("--is-redy", "unrecognized arguments: --is-redy", "did you mean --is-ready? "),
     ],
 )
