@@ -31,11 +31,12 @@ Name = Union[str, PurePosixPath, Path]
 
 
 def follow(
-    path: str | PurePosixPath, read_link: Callable[[PurePosixPath], str | None]
+    path: str | PurePosixPath, read_link: Callable[[str], str | None]
 ) -> PurePosixPath | None:
     """Return ``path`` from the top, without links, ``..`` or a leading slash; None for a loop.
 
-    ``read_link`` tells the target of a path that is a link, None for any other.
+    ``read_link`` tells the target of a path that is a link, None for any other; it gets that path
+    from the top, without a leading slash.
     """
     todo = [part for part in PurePosixPath(path).parts if part != "/"]
     done: list[str] = []
@@ -45,7 +46,7 @@ def follow(
         if part == "..":
             del done[-1:]
             continue
-        link = read_link(PurePosixPath(*done, part))
+        link = read_link("/".join((*done, part)))
         if link is None:
             done.append(part)
             continue
@@ -194,20 +195,21 @@ class Root:
         if isinstance(name, Path) and not name.is_relative_to(self.path):
             return Path(os.path.realpath(name)), [], []
         inside = self.inside(name) if isinstance(name, Path) else name
+        top = str(self.path).rstrip("/")
         links: list[str] = []
         missing: list[str] = []
 
-        def read_link(part: PurePosixPath) -> str | None:
-            path = self.path / part
+        def read_link(part: str) -> str | None:
+            path = f"{top}/{part}"
             try:
-                target = str(path.readlink())
+                target = os.readlink(path)  # noqa: PTH115 - a Path for each would take most of it
             except OSError as error:
                 if error.errno == errno.ENAMETOOLONG:
                     raise
                 if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                    missing.append(str(path))
+                    missing.append(path)
                 return None
-            links.append(str(path))
+            links.append(path)
             return target
 
         try:

@@ -151,8 +151,8 @@ class Tree:
     def resolve(self, dest: str | PurePosixPath) -> PurePosixPath:
         """Return ``dest`` as a path from the top without links, ``..`` or a leading slash."""
 
-        def read_link(path: PurePosixPath) -> str | None:
-            entry = self._entries.get(path)
+        def read_link(path: str) -> str | None:
+            entry = self._entries.get(PurePosixPath(path))
             return entry.target if entry is not None and entry.kind is Kind.SYMLINK else None
 
         found = follow(dest, read_link)

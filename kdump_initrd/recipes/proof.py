@@ -116,8 +116,8 @@ class _Files:
         """Yield the files of a folder."""
         return (each for each in self.entries if each.dest.parent == folder)
 
-    def _link(self, path: PurePosixPath) -> str | None:
-        entry = self._by_path.get(path)
+    def _link(self, path: str) -> str | None:
+        entry = self._by_path.get(PurePosixPath(path))
         return entry.target if entry is not None and entry.kind is Kind.SYMLINK else None
 
 

@@ -46,8 +46,8 @@ class Base:
     def resolve(self, path: str | PurePosixPath) -> PurePosixPath:
         """Return ``path`` as the base's tree has it, links followed; it need not exist."""
 
-        def read_link(inside: PurePosixPath) -> str | None:
-            member = self.members.get(inside)
+        def read_link(inside: str) -> str | None:
+            member = self.members.get(PurePosixPath(inside))
             return member.target if member and stat.S_ISLNK(member.mode) else None
 
         found = follow(path, read_link)
