@@ -97,6 +97,17 @@ def filled(name: str) -> Fault:
     return lambda folder: (folder / name).write_bytes(b"\xa5" * 5000)
 
 
+def far(name: str) -> Fault:
+    """Say that the table of sections is further away than any file is long (elf.h: e_shoff)."""
+
+    def write(folder: Path) -> None:
+        data = bytearray((folder / name).read_bytes())
+        data[40:48] = b"\xff" * 8
+        (folder / name).write_bytes(data)
+
+    return write
+
+
 def zeroed(name: str) -> Fault:
     """Write what a full disk leaves of delayed allocation: the right size, zeros in the middle."""
 
@@ -185,6 +196,7 @@ def test_index_that_does_not_know_what_modules_need(root: KernelRoot) -> None:
         (halved, "cut off"),
         (shortened, "cut off"),
         (filled, "not an ELF file"),
+        (far, "cut off"),
         (without, "no such file"),
     ],
 )

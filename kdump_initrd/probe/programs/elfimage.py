@@ -68,7 +68,7 @@ class ElfImage:
         """Return the numbers of ``layout`` at ``offset``; raises Damaged behind the file's end."""
         try:
             return struct.unpack_from(self.order + layout, self.data, offset)
-        except struct.error as error:
+        except (struct.error, OverflowError) as error:
             raise Damaged("cut off") from error
 
     def segments(self) -> Iterator[Segment]:
