@@ -22,6 +22,7 @@ from ..image.manifest import MANIFEST, Manifest
 from ..image.render import render
 from ..image.tree import Entry, Tree
 from ..probe.host import xen
+from ..probe.host.hostfacts import HostFacts
 from ..probe.kernel import releases
 from ..probe.kernel.kmod import KernelModule, Wish
 from ..probe.programs import closure
@@ -162,7 +163,7 @@ def _look(settings: CaptureSettings) -> Site:
     )
     releases.check_capture_options(release)
     targets, needs = dumptarget.find(settings, root=root, profile=profile)
-    watchdogs = hardware.ticking_watchdogs(settings, needs)
+    watchdogs = hardware.ticking_watchdogs(settings, needs, host=HostFacts(root.asked))
     makedumpfile = collector.find(settings, root=root, profile=profile)
     for each in targets:
         profile = each.fit(profile)
@@ -188,11 +189,11 @@ def _add_modules(
     Drivers of sets are loaded when their device is there. Without busybox all are loaded: one
     start of Python takes longer than most of them.
     """
-    profile = site.profile
+    profile, host = site.profile, HostFacts(site.root.asked)
     wishes = [
         wish
         for each in site.needs
-        for wish in hardware.drivers(settings, DUMP, each, profile=profile)
+        for wish in hardware.drivers(settings, DUMP, each, profile=profile, host=host)
     ]
     others = [Wish(site.watchdogs, "running watchdog")]
     for each in site.needs:

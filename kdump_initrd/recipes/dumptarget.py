@@ -29,7 +29,7 @@ def resolve(settings: CaptureSettings, *, root: Root, profile: Distro) -> Captur
     Raises KdumpInitrdError where that cannot be told, or cannot be saved to.
     """
     check(settings.targets)
-    host, folder = HostFacts(), profile.dump.path
+    host, folder = HostFacts(root.asked), profile.dump.path
     found = []
     for each in settings.targets:
         with _placed(each):
@@ -70,7 +70,7 @@ def find(
 
     Raises KdumpInitrdError for what cannot be one.
     """
-    host, folder = HostFacts(), profile.dump.path
+    host, folder = HostFacts(root.asked), profile.dump.path
     targets = tuple(
         kinds.kind_of(each.to).find(each, folder=folder, root=root, host=host)
         for each in settings.targets

@@ -323,7 +323,7 @@ def test_a_layer_is_named_as_people_know_it(
 ) -> None:
     monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/null", "xfs"))
     found = Hardware((), ("dm_mod",), ("lvm", "md"), "/dev/mapper/vg-var")
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node: found)
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
     with pytest.raises(KdumpInitrdError) as caught:
         resolve(TargetSettings(), root=ROOT, profile=profile)
     assert caught.value.message == (

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 NVME = "devices/pci0000:00/0000:00:1d.0/0000:02:00.0/nvme/nvme0"
@@ -23,7 +24,8 @@ class FakeSysfs:
     def link(self, path: str, target: str) -> None:
         (self.top / target).mkdir(parents=True, exist_ok=True)
         (self.top / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.top / path).symlink_to(self.top / target)
+        above = (self.top / path).parent
+        (self.top / path).symlink_to(os.path.relpath(self.top / target, above))
 
     def disk(self, path: str, *partitions: str) -> None:
         disk = Path(path).name

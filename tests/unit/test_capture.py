@@ -449,7 +449,9 @@ def test_what_cannot_be_assembled_is_refused(
     monkeypatch.setattr(
         block, "identify", lambda spec, fs, host: BlockDevice(spec, fs, Path("/dev/dm-0"))
     )
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node: Hardware((), ("dm_mod",), ("lvm",)))
+    monkeypatch.setattr(
+        sysfs, "hardware_of", lambda node, *, sysfs: Hardware((), ("dm_mod",), ("lvm",))
+    )
     argv = [*CAPTURE, "--hardware", hardware, "-o", str(tmp_path / "x.img"), RELEASE]
     status, error, hint = complain(capsys, *argv)
     assert status == 1
@@ -466,7 +468,7 @@ def test_hardware_that_nobody_knows_is_an_error(
     monkeypatch.setattr(
         block, "identify", lambda spec, fs, host: BlockDevice(spec, fs, Path("/dev/ram0"))
     )
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node: None)
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: None)
     argv = ["-c", "/dev/ram0", "-f", "ext4", "-o", str(tmp_path / "x.img"), RELEASE]
     status, error, hint = complain(capsys, *argv)
     assert (status, error) == (1, "/dev/ram0: sysfs does not tell its hardware")
@@ -480,8 +482,8 @@ def test_watchdogs_that_tick_are_told_to_the_image(
         block, "identify", lambda spec, fs, host: BlockDevice(spec, fs, Path("/dev/vda"))
     )
     hardware = Hardware((), ("virtio_blk",), ())
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node: hardware)
-    monkeypatch.setattr(sysfs, "running_watchdogs", lambda: ("i6300esb",))
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: hardware)
+    monkeypatch.setattr(sysfs, "running_watchdogs", lambda *, sysfs: ("i6300esb",))
     out = tmp_path / "x.img"
     assert main(["-c", "UUID=1", "-f", "ext4", "-o", str(out), RELEASE]) == 0
     tree = unpack(out, tmp_path / "tree")

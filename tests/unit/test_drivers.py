@@ -67,7 +67,7 @@ def test_drivers_of_this_host_are_loaded_at_once(
     found = BlockDevice("UUID=1", "ext4", Path("/dev/vda"))
     monkeypatch.setattr(block, "identify", lambda spec, fs, host: found)
     monkeypatch.setattr(
-        sysfs, "hardware_of", lambda node: Hardware((), ("virtio_pci", "virtio_blk"), ())
+        sysfs, "hardware_of", lambda node, *, sysfs: Hardware((), ("virtio_pci", "virtio_blk"), ())
     )
     tree = unpack(build(tmp_path / "x.img", "--hardware", "host"), tmp_path / "tree")
     assert {"virtio_pci", "virtio_blk", "ext4"} <= set(listed(tree, "modules"))
@@ -260,9 +260,8 @@ def test_missing_device_is_said_after_all_were_tried(loading: Loading) -> None:
 def test_a_disk_that_cannot_be_written_now(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(
-        sysfs, "hardware_of", lambda node: Hardware((), ("sd",), (), "/dev/sda", read_only=True)
-    )
+    found = Hardware((), ("sd",), (), "/dev/sda", read_only=True)
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
         blockdevice.look(
             refusals.DUMP, BlockDevice("UUID=1", "ext4", Path("/dev/sda")), host=HostFacts()
@@ -273,7 +272,7 @@ def test_a_disk_that_cannot_be_written_now(
 def test_a_part_of_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A path of a multipath disk, the disk below DRBD: its writes would go by the whole."""
     found = Hardware((), ("sd",), (), "/dev/sda", holders=("mpath",))
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node: found)
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
     for purpose in (refusals.DUMP, refusals.ROOT):
         with pytest.raises(KdumpInitrdError) as caught:
             blockdevice.look(

@@ -37,7 +37,7 @@ def on_host(monkeypatch: pytest.MonkeyPatch, *layers: str, drivers: tuple[str, .
     """Let every root device be on this host, on these layers, with nothing to be read."""
     monkeypatch.setattr(rootdevice, "locate", lambda spec: Path("/dev/no-such"))
     found = Hardware((), ("virtio_blk", *drivers), layers)
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node: found)
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
 
 
 def test_layers_come_along_for_another_machine(parts: Parts, root: Path, tmp_path: Path) -> None:

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core.root import Asked, Root
 from kdump_initrd.probe.host import sysfs as sysfs_probe
+from kdump_initrd.probe.host.hostfacts import HostFacts
+from kdump_initrd.upkeep import inputs
 
 from .fakesysfs import NVME, SATA, FakeSysfs
 
 
 def hardware_of(node: Path, *, sysfs: Path) -> sysfs_probe.Hardware:
     """Return the hardware of a device that is there."""
-    found = sysfs_probe.hardware_of(node, sysfs=sysfs)
+    found = sysfs_probe.hardware_of(node, sysfs=Root(sysfs))
     assert found is not None
     return found
 
@@ -87,7 +90,7 @@ def test_multipath_nvme_reaches_its_controllers(fake: FakeSysfs) -> None:
 
 
 def test_unknown_device_is_nothing(fake: FakeSysfs) -> None:
-    assert sysfs_probe.hardware_of(Path("/dev/sdz"), sysfs=fake.top) is None
+    assert sysfs_probe.hardware_of(Path("/dev/sdz"), sysfs=Root(fake.top)) is None
 
 
 def test_only_ticking_watchdogs(fake: FakeSysfs) -> None:
@@ -100,7 +103,7 @@ def test_only_ticking_watchdogs(fake: FakeSysfs) -> None:
         fake.write(f"devices/platform/{name}/watchdog/{name}/state", state)
         fake.link(f"devices/platform/{name}/watchdog/{name}/device", f"devices/platform/{name}")
         fake.link(f"class/watchdog/{name}", f"devices/platform/{name}/watchdog/{name}")
-    assert sysfs_probe.running_watchdogs(sysfs=fake.top) == ("iTCO_wdt",)
+    assert sysfs_probe.running_watchdogs(sysfs=Root(fake.top)) == ("iTCO_wdt",)
 
 
 PCI = "devices/pci0000:00/0000:00:1e.0"
@@ -239,8 +242,8 @@ def test_a_node_of_any_name_is_found_by_its_number(
     status = os.stat_result((stat.S_IFBLK | 0o660, *[0] * 9), {"st_rdev": os.makedev(8, 1)})
     fake.link("dev/block/8:1", f"{SATA}/block/sda/sda1")
     monkeypatch.setattr(Path, "stat", lambda self, **_: status)
-    entry = sysfs_probe._entry_of(node, fake.top)
-    assert entry == fake.top / "dev/block/8:1"
+    entry = sysfs_probe._entry_of(node, Root(fake.top))
+    assert entry == fake.top / f"{SATA}/block/sda/sda1"
 
 
 def test_array_with_a_firmwares_metadata(fake: FakeSysfs) -> None:
@@ -248,3 +251,28 @@ def test_array_with_a_firmwares_metadata(fake: FakeSysfs) -> None:
     fake.write("devices/virtual/block/md126/md/metadata_version", "external:/md127/0")
     found = hardware_of(Path("/dev/md126"), sysfs=fake.top)
     assert found.layers == ("md with external metadata",)
+
+
+@pytest.mark.parametrize(
+    ("where", "alias"), [("modalias", "virtio:d2v1af5"), ("driver", ""), ("uevent", "MODALIAS=x")]
+)
+def test_what_told_the_hardware_is_remembered(
+    fake: FakeSysfs, monkeypatch: pytest.MonkeyPatch, where: str, alias: str
+) -> None:
+    """A disk that hangs on another controller makes the images for this host anew."""
+    above = "devices/pci0000:00/0000:00:05.0/virtio2"
+    fake.disk(f"{above}/block/vda")
+    fake.device(above, "virtio:d2v1af4", "virtio_blk")
+    monkeypatch.setattr(sysfs_probe, "mounted", lambda asked: Root(fake.top, asked))
+    asked = Asked()
+    assert HostFacts(asked).hardware(Path("/dev/vda")) is not None
+    found = inputs.collect(asked, root=Root(fake.top))
+    assert inputs.changed(found, root=Root(fake.top)) is None
+    (fake.top / above / where).unlink(missing_ok=True)
+    if alias:
+        fake.write(f"{above}/{where}", alias)
+    else:
+        fake.link(f"{above}/{where}", "bus/x/drivers/other")
+    changed = inputs.changed(found, root=Root(fake.top))
+    # What nobody has asked for is nothing that they were made from.
+    assert changed == (None if where == "uevent" else f"{fake.top}/{above}/{where}")

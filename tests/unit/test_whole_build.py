@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import pytest
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config.settings import FirstKernelSettings
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
 from kdump_initrd.probe.host import sysfs as sysfs_probe
 from kdump_initrd.probe.host.hostfacts import HostFacts
 from kdump_initrd.recipes.firstkernel import recipe
@@ -288,8 +288,7 @@ def test_what_a_root_cannot_lie_on(
     fake.disk("devices/virtual/block/dm-0")
     fake.write("devices/virtual/block/dm-0/dm/uuid", above)
     fake.link(f"devices/virtual/block/dm-0/slaves/{Path(disk).name}", disk)
-    hardware_of = functools.partial(sysfs_probe.hardware_of, sysfs=tmp_path)
-    monkeypatch.setattr(sysfs_probe, "hardware_of", hardware_of)
+    monkeypatch.setattr(sysfs_probe, "mounted", lambda asked: Root(tmp_path, asked))
     device = BlockDevice("UUID=1", "ext4", Path("/dev/dm-0"))
     beyond = ", ".join(filter(None, (MAPPINGS[above], network)))
     verb = "assemble" if MAPPINGS[above] else "reach"

@@ -5,14 +5,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...core.root import Root
+from ...core.root import Asked, Root
 from . import device, mounts, superblock, sysfs
 from .mounts import Mount, Planned
 from .sysfs import Hardware
 
 
 class HostFacts:
-    """The facts of this host that a target asks for; each question is put when it is asked."""
+    """The facts of this host that a target asks for; each question is put when it is asked.
+
+    What is read of sysfs for them goes to ``asked``: an image for this host is made from that, too.
+    """
+
+    def __init__(self, asked: Asked | None = None) -> None:
+        self._sysfs = sysfs.mounted(Asked() if asked is None else asked)
 
     def node_of(self, spec: str) -> Path | None:
         """Return the block device that carries a tag here; see device.node_of()."""
@@ -36,7 +42,15 @@ class HostFacts:
 
     def hardware(self, node: Path) -> Hardware | None:
         """Return what a device sits on; see sysfs.hardware_of()."""
-        return sysfs.hardware_of(node)
+        return sysfs.hardware_of(node, sysfs=self._sysfs)
+
+    def has_loaded(self, module: str) -> bool:
+        """Tell whether the running kernel has loaded a module; see sysfs.is_loaded()."""
+        return sysfs.is_loaded(module, sysfs=self._sysfs)
+
+    def watchdogs(self) -> tuple[str, ...]:
+        """Return the drivers of the watchdogs that are ticking; see sysfs.running_watchdogs()."""
+        return sysfs.running_watchdogs(sysfs=self._sysfs)
 
     def mounted(self, path: str) -> Mount | None:
         """Return the file system that a folder lies on now; see mounts.mounted()."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...core.root import Asked, Root
+
 #: A disk that is none of hardware, but of a driver that nobody has a word for.
 VIRTUAL = "virtual"
 #: Drivers whose disks come over the network though a bus of this machine seems to have them:
@@ -45,13 +47,18 @@ class Hardware:
     read_only: bool = False
 
 
-def hardware_of(node: Path, *, sysfs: Path = Path("/sys")) -> Hardware | None:
+def mounted(asked: Asked) -> Root:
+    """Return the sysfs of this host, as a root of its own; the questions go to ``asked``."""
+    return Root(Path("/sys"), asked)
+
+
+def hardware_of(node: Path, *, sysfs: Root) -> Hardware | None:
     """Walk from the block device ``node`` (/dev/NAME) through partitions and slaves to the bus.
 
     None stands for a device that sysfs does not know.
     """
     start = _entry_of(node, sysfs)
-    if not start.exists():
+    if start is None:
         return None
     walk = _Walk(sysfs)
     walk.visit(start)
@@ -59,36 +66,36 @@ def hardware_of(node: Path, *, sysfs: Path = Path("/sys")) -> Hardware | None:
         tuple(walk.modaliases),
         tuple(walk.drivers),
         tuple(walk.layers),
-        _name_of(start),
-        tuple(dict.fromkeys(_holders_of(start.resolve()))),
-        read_only=_read(start / "ro") == "1",
+        _name_of(start, sysfs),
+        tuple(dict.fromkeys(_holders_of(start, sysfs))),
+        read_only=_read(start / "ro", sysfs) == "1",
     )
 
 
-def running_watchdogs(*, sysfs: Path = Path("/sys")) -> tuple[str, ...]:
+def running_watchdogs(*, sysfs: Root) -> tuple[str, ...]:
     """Return the driver modules of the hardware watchdogs that are ticking now.
 
     (Documentation/ABI/testing/sysfs-class-watchdog: state is "active" or "inactive".)
     """
     found = []
-    for state in sorted(sysfs.glob("class/watchdog/watchdog*/state")):
-        if _read(state) == "active":
-            device = (state.parent / "device").resolve()
-            name = _module_of(device) or _driver_of(device)
+    for watchdog in map(sysfs.real_path, sysfs.entries("class/watchdog", "watchdog*")):
+        if _read(watchdog / "state", sysfs) == "active":
+            device = sysfs.real_path(watchdog / "device")
+            name = _module_of(device, sysfs) or _driver_of(device, sysfs)
             if name and name != "softdog" and name not in found:
                 found.append(name)
     return tuple(found)
 
 
-def is_loaded(name: str, *, sysfs: Path = Path("/sys")) -> bool:
+def is_loaded(name: str, *, sysfs: Root) -> bool:
     """Tell whether the running kernel has loaded the module ``name``: built-in ones have no state.
 
     (Documentation/ABI/stable/sysfs-module: initstate.)
     """
-    return (sysfs / "module" / name.replace("-", "_") / "initstate").exists()
+    return sysfs.file(f"module/{name.replace('-', '_')}/initstate") is not None
 
 
-def _entry_of(node: Path, sysfs: Path) -> Path:
+def _entry_of(node: Path, sysfs: Root) -> Path | None:
     """Return the place of a block device: by its number, since a node may have any name."""
     try:
         found = node.stat()
@@ -96,35 +103,37 @@ def _entry_of(node: Path, sysfs: Path) -> Path:
         found = None
     if found and stat.S_ISBLK(found.st_mode):
         number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-        if (sysfs / "dev/block" / number).exists():
-            return sysfs / "dev/block" / number
-    return sysfs / "class/block" / node.resolve().name
+        numbered = sysfs.there(f"dev/block/{number}")
+        if numbered is not None:
+            return numbered
+    return sysfs.there(f"class/block/{node.resolve().name}")
 
 
-def _name_of(block: Path) -> str:
-    mapped = _read(block / "dm/name")
+def _name_of(block: Path, sysfs: Root) -> str:
+    mapped = _read(block / "dm/name", sysfs)
     # Of a name with a slash, sysfs has "!" in its place.
-    return f"/dev/mapper/{mapped}" if mapped else f"/dev/{block.resolve().name.replace('!', '/')}"
+    return f"/dev/mapper/{mapped}" if mapped else f"/dev/{block.name.replace('!', '/')}"
 
 
-def _disk_of(device: Path) -> Path:
-    return device.parent if (device / "partition").exists() else device
+def _disk_of(device: Path, sysfs: Root) -> Path:
+    return device.parent if sysfs.file(device / "partition") is not None else device
 
 
-def _holders_of(device: Path) -> Iterator[str]:
+def _holders_of(device: Path, sysfs: Root) -> Iterator[str]:
     """Yield the layers that a device, or the disk that it is a partition of, is a part of."""
-    for each in dict.fromkeys((device, _disk_of(device))):
-        for holder in sorted((each / "holders").glob("*")):
-            yield _layer_of(_disk_of(holder.resolve())) or _kind_of(holder)
+    for each in dict.fromkeys((device, _disk_of(device, sysfs))):
+        for holder in sysfs.entries(each / "holders"):
+            disk = _disk_of(sysfs.real_path(holder), sysfs)
+            yield _layer_of(disk, sysfs) or _kind_of(holder)
 
 
-def _layer_of(disk: Path) -> str:
+def _layer_of(disk: Path, sysfs: Root) -> str:
     """Return what a disk is that device-mapper or MD RAID makes, "" for any other."""
-    if (disk / "md").is_dir():
-        external = _read(disk / "md/metadata_version").startswith("external:")
+    if sysfs.folder(disk / "md") is not None:
+        external = _read(disk / "md/metadata_version", sysfs).startswith("external:")
         return "md with external metadata" if external else "md"
-    if (disk / "dm").is_dir():
-        kind = _read(disk / "dm/uuid").partition("-")[0].lower()
+    if sysfs.folder(disk / "dm") is not None:
+        kind = _read(disk / "dm/uuid", sysfs).partition("-")[0].lower()
         return kind if kind in ("lvm", "crypt", "mpath") else "dm"
     return ""
 
@@ -137,55 +146,58 @@ def _kind_of(disk: Path) -> str:
 class _Walk:
     """Collects what lies below one block device, each thing once."""
 
-    def __init__(self, sysfs: Path) -> None:
-        self._sysfs = sysfs.resolve()
+    def __init__(self, sysfs: Root) -> None:
+        self._sysfs = sysfs
         self._seen: set[Path] = set()
         # Dictionaries keep the order and drop what comes again.
         self.modaliases: dict[str, None] = {}
         self.drivers: dict[str, None] = {}
         self.layers: dict[str, None] = {}
 
-    def visit(self, block: Path) -> None:
-        device = block.resolve()
+    def visit(self, device: Path) -> None:
         if device in self._seen:
             return
         self._seen.add(device)
-        disk = _disk_of(device)
-        layer = _layer_of(disk)
+        disk = _disk_of(device, self._sysfs)
+        layer = _layer_of(disk, self._sysfs)
+        controllers: list[Path] = []
         if layer:
             self._note_layer(disk, layer)
-        # An NVMe disk with native multipath hangs on its subsystem; its controllers are links
-        # there (drivers/nvme/host/core.c, nvme_init_subsystem).
-        links = [each for each in sorted(disk.parent.glob("nvme[0-9]*")) if each.is_symlink()]
-        controllers = [each.resolve() for each in links]
-        if not layer:
+        else:
+            controllers = self._controllers(disk)
             for each in controllers or [disk]:
                 self._note_beyond(each, disk)
-        for slave in sorted((disk / "slaves").glob("*")):
-            self.visit(slave)
+        for slave in self._sysfs.entries(disk / "slaves"):
+            self.visit(self._sysfs.real_path(slave))
         for each in (disk, *controllers):
             for level in self._levels(each):
                 self._note(level)
 
+    def _controllers(self, disk: Path) -> list[Path]:
+        # An NVMe disk with native multipath hangs on its subsystem; its controllers are links
+        # there (drivers/nvme/host/core.c, nvme_init_subsystem).
+        links = self._sysfs.entries(disk.parent, "nvme[0-9]*")
+        return [self._sysfs.real_path(each) for each in links if each.is_symlink()]
+
     def _levels(self, device: Path) -> Iterator[Path]:
         """Yield a device and what it hangs on, up to the machine itself."""
         for level in (device, *device.parents):
-            if level == self._sysfs / "devices" or level == self._sysfs:
+            if level in (self._sysfs.path / "devices", self._sysfs.path):
                 break
             yield level
 
     def _note(self, level: Path) -> None:
-        alias = _read(level / "modalias")
+        alias = _read(level / "modalias", self._sysfs)
         if alias:
             self.modaliases[alias] = None
-        for name in (_module_of(level), _driver_of(level)):
+        for name in (_module_of(level, self._sysfs), _driver_of(level, self._sysfs)):
             if name:
                 self.drivers[name] = None
 
     def _note_layer(self, disk: Path, layer: str) -> None:
         self.layers[layer] = None
         if layer.startswith("md"):
-            level = _read(disk / "md/level")
+            level = _read(disk / "md/level", self._sysfs)
             self.drivers["md_mod"] = None
             if level.startswith("raid"):
                 # drivers/md/raid1.c: MODULE_ALIAS("md-raid1"), and so on.
@@ -199,47 +211,49 @@ class _Walk:
         A disk of hardware has a device above it that a bus has found (which gives it a modalias)
         and a driver serves. SCSI's own are not proof: they hang on a host, which may be anything.
         """
-        parts = device.relative_to(self._sysfs).parts
+        sysfs = self._sysfs
+        parts = device.relative_to(sysfs.path).parts
         served = [
             level
             for level in self._levels(device)
-            if _driver_of(level) and not _read(level / "modalias").startswith("scsi:")
+            if _driver_of(level, sysfs) and not _read(level / "modalias", sysfs).startswith("scsi:")
         ]
-        drivers = [_driver_of(level) for level in served]
+        drivers = [_driver_of(level, sysfs) for level in served]
         if "nvme-fabrics" in parts:
             self.layers["nvme-fabrics"] = None
         elif any(re.fullmatch(r"session\d+", part) for part in parts):
             if not {*drivers} & {*_OWN_SESSIONS}:
                 self.layers["iscsi"] = None
-        elif "virtual" in parts[:2] or not any(_has_alias(level) for level in served):
+        elif "virtual" in parts[:2] or not any(_has_alias(level, sysfs) for level in served):
             self.layers[_kind_of(disk)] = None
-        elif {*drivers} & {*_NETWORK_DRIVERS} or "net" in parts or _on_network_card(served):
+        elif {*drivers} & {*_NETWORK_DRIVERS} or "net" in parts or _on_network_card(served, sysfs):
             self.layers["network"] = None
 
 
-def _has_alias(level: Path) -> bool:
+def _has_alias(level: Path, sysfs: Root) -> bool:
     # A bus of cards (mmc) writes it into uevent only; so does any that has the file.
-    return bool(_read(level / "modalias")) or "MODALIAS=" in _read(level / "uevent")
+    return bool(_read(level / "modalias", sysfs)) or "MODALIAS=" in _read(level / "uevent", sysfs)
 
 
-def _on_network_card(served: Sequence[Path]) -> bool:
+def _on_network_card(served: Sequence[Path], sysfs: Root) -> bool:
     """Tell whether the first PCI function on the way is a network controller."""
-    classes = [_read(level / "class") for level in served]
+    classes = [_read(level / "class", sysfs) for level in served]
     return next((each for each in classes if each.startswith("0x")), "").startswith(_PCI_NETWORK)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, sysfs: Root) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        return sysfs.read_text(path).strip()
     except OSError:
         return ""
 
 
-def _module_of(device: Path) -> str:
-    link = device / "driver/module"
-    return link.resolve().name if link.exists() else ""
+def _module_of(device: Path, sysfs: Root) -> str:
+    found = sysfs.there(device / "driver/module")
+    return found.name if found is not None else ""
 
 
-def _driver_of(device: Path) -> str:
+def _driver_of(device: Path, sysfs: Root) -> str:
     link = device / "driver"
-    return link.resolve().name if link.is_symlink() else ""
+    found = sysfs.real_path(link)
+    return found.name if found != link else ""

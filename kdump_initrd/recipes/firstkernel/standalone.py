@@ -102,7 +102,8 @@ def _look(order: Order) -> RootSite:
     name = rootdevice.find_name(settings.root_device, root=root, cmdline=cmdline)
     rootdevice.check_name(name, root=root, cmdline=cmdline)
     node = rootdevice.locate(name.spec)
-    here = look(ROOT, BlockDevice(name.spec, name.fstype, node), host=HostFacts())
+    host = HostFacts(root.asked)
+    here = look(ROOT, BlockDevice(name.spec, name.fstype, node), host=host)
     if here is None:
         rootdevice.check_words(name.spec, cmdline)
         logger.warning("%s: not on this host: nothing about it could be checked", name.spec)
@@ -126,7 +127,8 @@ def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule
     The drivers of this host are loaded at once, those of sets when their device is there.
     """
     settings, profile, root = order.settings, order.profile, order.root
-    wishes = hardware.drivers(settings, ROOT, site.needs, profile=profile)
+    host = HostFacts(root.asked)
+    wishes = hardware.drivers(settings, ROOT, site.needs, profile=profile, host=host)
     others = hardware.others(ROOT, site.needs, profile=profile) + hardware.added(settings)
     here = hardware.for_this_host(settings, site.needs)
     modules = ondemand.add_modules(

@@ -9,7 +9,7 @@ from ...config.settings import CommonSettings
 from ...core.errors import KdumpInitrdError, UsageError
 from ...core.log import get_logger
 from ...probe.distro.profiles import Distro
-from ...probe.host import sysfs
+from ...probe.host.hostfacts import HostFacts
 from ...probe.kernel.kmod import Wish
 from ...targets.refusals import Purpose
 from ...targets.target import Needs
@@ -18,7 +18,7 @@ logger = get_logger(__name__)
 
 
 def drivers(
-    settings: CommonSettings, purpose: Purpose, needs: Needs, *, profile: Distro
+    settings: CommonSettings, purpose: Purpose, needs: Needs, *, profile: Distro, host: HostFacts
 ) -> list[Wish]:
     """Return the wishes for the device's hardware: this host's, or a wish for each set.
 
@@ -26,7 +26,7 @@ def drivers(
     """
     chosen = _chosen(settings, needs)
     if chosen == ("host",):
-        return _host_drivers(purpose, needs)
+        return _host_drivers(purpose, needs, host)
     if needs.node and needs.hardware is None:
         logger.warning(
             "%s: sysfs does not know it: check that it is a plain disk or a partition of one",
@@ -68,17 +68,19 @@ def for_this_host(settings: CommonSettings, needs: Needs) -> bool:
     return _chosen(settings, needs) == ("host",)
 
 
-def ticking_watchdogs(settings: CommonSettings, needs: Iterable[Needs]) -> tuple[str, ...]:
+def ticking_watchdogs(
+    settings: CommonSettings, needs: Iterable[Needs], *, host: HostFacts
+) -> tuple[str, ...]:
     """Return the drivers of this host's running watchdogs, where the image is for this host."""
     is_here = all(for_this_host(settings, each) for each in needs)
-    return sysfs.running_watchdogs() if is_here else ()
+    return host.watchdogs() if is_here else ()
 
 
 def _chosen(settings: CommonSettings, needs: Needs) -> tuple[str, ...]:
     return settings.hardware or (("host",) if needs.node else ("generic",))
 
 
-def _host_drivers(purpose: Purpose, needs: Needs) -> list[Wish]:
+def _host_drivers(purpose: Purpose, needs: Needs, host: HostFacts) -> list[Wish]:
     """Return the wishes for what the device sits on here.
 
     A driver that is a module of the running kernel must be one of the image's, or built into it. Of
@@ -93,6 +95,6 @@ def _host_drivers(purpose: Purpose, needs: Needs) -> list[Wish]:
     if found is None:
         raise KdumpInitrdError(f"{needs.node}: sysfs does not tell its hardware", hint=hint)
     why = f"hardware of the {purpose.name} device"
-    loaded = tuple(name for name in found.drivers if sysfs.is_loaded(name))
+    loaded = tuple(name for name in found.drivers if host.has_loaded(name))
     wishes = [Wish(loaded, why, required=True)] if loaded else []
     return [*wishes, Wish((*found.modaliases, *found.drivers), why, strict=True)]
