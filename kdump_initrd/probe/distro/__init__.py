@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which distribution does a root hold, and what are its facts (distros/*.toml)?"""
+"""What is known of the distribution in a root, and of its architecture (distros/)?"""
