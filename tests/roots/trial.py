@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 #: What a run may take: seconds on the clock, bytes in memory.
@@ -24,13 +25,23 @@ _CHANGES = {
 }
 
 
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+#: What this process had when no test had been run in it, in bytes.
+_BARE = _resident()
+
+
 @dataclass(frozen=True)
 class Trial:
     """What came of a run.
 
     ``status`` is below zero for a signal, None where the time was over; ``memory`` is the largest
-    resident set of it and its children, in bytes; ``opened`` are the absolute paths that were read
-    or written, and ``changed`` those that were made, changed or removed.
+    resident set of it and its children, in bytes, without what other tests have left in this
+    process; ``opened`` are the absolute paths that were read or written, and ``changed`` those
+    that were made, changed or removed.
     """
 
     status: int | None
@@ -45,6 +56,7 @@ def run(argv: Sequence[str]) -> Trial:
     """Run ``mkinitrd-kdump`` with the words ``argv`` in a fork of this process."""
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as heard:
         start = time.monotonic()
+        grown = max(0, _resident() - _BARE)  # a fork begins with it
         child = os.fork()
         if child == 0:
             _work(argv, said.fileno(), heard.fileno())
@@ -57,7 +69,7 @@ def run(argv: Sequence[str]) -> Trial:
             status,
             said.read().decode(errors="replace"),
             seconds,
-            usage.ru_maxrss << 10,
+            (usage.ru_maxrss << 10) - grown,
             tuple(os.fsdecode(path) for kind, _, path in events if kind == b"opened"),
             tuple(os.fsdecode(path) for kind, _, path in events if kind == b"changed"),
         )
