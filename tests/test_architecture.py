@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -202,3 +203,22 @@ def test_no_test_imports_from_a_test(path: Path) -> None:
             continue
         parts = [part for name in names for part in name.split(".")]
         assert not [part for part in parts if part.startswith("test_")], f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("name", ["architecture.md", "hacking.md"])
+def test_a_module_that_a_document_names_is_there(name: str) -> None:
+    checkout = SOURCES[0].parents[1]
+    text = (checkout / "docs" / name).read_text(encoding="utf-8")
+    there = {
+        path.as_posix()
+        for folder in ("kdump_initrd", "tests", "docs")
+        for path in (checkout / folder).rglob("*.py")
+    }
+    named = {each for each in re.findall(r"`([\w/]+\.py)`", text) if not _is_example(each)}
+    assert named
+    for each in sorted(named):
+        assert any(path.endswith(f"/{each}") for path in there), f"{name}: {each}"
+
+
+def _is_example(path: str) -> bool:
+    return any(part.isupper() for part in path.removesuffix(".py").split("/"))
