@@ -196,21 +196,25 @@ def values(arguments: Arguments, settings: Sequence[Setting]) -> dict[str, Any]:
         said = getattr(arguments, setting.name)
         if said is None or said is False:
             continue
-        if setting.is_text and "" in (said if setting.many else [said]):
-            # An unset variable of a script: what is then the default would be a surprise.
-            raise UsageError(f"{setting.flags[0]}: the value is empty", hint="give one")
         if said is True:
             found[setting.name] = True
         elif setting.many:
-            found[setting.name] = tuple(parse(setting, word) for word in said)
+            found[setting.name] = tuple(_value(setting, word) for word in said)
         else:
-            found[setting.name] = parse(setting, said)
+            found[setting.name] = _value(setting, said)
     if {*WHERE} & found.keys():
         rows = {setting.name: setting for setting in settings}
         words = [(rows[name], word) for name, word in arguments.in_order]
         found = {name: each for name, each in found.items() if name not in (*WHERE, *OF_TARGET)}
         found["targets"] = _targets(words)
     return found
+
+
+def _value(setting: Setting, word: str) -> Any:  # noqa: ANN401 - as varied as the settings
+    if setting.is_text and not word:
+        # An unset variable of a script: what is then the default would be a surprise.
+        raise UsageError(f"{setting.flags[0]}: the value is empty", hint="give one")
+    return parse(setting, word)
 
 
 def _targets(words: Iterable[tuple[Setting, str]]) -> tuple[TargetSettings, ...]:
@@ -222,7 +226,7 @@ def _targets(words: Iterable[tuple[Setting, str]]) -> tuple[TargetSettings, ...]
     targets: list[dict[str, Any]] = []
     for row, word in words:
         if row.name in WHERE:
-            targets.append({"to": parse(row, word)})
+            targets.append({"to": _value(row, word)})
         else:
-            (targets[-1] if targets else common)[row.name] = parse(row, word)
+            (targets[-1] if targets else common)[row.name] = _value(row, word)
     return tuple(TargetSettings(**{**common, **each}) for each in targets)

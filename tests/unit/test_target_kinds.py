@@ -85,11 +85,14 @@ def root(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return root
 
 
-def planned(system: System, root: Path, *targets: TargetSettings) -> dict[str, bytes]:
+def planned(
+    system: System, root: Path, *targets: TargetSettings, setup_timeout: int = 120
+) -> dict[str, bytes]:
     """Return the entries of an image for these targets, by their paths."""
     settings = CaptureSettings(
-        targets=targets, release=system.release, root=str(root), dry_run=True, hardware=HARDWARE
-    )
+        targets=targets, release=system.release, root=str(root), dry_run=True, hardware=HARDWARE,
+        setup_timeout=setup_timeout,
+    )  # fmt: skip
     settings = dumptarget.resolve(settings, root=Root(root), profile=profile_of(settings))
     plan = capture.plan(settings)
     return {str(each.dest): each.content for each in (*plan.tree, *plan.second)}
@@ -123,6 +126,17 @@ def test_others_do_not_carry_its_steps(system: System, root: Path) -> None:
     assert f"{HOOKS}/mount/50-shelf" not in image
     assert "shelf" not in image["init"].decode()
     assert all(f"{HOOKS}/{name}" in image for name in BLOCK)
+
+
+@pytest.mark.parametrize(("deadline", "wanted"), [(None, 77), (9, 9), (0, 0)])
+def test_the_set_up_timer_is_the_deadline_of_a_target_without_one(
+    system: System, root: Path, deadline: int | None, wanted: int
+) -> None:
+    target = TargetSettings(DUMP_UUID, "ext4", deadline=deadline)
+    image = planned(system, root, target, setup_timeout=77)
+    (told,) = json.loads(image["etc/kdump-initrd/params.json"])["targets"]
+    assert told["deadline"] == wanted
+    assert f"\nexport KDUMP_SETUP_TIMEOUT={wanted}\n" in image["init"].decode()
 
 
 def test_a_step_that_is_not_there_is_an_error(system: System, root: Path) -> None:

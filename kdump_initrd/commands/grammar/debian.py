@@ -97,7 +97,7 @@ def requests(arguments: Arguments) -> list[Request]:
     if ask is None:
         return []
     for setting in SETTINGS:
-        if getattr(arguments, setting.name) not in (None, False) and setting.name not in ask.takes:
+        if _has(arguments, setting.name) and setting.name not in ask.takes:
             raise UsageError(f"{setting.flags[0]}: not with {ask.flag}", hint=ask.way_out)
     if len(arguments.words) > ask.kernels:
         wanted = "at most one" if ask.kernels else "no"
@@ -143,7 +143,9 @@ def _asked(arguments: Arguments) -> Ask | None:
         return _CONFIGURED
     if len(said) > 1:
         first, other = sorted(said[:2], key=lambda ask: ask in (_CAPTURE, _FIRST_KERNEL))
-        raise UsageError(f"{other.flag}: not with {first.flag}", hint=first.way_out)
+        rows = (row for row in SETTINGS if row.name in other.names and _has(arguments, row.name))
+        flag = next((row.flags[0] for row in rows), other.flag)
+        raise UsageError(f"{flag}: not with {first.flag}", hint=first.way_out)
     if not said:
         flags = [ask.flag for ask in asks()]
         near = meant(arguments.words)
@@ -166,7 +168,11 @@ def meant(words: Sequence[str]) -> str:
 
 
 def _said(arguments: Arguments, ask: Ask) -> bool:
-    return any(getattr(arguments, name) not in (None, False) for name in ask.names)
+    return any(_has(arguments, name) for name in ask.names)
+
+
+def _has(arguments: Arguments, name: str) -> bool:
+    return getattr(arguments, name) not in (None, False)
 
 
 def _release(arguments: Arguments) -> dict[str, Any]:
