@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,6 @@ from .targetsettings import OF_TARGET, TargetSettings
 
 #: How many complaints, and how much of each, a person reads.
 _MANY, _LONGEST_LINE = 100, 500
-#: The password in a URL, behind the user's name: nobody is to read it in an image or a message.
-_PASSWORD = re.compile(r"(?<=://)([^/:@]*):[^/@]*@")
 #: The rows of the table by the names of their attributes.
 ROWS = {row.name: row for row in (*SETTINGS, *HOST)}
 #: The rows of one target by the names of its attributes.
@@ -80,13 +77,12 @@ class Findings:
         self.origins["targets"] = targets[-1].origin
 
     def add_target(self, said: Said, **words: str) -> None:
-        """Add a target by the words of TARGET's rows; a URL is taken without its password."""
+        """Add a target by the words of TARGET's rows."""
         try:
             values = {name: parsed(TARGET[name], word) for name, word in words.items()}
         except ValueError as error:
             self.fail(said, str(error), mended_by="targets")
             return
-        values["to"] = _PASSWORD.sub(r"\1@", values.get("to", ""))
         target = TargetSettings(**values, origin=str(said.place))
         self.aim((*self.values.get("targets", ()), target))
 

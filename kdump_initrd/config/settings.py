@@ -8,6 +8,7 @@ parser is made from the table, and a test compares the man page with it.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,10 @@ from ..core.compression import PACKED, Codec
 from ..core.errors import UsageError
 from ..saver.params import CHOICES, RANGES, DumpParams, LimitParams, TargetParams
 from .targetsettings import TargetSettings
+
+#: The password in a URL, behind the user's name: nobody is to read it in an image or a message. It
+#: may have an "@" in it, or a "/"; digits alone are a port, and in brackets is an address.
+_PASSWORD = re.compile(r"(?<=://)(?!\[)([^/:@]*):(?:[^/]*|(?!\d*/)[^@]*)@")
 
 
 class ToolSource(str, Enum):
@@ -119,7 +124,7 @@ class Setting:
     @property
     def is_text(self) -> bool:
         """Whether the value is the word itself, which then must not be empty."""
-        return self.parse in (str, _plain)
+        return self.parse in (str, _plain, _place)
 
     @property
     def is_number(self) -> bool:
@@ -141,6 +146,10 @@ def _plain(word: str) -> str:
     if word != word.strip():
         raise ValueError("a blank at its beginning or end: leave it out")
     return word
+
+
+def _place(word: str) -> str:
+    return _PASSWORD.sub(r"\1@", _plain(word))
 
 
 def _number(field: str) -> Callable[[str], int]:
@@ -197,8 +206,8 @@ def _values(*members: Enum) -> tuple[str, ...]:
 
 #: The settings of a capture initrd alone, in the order of the help text.
 CAPTURE: Sequence[Setting] = (
-    Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=", _plain),
-    Setting("target", ("--target",), "TO", "the same of any target: such a device, or file:///DIR for the one that holds a folder", _plain),
+    Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=", _place),
+    Setting("target", ("--target",), "TO", "the same of any target: such a device, or file:///DIR for the one that holds a folder", _place),
     Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)", _plain),
     Setting("deadline", ("--deadline",), "SECONDS", "give up a target that is not mounted by then; 0: never (default: as --setup-timeout)", _number("deadline")),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),

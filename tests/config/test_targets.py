@@ -74,6 +74,37 @@ def test_a_password_is_not_taken_over(tmp_path: Path) -> None:
     assert "s3cret" not in repr(found)
 
 
+PASSWORDS = [
+    ("ssh://me:s3cret@host/x", "ssh://me@host/x"),
+    ("ssh://me:s3c@s3cret@host/x", "ssh://me@host/x"),
+    ("ssh://me:s3c/s3cret@host/x", "ssh://me@host/x"),
+    ("ssh://:s3cret@host", "ssh://@host"),
+    # No password: a port, an address, a folder.
+    ("nfs://host:2049/a@b", "nfs://host:2049/a@b"),
+    ("nfs://host:/a:b@c", "nfs://host:/a:b@c"),
+    ("nfs://[fe80::1]:2049/a@b", "nfs://[fe80::1]:2049/a@b"),
+    ("ssh://me@host:22/a:b@c", "ssh://me@host:22/a:b@c"),
+    ("file:///a:b@c", "file:///a:b@c"),
+    ("LABEL=a:b@c", "LABEL=a:b@c"),
+]
+
+
+@pytest.mark.parametrize(("said", "wanted"), PASSWORDS)
+def test_our_file_has_no_password_either(tmp_path: Path, said: str, wanted: str) -> None:
+    found = read(tmp_path, {NAME: f"[[target]]\nto = '{said}'\n"})
+    assert found.values == {"targets": aimed(wanted)}
+    found = read(tmp_path, {NAME: f"[capture]\ndevice = '{said}'\n"})
+    assert found.values == {"targets": aimed(wanted)}
+
+
+@pytest.mark.parametrize("flag", ["-c", "--target"])
+def test_no_message_has_the_password_of_the_command_line(
+    flag: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _, error, _ = complain(capfd, flag, "ssh://me:s3cret@host/x", RELEASE)
+    assert error == f"ssh://me@host/x: another machine, {REACH}"
+
+
 def check(root: Path, distro: str = "debian") -> list[str]:
     """Return the lines of --check-config, with paths of the root from "/" on."""
     lines, _ = configuration.check(root, distro)
