@@ -70,7 +70,7 @@ class Wishes:
         if os.path.lexists(path):
             if path.exists() and not path.is_file():
                 hint = "say another name, or - for stdout"
-                raise KdumpInitrdError(f"{path}: no regular file", hint=hint)
+                raise KdumpInitrdError(f"{path}: is not a regular file", hint=hint)
             if not self.force:
                 raise KdumpInitrdError(f"{path}: is there already", hint="--force replaces it")
         place = path.parent.resolve() / path.name

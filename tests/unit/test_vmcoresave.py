@@ -138,8 +138,8 @@ def test_what_would_do_harm(
         assert refused(capfd, name, "vmcore", "--force") == "vmcore: that is what is read"
     assert refused(capfd, "vmcore", "other", "--force") == "other-incomplete: that is what is read"
     assert refused(capfd, "vmcore", "no/x", "--force") == "no: no such folder"
-    assert refused(capfd, "vmcore", "folder", "--force") == "folder: no regular file"
-    assert refused(capfd, "vmcore", "/dev/null", "--force") == "/dev/null: no regular file"
+    assert refused(capfd, "vmcore", "folder", "--force") == "folder: is not a regular file"
+    assert refused(capfd, "vmcore", "/dev/null", "--force") == "/dev/null: is not a regular file"
     wanted = "x: for the log and the dump"
     assert refused(capfd, "vmcore", "folder/../x", "--dmesg=x", "--force") == wanted
 
