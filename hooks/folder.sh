@@ -57,7 +57,7 @@ find_place() { # PATH
 	case $place in
 	*"
 "*)
-		error="not the path of a folder for dumps"
+		error="not a path of a dump folder"
 		return 1
 		;;
 	esac

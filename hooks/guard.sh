@@ -311,7 +311,7 @@ end_hook() {
 			! is_family_gone || return 0
 		done
 	done
-	warn "hook $hook does not end, not even by SIGKILL"
+	warn "hook $hook does not end, not even after SIGKILL"
 	[ -z "$KDUMP_REASON" ] || lost=yes
 	KDUMP_LOST=$lost
 }

@@ -87,7 +87,7 @@ insert() { # FILE PARAMETERS
 	error=$(insmod "$1" ${2:+"$2"} ${given:+"$given"} 2>&1) && return
 	[ -n "$given" ] || return
 	error=$(insmod "$1" ${2:+"$2"} 2>&1) || return
-	say "${1##*/}: refused these of the command line: $given"
+	say "${1##*/}: refused these parameters of the command line: $given"
 }
 
 # Set `given` to what the command line has for the module in FILE.

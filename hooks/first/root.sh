@@ -44,10 +44,10 @@ check_root() {
 	"$check" "$check_repair" $force "$node"
 	status=$?
 	if [ $((status & 4)) -ne 0 ]; then
-		why="$node: ${check##*/} has left errors (status $status): fsck.repair=yes mends more"
+		why="$node: ${check##*/} has left errors (status $status): fsck.repair=yes repairs more"
 		return 1
 	elif [ $((status & 2)) -ne 0 ]; then
-		warn "$node: ${check##*/} wants a restart"
+		warn "$node: ${check##*/} requires a restart"
 		end_machine
 	elif [ "$status" -gt 1 ]; then
 		warn "$node: not checked: ${check##*/} ended with status $status"
@@ -69,7 +69,7 @@ mount_root() {
 		fi
 		error=${error:-as $type: ${last##*: }}
 	done
-	why="root=$root: $node does not mount $error"
+	why="root=$root: $node cannot be mounted $error"
 	return 1
 }
 
@@ -133,7 +133,7 @@ give_up() {
 	fi
 	delay=$(sysctl_of panic 0)
 	if [ "$delay" -eq 0 ]; then
-		say "waiting for ever: panic=SECONDS restarts instead, kdump_initrd.shell opens a shell"
+		say "waiting forever: panic=SECONDS restarts instead, kdump_initrd.shell opens a shell"
 		while :; do sleep 3600; done
 	fi
 	if [ "$delay" -gt 0 ]; then
@@ -144,7 +144,7 @@ give_up() {
 }
 
 open_shell() {
-	say "a shell for rescue; the root belongs to $mount; exit tries again"
+	say "rescue shell: mount the root at $mount; exit tries again"
 	console=console
 	if command -v setsid >/dev/null && read -r console _ </proc/consoles; then
 		[ "$console" != tty0 ] || console=tty1

@@ -58,17 +58,19 @@ def import_config(top: Path, distro: str | None, output: Path | None, *, force: 
     root, profile = _look(top, distro)
     if not root.is_host and output is None:
         raise UsageError(
-            "--import-config: nothing is written into another root", hint="say -o FILE, or -o -"
+            "--import-config: nothing is written into another root",
+            hint="use -o FILE, or -o - for standard output",
         )
     found = effective.read_peer(root, peer=profile.config.peer)
     if not found.source:
-        tool = profile.config.peer or f"any tool that {profile.name} is known to have"
+        tool = profile.config.peer or f"any kdump tool of {profile.name}"
         raise KdumpInitrdError(
-            f"{root}: no configuration of {tool}", hint="kdump-initrd.toml(5) says what to write"
+            f"{root}: no configuration of {tool}",
+            hint="kdump-initrd.toml(5) describes what to write",
         )
     if found.errors:
         raise KdumpInitrdError(
-            found.errors[0], hint="mkinitrd-kdump --check-config says all that is wrong"
+            found.errors[0], hint="mkinitrd-kdump --check-config lists all errors"
         )
     dumptarget.check(found.values.get("targets", ()))
     text = list(_imported(found))
@@ -89,8 +91,8 @@ def _targets(found: Effective, root: Root, profile: Distro) -> Iterator[str]:
     settings = capture_settings(found.values, {})
     resolved = dumptarget.resolve(settings, root=root, profile=profile)
     for said, target in zip(settings.targets, resolved.targets):
-        told = f"of what holds {said.path or profile.dump.path}"
-        told = "what is on it" if target.to == said.to else told
+        told = f"of the file system that holds {said.path or profile.dump.path}"
+        told = "found on the device" if target.to == said.to else told
         origins = dict.fromkeys(OF_TARGET, said.origin)
         origins["to"] = said.origin if said.to else told
         origins["fstype"] = said.origin if said.fstype else told
@@ -110,7 +112,7 @@ def _wrong_hardware(found: Effective, profile: Distro) -> Iterator[str]:
 
 def _origin(found: Effective) -> str:
     if not found.files:
-        return "there is no configuration file: all is the default"
+        return "there is no configuration file: all settings have their defaults"
     return f"read: {', '.join(map(str, found.files))}"
 
 
@@ -123,5 +125,5 @@ def _imported(found: Effective) -> Iterator[str]:
         yield from nativetext.target_lines(target, origins)
     yield from nativetext.lines(found.values, found.origins, defaults=False)
     if found.warnings:
-        yield "# What has no meaning here:"
+        yield "# What is not used here:"
         yield from (f"# {text}" for text in found.warnings)

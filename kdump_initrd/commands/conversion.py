@@ -54,7 +54,9 @@ class Wishes:
         if stat.S_ISDIR(kind):
             raise KdumpInitrdError(f"{vmcore}: is a folder", hint="name the dump in it")
         if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
-            raise KdumpInitrdError(f"{vmcore}: not a file", hint="copy what it gives into one")
+            raise KdumpInitrdError(
+                f"{vmcore}: not a file", hint="copy its output into a file first"
+            )
         taken: list[Path] = []
         for name in (self.dump, self.log):
             if name is None or name == STDOUT:
@@ -64,18 +66,20 @@ class Wishes:
 
     def _check_target(self, path: Path, taken: list[Path]) -> None:
         if not path.parent.is_dir():
-            raise KdumpInitrdError(f"{path.parent}: no such folder", hint="make it first")
+            raise KdumpInitrdError(f"{path.parent}: no such folder", hint="create it first")
         if path.exists() and path.samefile(self.params.vmcore):
-            raise KdumpInitrdError(f"{path}: that is what is read", hint="say another name")
+            raise KdumpInitrdError(f"{path}: is the input itself", hint="choose another name")
         if os.path.lexists(path):
             if path.exists() and not path.is_file():
-                hint = "say another name, or - for stdout"
+                hint = "choose another name, or - for stdout"
                 raise KdumpInitrdError(f"{path}: is not a regular file", hint=hint)
             if not self.force:
-                raise KdumpInitrdError(f"{path}: is there already", hint="--force replaces it")
+                raise KdumpInitrdError(f"{path}: exists already", hint="--force replaces it")
         place = path.parent.resolve() / path.name
         if place in taken:
-            raise KdumpInitrdError(f"{path}: for the log and the dump", hint="say two names")
+            raise KdumpInitrdError(
+                f"{path}: given for both the log and the dump", hint="choose two names"
+            )
         taken.append(place)
 
 
@@ -205,5 +209,5 @@ def _way_out(error: Exception, vmcore: str) -> str:
     if isinstance(error, PermissionError):
         return "this needs root"
     if isinstance(error, FileNotFoundError) and vmcore == "/proc/vmcore":
-        return "it is there in a capture kernel only; name a dump that was saved"
+        return "it exists only in a capture kernel; name a saved dump"
     return _WANTED

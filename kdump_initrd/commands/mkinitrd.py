@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _run(words, debug="--debug" in words)
         except KeyboardInterrupt:
             done = publish.done(before)
-            what = f"by then: {', '.join(done)}" if done else "nothing was written"
+            what = f"written by then: {', '.join(done)}" if done else "nothing was written"
             _complain(f"interrupted: {what}", None, debug="--debug" in words)
             status = interrupts.status
     return status
@@ -81,4 +81,4 @@ def _check_text(words: Sequence[str]) -> None:
         try:
             word.encode()
         except UnicodeEncodeError:
-            raise UsageError(f"{word!a}: not UTF-8", hint="use a name that is") from None
+            raise UsageError(f"{word!a}: not UTF-8", hint="use a name that is UTF-8") from None

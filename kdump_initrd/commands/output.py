@@ -78,7 +78,7 @@ class Talk(Console):
 
 def _way_out(error: BaseException) -> str | None:
     if isinstance(error, SpaceError) and error.code == errno.ENOSPC:
-        return "say a higher --dump-level, a lower --keep-free, or another file system"
+        return "use a higher --dump-level, a lower --keep-free, or another file system"
     return None
 
 

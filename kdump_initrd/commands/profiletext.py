@@ -31,7 +31,7 @@ def lines(top: Path, name: str | None) -> Iterator[str]:
     root, found = find_root(settings, target=None)
     folders = search_path("distros", root=root)
     profile = profiles.read(found.id, search_path=folders, root=root)
-    yield f"# The profile {found.id}, of these files, each over those before it:"
+    yield f"# The profile {found.id}, from these files, each overriding those before it:"
     yield from (f"#   {file.path}" for file in profile.files)
     sections = {key: value for key, value in profile.values.items() if isinstance(value, dict)}
     for key, value in profile.values.items():

@@ -44,7 +44,7 @@ class Verb(Request):
     #: How many KERNEL_VERSIONs it takes at most.
     kernels: ClassVar[int] = 0
     #: What to do about an option that it does not know.
-    way_out: ClassVar[str] = "leave it out, or say it alone"
+    way_out: ClassVar[str] = "leave it out, or use it alone"
 
     @classmethod
     @abstractmethod

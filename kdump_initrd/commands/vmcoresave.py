@@ -18,8 +18,8 @@ _PROGRAM = "vmcore-save"
 (_VERB,) = VERBS[_PROGRAM]
 
 _EPILOG = """\
-DUMPFILE is called DUMPFILE-incomplete until it is whole; where it does not get whole it stays so,
-and the exit status is 1."""
+DUMPFILE is called DUMPFILE-incomplete until it is complete. If it stays incomplete, it keeps that
+name, and the exit status is 1."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,9 +58,9 @@ def parser() -> Parser:
     )
     _VERB.configure(command)
     talk = command.add_argument_group("talk").add_mutually_exclusive_group()
-    talk.add_argument("--verbose", action="store_true", help="say more of what is done")
-    talk.add_argument("--quiet", action="store_true", help="say warnings and errors only")
-    command.add_argument("--help", action="help", help="print this text")
+    talk.add_argument("--verbose", action="store_true", help="print more about what is done")
+    talk.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    command.add_argument("--help", action="help", help="print this help")
     version = f"{_PROGRAM} (kdump-initrd) {__version__}"
     command.add_argument("--version", action="version", version=version)
     return command

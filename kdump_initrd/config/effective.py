@@ -50,7 +50,7 @@ class Effective:
         for error in self.blocking(said):
             raise KdumpInitrdError(
                 error,
-                hint="mkinitrd-kdump --check-config says all that is wrong, and what is in effect",
+                hint="mkinitrd-kdump --check-config lists all errors, and the settings in effect",
             )
 
 

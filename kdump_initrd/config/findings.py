@@ -146,7 +146,7 @@ class Findings:
 
 def _add(lines: list[str], line: str) -> None:
     if len(lines) <= _MANY:
-        lines.append(line if len(lines) < _MANY else f"{line} (what else there is, is not listed)")
+        lines.append(line if len(lines) < _MANY else f"{line} (further ones are not listed)")
 
 
 def _printable(text: str) -> str:

@@ -10,7 +10,7 @@ from .settings import COMMON, FIRST_KERNEL, FirstKernelSettings
 
 _ROWS = (*COMMON, *FIRST_KERNEL)
 _OF_WHOLE = {"fstype", "hardware", "add_modules", "omit_modules", "compress", "root_device"}
-#: What means something for a whole image alone: a segment takes after its base.
+#: What means something for a whole image alone: an appended segment follows its base.
 OF_WHOLE = tuple(row for row in _ROWS if row.name in _OF_WHOLE)
 
 

@@ -33,6 +33,6 @@ def writable(root: Root) -> Iterator[str]:
             why = trust.doubt(path.stat())
             if why:
                 yield (
-                    f"{path}: {why}, and what is in it runs as root: "
+                    f"{path}: {why}, and its contents run as root: "
                     f"chown root:root {path}; chmod go-w {path}"
                 )

@@ -144,7 +144,7 @@ def _plain(word: str) -> str:
     if not word.isprintable():
         raise ValueError("expected one line of printable characters")
     if word != word.strip():
-        raise ValueError("a blank at its beginning or end: leave it out")
+        raise ValueError("it begins or ends with a blank: remove that")
     return word
 
 
@@ -174,7 +174,7 @@ def _sets(word: str) -> tuple[str, ...]:
     if not all(names):
         raise ValueError("expected host, generic or a list of sets without spaces")
     if len(names) > 1 and {"host", "generic"} & set(names):
-        raise ValueError("host and generic stand alone")
+        raise ValueError("host and generic cannot be combined with others")
     return names
 
 
@@ -190,7 +190,7 @@ def _kernels(word: str) -> tuple[str, ...]:
     if not all(names) or any("/" in name or name != name.strip() for name in names):
         raise ValueError("expected all, newest, running or a list of kernel releases")
     if len(names) > 1 and {"all", "newest", "running"} & set(names):
-        raise ValueError("all, newest and running stand alone")
+        raise ValueError("all, newest and running cannot be combined with others")
     return names
 
 
@@ -209,48 +209,48 @@ CAPTURE: Sequence[Setting] = (
     Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=", _place),
     Setting("target", ("--target",), "TO", "the same of any target: such a device, or file:///DIR for the one that holds a folder", _place),
     Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)", _plain),
-    Setting("deadline", ("--deadline",), "SECONDS", "give up a target that is not mounted by then; 0: never (default: as --setup-timeout)", _number("deadline")),
+    Setting("deadline", ("--deadline",), "SECONDS", "give up a target that is not mounted after this time; 0: never (default: as --setup-timeout)", _number("deadline")),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
-    Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile, which the saver starts and stands in for when it fails", choices=("saver", "makedumpfile")),
+    Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile; if makedumpfile fails, the saver takes over", choices=("saver", "makedumpfile")),
     Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams)", choices=CHOICES["format"]),
-    Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest whose library is there and that the distribution's readers of dumps open", choices=CHOICES["compress"]),
+    Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest whose library is installed and that the distribution's dump readers support", choices=CHOICES["compress"]),
     Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", _number("level")),
-    Setting("jobs", ("--jobs",), "N", "workers that save at a time; 0: one a processor", _number("jobs")),
+    Setting("jobs", ("--jobs",), "N", "workers that save in parallel; 0: one per processor", _number("jobs")),
     Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", _per_cent),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", choices=CHOICES["final_action"]),
-    Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up when the dump file system is not mounted by then; 0: never", _number("deadline")),
-    Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after so long without progress; 0: never", _number("stall")),
-    Setting("timeout", ("--timeout",), "SECONDS", "give up after so long in all; 0: never", _number("overall")),
+    Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up if the dump file system is not mounted after this time; 0: never", _number("deadline")),
+    Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after this time without progress; 0: never", _number("stall")),
+    Setting("timeout", ("--timeout",), "SECONDS", "give up after this total time; 0: never", _number("overall")),
 )  # fmt: skip
 #: The settings of the first kernel's initrd alone.
 FIRST_KERNEL: Sequence[Setting] = (
     Setting("capture_initrd", ("-i",), "CAPTURE_INITRD", "write an initrd for the regular kernel that loads this capture initrd"),
     Setting("capture_kernel", ("-v",), "CAPTURE_KERNEL", "and this capture kernel: a path, or a release in /boot"),
-    Setting("base", ("--base",), "FILE", "the initrd to append to (default: the distribution's own one of KERNEL_VERSION)"),
-    Setting("in_place", ("--in-place",), "", "replace the base by the result; --strip undoes it"),
-    Setting("append_cmdline", ("--append-cmdline",), "WORDS", "more words for the capture kernel's command line", _words),
-    Setting("standalone", ("--standalone",), "", "write a whole initrd of its own, without a base"),
-    Setting("root_device", ("--root-device",), "DEV", "with --standalone: the device that the image must find drivers for (default: root= of the running kernel, else /etc/fstab)", _plain),
+    Setting("base", ("--base",), "FILE", "the initrd to append to (default: the distribution's own for KERNEL_VERSION)"),
+    Setting("in_place", ("--in-place",), "", "replace the base with the result; --strip undoes it"),
+    Setting("append_cmdline", ("--append-cmdline",), "WORDS", "additional parameters for the capture kernel's command line", _words),
+    Setting("standalone", ("--standalone",), "", "write a complete initrd, without a base"),
+    Setting("root_device", ("--root-device",), "DEV", "with --standalone: the root device, whose drivers the image needs (default: root= of the running kernel, else /etc/fstab)", _plain),
 )  # fmt: skip
 #: The settings of both.
 COMMON: Sequence[Setting] = (
-    Setting("fstype", ("-f",), "FS", "the file system on the device (with -i: of the root, where that cannot be seen)", _plain),
+    Setting("fstype", ("-f",), "FS", "the type of the file system on the device (with -i: of the root, if it cannot be detected)", _plain),
     Setting("output", ("-o",), "OUT", "the image to write (default: the distribution's name)"),
     Setting("root", ("--root",), "DIR", "build from this root instead of /; nothing of it is run or changed"),
     Setting("distro", ("--distro",), "ID", "the distribution's profile (default: from os-release)", _plain),
-    Setting("hardware", ("--hardware",), "SET[,SET]", "storage drivers: host, generic, or sets of the profile (default: host where the device is here, else generic)", _sets),
+    Setting("hardware", ("--hardware",), "SET[,SET]", "storage drivers: host, generic, or sets of the profile (default: host if the device is present here, else generic)", _sets),
     Setting("add_modules", ("--add-module",), "M", "add and load this kernel module too", _plain, many=True),
     Setting("omit_modules", ("--omit-module",), "M", "leave this kernel module out", _plain, many=True),
-    Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox where there is one)", ToolSource, _values(*ToolSource)),
+    Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox if the root has it)", ToolSource, _values(*ToolSource)),
     Setting("compress", ("--compress",), "CODEC", "compression of the image (default: the one that needs the smallest reservation)", choices=_values(*PACKED, Codec.NONE)),
-    Setting("force", ("--force",), "", "replace an image that is there; with -i: load what is not a capture initrd of this tool, too"),
-    Setting("dry_run", ("--dry-run",), "", "write nothing: print the manifest"),
+    Setting("force", ("--force",), "", "replace an existing image; with -i: also accept a capture initrd of another tool"),
+    Setting("dry_run", ("--dry-run",), "", "print the manifest; do not write anything"),
 )  # fmt: skip
 #: What is kept current on a host; it is configured, and has no flags.
 HOST: Sequence[Setting] = (
     Setting("images", (), "IMAGE[,IMAGE]", "the images that --refresh keeps current", _images),
-    Setting("kernels", (), "WHICH", "the kernels that it does so for: all, newest, running, or a list of releases", _kernels),
+    Setting("kernels", (), "WHICH", "the kernels that --refresh builds images for: all, newest, running, or a list of releases", _kernels),
 )  # fmt: skip
 #: Settings that an image is told as they are, and which fields of the contract with it they are
 #: (saver/params.py); those of a target are the same for all.

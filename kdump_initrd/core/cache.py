@@ -72,7 +72,7 @@ def _folder() -> Iterator[int]:
         raise OSError(str(error)) from error
     base = base or str(home)
     if not base.startswith("/"):
-        raise OSError(f"{base}: no absolute path")
+        raise OSError(f"{base}: not an absolute path")
     try:
         folder = trust.open_folder(f"{base}/kdump-initrd", make=True)
     except trust.Untrusted as error:

@@ -117,7 +117,8 @@ def check_same(path: Path, before: Stamp) -> None:
         if stamp(path) == before:
             return
     raise ChangedError(
-        f"{path}: somebody else has written it meanwhile", hint="run it again when that is done"
+        f"{path}: another program has written it in the meantime",
+        hint="run it again when that is done",
     )
 
 
@@ -258,6 +259,4 @@ def _exists(out: Path) -> KdumpInitrdError:
 
 
 def _no_place(out: Path, reason: str) -> KdumpInitrdError:
-    return KdumpInitrdError(
-        f"{out.parent}: {reason}", hint="it must be a folder that can be written"
-    )
+    return KdumpInitrdError(f"{out.parent}: {reason}", hint="it must be a writable folder")

@@ -74,7 +74,7 @@ def run(
             preexec_fn=None if memory is None else limit,
         )
     except subprocess.TimeoutExpired as error:
-        raise KdumpInitrdError(f"{shlex.join(words)}: no answer in {timeout:g} s") from error
+        raise KdumpInitrdError(f"{shlex.join(words)}: not finished after {timeout:g} s") from error
     stderr = done.stderr.decode(errors="replace")
     if check and done.returncode != 0:
         raise _failure(words, done.returncode, stderr)
@@ -111,7 +111,7 @@ def output_of(argv: Sequence[str | Path], *, stdin: bytes, timeout: float, limit
     if len(output) > limit:
         raise KdumpInitrdError(f"{shlex.join(words)}: more than {limit >> 20} MB of output")
     if not in_time:
-        raise KdumpInitrdError(f"{shlex.join(words)}: no answer in {timeout:g} s")
+        raise KdumpInitrdError(f"{shlex.join(words)}: not finished after {timeout:g} s")
     if process.returncode != 0:
         raise _failure(words, process.returncode, said)
     return output

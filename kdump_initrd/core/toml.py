@@ -96,7 +96,7 @@ def _loads(text: str) -> dict[str, Any]:
     # A number of too many digits is a ValueError, too.
     # The parser needs the square of a key's parts.
     if _FAR.search(text):
-        raise ValueError("a key of too many parts")
+        raise ValueError("a key with too many parts")
     table: dict[str, Any] = tomllib.loads(text)
     return table
 
@@ -107,7 +107,7 @@ def lines_of(text: str) -> Mapping[Key, int]:
 
     ``text`` is valid TOML, with LF at the end of lines. A key in an inline table has the line on
     which its statement begins; what an array in brackets holds has none. Keys deeper than any that
-    is expected one of left out.
+    is known are left out.
     """
     found: dict[Key, int] = {}
     numbers: dict[Key, int] = {}

@@ -60,11 +60,13 @@ def confine(work: Callable[[], Outcome], *, name: str) -> Outcome:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     if data is None:
-        raise KdumpInitrdError(f"{name}: does not end")
+        raise KdumpInitrdError(f"{name}: does not finish")
     try:
         outcome = Outcome(**json.loads(data))
     except ValueError:
-        raise KdumpInitrdError(f"{name}: takes longer than {SECONDS} s, or too much") from None
+        raise KdumpInitrdError(
+            f"{name}: takes longer than {SECONDS} s, or too much memory"
+        ) from None
     if outcome.error:
         raise KdumpInitrdError(outcome.error, hint=outcome.hint)
     return outcome

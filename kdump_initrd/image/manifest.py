@@ -57,9 +57,9 @@ class Manifest:
         try:
             record = json.loads(text)
         except ValueError as error:
-            raise KdumpInitrdError(f"{name}: no JSON: {error}") from error
+            raise KdumpInitrdError(f"{name}: not JSON: {error}") from error
         if not isinstance(record, dict):
-            raise KdumpInitrdError(f"{name}: no JSON object")
+            raise KdumpInitrdError(f"{name}: not a JSON object")
         for key in ("kind", "version"):
             if key not in record:
                 raise KdumpInitrdError(f"{name}: {key} is missing")

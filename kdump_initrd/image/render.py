@@ -184,7 +184,7 @@ def _explain(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"takes more memory than {MEMORY >> 20} MB"
     if isinstance(error, RecursionError):
-        return "calls itself without an end, or is nested too deeply"
+        return "calls itself endlessly, or is nested too deeply"
     text = error.message if isinstance(error, jinja2.TemplateError) else str(error)
     return _one_line(text or type(error).__name__)
 

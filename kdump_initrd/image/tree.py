@@ -169,7 +169,7 @@ class Tree:
             both_directories = present.kind is entry.kind is Kind.DIRECTORY
             if not same and not both_directories:
                 raise KdumpInitrdError(
-                    f"{entry.dest}: wanted twice in the image, {present.why} and {entry.why}"
+                    f"{entry.dest}: added to the image twice: {present.why} and {entry.why}"
                 )
             return
         parent = entry.dest.parent

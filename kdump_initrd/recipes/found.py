@@ -45,7 +45,7 @@ def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Root, Di
     if not root.path.is_dir():
         raise KdumpInitrdError(f"--root {root}: no such directory", hint="mount that root first")
     if not root.is_host and not target and not settings.dry_run:
-        raise UsageError("--root wants -o: nothing is written into that root", hint="-o FILE")
+        raise UsageError("--root requires -o: nothing is written into that root", hint="-o FILE")
     profiles = search_path("distros", root=root)
     if settings.distro:
         return root, distro.load(settings.distro, search_path=profiles, root=root)

@@ -159,7 +159,7 @@ def _check_file_system(
     if not found and not built_in.has(alias):
         raise KdumpInitrdError(
             f"the image cannot mount {fstype}: it has no module {alias}, and kernel "
-            f"{claims.site.kernel.release} has it not built in",
+            f"{claims.site.kernel.release} does not have it built in",
             hint=_KEEP,
         )
     chain = dict.fromkeys(found)
@@ -221,7 +221,7 @@ def _check_programs(files: _Files, claims: Claims) -> None:
         if entry.dest.name == "busybox" and name not in offered[entry.dest]:
             raise KdumpInitrdError(
                 f"{name}: a script of the image needs it, and busybox has no such applet",
-                hint="install another busybox, or say --tools root",
+                hint="install another busybox, or use --tools root",
             )
 
 
@@ -232,7 +232,7 @@ def _check_libraries(files: _Files, claims: Claims) -> None:
         raise KdumpInitrdError(
             f"{' or '.join(claims.libraries)}: the codec of the dump needs it, and the image "
             "has no such library",
-            hint="say --dump-compress none, or another",
+            hint="use --dump-compress none, or another",
         )
     for entry in files.entries:
         if not _is_elf(entry) or _MODULES in entry.dest.parents:

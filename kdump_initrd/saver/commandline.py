@@ -16,11 +16,11 @@ usage: python3 -m kdump_initrd.saver [--params FILE] [--target N] [--PARAMETER V
 
 Save a crashed kernel's memory, or print the kernel log of a vmcore or of a finished dump.
 
-  --params FILE           take the parameters from a JSON file; those given as well come first
-  --target N              save to the Nth of the targets, from 0 on, which is the default
+  --params FILE           take the parameters from a JSON file; options override them
+  --target N              save to the Nth target, counted from 0 (the default)
   --dmesg FILE            print the kernel log that is in FILE, and do nothing else
-  --emergency REASON      save only what takes no time, and why: last words, kernel log, report
-  --help                  print this text
+  --emergency REASON      save only what is quick, and REASON: the kernel log and a report
+  --help                  print this help
 
 Parameters; those of the target begin with "target":
 

@@ -32,7 +32,7 @@ def save_little(params: Params, target: TargetParams, console: Console, *, reaso
     folder. Where nothing is mounted for the target, the last words are all. Returns whether a
     report was written; raises nothing, but may hang on a disk that does.
     """
-    console.error(f"{reason}: only what takes no time is saved")
+    console.error(f"{reason}: only what is quick is saved")
     report = Report()
     crash = _open(params, console)
     facts = LogFacts()

@@ -61,7 +61,7 @@ def _load(path: str, parameters: str, extra: str) -> None:
         if not extra:
             raise
         load_module(path, parameters)
-        print(f"{path.rpartition('/')[2]}: refused these of the command line: {extra}")
+        print(f"{path.rpartition('/')[2]}: refused these parameters of the command line: {extra}")
 
 
 def _read(path: str) -> str:

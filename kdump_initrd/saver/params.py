@@ -245,7 +245,7 @@ class Params(Record):
         """See Record."""
         super().__init__(**values)
         if not self.targets:
-            raise ParamsError("targets: expected one at least")
+            raise ParamsError("targets: expected at least one")
 
     @classmethod
     def from_json(cls, text: str) -> Params:

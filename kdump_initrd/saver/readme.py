@@ -15,7 +15,7 @@ kdump-initrd {version} is saving a crash of Linux in this folder.
 
 This text is replaced when that is done. If you still see it after the machine has restarted, the
 work was cut short, and the dump is likely incomplete: a file that ends in "-incomplete".
-What is here of it can be read as far as it goes.
+What has been saved of it can be read.
 
 """
 _LAST = """\

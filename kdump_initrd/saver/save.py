@@ -155,7 +155,7 @@ class Save:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            self._noted("", f"dmesg: {describe(error)}: it is written a second time, elsewhere")
+            self._noted("", f"dmesg: {describe(error)}: it is written again, elsewhere")
             self._log = LogFacts()
             return self._write_log()
 

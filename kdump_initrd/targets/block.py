@@ -133,7 +133,7 @@ def _holding(path: str, said: TargetSettings, root: Root, host: HostFacts) -> Ta
         return _by_fstab(said, path, planned, host)
     if mount is None:
         where = "neither findmnt nor /etc/fstab tells" if root.is_host else "no fstab says"
-        raise _refusal(path, f"{where} which file system that is on")
+        raise _refusal(path, f"{where} which file system it is on")
     if planned is not None:
         _compare(path, planned, mount, host)
     return _by_mount(said, path, mount, host)
@@ -211,10 +211,10 @@ def _compare(path: str, planned: Planned, mount: Mount, host: HostFacts) -> None
 def _check_path(path: str) -> None:
     """Refuse a folder that hooks, which read a line, would not find."""
     if not path.isprintable() or path.rstrip() != path:
-        what = "ends with a blank" if path.isprintable() else "has characters that no line shows"
+        what = "ends with a blank" if path.isprintable() else "has unprintable characters"
         raise KdumpInitrdError(
             f"{path!a}: the name of the folder for dumps {what}",
-            hint="give it another name, and say it: --path DIR, or path in /etc/kdump-initrd.toml",
+            hint="give it another name, and set it: --path DIR, or path in /etc/kdump-initrd.toml",
         )
 
 
@@ -252,8 +252,8 @@ def _read(spec: str, host: HostFacts) -> str:
         found = host.type_on(node)
     if not found:
         raise KdumpInitrdError(
-            f"{spec}: its file system cannot be seen here",
-            hint="say it: -f FS, or fstype in /etc/kdump-initrd.toml",
+            f"{spec}: its file system cannot be detected here",
+            hint="name it: -f FS, or fstype in /etc/kdump-initrd.toml",
         )
     return found
 

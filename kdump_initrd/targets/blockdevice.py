@@ -175,7 +175,7 @@ def _check(node: Path, spec: str, fstype: str, host: HostFacts) -> str:
     if found and found != fstype:
         raise KdumpInitrdError(
             f"{spec}: holds {found}, not {fstype}",
-            hint=f"say that it is {found}, or format it anew",
+            hint=f"give {found} as its file system, or reformat it",
         )
     return uuid
 
@@ -184,10 +184,10 @@ def _check_name(spec: str) -> None:
     if not spec.isprintable():
         raise KdumpInitrdError(
             f"{spec!a}: not a dump device: the name is not printable",
-            hint="name it otherwise: by UUID=, or by a new label",
+            hint="name it differently: by UUID=, or by a new label",
         )
     if spec != spec.strip():
-        logger.warning("%s: the name begins or ends with a blank: is that meant?", ascii(spec))
+        logger.warning("%s: the name begins or ends with a blank: is that intended?", ascii(spec))
 
 
 def _check_value(tag: str, value: str) -> None:
@@ -206,6 +206,6 @@ def _warn_of_namesakes(device: BlockDevice, host: HostFacts) -> None:
     if len(names) > 1:
         logger.warning(
             "%s: %s have that name, and the image takes the one that it finds first: give each its "
-            "own, or say PARTUUID=",
+            "own, or use PARTUUID=",
             *(device.spec, " and ".join(names)),
         )

@@ -89,7 +89,7 @@ def fit(profile: Distro, fstype: str) -> Distro:
     try:
         _check(dump, fstype, rule)
     except KdumpInitrdError as error:
-        hint = f"mkinitrd-kdump --show-distro {profile.id} tells where names of files are from"
+        hint = f"mkinitrd-kdump --show-distro {profile.id} shows where file names come from"
         raise KdumpInitrdError(error.message, hint=hint) from error
     return replace(profile, dump=dump)
 
@@ -101,10 +101,10 @@ def check_folder(folder: str, fstype: str) -> None:
         wrong = [char for char in name if not _Rule(rule.forbidden).holds(char)]
         wrong += [name[-1]] if name[-1] in rule.last else []
         if wrong or len(name.encode()) > rule.most:
-            what = f"{wrong[0]!r} in a name, or at its end" if wrong else "so long a name"
+            what = f"{wrong[0]!r} in a name, or at its end" if wrong else "such a long name"
             raise KdumpInitrdError(
                 f"{folder}: {fstype} cannot hold {what}",
-                hint="say another folder for dumps: --path DIR, or path in /etc/kdump-initrd.toml",
+                hint="choose another dump folder: --path DIR, or path in /etc/kdump-initrd.toml",
             )
 
 
@@ -138,8 +138,8 @@ def _check(dump: Dump, fstype: str, rule: _Rule) -> None:
             continue  # the contract with the saver says so
         if len(name.encode()) + _ROOM > rule.most:
             raise KdumpInitrdError(
-                f"{field}: {fstype} cannot hold so long a name: {name[:40]}… (at most "
-                f"{rule.most - _ROOM} bytes, what is added to names left out)"
+                f"{field}: {fstype} cannot hold such a long name: {name[:40]}… (at most "
+                f"{rule.most - _ROOM} bytes, not counting what is added to names)"
             )
         same = name.lower() if rule.folds else name
         if field != "directory" and taken.setdefault(same, field) != field:

@@ -21,7 +21,7 @@ PLAIN_DISK = (
     "save to a partition or disk of its own, without layers: -c DEV -f FS, or device and fstype in "
     "/etc/kdump-initrd.toml"
 )
-SAY_WHERE = "say where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml"
+SAY_WHERE = "set where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml"
 USE_A_BASE = "use a base: leave --standalone out"
 _OTHER_TYPE = "save to a disk or partition with ext4, xfs, btrfs or vfat on it"
 _ALONE = "save to a file system that is on one disk or partition alone"
@@ -97,12 +97,12 @@ _TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
     # File systems.
     (
         ("overlay", "overlayfs", "aufs", "unionfs", "ecryptfs", "shiftfs"),
-        Reason("{}: a layer over other file systems", "which no device of its own holds",
+        Reason("{}: a layer over other file systems", "which is not on a device of its own",
                _OTHER_TYPE),
     ),
     (
         ("tmpfs", "ramfs", "rootfs", "hugetlbfs", "devtmpfs"),
-        Reason("{}: memory", "which a crash does not leave", _OTHER_TYPE),
+        Reason("{}: memory", "which does not survive a crash", _OTHER_TYPE),
     ),
     (_READ_ONLY, Reason("{}: a file system that is read-only", "", _OTHER_TYPE)),
     (
@@ -148,7 +148,7 @@ _TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
     (("bcache",), Reason("bcache")),
     (("drbd",), Reason("DRBD")),
     (("loop",), Reason("a loop device")),
-    (("zram", "ram"), Reason("memory ({})", "which a crash does not leave")),
+    (("zram", "ram"), Reason("memory ({})", "which does not survive a crash")),
     (("iscsi",), Reason("iSCSI", _REACH)),
     (("nvme-fabrics",), Reason("NVMe over a network", _REACH)),
     (("nbd",), Reason("a network block device (nbd)", _REACH)),
@@ -159,7 +159,7 @@ _TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
     (("ftp",), Reason("an FTP server", _REACH)),
     (
         ("root",),
-        Reason("the root file system", "which the image finds by the name of its device only"),
+        Reason("the root file system", "which the image can find only by its device name"),
     ),
 )  # fmt: skip
 _REASONS: Mapping[str, Reason] = {name: reason for names, reason in _TABLE for name in names}

@@ -76,11 +76,11 @@ def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
     bases = removal.initrds(release, root=host.root, profile=host.profile)
     if not bases:
         raise KdumpInitrdError(
-            f"{release}: no initrd of it is there that could load the capture kernel: "
+            f"{release}: it has no initrd that could load the capture kernel: "
             "it is not armed at boot",
             hint=f"mkinitrd-kdump -i {captures} -v {release} --base INITRD --in-place extends the "
-            'one that it boots with; or images = "capture" in /etc/kdump-initrd.toml, and load it '
-            "otherwise",
+            'one that it boots with; or set images = "capture" in /etc/kdump-initrd.toml, and load '
+            "the capture kernel in another way",
         )
     for number, base in enumerate(bases, 1):
         mine = name if number == 1 else f"{name}@{number}"

@@ -147,7 +147,7 @@ def _is_current(wanted: Wanted, before: Record, manner: Manner) -> bool:
         return False
     name = inputs.changed(before.inputs, root=manner.root)
     if name is not None:
-        logger.debug("%s: %s is another", wanted.out, name)
+        logger.debug("%s: %s is not the same", wanted.out, name)
     return name is None
 
 
@@ -202,11 +202,11 @@ def _why(wanted: Wanted, before: Record | None, new: Record, manner: Manner) -> 
     if differences:
         return f"{record.listed(differences)} changed"
     if before is None:
-        known = "nothing is known of what it was made from"
-        return known if manifest_of(out) else "it has nothing of ours in it"
+        known = "its inputs are not on record"
+        return known if manifest_of(out) else "it lacks the segment of kdump-initrd"
     if not intact or before.output != new.output:
-        return "it is not what was written there"
-    return "--force was said" if manner.force else ""
+        return "it has been changed since it was written"
+    return "--force was given" if manner.force else ""
 
 
 def _say_kept(wanted: Wanted, manner: Manner) -> None:

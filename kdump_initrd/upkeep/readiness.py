@@ -79,7 +79,7 @@ def say(root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Itera
         return
     for unit in others(root):
         yield (
-            f"{unit} loads a capture kernel, too, and what is loaded last counts\n"
+            f"{unit} also loads a capture kernel, and the one that is loaded last counts\n"
             f"  keep one: systemctl disable --now {unit}"
         )
     yield from lacking(running(root), root, images, dumps=dumps)
@@ -91,14 +91,16 @@ def lacking(
     """Yield what a machine lacks; None is a system that does not run, as in a chroot."""
     if machine is not None and machine.loaded:
         return
-    test = f"  try it, which crashes this machine at once: {_CRASH}; the dump is in {dumps}"
+    test = (
+        f"  test it, which crashes this machine immediately: {_CRASH}; the dump will be in {dumps}"
+    )
     said = machine is not None and _WORD.search(machine.cmdline) is not None
     if machine is not None and machine.reserved:
         why = (
             _refusal(root.path / "dev/kmsg")
-            or "not armed: this start was before its initrd was made"
+            or "not armed: the machine was started before its initrd was built"
         )
-        yield f"{why}\n  restart; dmesg | grep kdump-initrd tells what came of it\n{test}"
+        yield f"{why}\n  restart; dmesg | grep kdump-initrd shows the result\n{test}"
     elif said:
         yield (
             "not armed: the kernel could not reserve what crashkernel= on its command line asks "

@@ -136,7 +136,7 @@ def alone(*, root: Root, patience: float = _PATIENCE) -> Iterator[None]:
         if time.monotonic() > end:
             raise KdumpInitrdError(
                 f"{_folder(root)}: another run is still at work after {patience:g} s",
-                hint="look what that one waits for, and run mkinitrd-kdump --refresh then",
+                hint="check what that run waits for, then run mkinitrd-kdump --refresh",
             )
         time.sleep(0.1)
         descriptor = _try(root)

@@ -71,9 +71,9 @@ def say_left(releases: Sequence[str], *, root: Root, profile: Distro) -> None:
         # What boots the kernel is the distribution's, and wanted without ours; a copy is not.
         ways = "rm", "removes it"
         if path in initrds(manifest.kernel, root=root, profile=profile):
-            ways = "mkinitrd-kdump --strip", "makes it what it was"
+            ways = "mkinitrd-kdump --strip", "restores it"
         logger.warning(
-            "%s: stays: a %s initrd that --refresh has not written: %s %s %s",
+            "%s: stays: it is a %s initrd that --refresh has not written: %s %s %s",
             *(path, manifest.kind, ways[0], shlex.quote(str(path)), ways[1]),
         )
 

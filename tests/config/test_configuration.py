@@ -38,9 +38,9 @@ def test_nothing_is_configured(tmp_path: Path) -> None:
     write(tmp_path, FSTAB)
     lines, status = check(tmp_path)
     assert status == 0
-    assert lines[0] == "# there is no configuration file: all is the default"
-    assert 'to = "UUID=1" # of what holds /var/crash' in lines
-    assert 'fstype = "ext4" # of what holds /var/crash' in lines
+    assert lines[0] == "# there is no configuration file: all settings have their defaults"
+    assert 'to = "UUID=1" # of the file system that holds /var/crash' in lines
+    assert 'fstype = "ext4" # of the file system that holds /var/crash' in lines
     assert 'path = "/var/crash" # the profile debian' in lines
     assert "# dump-level = 31 # default" in lines
     assert "# compress # chosen when an image is built" in lines
@@ -101,7 +101,7 @@ def test_a_target_that_is_not_found_is_an_error(tmp_path: Path) -> None:
     lines, status = check(tmp_path)
     assert status == 1
     assert lines[-1] == (
-        "error: /var/crash: no fstab says which file system that is on; say where dumps go: device and fstype in /etc/kdump-initrd.toml"
+        "error: /var/crash: no fstab says which file system it is on; set where dumps go: device and fstype in /etc/kdump-initrd.toml"
     )
     write(tmp_path, {native.NAME: "[refresh]\nimages = []\n"})
     assert check(tmp_path)[1] == 0, "nothing is to be built"
@@ -180,7 +180,7 @@ def test_import_refuses(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError, match="no configuration of kdump-tools") as caught:
         configuration.import_config(tmp_path, "debian", out, force=False)
     assert caught.value.hint
-    with pytest.raises(KdumpInitrdError, match="no configuration of any tool that Linux is known"):
+    with pytest.raises(KdumpInitrdError, match="no configuration of any kdump tool of Linux"):
         configuration.import_config(tmp_path, "linux", out, force=False)
     write(tmp_path, {kdump_tools_file.NAME: "NFS=a:/b\n"})
     with pytest.raises(KdumpInitrdError, match="kdump-tools:1: nfs://a/b: nfs: a file system"):
@@ -188,7 +188,7 @@ def test_import_refuses(tmp_path: Path) -> None:
     write(tmp_path, {kdump_tools_file.NAME: "USE_KDUMP=2\n"})
     with pytest.raises(KdumpInitrdError, match="kdump-tools:1: USE_KDUMP: ") as caught:
         configuration.import_config(tmp_path, "debian", out, force=False)
-    assert caught.value.hint == "mkinitrd-kdump --check-config says all that is wrong"
+    assert caught.value.hint == "mkinitrd-kdump --check-config lists all errors"
     with pytest.raises(UsageError, match="nothing is written into another root"):
         configuration.import_config(tmp_path, "debian", None, force=False)
     assert not out.exists()
@@ -207,7 +207,7 @@ def test_a_fresh_installation_is_resolved_as_the_verbs_do(
     monkeypatch.setattr(dumptarget, "resolve", resolve)
     lines, status = check(tmp_path)
     assert (status, asked) == (0, [(CaptureSettings(), Root(tmp_path))])
-    assert 'fstype = "xfs" # of what holds /var/crash' in lines
+    assert 'fstype = "xfs" # of the file system that holds /var/crash' in lines
 
 
 _PRINTABLE = st.text(min_size=1, max_size=12).filter(str.isprintable)

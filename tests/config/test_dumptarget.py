@@ -133,9 +133,9 @@ def test_a_device_that_is_not_here_needs_its_file_system(
     monkeypatch: pytest.MonkeyPatch, profile: Distro
 ) -> None:
     monkeypatch.setattr(device, "node_of", lambda spec: None)
-    with pytest.raises(KdumpInitrdError, match="its file system cannot be seen here") as caught:
+    with pytest.raises(KdumpInitrdError, match="its file system cannot be detected here") as caught:
         resolve(TargetSettings(to="UUID=1"), root=ROOT, profile=profile)
-    assert caught.value.hint == "say it: -f FS, or fstype in /etc/kdump-initrd.toml"
+    assert caught.value.hint == "name it: -f FS, or fstype in /etc/kdump-initrd.toml"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_device_that_cannot_be(profile: Distro, spec: str, message: str) -> No
             mount_of("overlay", "overlay"),
             "on overlay: a layer over other file systems",
         ),
-        (mount_of("tmpfs", "tmpfs"), "on tmpfs: memory, which a crash does not leave"),
+        (mount_of("tmpfs", "tmpfs"), "on tmpfs: memory, which does not survive a crash"),
         (mount_of("server:/x", "nfs4"), "on nfs4: a file system on the network, which the image"),
         (mount_of("//server/x", "cifs"), "on cifs: a file system on the network, which the image"),
         (mount_of("rpool/var", "zfs"), "on ZFS, which the image cannot import"),
@@ -185,7 +185,7 @@ def test_places_that_dumps_cannot_go_to(
         resolve(TargetSettings(), root=ROOT, profile=profile)
     assert caught.value.message.startswith(f"/var/crash: {why}")
     assert caught.value.hint == (
-        "say where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml"
+        "set where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml"
     )
 
 
@@ -221,7 +221,7 @@ def test_another_root_is_asked_for_its_fstab(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "no fstab says which file system that is on"),
+        ("", "no fstab says which file system it is on"),
         ("server:/x / nfs defaults\n", "on nfs: a file system on the network"),
         ("UUID=1 / xfs rtdev=/dev/sdc\n", "on UUID=1 and rtdev=/dev/sdc, which the image cannot"),
         ("UUID=1 / ext4 ro\n", "on UUID=1, which is mounted read-only"),
@@ -314,7 +314,7 @@ def test_fstab_that_leaves_the_type_open(
     monkeypatch.setattr(device, "read_superblock", lambda path: ("xfs", "1"))
     assert resolve(TargetSettings(), root=root, profile=profile).fstype == "xfs"
     monkeypatch.setattr(device, "node_of", lambda spec: None)
-    with pytest.raises(KdumpInitrdError, match="UUID=1: its file system cannot be seen here"):
+    with pytest.raises(KdumpInitrdError, match="UUID=1: its file system cannot be detected here"):
         resolve(TargetSettings(), root=root, profile=profile)
 
 
@@ -337,8 +337,8 @@ def test_a_layer_is_named_as_people_know_it(
     ("path", "message"),
     [
         ("/var/crash ", "'/var/crash ': the name of the folder for dumps ends with a blank"),
-        ("/a\nb", "'/a\\nb': the name of the folder for dumps has characters that no line shows"),
-        ("/a\udcff", "'/a\\udcff': the name of the folder for dumps has characters that no line"),
+        ("/a\nb", "'/a\\nb': the name of the folder for dumps has unprintable characters"),
+        ("/a\udcff", "'/a\\udcff': the name of the folder for dumps has unprintable characters"),
     ],
 )
 def test_folders_that_no_hook_can_name(

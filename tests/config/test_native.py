@@ -113,10 +113,10 @@ def test_no_images_are_a_choice(tmp_path: Path) -> None:
         ("[capture.device]\nx = 1\n", "1: capture.device: expected a string"),
         ("[first-kernel]\nstandalone = 'yes'\n", "2: first-kernel.standalone: expected true or false"),
         ("[image]\nadd-module = [1]\n", "2: image.add-module: expected a string or a list of strings"),
-        ("[image]\nhardware = ['host', 'nvme']\n", "2: image.hardware: host and generic stand alone"),
+        ("[image]\nhardware = ['host', 'nvme']\n", "2: image.hardware: host and generic cannot be combined with others"),
         ("[image]\nhardware = []\n", "2: image.hardware: expected host, generic or a list of sets without spaces"),
         ("[refresh]\nimages = ['capture', 'rescue']\n", "2: refresh.images: expected capture, first-kernel, both or none of them"),
-        ("[refresh]\nkernels = ['all', '6.1']\n", "2: refresh.kernels: all, newest and running stand alone"),
+        ("[refresh]\nkernels = ['all', '6.1']\n", "2: refresh.kernels: all, newest and running cannot be combined with others"),
         ("[refresh]\nkernels = '../6.1'\n", "2: refresh.kernels: expected all, newest, running or a list of kernel releases"),
     ],
 )  # fmt: skip

@@ -84,7 +84,7 @@ def test_whose_usage_error_it_is(words: str, message: str, hint: str | None) -> 
 
 def test_debians_k_is_told_by_what_is_complete() -> None:
     (warning,) = warned("-k -c /dev/a -f xfs -o x")
-    assert warning.startswith("-k has no meaning any more: ")
+    assert warning.startswith("-k no longer has a meaning: ")
     assert said("-k -o x") == {"output": "x"}
     # Where a word follows, it is SLES's, and -o is nothing of theirs.
     assert complaint("-o x -k 2.6.8").message == "unrecognized arguments: -o"

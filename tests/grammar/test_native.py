@@ -104,7 +104,7 @@ def test_every_verb_is_in_the_table_above() -> None:
         ("--refresh --remove", "--remove: not with --refresh"),
         ("--refresh -c /dev/sda3 -f ext4", "-c: not with --refresh"),
         ("-i x -v y --check-config", "-i: not with --check-config"),
-        ("-o x -f ext4", "-f wants -c"),
+        ("-o x -f ext4", "-f requires -c"),
         ("-c '' -f ext4", "-c: the value is empty"),
         ("-c /dev/sda1 -f ''", "-f: the value is empty"),
         ("-o ''", "-o: the value is empty"),
@@ -125,7 +125,10 @@ def test_every_verb_is_in_the_table_above() -> None:
         ("--refresh --compress xz", "--compress: not with --refresh"),
         ("--remove --dry-run", "--dry-run: not with --remove"),
         ("--check-config -o x", "-o: not with --check-config"),
-        ("--show-distro rhel --distro sles", "--show-distro ID and --distro exclude each other"),
+        (
+            "--show-distro rhel --distro sles",
+            "--show-distro ID and --distro are mutually exclusive",
+        ),
         ("-c", "argument -c: expected one argument"),
         ("-b /boot -o x", "unrecognized arguments: -b"),
     ],
@@ -142,9 +145,9 @@ def test_wrong_usage(words: str, message: str) -> None:
             "leave it out: --refresh builds what /etc/kdump-initrd.toml says",
         ),
         ("--refresh --jobs 1", "leave it out: --refresh builds what /etc/kdump-initrd.toml says"),
-        ("--list x -c /dev/sda3", "leave it out, or say it alone"),
-        ("", "mkinitrd-kdump --refresh builds what is configured; "),
-        ("6.1.0-50-amd64", "mkinitrd-kdump --refresh builds what is configured; "),
+        ("--list x -c /dev/sda3", "leave it out, or use it alone"),
+        ("", "mkinitrd-kdump --refresh builds the configured images; "),
+        ("6.1.0-50-amd64", "mkinitrd-kdump --refresh builds the configured images; "),
         ("refresh", "did you mean --refresh? "),
         ("list boot.img", "did you mean --list? "),
         ("check-confg", "did you mean --check-config? "),
@@ -159,7 +162,7 @@ def test_the_way_out(words: str, hint: str) -> None:
 def test_what_debians_tool_had(row: Retired) -> None:
     words = f"{DUMP} -o out.img {row.flag} {row.metavar}"
     assert said(words) == {"targets": aimed("/dev/sda1", "ext4"), "output": "out.img"}
-    assert warned(words) == (f"{row.flag} has no meaning any more: {row.why}",)
+    assert warned(words) == (f"{row.flag} no longer has a meaning: {row.why}",)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_two_names_are_an_image_for_the_configured_target(words: str) -> None:
 def test_what_has_no_meaning_any_more(row: Retired) -> None:
     words = f"{row.flag}{f'={row.metavar}' if row.metavar else ''} {IMAGE}"
     assert said(words) == {"output": "/boot/kdump.img", "release": "6.1"}
-    assert warned(words) == (f"{row.flag} has no meaning any more: {row.why}",)
+    assert warned(words) == (f"{row.flag} no longer has a meaning: {row.why}",)
 
 
 def test_preload_cannot_keep_its_promise() -> None:
@@ -96,7 +96,7 @@ def test_verbose() -> None:
         (f"--dump-fs=ext4 {IMAGE}", "--dump-dev and --dump-fs belong together"),
         (f"--dump-dev= --dump-fs=ext4 {IMAGE}", "--dump-dev: the value is empty"),
         (f"{DUMP} --with= {IMAGE}", "--with, --preload, --builtin: the value is empty"),
-        (f"{DUMP} --nocompress --compress zstd {IMAGE}", "--nocompress and --compress exclude"),
+        (f"{DUMP} --nocompress --compress zstd {IMAGE}", "--nocompress and --compress are mutual"),
         (f"{DUMP} --compress rar {IMAGE}", "--compress rar: unknown value"),
         (f"{DUMP} -o x {IMAGE}", "unrecognized arguments: -o"),
         (f"{DUMP} --base x {IMAGE}", "unrecognized arguments: --base"),

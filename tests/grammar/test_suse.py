@@ -64,7 +64,7 @@ def test_lists_are_matched_by_position() -> None:
 def test_what_has_no_meaning_any_more(row: Retired) -> None:
     words = f"{row.flag} {row.metavar} {DUMP} {PAIR}"
     assert said(words) == PLAIN
-    assert warned(words) == (f"{row.flag} has no meaning any more: {row.why}",)
+    assert warned(words) == (f"{row.flag} no longer has a meaning: {row.why}",)
 
 
 @pytest.mark.parametrize("flag", ["-D", "-I"])
@@ -94,7 +94,7 @@ def test_how_much_is_said() -> None:
         ("-k 'a b' -i x", "-k and -i belong together: 2 kernels, 1 images"),
         ("-k a -i 'x y'", "-k and -i belong together: 1 kernels, 2 images"),
         ("-k '' -i ''", "-k and -i belong together: 0 kernels, 0 images"),
-        ("-k 'a b' -i 'x x'", "-i x x: an image twice"),
+        ("-k 'a b' -i 'x x'", "-i x x: the same image twice"),
         (f"-v /dev/sda1 {PAIR}", "-v and -f belong together"),
         (f"-f ext4 {PAIR}", "-v and -f belong together"),
         (f"-f 'md lvm2' {PAIR}", "-v and -f belong together"),

@@ -59,10 +59,10 @@ def test_without_a_target_it_is_meant_for_the_configured_ones() -> None:
         ("--path '' -c /dev/sda1 --path /x", "--path: the value is empty"),
         ("--target LABEL=b --deadline x", "--deadline x: not a value"),
         ("--target 'LABEL=b '", "--target LABEL=b : not a value"),
-        ("-i x -v y --target LABEL=b", "-c and -i (-v) exclude each other"),
+        ("-i x -v y --target LABEL=b", "-c and -i (-v) are mutually exclusive"),
         ("-i x -v y --deadline 9", "--deadline: not with -i"),
         ("--refresh --target LABEL=b", "--target: not with --refresh"),
-        ("-o x -f ext4", "-f wants -c"),
+        ("-o x -f ext4", "-f requires -c"),
     ],
 )
 def test_wrong_usage(words: str, message: str) -> None:

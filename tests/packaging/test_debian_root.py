@@ -153,4 +153,6 @@ def test_a_minimal_system_says_what_it_lacks(root: DebianRoot) -> None:
         if line.startswith("kdump-initrd: warning: not armed: no memory is reserved")
     )  # fmt: skip
     assert "crashkernel=" in lines[at + 1] and "update-grub" in lines[at + 1]
-    assert lines[at + 2].startswith("then restart, and try it, which crashes this machine at once")
+    assert lines[at + 2].startswith(
+        "then restart, and test it, which crashes this machine immediately"
+    )

@@ -52,7 +52,7 @@ CASES = (
     Case("two links", {"a": "-> b", "b": "-> a", "var": "-> a"}, "", _LOOP),
     Case("another file system", {"var": "", "var/crash": "mount"}, "", "Invalid cross-device link"),
     Case("a link to it", {"m": "mount", "var": "-> m"}, "", "Invalid cross-device link"),
-    Case("a line that is two", {"var": "-> a\nb"}, "", "not the path of a folder for dumps"),
+    Case("a line that is two", {"var": "-> a\nb"}, "", "not a path of a dump folder"),
 )
 
 

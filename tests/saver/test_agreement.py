@@ -72,7 +72,7 @@ def one_more(at: int, frames: list[int]) -> int | None:
     return 1 if at == (frames[-1] >> 3) // 2 else None
 
 
-HEADERS = "its headers tell of {main} and of {sub} page frames"
+HEADERS = "its headers disagree: {main} and {sub} page frames"
 CASES: dict[str, tuple[Change, str]] = {
     "sub header of 1 frame": (sub("frames", 1), HEADERS),
     "sub header of none": (sub("frames", 0), HEADERS),
@@ -84,20 +84,20 @@ CASES: dict[str, tuple[Change, str]] = {
     "main header of far too many": (put(440, "<I", 0xFFFFFFFF), HEADERS),
     "both headers of 1 frame": (
         both(sub("frames", 1), put(440, "<I", 1)),
-        "{blocks} blocks of bitmaps are not those of 1 page frames",
+        "{blocks} blocks of bitmaps do not match 1 page frames",
     ),
     "both headers of too few": (
         lambda raw, reader: both(sub("frames", reader.frames[2] - 1),
                                  put(440, "<I", reader.frames[2] - 1))(raw, reader),
-        "its bitmaps have pages behind its {less} page frames",
+        "its bitmaps have pages beyond its {less} page frames",
     ),
     "an odd count of blocks": (
         lambda raw, reader: put(436, "<I", reader.bitmap_blocks + 1)(raw, reader),
-        "blocks of bitmaps are not those of",
+        "blocks of bitmaps do not match",
     ),
     "two blocks more": (
         lambda raw, reader: put(436, "<I", reader.bitmap_blocks + 2)(raw, reader),
-        "blocks of bitmaps are not those of",
+        "blocks of bitmaps do not match",
     ),
     "too few blocks": (put(436, "<I", 0), "its bitmaps are smaller than memory"),
     "split": (sub("split", 1), "a part of a dump that was split"),
@@ -111,24 +111,24 @@ CASES: dict[str, tuple[Change, str]] = {
         "pages have 4096 bytes by its header, and 8192 by its VMCOREINFO",
     ),
     "no page at all": (bits(2, lambda *_: 0), "no page is in the dump: its bitmap is empty"),
-    "a page less at the start": (bits(2, without(0)), "there are descriptors of more"),
-    "a page less at the end": (bits(2, without(-1)), "there are descriptors of more"),
-    "a page less in the middle": (bits(2, without(77)), "there are descriptors of more"),
+    "a page less at the start": (bits(2, without(0)), "there are descriptors for more"),
+    "a page less at the end": (bits(2, without(-1)), "there are descriptors for more"),
+    "a page less in the middle": (bits(2, without(77)), "there are descriptors for more"),
     "half of the pages less": (
         bits(2, lambda at, frames: 0 if at > frames[170] >> 3 else None),
-        "there are descriptors of more",
+        "there are descriptors for more",
     ),
     "a page more": (
         both(bits(1, one_more), bits(2, one_more)),
-        "there are descriptors of fewer",
+        "there are descriptors for fewer",
     ),
     "a page that no memory has": (
         bits(2, one_more),
-        "its second bitmap has pages that its first one has not",
+        "its second bitmap has pages that its first one lacks",
     ),
     "memory less": (
         bits(1, without(77)),
-        "its second bitmap has pages that its first one has not",
+        "its second bitmap has pages that its first one lacks",
     ),
     "a page in the headers": (
         lambda raw, reader: struct.pack_into("<QI", raw, reader.table + 24 * 9, PAGE, PAGE),

@@ -95,7 +95,7 @@ def test_bad_blocks_are_gone_round(
     facts = done.report["dump"]
     assert (done.status, facts["lost_pages"], facts["unwritten_pages"]) == (0, 0, 0)
     assert facts["moved_pages"] > 100 and facts["verified"] == "sample"
-    said = f"{facts['moved_pages']} pages were written a second time, elsewhere: Input/output error"
+    said = f"{facts['moved_pages']} pages were written again, elsewhere: Input/output error"
     assert f"warning: {said}\n" in capfd.readouterr().err
     assert not set(blocks_of(done.dump)) & set(spoiled), "cp would fail"
     found = pages(done.dump)
@@ -295,7 +295,7 @@ def test_a_log_on_a_bad_block_is_written_a_second_time(
     (log,) = done.folder.glob("dmesg*")
     assert spoiled and not set(blocks_of(log)) & set(spoiled)
     assert log.read_text().endswith("Kernel panic - not syncing: a test\n")
-    said = "warning: dmesg: Input/output error: it is written a second time, elsewhere\n"
+    said = "warning: dmesg: Input/output error: it is written again, elsewhere\n"
     assert said in capfd.readouterr().err
 
 

@@ -49,7 +49,7 @@ def test_a_forecast_that_was_wrong(
     assert (facts["level"], facts["wanted_level"], facts["lost_pages"]) == (31, 0, 0)
     why = facts["level_note"]
     assert why in (f"{FULL} at dump level 0", f"{KEPT} at dump level 0")
-    assert f"warning: {why}: the dump is begun anew\n" in capfd.readouterr().err
+    assert f"warning: {why}: the dump is started again\n" in capfd.readouterr().err
     assert facts["verified"] == "sample"
     assert [path.name for path in done.folder.glob("vmcore*")] == ["vmcore"]
     if kind == "kdump":

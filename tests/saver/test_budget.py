@@ -118,7 +118,7 @@ def test_the_level_that_fits_is_taken(
     assert len(said) == len(tried)
     for line, step in zip(said, tried):
         assert f"MB at dump level {step}, and " in line
-        assert line.endswith("MB may be taken")
+        assert line.endswith("MB may be used")
     left_out = {"free": 2048, "cache": 2048} if level == 31 else {"free": 2048}
     assert facts["left_out"] == (left_out if level else {})
     assert facts["verified"] == "sample"
@@ -155,7 +155,7 @@ def test_the_log_alone_where_nothing_fits(tmp_path: Path, small_disk: Disk, kind
     ]
     assert (done.folder / "dmesg.202311142213").read_text().count("\n") == len(LOG)
     detail = done.step("dump")["detail"]
-    assert detail == "no room for the dump: about 6 MB at dump level 1, and 2 MB may be taken"
+    assert detail == "no room for the dump: about 6 MB at dump level 1, and 2 MB may be used"
     assert f"<3>kdump-initrd: error: dump: {detail}" in console.read_text().splitlines()
 
 

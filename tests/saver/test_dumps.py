@@ -185,7 +185,7 @@ def test_readers_of_damaged_dumps_say_what_is_wrong(tmp_path: Path) -> None:
     assert failure(raw[:8] + b"\5" + raw[9:]) == "header version 5 is older than 6"
     assert "bitmaps are not complete" in failure(raw[: 3 * PAGE])
     assert "page descriptors are not complete" in failure(raw[: table + 10])
-    assert "behind the end of the dump" in failure(raw[: table + 24 * 400])
+    assert "beyond the end of the dump" in failure(raw[: table + 24 * 400])
     assert failure(raw[:table] + bytes(24) + raw[table + 24 :]) == (
         "page at 0x100000 was lost when the dump was written"
     )

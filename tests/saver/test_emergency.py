@@ -48,7 +48,7 @@ def test_log_report_and_last_words(
     assert found["panic"] == "a test"
     assert found["steps"][-1]["detail"] == REASON
     said = capfd.readouterr().err
-    assert f"{REASON}: only what takes no time is saved" in said
+    assert f"{REASON}: only what is quick is saved" in said
     assert LOG[-1] in said
 
 

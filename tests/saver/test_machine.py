@@ -126,7 +126,7 @@ def test_what_a_module_refuses_does_not_cost_the_driver(
     (tmp_path / "cmdline").write_text("a.x=bad\n")
     assert machine.load_modules(modules(tmp_path, "a.ko x=1"), str(tmp_path / "cmdline")) == 1
     assert kernel.loaded == [b"x=1 x=bad", b"x=1"]
-    assert capsys.readouterr().out == "a.ko: refused these of the command line: x=bad\n"
+    assert capsys.readouterr().out == "a.ko: refused these parameters of the command line: x=bad\n"
     assert not (tmp_path / "a.ko").exists()
 
 

@@ -54,7 +54,7 @@ def nested(path: str, value: object) -> dict[str, object]:
         ({"limits": {"final_action": ""}}, "limits.final_action: expected one of reboot, power"),
         ({"watchdogs": "a"}, "watchdogs: expected a list, not 'a'"),
         ({"watchdogs": ["a", 1]}, "watchdogs[1]: expected a text, not 1"),
-        ({"targets": []}, "targets: expected one at least"),
+        ({"targets": []}, "targets: expected at least one"),
         ({"targets": {}}, "targets: expected a list, not {}"),
         ({"targets": [{}, 1]}, "targets[1]: expected an object, not 1"),
         (

@@ -49,7 +49,10 @@ def test_a_file_system_without_locks(
     monkeypatch.setattr(os, "lockf", no_lock)
     done = save(tmp_path, vmcore, jobs=4)
     assert (done.status, done.report["dump"]["jobs"]) == (0, 1)
-    assert "warning: the file system has no locks: one worker\n" in capfd.readouterr().err
+    assert (
+        "warning: the file system does not support locks: only one worker is used\n"
+        in capfd.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("allowed", [0, 1])

@@ -109,7 +109,7 @@ def test_without_the_program_of_the_base(
     before = base.read_bytes()
     monkeypatch.setattr(filters, "find", lambda name: None)
     assert main(parts.argv("--in-place", base=base)) == 0
-    warning = "kdump-initrd: warning: zstd: program not found: the image is not packed, so that"
+    warning = "kdump-initrd: warning: zstd: program not found: the image is not compressed, so that"
     assert warning in capsys.readouterr().err
     # Where the kernel looks for a plain archive: at a multiple of four (init/initramfs.c).
     last = read_segments(base)[-1]
@@ -167,14 +167,14 @@ def test_strip_of_what_has_no_base(parts: Parts, capsys: pytest.CaptureFixture[s
     status, error, hint = complain(capsys, "--strip", str(parts.capture))
     assert (status, hint) == (1, "it can only be removed")
     assert error == (
-        f"{parts.capture}: a whole capture initrd of kdump-initrd, without a base in it"
+        f"{parts.capture}: a complete capture initrd of kdump-initrd, without a base in it"
     )
     assert parts.capture.read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
-    [(None, "No such file or directory"), (b"", "no initrd: there is nothing in it but padding")],
+    [(None, "No such file or directory"), (b"", "not an initrd: it contains only padding")],
 )
 def test_strip_of_no_initrd(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], body: bytes | None, message: str

@@ -147,14 +147,14 @@ def test_of_an_unknown_one_is_known_what_holds_for_all() -> None:
         ('["quiet"]', '[" "]', "dummy.cmdline: ' ': expected a word"),
         ('kexec = ["-c", "-s"]', 'kexec = ["-c"]',
          'dummy.kexec: expected "-s" and "-c", the first one first'),
-        ('"64 75"', '"6"', "dummy.image.magic: '6': expected hexadecimal digits, two a byte"),
+        ('"64 75"', '"6"', "dummy.image.magic: '6': expected hexadecimal digits, two per byte"),
         ("pe = 17", "pee = 17", "dummy.image.pee: unknown key"),
         ("pe = 17", "bzimage = 1", "dummy.image.bzimage: expected true or false"),
         ("runtime = 1048576", "run = 1", "dummy.reservation.run: unknown key"),
         ("libraries =", "library =", "dummy.library: unknown key"),
         ("elf = 4711\nbits = 32", "elf = 4711\n", "dummy: bits is missing"),
         ("elf = 4711\nbits = 32", "elf = 22\nbits = 64",
-         "dummy.elf: another one has these already"),
+         "dummy.elf: another architecture has these already"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_by_key_and_line(

@@ -145,7 +145,7 @@ def test_names_of_a_distribution(boot: Boot, names: tuple[str, ...]) -> None:
     taken = {"x*": "xyz=1 x=3", "a-b": "a-b=2", "x": "x=3 yy=4"}
     if names == ("*",):
         with pytest.raises(
-            KdumpInitrdError, match=r"cmdline.inherit: '\*' is not a name of a parameter"
+            KdumpInitrdError, match=r"cmdline.inherit: '\*' is not a parameter name"
         ):
             boot.run(inherit=names)
     else:
@@ -211,8 +211,8 @@ def test_own_words_that_the_capture_kernel_does_not_take(append: str) -> None:
         f"the capture kernel's command line would have {needed} bytes, and "
         f"{Path(firstboot.__file__)} takes 1983"
     )
-    option = "with --append-cmdline" if append else "in [cmdline] of the distribution's profile"
-    assert caught.value.hint == f"say fewer words {option}"
+    option = "in --append-cmdline" if append else "in [cmdline] of the distribution's profile"
+    assert caught.value.hint == f"use fewer words {option}"
 
 
 DOM0 = {

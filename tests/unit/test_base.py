@@ -114,7 +114,7 @@ def test_a_name_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
     path = write_base(tmp_path / "initrd", [folder("a"), file(name)], before=EARLY)
     error = failure(path)
     assert error.message == f"{path}: segment 2: {name}: leads out of the root"
-    assert error.hint == "that is not an initrd of a distribution: regenerate the base"
+    assert error.hint == "this is not a distribution's initrd: rebuild the base"
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.value)
@@ -142,9 +142,9 @@ def test_a_damaged_segment_is_named(tmp_path: Path, codec: Codec) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "no initrd: there is nothing in it but padding"),
+        (b"", "not an initrd: it contains only padding"),
         (b"#!/bin/sh\n", "is a script, not an initrd"),
-        (EARLY + b"junk", f"segment 2 at offset {len(EARLY)}: no known magic number, but b'junk'"),
+        (EARLY + b"junk", f"segment 2 at offset {len(EARLY)}: unknown magic number b'junk'"),
     ],
 )
 def test_what_is_no_initrd(tmp_path: Path, body: bytes, message: str) -> None:
@@ -192,8 +192,10 @@ def test_a_segment_of_ours_behind_something_else(
     path = write_base(tmp_path / "initrd")
     extend(path, size=size, digest=digest)
     error = failure(path)
-    assert error.message == (f"{path}: not what the segment was appended to: its SHA-256 differs")
-    assert error.hint == "have the distribution make that initrd anew"
+    assert error.message == (
+        f"{path}: the initrd before the segment has changed: its SHA-256 differs"
+    )
+    assert error.hint == "have the distribution rebuild that initrd"
 
 
 @pytest.mark.parametrize("ours", [False, True])
@@ -208,7 +210,7 @@ def test_a_segment_behind_ours_is_refused(tmp_path: Path, ours: bool) -> None:
         with pytest.raises(KdumpInitrdError) as caught:
             read(path)
         assert caught.value.message == (
-            f"{path}: another segment lies behind that of kdump-initrd (segment 2)"
+            f"{path}: another segment follows that of kdump-initrd (segment 2)"
         )
 
 

@@ -84,7 +84,7 @@ def test_names_that_clash_are_one_line(
     status, error, hint = complain(capsys, *argv)
     assert status == 1
     assert error == "dmesg: another file of the crash has that name on ext4: a"
-    assert hint == "mkinitrd-kdump --show-distro clash tells where names of files are from"
+    assert hint == "mkinitrd-kdump --show-distro clash shows where file names come from"
     assert not (tmp_path / "x.img").exists()
 
 
@@ -173,13 +173,13 @@ def test_partition_tags_bring_a_better_findfs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
-        (["-f", "bcachefs"], "dump file system bcachefs: neither a module", "no fs-bcachefs"),
-        (["--add-module", "nope"], "--add-module nope: neither a module", "knows no nope"),
+        (["-f", "bcachefs"], "dump file system bcachefs: neither a module", "not know fs-bcachefs"),
+        (["--add-module", "nope"], "--add-module nope: neither a module", "does not know nope"),
         (["--root", "/no/such"], "--root /no/such: no such directory", "mount"),
         (["--distro", "beos"], "beos: unknown distribution", "debian"),
         (["--hardware", "host"], f"{UUID}: not on this host", "--hardware generic"),
         (["--python", "/no/python3.11"], "/no/python3.11: no such Python in /", "--python"),
-        (["-o", "/no/such/folder/x"], "/no/such/folder: No such file", "that can be written"),
+        (["-o", "/no/such/folder/x"], "/no/such/folder: No such file", "a writable folder"),
         (["-o", "/dev/null"], "/dev/null: exists already", "--force"),
         (["-o", "/dev/null", "--force"], "/dev/null: is not a regular file", "name of a file"),
     ],
@@ -216,7 +216,7 @@ def test_running_kernel_that_is_not_there(
         status, error, hint = complain(capsys, *words)
         assert (status, error) == (1, "9.9.9-cloud: no such kernel in /")
         assert hint.startswith(
-            "that is the running one; name another, behind the options; present:"
+            "this is the running kernel; name another after the options; present:"
         )
 
 
@@ -348,8 +348,8 @@ def test_a_codec_that_readers_do_not_open_is_taken_with_a_warning(
 ) -> None:
     tree = unpack(build(tmp_path / "x.img", "--dump-compress", "snappy"), tmp_path / "tree")
     assert [line for line in capsys.readouterr().err.splitlines() if "--dump-compress" in line] == [
-        "kdump-initrd: warning: --dump-compress snappy: not every reader of dumps of Debian opens "
-        "that: lzo, zlib are safe"
+        "kdump-initrd: warning: --dump-compress snappy: not every dump reader of Debian supports "
+        "it: lzo, zlib are safe"
     ]
     params = Params.from_json((tree / "etc/kdump-initrd/params.json").read_text())
     assert params.dump.compress == "snappy"
@@ -471,7 +471,7 @@ def test_hardware_that_nobody_knows_is_an_error(
     monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: None)
     argv = ["-c", "/dev/ram0", "-f", "ext4", "-o", str(tmp_path / "x.img"), RELEASE]
     status, error, hint = complain(capsys, *argv)
-    assert (status, error) == (1, "/dev/ram0: sysfs does not tell its hardware")
+    assert (status, error) == (1, "/dev/ram0: sysfs does not show its hardware")
     assert "--hardware generic" in hint
 
 

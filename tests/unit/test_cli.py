@@ -31,8 +31,8 @@ WANTED = (
     ("argv", "message"),
     [
         ([], WANTED),
-        ([*CAPTURE, "-i", "x"], "-c and -i (-v) exclude each other"),
-        ([*CAPTURE, "-v", "x"], "-c and -i (-v) exclude each other"),
+        ([*CAPTURE, "-i", "x"], "-c and -i (-v) are mutually exclusive"),
+        ([*CAPTURE, "-v", "x"], "-c and -i (-v) are mutually exclusive"),
         (["-i", "x"], "-i and -v belong together"),
         (["-v", "x"], "-i and -v belong together"),
         ([*CAPTURE, "--list", "x"], "-c: not with --list"),
@@ -50,11 +50,11 @@ WANTED = (
         ([*FIRST, "--timeout", "0"], "--timeout: not with -i"),
         (["--strip", "x", "--base", "x"], "--base: not with --strip"),
         (["--strip", "x", "--timeout", "0"], "--timeout: not with --strip"),
-        (["-o", "x", "-f", "ext4"], "-f wants -c: the device with that file system"),
+        (["-o", "x", "-f", "ext4"], "-f requires -c, the device with that file system"),
         (["-o", "x", "--base", "y"], "--base: not with -o"),
         (["--dump-dev", UUID, "x", "6.1"], "--dump-dev and --dump-fs belong together"),
         (["-k", "vmlinuz"], "-k and -i belong together: 1 kernels, 0 images"),
-        ([*FIRST, "--in-place", "-o", "x"], "--in-place and -o exclude each other"),
+        ([*FIRST, "--in-place", "-o", "x"], "--in-place and -o are mutually exclusive"),
         ([*FIRST, "--standalone", "--base", "x"], "--standalone takes no base"),
         ([*FIRST, "--standalone", "--in-place"], "--standalone takes no base"),
         ([*FIRST, "--append-cmdline", "a\tb"], "--append-cmdline a\tb: not a value"),
@@ -77,7 +77,7 @@ WANTED = (
         ([*CAPTURE, "--setup-timeout=-1"], "--setup-timeout -1: not a value"),
         ([*CAPTURE, "--hardware", "floppy"], "--hardware floppy: unknown set"),
         ([*CAPTURE, "--hardware", "host,nvme"], "--hardware host,nvme: not a value"),
-        ([*CAPTURE, "--root", "/usr"], "--root wants -o"),
+        ([*CAPTURE, "--root", "/usr"], "--root requires -o"),
         (["-c", "LABEL=caf\udce9", "-f", "ext4"], "'LABEL=caf\\udce9': not UTF-8"),
         ([*CAPTURE, "--quiet", "--verbose"], "argument --verbose: not allowed"),
     ],
@@ -150,7 +150,9 @@ def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_warning_is_said_even_if_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--supported-host-version=6.1", "--quiet"]) == 0
-    assert capsys.readouterr().err.startswith("kdump-initrd: warning: --supported-host-version has")
+    assert capsys.readouterr().err.startswith(
+        "kdump-initrd: warning: --supported-host-version no longer has"
+    )
 
 
 def test_nobody_listens_any_more(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_the_nearest_word(capsys: pytest.CaptureFixture[str], words: str, near: 
         (b"\x7fELF\2\1", "is a program or a kernel (ELF), not an initrd"),
         (b"#!/bin/sh\n", "is a script, not an initrd"),
         (b"KDUMP   ", "is a dump, not an initrd"),
-        (b"MEMTEST", "is not an initrd: neither a cpio archive nor a packed one"),
+        (b"MEMTEST", "is not an initrd: neither a cpio archive nor a compressed one"),
     ],
 )
 @pytest.mark.parametrize("verb", ["--list", "--strip", "--print-cmdline"])

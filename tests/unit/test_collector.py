@@ -59,7 +59,7 @@ def test_found_in_the_root(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         makedumpfile.find(WANTED, root=Root(tmp_path), profile=DEBIAN)
     assert caught.value.message == f"--collector makedumpfile: not found in {tmp_path}"
-    assert caught.value.hint == "install makedumpfile there, or say --collector saver"
+    assert caught.value.hint == "install makedumpfile there, or use --collector saver"
     program = write_elf(tmp_path / "usr/bin/makedumpfile")
     assert makedumpfile.find(WANTED, root=Root(tmp_path), profile=DEBIAN) == program
     assert makedumpfile.find(CaptureSettings(), root=Root(tmp_path), profile=DEBIAN) is None
@@ -76,4 +76,4 @@ def test_codecs_that_it_was_built_with(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         choose(tmp_path, "snappy", *ALL, makedumpfile=rich)
     assert caught.value.message == f"--dump-compress snappy: {rich} was built without that"
-    assert caught.value.hint == "say --dump-compress zlib"
+    assert caught.value.hint == "use --dump-compress zlib"

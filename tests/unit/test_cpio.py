@@ -281,7 +281,7 @@ def test_an_archive_that_differs_is_an_error(
 
     monkeypatch.setattr(Segment, "again", wrong)
     error = failure(tree, tmp_path / "image", Codec.NONE)
-    assert error.message == f"{tmp_path}/image: init was not written as it is: {text}"
+    assert error.message == f"{tmp_path}/image: init was not written correctly: {text}"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -291,4 +291,4 @@ def test_an_archive_that_lacks_an_entry_is_an_error(
     again = Segment.again
     monkeypatch.setattr(Segment, "again", lambda self: list(again(self))[:-1])
     error = failure(tree, tmp_path / "image", Codec.NONE)
-    assert error.message.endswith("usr/odd was not written as it is: one side lacks it")
+    assert error.message.endswith("usr/odd was not written correctly: one side lacks it")

@@ -45,7 +45,7 @@ def test_path_becomes_its_uuid(disk: Path) -> None:
 def test_other_file_system_is_refused(disk: Path) -> None:
     with pytest.raises(KdumpInitrdError, match="disk: holds ext4, not xfs") as caught:
         identify(str(disk), "xfs")
-    assert caught.value.hint == "say that it is ext4, or format it anew"
+    assert caught.value.hint == "give ext4 as its file system, or reformat it"
 
 
 def test_unformatted_is_refused(disk: Path) -> None:
@@ -121,7 +121,7 @@ def test_names_that_no_device_has(spec: str, message: str) -> None:
 def test_label_that_ends_with_a_blank(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
         identify("LABEL=dump ", "ext4")
-    assert "'LABEL=dump ': the name begins or ends with a blank: is that meant?" in caplog.text
+    assert "'LABEL=dump ': the name begins or ends with a blank: is that intended?" in caplog.text
 
 
 def rows(tag: str, *pairs: tuple[str, str]) -> Result:
@@ -167,8 +167,11 @@ def test_a_clone_of_the_disk_that_a_path_names(
         ("nfs", "nfs: a file system on the network, which the image cannot reach"),
         ("virtiofs", "virtiofs: a folder of the hypervisor, which the image cannot reach"),
         ("9p", "9p: a folder of the hypervisor, which the image cannot reach"),
-        ("tmpfs", "tmpfs: memory, which a crash does not leave"),
-        ("overlay", "overlay: a layer over other file systems, which no device of its own holds"),
+        ("tmpfs", "tmpfs: memory, which does not survive a crash"),
+        (
+            "overlay",
+            "overlay: a layer over other file systems, which is not on a device of its own",
+        ),
         ("fuse", "fuse: a file system in user space, whose program the image does not have"),
         ("fuse.x", "fuse.x: a file system in user space, whose program the image does not have"),
         ("squashfs", "squashfs: a file system that is read-only"),

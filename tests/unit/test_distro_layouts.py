@@ -277,7 +277,7 @@ def test_an_unknown_id_is_known_by_its_file(
     with caplog.at_level(logging.INFO, logger="kdump-initrd"):
         found = detect(tmp_path)
     assert (found.id, found.config.peer, found.dump.codecs) == (wanted, peer, ("zlib",))
-    assert f"taken for one like {wanted} because of /{files[0]}" in caplog.text
+    assert f"treated like {wanted} because of /{files[0]}" in caplog.text
 
 
 def test_a_file_does_not_make_another_distribution_of_a_known_one(tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ SHIPPED = search_path("distros", root=Root(Path("/nonexistent")))
 LIST, STRING = "expected a list of strings", "expected a string"
 FILE = "expected the name of a file, without a /"
 RELATIVE = "expected a path without a / in front and without .."
-ABSOLUTE = "expected a path from / on, without .."
-WORDS = "what is replaced is {release}, {entry_token}, {pkgbase}, {loader_linux}, {loader_initrd}"
+ABSOLUTE = "expected a path that begins with /, without .."
+WORDS = (
+    "expected only the words {release}, {entry_token}, {pkgbase}, {loader_linux}, {loader_initrd}"
+)
 
 
 def refused(folder: Path, text: str) -> KdumpInitrdError:
@@ -111,13 +113,13 @@ def test_an_unknown_key_has_a_nearest_one(
         ("[kernel]\ninitrd = ['boot/{}']", f"3: kernel.initrd: 'boot/{{}}': {WORDS}"),
         ("[kernel]\ninitrd = ['/boot/x']", f"3: kernel.initrd: '/boot/x': {RELATIVE}"),
         ("[kernel]\nmodules = ['{pkgbase}']",
-         "3: kernel.modules: '{pkgbase}': what is replaced is {release}"),
+         "3: kernel.modules: '{pkgbase}': expected only the words {release}"),
         ("[kernel]\ncapture_image = 'boot/{entry_token}'",
-         "3: kernel.capture_image: 'boot/{entry_token}': what is replaced is {release}"),
+         "3: kernel.capture_image: 'boot/{entry_token}': expected only the words {release}"),
         ("[kernel]\nfirst_image = 'boot/{release}'",
          f"3: kernel.first_image: 'boot/{{release}}': {FILE}"),
         ("[kernel]\nfirst_image = 'x-{releas}'",
-         "3: kernel.first_image: 'x-{releas}': what is replaced is {release}"),
+         "3: kernel.first_image: 'x-{releas}': expected only the words {release}"),
         ("[kernel]\nversions = 'rpn'", "3: kernel.versions: 'rpn': did you mean rpm?"),
         ('[dump]\npath = "/a\\u0000b"',
          "3: dump.path: '/a\\x00b': a control character: leave it out"),

@@ -65,7 +65,7 @@ def test_every_origin_is_the_line_that_says_it(root: Path, name: str) -> None:
 
 def test_the_distribution_of_the_root(root: Path) -> None:
     first, *rest = lines(root, None)
-    assert first == "# The profile rocky, of these files, each over those before it:"
+    assert first == "# The profile rocky, from these files, each overriding those before it:"
     files = [line.removeprefix("#   ") for line in rest if line.startswith("#")]
     names = ("linux", "redhat", "rhel", "rocky")
     assert files == [str(SHIPPED[-1] / f"{name}.toml") for name in names]

@@ -212,7 +212,9 @@ def test_parameters_of_the_kernel_s_command_line(loading: Loading) -> None:
         "insmod /ring.ko a=1 b=2",
         'insmod /disk.ko a=1 b=2 "b=x  y" c',
     ]
-    assert done.log[0] == "<5>kdump-initrd: ring.ko: refused these of the command line: a=3"
+    assert (
+        done.log[0] == "<5>kdump-initrd: ring.ko: refused these parameters of the command line: a=3"
+    )
 
 
 def test_driver_of_a_device_that_comes_late(loading: Loading) -> None:
@@ -239,7 +241,7 @@ def test_drivers_that_no_device_asks_for_are_tried_in_the_end(loading: Loading) 
     assert done.status == 0
     assert (top / "run/device").exists()
     assert done.log == [
-        "<5>kdump-initrd: dump device /dev/late is not there yet: all drivers of the image are "
+        "<5>kdump-initrd: dump device /dev/late has not appeared yet: all drivers of the image are "
         "loaded",
         "<5>kdump-initrd: odd.ko: unknown symbol in module",
         "<7>kdump-initrd: old.ko: No such device",
@@ -254,7 +256,7 @@ def test_missing_device_is_said_after_all_were_tried(loading: Loading) -> None:
     assert done.status == 1
     assert "more kernel modules loaded" in done.log[-2]
     assert done.log[-1] == "<3>kdump-initrd: dump device /dev/none did not appear in 15 s"
-    assert len([line for line in done.log if "is not there yet" in line]) == 1
+    assert len([line for line in done.log if "has not appeared yet" in line]) == 1
 
 
 def test_a_disk_that_cannot_be_written_now(

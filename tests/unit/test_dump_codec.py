@@ -52,7 +52,7 @@ def test_a_named_codec_is_taken(
     facts = profiles.load(profile, search_path=SHIPPED, root=Root())
     messages = [record.getMessage() for record in caplog.records]
     assert messages == [
-        f"--dump-compress {name}: not every reader of dumps of {facts.name} opens that: "
+        f"--dump-compress {name}: not every dump reader of {facts.name} supports it: "
         f"{', '.join(facts.dump.codecs)} are safe"
     ] * (name not in facts.dump.codecs)
 
@@ -74,7 +74,7 @@ def test_no_library(tmp_path: Path, wanted: str, missing: str) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         choose(tmp_path, wanted, profile="debian")
     assert caught.value.message == f"--dump-compress {wanted}: {missing} not found in {tmp_path}"
-    assert caught.value.hint == "install one, or say --dump-compress none"
+    assert caught.value.hint == "install one, or use --dump-compress none"
 
 
 def test_the_names_are_the_savers() -> None:

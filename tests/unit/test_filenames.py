@@ -85,7 +85,7 @@ def test_unicode_where_that_is_safe() -> None:
     assert filenames.fit(profile(directory="Abstürze:"), "exfat").dump.directory == "Abstürze-"
 
 
-LONG = " (at most 231 bytes, what is added to names left out)"
+LONG = " (at most 231 bytes, not counting what is added to names)"
 SAME = "another file of the crash has that name on"
 
 
@@ -97,9 +97,9 @@ SAME = "another file of the crash has that name on"
         ("ext4", {"dmesg": "log", "capture_log": "log"}, f"capture_log: {SAME} ext4: log"),
         ("hfsplus", {"readme": "Report.JSON"}, f"readme: {SAME} hfsplus: Report.JSON"),
         ("ext4", {"directory": "x" * 232},
-         f"directory: ext4 cannot hold so long a name: {'x' * 40}…{LONG}"),
+         f"directory: ext4 cannot hold such a long name: {'x' * 40}…{LONG}"),
         ("ext4", {"dump": "%A" * 29},
-         f"dump: ext4 cannot hold so long a name: {'Wednesday' * 4}Wedn…{LONG}"),
+         f"dump: ext4 cannot hold such a long name: {'Wednesday' * 4}Wedn…{LONG}"),
     ],
 )  # fmt: skip
 def test_names_that_cannot_be_fitted(fstype: str, names: dict[str, str], message: str) -> None:
@@ -107,7 +107,7 @@ def test_names_that_cannot_be_fitted(fstype: str, names: dict[str, str], message
         filenames.fit(profile(**names), fstype)
     assert caught.value.message == message
     assert caught.value.hint == (
-        "mkinitrd-kdump --show-distro debian tells where names of files are from"
+        "mkinitrd-kdump --show-distro debian shows where file names come from"
     )
     filenames.fit(profile(dump="X", dmesg="x", directory="x" * 231), "ext4")
 
@@ -118,7 +118,7 @@ def test_names_that_cannot_be_fitted(fstype: str, names: dict[str, str], message
         ("vfat", "/a/b:c/d", "':' in a name, or at its end"),
         ("exfat", "/a./b", "'.' in a name, or at its end"),
         ("ntfs3", "/a/b?", "'?' in a name, or at its end"),
-        ("ext4", f"/a/{'ä' * 128}", "so long a name"),
+        ("ext4", f"/a/{'ä' * 128}", "such a long name"),
     ],
 )
 def test_folder_that_cannot_be(fstype: str, folder: str, what: str) -> None:

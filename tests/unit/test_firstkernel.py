@@ -43,7 +43,7 @@ def test_another_tools_capture_initrd_wants_force(parts: Parts, refusal: Refusal
     foreign = replace(parts, capture=write_base(refusal.top / "foreign"))
     assert refusal.of(foreign) == (
         f"{foreign.capture}: not a capture initrd of kdump-initrd",
-        "mkinitrd-kdump -c DEV -f FS writes one; --force takes this one",
+        "mkinitrd-kdump -c DEV -f FS writes one; --force accepts this one",
     )
     foreign.make(refusal.out, "--force", "--append-cmdline", "x")
     assert main(["--print-cmdline", str(refusal.out)]) == 0
@@ -59,7 +59,7 @@ def test_a_first_kernels_initrd_captures_nothing(parts: Parts, refusal: Refusal)
     first = parts.make(refusal.top / "first")
     for options in ([], ["--force"]):
         assert refusal.of(replace(parts, capture=first), *options) == (
-            f"{first}: an initrd for the first kernel, which captures nothing",
+            f"{first}: a first kernel's initrd, which does not save a dump",
             "name what mkinitrd-kdump -c has written",
         )
 
@@ -91,7 +91,7 @@ def test_a_capture_kernel_of_another_architecture(
     capture = write_capture(refusal.top / "capture", kernel=image.release, machine=image.machine)
     assert refusal.of(replace(parts, kernel=kernel, capture=capture), "--force") == (
         f"{kernel}: for {image.machine}, but the root is x86_64",
-        "take a capture kernel and a capture initrd of this root's architecture",
+        "use a capture kernel and a capture initrd of this root's architecture",
     )
 
 
@@ -113,7 +113,7 @@ def test_a_kernel_that_does_not_tell_its_release_fits(parts: Parts, tmp_path: Pa
     ("kernel", "message"),
     [
         ("/no/such/vmlinuz", "/no/such/vmlinuz: No such file or directory"),
-        ("/etc/passwd", "/etc/passwd: no kernel image that is known"),
+        ("/etc/passwd", "/etc/passwd: not a known kind of kernel image"),
         ("9.9.9", "-v 9.9.9: no such kernel in /"),
         ("../etc/passwd", "{}/etc/passwd: No such file or directory"),
     ],
@@ -151,7 +151,7 @@ def test_nothing_is_in_place_of_no_base(parts: Parts, refusal: Refusal) -> None:
     """A whole initrd of ours is another file, which the user has not asked for."""
     argv = ["-i", str(parts.capture), "-v", str(parts.kernel), "--in-place", REGULAR]
     status, error, hint = complain(refusal.capsys, *argv)
-    assert (status, error) == (1, f"--in-place: / has no initrd of {REGULAR}")
+    assert (status, error) == (1, f"--in-place: / has no initrd for {REGULAR}")
     assert hint == "name one with --base FILE"
 
 
@@ -159,7 +159,7 @@ def test_a_base_of_an_unknown_kind(parts: Parts, refusal: Refusal) -> None:
     base = write_base(refusal.top / "base", [folder("usr"), file("init", b"#!/bin/sh\n", 0o755)])
     assert refusal.of(replace(parts, base=base)) == (
         f"{base}: an initrd of an unknown kind (known kinds: {KNOWN})",
-        "--standalone writes a whole initrd without it",
+        "--standalone writes a complete initrd without it",
     )
 
 
@@ -183,7 +183,7 @@ def test_a_base_that_no_kernel_unpacks(parts: Parts, refusal: Refusal) -> None:
     base = write_base(refusal.top / "base", codec=Codec.NONE)
     base.write_bytes(pipe(["lz4", "-qc"], base.read_bytes()))
     assert refusal.of(replace(parts, base=base)) == (
-        f"{base}: packed as an lz4 frame, which no kernel unpacks", "pack it anew by lz4 -l"
+        f"{base}: an lz4 frame, which no kernel can unpack", "compress it again with lz4 -l"
     )  # fmt: skip
 
 
@@ -217,8 +217,8 @@ def test_an_order_that_is_too_large_is_not_lost(parts: Parts, refusal: Refusal) 
     items = (*INITRAMFS_TOOLS, file("scripts/init-top/ORDER", b"#" * 20_000))
     base = write_base(refusal.top / "base", items)
     error, hint = refusal.of(replace(parts, base=base))
-    assert error == f"{base}: scripts/init-top/ORDER: 20000 bytes are too many to be extended"
-    assert hint == "regenerate the base"
+    assert error == f"{base}: scripts/init-top/ORDER: 20000 bytes are too large to be extended"
+    assert hint == "rebuild the base"
 
 
 def test_an_image_that_is_there_wants_force(parts: Parts, refusal: Refusal) -> None:

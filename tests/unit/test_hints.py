@@ -80,8 +80,8 @@ GRAMMARS = (
         (None, None),
         ("name an initrd", "name an initrd"),
         (
-            "install one, or say --dump-compress none",
-            'install one, or say dump-compress = "none", in /etc/kdump-initrd.toml',
+            "install one, or use --dump-compress none",
+            'install one, or use dump-compress = "none", in /etc/kdump-initrd.toml',
         ),
         (
             "use another base, or --standalone",
@@ -89,13 +89,13 @@ GRAMMARS = (
         ),
         ("say -f ext4", "say fstype ext4, in /etc/kdump-initrd.toml"),
         (
-            "say where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml",
-            "say where dumps go: device and fstype in /etc/kdump-initrd.toml",
+            "set where dumps go: -c DEV -f FS, or device and fstype in /etc/kdump-initrd.toml",
+            "set where dumps go: device and fstype in /etc/kdump-initrd.toml",
         ),
         ("name one with --base FILE", None),
         ("--refresh --force replaces it", "--refresh --force replaces it"),
         ("mkinitrd-kdump -c DEV -f FS writes one", "mkinitrd-kdump -c DEV -f FS writes one"),
-        ("pack it anew by lz4 -l", "pack it anew by lz4 -l"),
+        ("compress it again with lz4 -l", "compress it again with lz4 -l"),
     ],
 )
 def test_what_is_made_of_a_hint(hint: str | None, said: str | None) -> None:

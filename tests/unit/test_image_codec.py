@@ -35,10 +35,10 @@ def lacks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     ("config", "missing", "expected", "how"),
     [
         ({}, [], "zstd", ""),
-        ({}, ["zstd"], "xz", "packed by xz instead"),
-        ({}, ["zstd", "xz"], "gzip", "packed by gzip instead"),
+        ({}, ["zstd"], "xz", "compressed by xz instead"),
+        ({}, ["zstd", "xz"], "gzip", "compressed by gzip instead"),
         (GZIP_ONLY, ["zstd", "xz", "lz4"], "gzip", ""),
-        ({"CONFIG_RD_ZSTD": "y"}, ["zstd"], "none", "not packed"),
+        ({"CONFIG_RD_ZSTD": "y"}, ["zstd"], "none", "not compressed"),
         ({"CONFIG_RD_LZ4": "y"}, [], "lz4", ""),
         ({"CONFIG_X": "y"}, ["zstd"], "none", ""),
     ],

@@ -67,8 +67,8 @@ def hidden(folder: Path) -> list[str]:
     ("work", "said", "left"),
     [
         (WRITING, "nothing was written", ["old"]),
-        (WRITTEN, "by then: {}/image written", ["image", "old"]),
-        ("remove(Path(sys.argv[-1]) / 'old')", "by then: {}/old removed", []),
+        (WRITTEN, "written by then: {}/image written", ["image", "old"]),
+        ("remove(Path(sys.argv[-1]) / 'old')", "written by then: {}/old removed", []),
     ],
     ids=["writing", "written", "removed"],
 )

@@ -75,8 +75,8 @@ def test_odd_names_are_left_out_with_a_line(
     assert sorted(found) == sorted(["6.1", "6.1²", "6.1²3", "٣"])
     lines = [record.getMessage() for record in caplog.records]
     assert lines == [
-        "'6.1\\nx': no name of a kernel release: left out",
-        "'6.1\\udcff': no name of a kernel release: left out",
+        "'6.1\\nx': not a kernel release: skipped",
+        "'6.1\\udcff': not a kernel release: skipped",
     ]
 
 

@@ -106,7 +106,7 @@ def test_a_version_behind_the_end(tmp_path: Path) -> None:
 def test_garbage_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         read(tmp_path / "kernel", data)
-    assert caught.value.message == f"{tmp_path}/kernel: no kernel image that is known"
+    assert caught.value.message == f"{tmp_path}/kernel: not a known kind of kernel image"
     assert caught.value.hint == "name a bzImage, Image or vmlinux"
 
 

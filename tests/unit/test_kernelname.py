@@ -84,7 +84,7 @@ def test_a_path_is_of_the_host(root: Path, tmp_path_factory: pytest.TempPathFact
         ("loop", "/boot", "loop: no such kernel in {}/boot", "present: "),
         ("..", "/boot", "..: no such kernel in {}/boot", "present: "),
         ("/no/such", "/boot", "/no/such: No such file", "name a kernel image"),
-        ("script", "/boot", "{}/boot/script: no kernel image that is known", "name a bzImage"),
+        ("script", "/boot", "{}/boot/script: not a known kind of kernel image", "name a bzImage"),
         ("mute", "/boot", "{}/boot/mute: neither its header nor its name", "name the file as"),
     ],
 )

@@ -173,7 +173,7 @@ def test_parameters_come_from_the_roots_modprobe_d(
 def test_damaged_file_is_named(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x.ko{suffix}"
     whole = packed(suffix, bytes(range(256)) * 300)
-    for data in (b"not packed", whole[: len(whole) // 2], whole[:-1], b"x" + whole):
+    for data in (b"not compressed", whole[: len(whole) // 2], whole[:-1], b"x" + whole):
         path.write_bytes(data)
         with pytest.raises(KdumpInitrdError) as caught:
             unpacked(path)

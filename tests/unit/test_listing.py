@@ -92,7 +92,7 @@ def test_a_damaged_manifest_does_not_stop_the_list(
     path = ours(tmp_path / "initrd", b"{")
     with caplog.at_level(logging.WARNING):
         lines = list(list_image(path))
-    assert f"{path}: kdump-initrd/manifest.json: no JSON: " in caplog.text
+    assert f"{path}: kdump-initrd/manifest.json: not JSON: " in caplog.text
     assert lines[-1] == "lrwxrwxrwx          7 lib -> usr/lib"
 
 
@@ -106,7 +106,7 @@ def test_manifest_there_and_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "m: no JSON object"),
+        ("[]", "m: not a JSON object"),
         ('{"kind": "capture"}', "m: version is missing"),
         ('{"kind": 1, "version": ""}', "m: kind is of the wrong type"),
         ('{"kind": "", "version": "", "modules": "x"}', "m: modules is of the wrong type"),

@@ -128,8 +128,8 @@ def test_damaged_index_is_an_error(root: KernelRoot, fault: Fault) -> None:
     fault(root.modules)
     error = root.failure(EXT4, VIRTIO)
     assert error.message.startswith(f"{root.modules}: the index of its modules is damaged: modules")
-    assert error.message.endswith(".bin is empty, cut off or something else")
-    assert error.hint == f"depmod -b {root.top} {RELEASE} makes it anew"
+    assert error.message.endswith(".bin is empty, truncated or not an index")
+    assert error.hint == f"depmod -b {root.top} {RELEASE} rebuilds it"
 
 
 def test_index_with_a_hole_is_an_error(root: KernelRoot) -> None:
@@ -148,7 +148,7 @@ def test_release_that_depmod_refuses(root: KernelRoot) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         kmod.closure([EXT4], kernel=release, root=Root(root.top))
     assert caught.value.message == (
-        f"{modules}: no index can be made of its modules: depmod: ERROR: Bad version passed 97"
+        f"{modules}: its modules cannot be indexed: depmod: ERROR: Bad version passed 97"
     )
 
 
@@ -228,9 +228,9 @@ def test_packed_module_that_is_cut_off(tmp_path: Path, suffix: str) -> None:
 def test_module_of_another_kernel(root: KernelRoot) -> None:
     root.path("jbd2").write_bytes(kowriter.module("jbd2", release="5.10.0-test"))
     error = root.failure(EXT4)
-    assert error.message.endswith("jbd2.ko: is of kernel 5.10.0-test")
+    assert error.message.endswith("jbd2.ko: is for kernel 5.10.0-test")
     root.path("jbd2").write_bytes(kowriter.module("jbd2", release=""))
-    assert root.failure(EXT4).message.endswith("jbd2.ko: does not say what kernel it is of")
+    assert root.failure(EXT4).message.endswith("jbd2.ko: does not say which kernel it is for")
 
 
 def test_module_of_another_architecture(root: KernelRoot) -> None:
@@ -350,7 +350,7 @@ def test_weak_update_of_another_kernel(root: KernelRoot) -> None:
     link.symlink_to("/lib/modules/5.14.0-1/extra/crc16.ko")
     (root.modules / "modules.dep.bin").unlink()
     wish = Wish(("crc16",), "--add-module crc16", required=True)
-    assert root.failure(wish).message.endswith("crc16.ko: is of kernel 5.14.0-1")
+    assert root.failure(wish).message.endswith("crc16.ko: is for kernel 5.14.0-1")
     made.write_bytes(kowriter.module("crc16", release="5.14.0-1", versioned=True))
     assert root.names(wish) == ["crc16"]
 
@@ -450,7 +450,7 @@ def test_hardware_of_a_kernel_without_modules(
     unknown = dataclasses.replace(found, config={})
     with caplog.at_level(logging.WARNING, logger="kdump-initrd"):
         assert kmod.closure([VIRTIO], kernel=unknown, root=Root(tmp_path)) == ()
-    assert "what it has built in nobody tells: look into its configuration" in caplog.text
+    assert "its list of built-in drivers is missing: check its configuration" in caplog.text
 
 
 def test_configuration_of_the_running_kernel(

@@ -81,9 +81,9 @@ def test_the_help_has_it(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        ("--is-ready --force", "--force: not with --is-ready", "leave it out, or say it alone"),
+        ("--is-ready --force", "--force: not with --is-ready", "leave it out, or use it alone"),
         ("--is-ready 1 2", "2: --is-ready takes at most one KERNEL_VERSION", "leave it out"),
-        ("--list x --is-ready", "--is-ready: not with --list", "leave it out, or say it alone"),
+        ("--list x --is-ready", "--is-ready: not with --list", "leave it out, or use it alone"),
         ("--is-ready --root ''", "--root: the value is empty", "give one"),
         ("is-redy", "expected one of -c, ", "did you mean --is-ready? "),
         ("--is-redy", "unrecognized arguments: --is-redy", "did you mean --is-ready? "),

@@ -70,7 +70,7 @@ def test_a_root_wants_a_place_for_the_image(parts: Parts, refusal: Refusal, tmp_
     argv = ["-i", str(parts.capture), "-v", str(parts.kernel), "--root", str(root)]
     status, error, hint = complain(refusal.capsys, *argv, REGULAR)
     assert (status, hint) == (2, "-o FILE")
-    assert error == "--root wants -o: nothing is written into that root"
+    assert error == "--root requires -o: nothing is written into that root"
 
 
 @pytest.mark.parametrize("tools", ["busybox", "root"])
@@ -114,7 +114,7 @@ def test_the_hook_knows_the_image_s_modules_and_the_kernel_s_room(
     assert error == (
         f"the capture kernel's command line would have 219 bytes, and {kernel} takes 191"
     )
-    assert hint == "say fewer words with --append-cmdline"
+    assert hint == "use fewer words in --append-cmdline"
 
 
 @pytest.mark.parametrize("kind", ["capture", "first-kernel"])
@@ -128,4 +128,4 @@ def test_nothing_is_built_on_a_dom0_for_itself(
     else:
         status, error, hint = complain(refusal.capsys, *parts.argv("--dry-run"))
     assert (status, error) == (1, xen.DOM0)
-    assert hint == "kdump-initrd does not do that; --root DIR builds for another system"
+    assert hint == "kdump-initrd does not support that; --root DIR builds for another system"

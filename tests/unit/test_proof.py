@@ -108,7 +108,7 @@ def test_module_that_is_missing(image: Image) -> None:
         (lambda data: data[: len(data) // 2], "cut off"),
         (lambda data: b"", "empty"),
         (lambda data: data.replace(f"vermagic={RELEASE}".encode(), b"vermagic=5.0".ljust(23)),
-         "is of kernel 5.0"),
+         "is for kernel 5.0"),
     ],
 )  # fmt: skip
 def test_module_that_is_damaged(image: Image, change: Callable[[bytes], bytes], what: str) -> None:
@@ -120,8 +120,8 @@ def test_module_that_is_damaged(image: Image, change: Callable[[bytes], bytes], 
 def test_file_system_that_no_module_is_for(image: Image) -> None:
     entries = changed(image, "modules", lambda data: data.replace(data.splitlines()[-1], b""))
     assert failure(entries, image[1]) == (
-        f"the image cannot mount ext4: it has no module fs-ext4, and kernel {RELEASE} has it not "
-        "built in"
+        f"the image cannot mount ext4: it has no module fs-ext4, and kernel {RELEASE} does "
+        "not have it built in"
     )
 
 
@@ -240,7 +240,7 @@ def test_python_that_does_not_start(image: Image) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "what"),
     [("_folder", lambda: None, "programs cannot run in any folder for temporary files (noexec)"),
-     ("_TIMEOUT", 0.001, "no answer in 0.001 s")],
+     ("_TIMEOUT", 0.001, "not finished after 0.001 s")],
 )  # fmt: skip
 def test_what_cannot_be_tried_is_a_warning(
     image: Image,

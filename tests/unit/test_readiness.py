@@ -17,8 +17,8 @@ PLAIN, WORD = b"root=/dev/vda1 quiet", b"root=/dev/vda1 crashkernel=120M quiet"
 #: In front, another word that ends in the same way.
 OTHER = b"root=/dev/vda1 my.crashkernel=1 quiet"
 TEST = (
-    "try it, which crashes this machine at once: echo c >/proc/sysrq-trigger; "
-    "the dump is in /var/crash"
+    "test it, which crashes this machine immediately: echo c >/proc/sysrq-trigger; "
+    "the dump will be in /var/crash"
 )
 
 
@@ -108,8 +108,8 @@ def test_a_reservation_that_the_kernel_could_not_make(tmp_path: Path) -> None:
 def test_why_this_start_has_not_armed_it(tmp_path: Path) -> None:
     machine = Running(WORD, 120, loaded=False)
     assert lacking(machine, tmp_path)[0][:2] == [
-        "not armed: this start was before its initrd was made",
-        "restart; dmesg | grep kdump-initrd tells what came of it",
+        "not armed: the machine was started before its initrd was built",
+        "restart; dmesg | grep kdump-initrd shows the result",
     ]
     put(tmp_path, "dev/kmsg", "4,1,2,-;kdump-initrd: not armed: lockdown\n SUBSYSTEM=x\n")
     assert lacking(machine, tmp_path)[0][0] == "not armed: lockdown"

@@ -95,7 +95,7 @@ def test_first_run_writes_both_and_says_so(host: Host, lines: Lines) -> None:
     assert host.run() == 0
     assert lines.take() == [
         f"{CAPTURE}: written, because there was none",
-        f"{BASE}: written, because it has nothing of ours in it",
+        f"{BASE}: written, because it lacks the segment of kdump-initrd",
     ]
     assert [kind_of(host.capture), kind_of(host.base)] == ["capture", "first-kernel"]
     settled(host, lines)
@@ -319,7 +319,7 @@ def test_a_rebuilt_base_gets_its_segment_again(host: Host, lines: Lines) -> None
 def test_the_same_base_without_our_segment_gets_it_again(host: Host, lines: Lines) -> None:
     write_base(host.base.with_suffix(".new")).replace(host.base)
     assert host.run() == 0
-    assert lines.take() == [f"{BASE}: written, because it is not what was written there"]
+    assert lines.take() == [f"{BASE}: written, because it has been changed since it was written"]
     assert kind_of(host.base) == "first-kernel"
 
 
@@ -334,14 +334,16 @@ def test_a_missing_image_is_written_again(host: Host, lines: Lines) -> None:
 def test_a_damaged_image_is_written_again_if_ours(host: Host, lines: Lines) -> None:
     write_capture(host.capture.with_suffix(".new")).replace(host.capture)
     assert host.run() == 0
-    assert lines.take()[0] == f"{CAPTURE}: written, because it is not what was written there"
+    assert (
+        lines.take()[0] == f"{CAPTURE}: written, because it has been changed since it was written"
+    )
 
 
 def test_a_damaged_record_is_none(host: Host, lines: Lines) -> None:
     for path in (host.root / record.FOLDER).iterdir():
         path.write_text('{"kind": 1}')
     assert host.run() == 0
-    known = "nothing is known of what it was made from"
+    known = "its inputs are not on record"
     assert lines.take() == [f"{name}: written, because {known}" for name in (CAPTURE, BASE)]
 
 
@@ -369,7 +371,7 @@ def test_somebody_elses_image_is_not_replaced(host: Host, lines: Lines) -> None:
 def test_force_writes_and_says_why(host: Host, lines: Lines) -> None:
     assert host.run(force=True) == 0
     assert lines.take() == [
-        f"{name}: written, because --force was said" for name in (CAPTURE, BASE)
+        f"{name}: written, because --force was given" for name in (CAPTURE, BASE)
     ]
 
 
@@ -469,7 +471,7 @@ def test_an_initrd_that_is_made_anew_all_the_time_stays(
         assert host.run() == 1
     again = "run it again when that is done"
     assert lines.take()[1:] == [
-        f"{RELEASE}: {BASE}: somebody else has written it meanwhile ({again})"
+        f"{RELEASE}: {BASE}: another program has written it in the meantime ({again})"
     ]
     assert kind_of(host.base) == ""
     assert host.run() == 0
@@ -575,7 +577,7 @@ def test_without_an_initrd_of_the_distribution(host: Host, lines: Lines) -> None
         assert host.run(dry_run=dry_run) == 1
         (said,) = [line for line in lines.take() if "kept: nothing changed" not in line]
         assert said.startswith(
-            f"{RELEASE}: no initrd of it is there that could load the capture kernel: "
+            f"{RELEASE}: it has no initrd that could load the capture kernel: "
             "it is not armed at boot (mkinitrd-kdump -i "
         )
     assert kind_of(host.capture) == "capture"

@@ -148,8 +148,8 @@ def test_what_was_written_by_hand_stays_and_is_said(
             assert host.remove() == 0
         stays = "initrd that --refresh has not written"
         assert [each for each in caplog.messages if "stays" in each] == [
-            f"{mine}: stays: a capture {stays}: rm {mine} removes it",
-            f"{appended}: stays: a first-kernel {stays}: rm {appended} removes it",
+            f"{mine}: stays: it is a capture {stays}: rm {mine} removes it",
+            f"{appended}: stays: it is a first-kernel {stays}: rm {appended} removes it",
         ]
         assert kind_of(mine) == "capture"
     finally:

@@ -99,8 +99,8 @@ WRONG = {
     "{{ '%1000000000d' % 1 }}": "takes more memory than 256 MB",
     "{{ 'a' | center(10**10) }}": "takes more memory than 256 MB",
     "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}":
-        "calls itself without an end, or is nested too deeply",
-    "{% include 't' %}": "calls itself without an end, or is nested too deeply",
+        "calls itself endlessly, or is nested too deeply",
+    "{% include 't' %}": "calls itself endlessly, or is nested too deeply",
     "{% include 'none' %}": "none: no such template",
     "{% include '../own/t' %}": "../own/t: not a name below templates/",
     "{% import '/etc/passwd' as t %}{{ t }}": "/etc/passwd: not a name below templates/",

@@ -81,7 +81,7 @@ def test_what_is_no_initrd_has_no_weight(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         weigh(tmp_path / "x")
     assert caught.value.message.endswith(
-        "is not an initrd: neither a cpio archive nor a packed one"
+        "is not an initrd: neither a cpio archive nor a compressed one"
     )
 
 

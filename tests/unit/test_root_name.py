@@ -72,7 +72,7 @@ def test_nobody_names_it(tmp_path: Path, fstab: str) -> None:
     assert caught.value.message == (
         f"{root}: neither a command line nor /etc/fstab tells its root device"
     )
-    assert caught.value.hint == "say it by --root-device DEV"
+    assert caught.value.hint == "name it with --root-device DEV"
 
 
 @pytest.mark.parametrize(
@@ -297,8 +297,8 @@ def test_a_file_system_that_somebody_has_to_tell(
     for name in (X, RootName("/dev/x", "auto")):
         with pytest.raises(KdumpInitrdError) as caught:
             rootdevice.identify(name, node, fstype=None)
-        assert caught.value.message == "/dev/x: nothing tells the file system on it"
-        assert caught.value.hint == "say it by -f FS"
+        assert caught.value.message == "/dev/x: the file system on it cannot be determined"
+        assert caught.value.hint == "name it with -f FS"
     found = rootdevice.identify(RootName("/dev/x", "ext4"), node, fstype=None)
     assert found == BlockDevice("/dev/x", "ext4", node)
     assert rootdevice.identify(X, node, fstype="xfs") == BlockDevice("/dev/x", "xfs", node)

@@ -41,7 +41,7 @@ def test_failure_shows_command_status_and_the_end_of_stderr() -> None:
 def test_deadline() -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         run(["sleep", "20"], timeout=0.1)
-    assert caught.value.message == "sleep 20: no answer in 0.1 s"
+    assert caught.value.message == "sleep 20: not finished after 0.1 s"
 
 
 def test_memory_is_limited() -> None:

@@ -170,7 +170,7 @@ def test_holes_are_no_padding(tmp_path: Path, archive: bytes) -> None:
     path = tmp_path / "initrd"
     with path.open("wb") as file:
         file.truncate(6 << 30)
-    what = f"{path}: no initrd: more than 256 MB of zero bytes at offset"
+    what = f"{path}: not an initrd: more than 256 MB of zero bytes at offset"
     assert failure(path) == f"{what} 0"
     with path.open("r+b") as file:
         file.write(archive)
@@ -210,7 +210,7 @@ def test_nothing_but_padding(tmp_path: Path) -> None:
     path = tmp_path / "initrd"
     for body in (b"", bytes(4096)):
         path.write_bytes(body)
-        assert failure(path) == f"{path}: no initrd: there is nothing in it but padding"
+        assert failure(path) == f"{path}: not an initrd: it contains only padding"
     assert failure(tmp_path / "gone") == f"{tmp_path / 'gone'}: No such file or directory"
 
 
@@ -219,7 +219,7 @@ def test_unknown_data_behind_a_segment(archive: bytes, tmp_path: Path) -> None:
     first = gzip.compress(archive)
     path.write_bytes(first + b"garbage")
     assert failure(path) == (
-        f"{path}: segment 2 at offset {len(first)}: no known magic number, but b'garbag'"
+        f"{path}: segment 2 at offset {len(first)}: unknown magic number b'garbag'"
     )
 
 

@@ -139,15 +139,15 @@ def test_layers_that_cannot_be_assembled(
     ("cmdline", "message", "hint"),
     [
         ("quiet", "/: neither a command line nor /etc/fstab tells its root device",
-         "say it by --root-device DEV"),
+         "name it with --root-device DEV"),
         ("root=/dev/nfs", "/dev/nfs: a root on the network, which the image cannot reach",
          USE_A_BASE),
         ("root=/dev/mapper/root cryptdevice=UUID=1:root",
          "/dev/mapper/root: encrypted as cryptdevice=UUID=1:root says, which the image cannot "
          "unlock", USE_A_BASE),
         ("root=ZFS=tank/root", "ZFS=tank/root: ZFS, which the image cannot import", USE_A_BASE),
-        ("root=LABEL=elsewhere", "LABEL=elsewhere: nothing tells the file system on it",
-         "say it by -f FS"),
+        ("root=LABEL=elsewhere", "LABEL=elsewhere: the file system on it cannot be determined",
+         "name it with -f FS"),
     ],
 )  # fmt: skip
 def test_running_kernels_root_that_cannot_be_booted(

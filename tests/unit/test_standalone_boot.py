@@ -238,10 +238,10 @@ def test_types_that_are_tried(boot: RootBoot, cmdline: str, blkid: str, wanted: 
     [
         (0, "ok", []),
         (1, "ok", []),
-        (2, "", ["<3>kdump-initrd: /dev/vda: fsck.ext4 wants a restart"]),
-        (3, "", ["<3>kdump-initrd: /dev/vda: fsck.ext4 wants a restart"]),
-        (4, "/dev/vda: fsck.ext4 has left errors (status 4): fsck.repair=yes mends more", []),
-        (6, "/dev/vda: fsck.ext4 has left errors (status 6): fsck.repair=yes mends more", []),
+        (2, "", ["<3>kdump-initrd: /dev/vda: fsck.ext4 requires a restart"]),
+        (3, "", ["<3>kdump-initrd: /dev/vda: fsck.ext4 requires a restart"]),
+        (4, "/dev/vda: fsck.ext4 has left errors (status 4): fsck.repair=yes repairs more", []),
+        (6, "/dev/vda: fsck.ext4 has left errors (status 6): fsck.repair=yes repairs more", []),
         (8, "ok", ["<3>kdump-initrd: /dev/vda: not checked: fsck.ext4 ended with status 8"]),
         (32, "ok", ["<3>kdump-initrd: /dev/vda: not checked: fsck.ext4 ended with status 32"]),
     ],
@@ -284,7 +284,7 @@ def test_mount(boot: RootBoot) -> None:
 def test_mount_that_fails(boot: RootBoot) -> None:
     boot.write("mount-fails", "")
     done = boot.run("root=LABEL=x node=/dev/vda types='ext4 xfs'\nmount_root || echo \"$why\"")
-    assert done.printed == "root=LABEL=x: /dev/vda does not mount as ext4: Invalid argument\n"
+    assert done.printed == "root=LABEL=x: /dev/vda cannot be mounted as ext4: Invalid argument\n"
     assert [call.split()[2] for call in done.calls] == ["ext4", "xfs"]
 
 
@@ -350,7 +350,7 @@ def test_without_panic_it_waits_for_ever(boot: RootBoot) -> None:
     boot.write("proc/sys/kernel/panic", "0\n")
     done = boot.run('why="no root"\nsleep() { exit 7; }\ngive_up')
     assert done.status == 7
-    assert done.log[1] == ("<5>kdump-initrd: waiting for ever: panic=SECONDS restarts instead, "
+    assert done.log[1] == ("<5>kdump-initrd: waiting forever: panic=SECONDS restarts instead, "
                            "kdump_initrd.shell opens a shell")  # fmt: skip
 
 

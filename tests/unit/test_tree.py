@@ -53,7 +53,7 @@ def test_the_same_twice_is_no_change_another_is_an_error() -> None:
     assert [entry.why for entry in tree] == ["first", "first"]
     with pytest.raises(KdumpInitrdError) as caught:
         tree.add_content("f", b"2", why="third")
-    assert caught.value.message == "f: wanted twice in the image, first and third"
+    assert caught.value.message == "f: added to the image twice: first and third"
     with pytest.raises(KdumpInitrdError, match="f/g: f is not a directory in the image"):
         tree.add_content("f/g", b"", why="x")
 

@@ -61,9 +61,9 @@ def test_what_would_be_hidden(
         check(tmp_path, path, FSTAB, *mounted)
     fstab = tmp_path / "fstab"
     assert caught.value.message == (
-        f"{place}: is in {fstab}, but not mounted: {path} would be hidden when it is"
+        f"{place}: is in {fstab}, but not mounted: {path} would be hidden once it is"
     )
-    assert caught.value.hint == f"mount {place}; or take its line out of {fstab}"
+    assert caught.value.hint == f"mount {place}, or remove its line from {fstab}"
 
 
 def test_where_nobody_can_tell(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_who_can_write(
     (tmp_path / name).chmod(mode)
     path = tmp_path / name
     expected = (
-        f"{path}: {who}, and what is in it runs as root: chown root:root {path}; chmod go-w {path}"
+        f"{path}: {who}, and its contents run as root: chown root:root {path}; chmod go-w {path}"
     )
     assert list(ownership.writable(Root(tmp_path))) == ([expected] if who else [])
     assert list(ownership.warnings(Root(tmp_path))) == []

@@ -203,8 +203,8 @@ def test_no_target_at_all_is_wrong_usage(
     configured({})
     monkeypatch.setattr(dumptarget, "resolve", resolve)
     status, error, hint = complain(capsys, *words.split())
-    assert (status, error) == (2, "no dump device is said, nor configured; /var/crash: on tmpfs")
-    assert hint == f"say {target}, or device and fstype in /etc/kdump-initrd.toml"
+    assert (status, error) == (2, "no dump device is given or configured; /var/crash: on tmpfs")
+    assert hint == f"give {target}, or device and fstype in /etc/kdump-initrd.toml"
 
 
 def test_a_configured_device_that_cannot_be_used_is_an_error(
@@ -212,7 +212,7 @@ def test_a_configured_device_that_cannot_be_used_is_an_error(
 ) -> None:
     configured({"targets": aimed(UUID)})
     status, error, _ = complain(capsys, "-o", "x")
-    assert (status, error) == (1, f"{UUID}: its file system cannot be seen here")
+    assert (status, error) == (1, f"{UUID}: its file system cannot be detected here")
 
 
 def test_a_configuration_with_errors_builds_nothing(
@@ -268,7 +268,7 @@ def test_suses_words_build_an_image_for_each_kernel(
     ("kernels", "second", "message"),
     [
         ("{0} {1}/none", "b.img", "{1}/none: No such file or directory"),
-        ("{0} {1}/script", "b.img", "{1}/script: no kernel image that is known"),
+        ("{0} {1}/script", "b.img", "{1}/script: not a known kind of kernel image"),
         ("{0} {0}", "there.img", "{1}/there.img: exists already"),
         ("{0} {0}", "none/b.img", "{1}/none: No such file or directory"),
         ("{0} {0}", "folder", "{1}/folder: is a folder"),
@@ -305,7 +305,7 @@ def test_red_hats_words_build_an_image(
     words = [f"--dump-dev={UUID}", "--dump-fs=ext4", "--image-version", "--with=loop", *MACHINE]
     assert main([*words, "--nocompress", "--omit-lvm-modules", str(out), RELEASE]) == 0
     err = capsys.readouterr().err
-    assert "kdump-initrd: warning: --omit-lvm-modules has no meaning any more: " in err
+    assert "kdump-initrd: warning: --omit-lvm-modules no longer has a meaning: " in err
     assert not out.exists()
     image = tmp_path / f"x.img-{RELEASE}"
     assert image.read_bytes().startswith(b"070701")

@@ -72,6 +72,9 @@ def said(capfd: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, st
     return status, captured.out, captured.err
 
 
+STDOUT = "more than one of the dump, the log and the report for stdout"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -90,10 +93,10 @@ def said(capfd: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, st
         (["a", "b", "--quiet", "--verbose"], "argument --verbose: not allowed with"),
         (["a", "-", "--dump-format", "elf"], "--dump-format elf: not to stdout"),
         (["a", "-", "--verify", "full"], "--verify full: not with stdout"),
-        (["a", "-", "--dmesg"], "two things for stdout"),
-        (["a", "-", "--json"], "two things for stdout"),
-        (["a", "--dmesg", "--json"], "two things for stdout"),
-        (["a", "b", "--dmesg=-", "--json"], "two things for stdout"),
+        (["a", "-", "--dmesg"], STDOUT),
+        (["a", "-", "--json"], STDOUT),
+        (["a", "--dmesg", "--json"], STDOUT),
+        (["a", "b", "--dmesg=-", "--json"], STDOUT),
     ],
 )  # fmt: skip
 def test_wrong_usage(capfd: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
@@ -130,17 +133,17 @@ def test_what_would_do_harm(
     broken.symlink_to("nothing")
     Path("folder").mkdir()
     for name in ("taken", "broken"):
-        assert refused(capfd, "vmcore", name) == f"{name}: is there already"
-        assert refused(capfd, "--dmesg=" + name, "vmcore") == f"{name}: is there already"
+        assert refused(capfd, "vmcore", name) == f"{name}: exists already"
+        assert refused(capfd, "--dmesg=" + name, "vmcore") == f"{name}: exists already"
     for name in ("vmcore", "link"):
         for words in (["vmcore", name], ["vmcore", f"--dmesg={name}"]):
-            assert refused(capfd, *words, "--force") == f"{name}: that is what is read"
-        assert refused(capfd, name, "vmcore", "--force") == "vmcore: that is what is read"
-    assert refused(capfd, "vmcore", "other", "--force") == "other-incomplete: that is what is read"
+            assert refused(capfd, *words, "--force") == f"{name}: is the input itself"
+        assert refused(capfd, name, "vmcore", "--force") == "vmcore: is the input itself"
+    assert refused(capfd, "vmcore", "other", "--force") == "other-incomplete: is the input itself"
     assert refused(capfd, "vmcore", "no/x", "--force") == "no: no such folder"
     assert refused(capfd, "vmcore", "folder", "--force") == "folder: is not a regular file"
     assert refused(capfd, "vmcore", "/dev/null", "--force") == "/dev/null: is not a regular file"
-    wanted = "x: for the log and the dump"
+    wanted = "x: given for both the log and the dump"
     assert refused(capfd, "vmcore", "folder/../x", "--dmesg=x", "--force") == wanted
 
 
@@ -169,7 +172,11 @@ def test_what_is_no_dump(
     ("error", "name", "hint"),
     [
         (PermissionError(13, "Permission denied"), "dump", "this needs root"),
-        (FileNotFoundError(2, "No such file"), "/proc/vmcore", "it is there in a capture kernel"),
+        (
+            FileNotFoundError(2, "No such file"),
+            "/proc/vmcore",
+            "it exists only in a capture kernel",
+        ),
         (
             FileNotFoundError(2, "No such file"),
             "dump",
@@ -445,7 +452,7 @@ def test_a_terminal_gets_no_dump(vmcore: Path) -> None:
     os.close(ours)
     os.close(theirs)
     assert done.returncode == 2
-    assert done.stderr.startswith("vmcore-save: error: a dump is nothing for a terminal\nhint: ")
+    assert done.stderr.startswith("vmcore-save: error: a dump is not written to a terminal\nhint: ")
 
 
 def test_lines_elsewhere(

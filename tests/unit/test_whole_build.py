@@ -209,7 +209,9 @@ def test_where_there_is_no_base_it_is_a_whole_one(
     capsys.readouterr()
     assert main([*first, *ROOT, *compress, "--distro", "sles", "-o", str(out), RELEASE]) == 0
     said = capsys.readouterr().err
-    warning = f"kdump-initrd: warning: {RELEASE}: / has no initrd of it: a whole one is written\n"
+    warning = (
+        f"kdump-initrd: warning: {RELEASE}: / has no initrd for it: a complete one is written\n"
+    )
     assert warning in said
     assert main(["--list", str(out)]) == 0
     assert capsys.readouterr().out.startswith("# image: first-kernel, ")
@@ -218,7 +220,7 @@ def test_where_there_is_no_base_it_is_a_whole_one(
 WITHOUT_A_HOST = ["--root-device", UUID, "-f", "ext4"]
 REFUSED = {
     "no file system": (["--root-device", UUID], 1,
-                       f"{UUID}: nothing tells the file system on it", "say it by -f FS"),
+                       f"{UUID}: the file system on it cannot be determined", "name it with -f FS"),
     "a file": (["--root-device", "/etc/fstab", "-f", "ext4"], 1,
                "/etc/fstab: not the name of a block device", USE_A_BASE),
     "no block device": (["--root-device", "/dev/null", "-f", "ext4"], 1,
@@ -227,16 +229,16 @@ REFUSED = {
             "host:/x: a root on the network, which the image cannot reach", USE_A_BASE),
     "not here": ([*WITHOUT_A_HOST, "--hardware", "host"], 1,
                  f"{UUID}: not on this host, so its hardware is unknown",
-                 "say --hardware generic, or the sets that the machine has"),
+                 "use --hardware generic, or name the sets that the machine has"),
     "no module of it": (
         ["--root-device", UUID, "-f", "bcachefs"], 1,
         f"root file system bcachefs: neither a module of kernel {RELEASE} nor built in",
-        "modprobe knows no fs-bcachefs there: install it, or take another kernel",
+        "modprobe does not know fs-bcachefs there: install it, or use another kernel",
     ),
     "--base": ([*ROOT, "--base", "/boot/x"], 2, "--standalone takes no base",
                "leave --base and --in-place out, or --standalone"),
-    "--in-place": ([*ROOT, "--in-place"], 2, "--in-place and -o exclude each other",
-                   "-o FILE leaves the base"),
+    "--in-place": ([*ROOT, "--in-place"], 2, "--in-place and -o are mutually exclusive",
+                   "-o FILE leaves the base unchanged"),
 }  # fmt: skip
 
 
@@ -257,7 +259,7 @@ def test_another_root_wants_o(
     capsys.readouterr()
     argv = [*first, "--standalone", *ROOT, "--root", str(tmp_path), RELEASE]
     assert complain(capsys, *argv) == (
-        2, "--root wants -o: nothing is written into that root", "-o FILE"
+        2, "--root requires -o: nothing is written into that root", "-o FILE"
     )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 

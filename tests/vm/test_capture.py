@@ -87,7 +87,7 @@ def test_each_controller_gets_its_driver_and_no_other(
     outcome = crash(scenario)
     check(saved_on(disk, crash_copy), outcome.token, scenario.kernel)
     lines = "\n".join(said(outcome.run))
-    assert "is not there yet" not in lines
+    assert "has not appeared yet" not in lines
     (count,) = re.findall(r"(\d+) kernel modules loaded", lines)
     assert int(count) < 40, "all of more than a hundred"
 

@@ -58,7 +58,7 @@ def test_a_driver_that_its_device_does_not_name_is_loaded_in_the_end(
     tables = b"drivers='virtio_pci virtio_blk'\nload_drivers() { :; }\n"
     sabotage(scenario.image, **{"/usr/lib/kdump-initrd/drivers.sh": tables})
     outcome = crash(replace(scenario, disks=(disk.path,)))
-    assert f"UUID={disks.UUID} is not there yet: all drivers" in "\n".join(said(outcome.run))
+    assert f"UUID={disks.UUID} has not appeared yet: all drivers" in "\n".join(said(outcome.run))
     assert disk.fsck() == ""
 
 
@@ -83,7 +83,7 @@ def test_a_device_that_does_not_mount_is_said(scenario: Scenario, folder: Path) 
     scenario = built(scenario, f"UUID={disks.UUID}")
     outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     lines = "\n".join(said(outcome.run))
-    assert "does not mount as ext4" in lines
+    assert "cannot be mounted as ext4" in lines
     assert "sysrq triggered crash" in lines, "the crashed kernel's last words are missing"
 
 

@@ -78,7 +78,7 @@ def test_bad_blocks_under_the_dump(scenario: Scenario, folder: Path, crash_copy:
     # What the guest wrote to a bad block is not in the image that other programs read here.
     assert (report["result"], facts["lost_pages"], facts["unwritten_pages"]) == ("saved", 0, 0)
     assert facts["moved_pages"] > 0 and facts["verified"] == "sample"
-    moved = f"{facts['moved_pages']} pages were written a second time, elsewhere"
+    moved = f"{facts['moved_pages']} pages were written again, elsewhere"
     assert moved in "\n".join(said(outcome.run))
     readers.prove(
         dump=found.file("dump.").copy,

@@ -227,7 +227,7 @@ def test_a_saver_that_is_killed_is_started_once_more(
     scenario = built(scenario, _DEVICE)
     administer(scenario.image, {"pre-save/90-kill": (_KILL_SAVER, 60)})
     outcome = crash(replace(scenario, disks=(disk.path,)))
-    assert "the saver ended with status 137: once more, with plain settings" in lines_of(outcome)
+    assert "the saver ended with status 137: trying again with plain settings" in lines_of(outcome)
     found = disk.crash_folders(crash_copy)
     reports = [json.loads(each.file("report.json").copy.read_text()) for each in found]
     assert [report["result"] for report in reports][-1] == "saved"

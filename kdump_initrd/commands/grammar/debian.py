@@ -27,11 +27,11 @@ _IMAGES = (
 )
 
 _EPILOG = """\
-KERNEL_VERSION is the release of the kernel that boots the image: with -c the capture kernel, with
--i the regular one; the default is the running one. The path of its image does, too.
-Without -c the dump goes where the configuration says.
-The options of the other two grammars are in mkinitrd-kdump-grammars(7).
---refresh --dry-run asks whether all images are current."""
+KERNEL_VERSION is the release of the kernel that boots the image, or the path of its kernel image:
+with -c the capture kernel, with -i the regular kernel; the default is the running kernel.
+Without -c, the dump goes to the configured target.
+mkinitrd-kdump-grammars(7) describes the options of the other two grammars.
+--refresh --dry-run tells whether all images are current."""
 
 _HINT = f"{PROGRAM} --help lists the options"
 
@@ -42,7 +42,7 @@ RETIRED = (
     Retired("-m", "COMMAND", "the image is always a cpio archive; --compress chooses how"),
     Retired("-r", "ROOT", "a capture initrd mounts no root; --root-device is for --standalone"),
     Retired("--supported-host-version", "V", "it runs on every kernel"),
-    Retired("--supported-target-version", "V", "the kernel is looked at when an image is built"),
+    Retired("--supported-target-version", "V", "the kernel is checked when an image is built"),
 )
 #: Those that asked a question instead of building: the answer is yes.
 _QUESTIONS = RETIRED[-2:]
@@ -134,7 +134,7 @@ def _asked(arguments: Arguments) -> Ask | None:
     said = [ask for ask in asks() if _said(arguments, ask)]
     if _CAPTURE in said and _FIRST_KERNEL in said:
         raise UsageError(
-            "-c and -i (-v) exclude each other",
+            "-c and -i (-v) are mutually exclusive",
             hint="-c writes a capture initrd, -i the first kernel's initrd: one at a time",
         )
     if not said and any(getattr(arguments, row.dest) for row in _QUESTIONS):
@@ -153,7 +153,7 @@ def _asked(arguments: Arguments) -> Ask | None:
             f"expected one of {', '.join(flags[:-1])} and {flags[-1]}",
             hint=f"did you mean {near}? {_HINT}"
             if near
-            else f"{PROGRAM} --refresh builds what is configured; {_HINT}",
+            else f"{PROGRAM} --refresh builds the configured images; {_HINT}",
         )
     return said[0]
 
@@ -182,7 +182,7 @@ def _release(arguments: Arguments) -> dict[str, Any]:
 def _capture(arguments: Arguments) -> Images:
     if arguments.fstype is not None and arguments.device is None and arguments.target is None:
         raise UsageError(
-            "-f wants -c: the device with that file system", hint="-c DEV, or leave -f out"
+            "-f requires -c, the device with that file system", hint="add -c DEV, or leave -f out"
         )
     said = {**values(arguments, (*CAPTURE, *COMMON)), **_release(arguments)}
     return Images((Capture(said),))
@@ -191,7 +191,7 @@ def _capture(arguments: Arguments) -> Images:
 def _first_kernel(arguments: Arguments) -> Images:
     if arguments.capture_initrd is None or arguments.capture_kernel is None:
         raise UsageError(
-            "-i and -v belong together", hint="-i CAPTURE_INITRD -v CAPTURE_KERNEL, both"
+            "-i and -v belong together", hint="give both: -i CAPTURE_INITRD -v CAPTURE_KERNEL"
         )
     said = {**values(arguments, (*FIRST_KERNEL, *COMMON)), **_release(arguments)}
     return Images((FirstKernel(said),))

@@ -17,11 +17,11 @@ from .vocabulary import PROGRAM, SHARED, add_shared, add_talk, renamed
 
 USAGE = ("[--dump-dev=DEV --dump-fs=FS] [OPTION]... IMAGE KERNEL_VERSION",)
 
-_EPILOG = "mkinitrd-kdump-grammars(7) says what each word means here and elsewhere."
+_EPILOG = "mkinitrd-kdump-grammars(7) explains each option, and the other grammars."
 
 _DEVICE = renamed("device", "--dump-dev", metavar="DEV", text="save to this device")
 _FSTYPE = renamed("fstype", "--dump-fs", metavar="FS", text="the file system on it")
-_FORCE = renamed("force", "-f", "--force", metavar="", text="replace an image that is there")
+_FORCE = renamed("force", "-f", "--force", metavar="", text="replace an existing image")
 _ROWS = (*(row for row in SHARED if row.name != _FORCE.name), _DEVICE, _FSTYPE, _FORCE)
 
 _TARGET = "--dump-dev=DEV --dump-fs=FS"
@@ -33,7 +33,7 @@ RETIRED = (
     Retired("--omit-scsi-modules", "", "SATA and USB disks are SCSI disks now; --hardware chooses"),
     Retired("--omit-raid-modules", "", _NO_LAYERS),
     Retired("--omit-lvm-modules", "", _NO_LAYERS),
-    Retired("--fstab", "FILE", "--dump-fs says the file system"),
+    Retired("--fstab", "FILE", "--dump-fs gives the file system"),
     Retired("--nopivot", "", _NO_ROOT),
     Retired("--omit-dmraid", "", _NO_LAYERS),
     Retired("--omit-ide-modules", "", _NO_PROBE),
@@ -62,7 +62,7 @@ def parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         usage=USAGE,
-        description="Write a capture initrd, by the words of Red Hat's mkinitrd.",
+        description="Write a capture initrd, with the arguments of Red Hat's mkinitrd.",
         epilog=_EPILOG,
     )
     parser.add_argument(WORDS, nargs="*", metavar="IMAGE KERNEL_VERSION", help=HIDDEN)
@@ -76,7 +76,7 @@ def parser() -> Parser:
         help="add and load this kernel module too",
     )
     group.add_argument(
-        "--preload", metavar="MODULE", action="append", help="as --with, before those"
+        "--preload", metavar="MODULE", action="append", help="as --with, but loaded before those"
     )
     group.add_argument(
         "--builtin", metavar="MODULE", action="append", help="leave this kernel module out"
@@ -104,7 +104,7 @@ def requests(arguments: Arguments) -> list[Request]:
     image, release = arguments.words
     said = {**values(arguments, _ROWS), **_modules(arguments)}
     if arguments.nocompress and said.setdefault("compress", "none") != "none":
-        raise UsageError("--nocompress and --compress exclude each other", hint="say one")
+        raise UsageError("--nocompress and --compress are mutually exclusive", hint="say one")
     said["output"] = f"{image}-{release}" if arguments.image_version else image
     said["release"] = release
     return [Images((Capture(said, target=_TARGET),))]
@@ -144,5 +144,5 @@ GRAMMAR = Grammar(
     },
     requests=requests,
     warnings=warnings,
-    hint="read as the words of Red Hat's mkinitrd: see mkinitrd-kdump-grammars(7)",
+    hint="read as the arguments of Red Hat's mkinitrd: see mkinitrd-kdump-grammars(7)",
 )

@@ -13,7 +13,7 @@ from ..options import HIDDEN, Arguments, Group
 class Retired:
     """An option that no longer does anything; ``metavar`` is "" for a switch.
 
-    ``why`` ends the sentence "FLAG has no meaning any more: ".
+    ``why`` ends the sentence "FLAG no longer has a meaning: ".
     """
 
     flag: str
@@ -45,4 +45,4 @@ def warnings(arguments: Arguments, rows: Sequence[Retired]) -> Iterator[str]:
     """Yield a sentence for each row whose option was given."""
     for row in rows:
         if getattr(arguments, row.dest):
-            yield f"{row.flag} has no meaning any more: {row.why}"
+            yield f"{row.flag} no longer has a meaning: {row.why}"

@@ -17,7 +17,7 @@ from .vocabulary import PROGRAM, SHARED, add_shared, add_talk, renamed
 
 USAGE = ("[-v DEV -f FS] -k KERNEL -i IMAGE [OPTION]... [ROOT_DIR]",)
 
-_EPILOG = "mkinitrd-kdump-grammars(7) says what each word means here and elsewhere."
+_EPILOG = "mkinitrd-kdump-grammars(7) explains each option, and the other grammars."
 
 _DEVICE = renamed("device", "-v", metavar="DEV", text="save to this device")
 _FSTYPE = renamed("fstype", "-f", metavar="FS", text="the file system on it")
@@ -28,14 +28,14 @@ _TARGET = "-v DEV -f FS"
 _NO_ROOT = "a capture initrd mounts no root"
 _ONE_FORMAT = "the image is always an initramfs"
 RETIRED = (
-    Retired("-d", "ROOT_DEVICE", f"{_NO_ROOT}; -v says the dump device"),
+    Retired("-d", "ROOT_DEVICE", f"{_NO_ROOT}; -v gives the dump device"),
     Retired("-u", "MODULES", "a Xen guest's drivers are in --hardware xen"),
     Retired("-s", "SIZE", "a capture initrd has no splash"),
     Retired("-t", "TMP_DIR", "there is no temporary tree"),
     Retired("-a", "DSDT", "the capture kernel takes the firmware's ACPI tables"),
     Retired("-e", "", "programs come with the libraries that they need"),
     Retired("-P", "", "--hardware generic has the drivers of other machines' disks"),
-    Retired("-V", "SCRIPT", "scripts of your own go to /etc/kdump-initrd/hooks"),
+    Retired("-V", "SCRIPT", "put your own scripts into /etc/kdump-initrd/hooks"),
     Retired("-M", "MAP", "System.map is not needed"),
     Retired("-j", "DEVICE", _NO_ROOT),
     Retired("-S", "", "a capture initrd has no SELinux policy to load"),
@@ -50,7 +50,7 @@ def parser() -> Parser:
     parser = Parser(
         prog=PROGRAM,
         usage=USAGE,
-        description="Write capture initrds, by the words of SLES's mkinitrd.",
+        description="Write capture initrds, with the arguments of SLES's mkinitrd.",
         epilog=_EPILOG,
     )
     parser.add_argument(WORDS, nargs="*", metavar="ROOT_DIR", help=HIDDEN)
@@ -84,7 +84,7 @@ def requests(arguments: Arguments) -> list[Request]:
     if arguments.target is None and (arguments.device is None) != (arguments.fstype is None):
         raise UsageError(
             "-v and -f belong together: the dump device, and the file system on it",
-            hint="leave both out to save to the configured target; --verbose says more",
+            hint="leave both out to save to the configured target; --verbose prints more",
         )
     said = {**values(arguments, _ROWS), **_root(arguments), **_modules(arguments)}
     boot = "/" + (arguments.boot or _BOOT).strip("/")
@@ -104,7 +104,7 @@ def _pairs(arguments: Arguments) -> tuple[list[str], list[str]]:
             hint='an image for each kernel, in that order: -k "vmlinuz-A vmlinuz-B" -i "a b"',
         )
     if len(set(images)) != len(images):
-        raise UsageError(f"-i {arguments.images}: an image twice", hint="one for each kernel")
+        raise UsageError(f"-i {arguments.images}: the same image twice", hint="one for each kernel")
     return kernels, images
 
 
@@ -145,5 +145,5 @@ GRAMMAR = Grammar(
     marks={"kernels": "-k"},
     requests=requests,
     warnings=warnings,
-    hint="-k makes them the words of SLES's mkinitrd: see mkinitrd-kdump-grammars(7)",
+    hint="-k makes these the arguments of SLES's mkinitrd: see mkinitrd-kdump-grammars(7)",
 )

@@ -33,14 +33,17 @@ def add_talk(parser: Parser, *, verbose: Sequence[str] = ("--verbose",)) -> None
     """Add how much to say, the help and the version."""
     talk = parser.add_argument_group("talk").add_mutually_exclusive_group()
     talk.add_argument(
-        *verbose, dest="verbose", action="store_true", help="say each file and why it is in"
+        *verbose,
+        dest="verbose",
+        action="store_true",
+        help="print each file and why it is in the image",
     )
-    talk.add_argument("--quiet", action="store_true", help="say warnings and errors only")
+    talk.add_argument("--quiet", action="store_true", help="print warnings and errors only")
     talk.add_argument(
-        "--debug", action="store_true", help="as --verbose, and where errors are from"
+        "--debug", action="store_true", help="as --verbose, and print tracebacks of errors"
     )
     # No actions of argparse: they would print while it is still open which grammar is meant.
-    parser.add_argument("-h", "--help", action="store_true", help="print this text")
+    parser.add_argument("-h", "--help", action="store_true", help="print this help")
     parser.add_argument("--version", action="store_true", help="print the version")
 
 

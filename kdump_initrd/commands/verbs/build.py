@@ -79,8 +79,8 @@ class Capture:
             if any(each.to for each in settings.targets):
                 raise
             raise UsageError(
-                f"no dump device is said, nor configured; {error.message}",
-                hint=f"say {self.target}, or device and fstype in /etc/kdump-initrd.toml",
+                f"no dump device is given or configured; {error.message}",
+                hint=f"give {self.target}, or device and fstype in /etc/kdump-initrd.toml",
             ) from error
         return capture.plan(target), target
 

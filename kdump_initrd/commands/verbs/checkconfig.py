@@ -15,7 +15,7 @@ class CheckConfig(HostVerb):
 
     name = "check-config"
     usage = ("--check-config",)
-    summary = "check the configuration and print what is in effect, and from where"
+    summary = "check the configuration, and print the settings in effect and their sources"
 
     @classmethod
     def configure(cls, parser: Parser) -> None:

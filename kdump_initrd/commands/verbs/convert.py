@@ -58,7 +58,7 @@ not) to DUMPFILE: filtered, compressed, in another format, and verified."""
             help="split out the kernel log: to FILE, to DUMPFILE.dmesg, or to stdout without "
             "DUMPFILE",
         )
-        more.add_argument("--force", action="store_true", help="replace files that are there")
+        more.add_argument("--force", action="store_true", help="replace existing files")
         more.add_argument("--json", action="store_true", help="print the report on stdout, as JSON")
 
     @classmethod
@@ -77,7 +77,7 @@ not) to DUMPFILE: filtered, compressed, in another format, and verified."""
         takers = [dump == STDOUT, log == STDOUT, arguments.json]
         if sum(takers) > 1:
             raise UsageError(
-                "two things for stdout: the dump, the log or the report",
+                "more than one of the dump, the log and the report for stdout",
                 hint="give the dump or the log a file: DUMPFILE, --dmesg=FILE",
             )
         said = values(arguments, SETTINGS)
@@ -121,7 +121,7 @@ def _check_stream(said: dict[str, Any]) -> None:
     if said.get("dump_format", "flat") != "flat":
         raise UsageError(
             f"--dump-format {said['dump_format']}: not to stdout",
-            hint="a stream can be flat only; or name a DUMPFILE",
+            hint="use --dump-format flat, or name a DUMPFILE",
         )
     if said.get("verify", "none") != "none":
         raise UsageError(
@@ -129,7 +129,7 @@ def _check_stream(said: dict[str, Any]) -> None:
         )
     if os.isatty(1):
         raise UsageError(
-            "a dump is nothing for a terminal",
+            "a dump is not written to a terminal",
             hint="vmcore-save VMCORE - | PROGRAM, or name a file",
         )
 

@@ -20,7 +20,7 @@ class ImportConfig(HostVerb):
 
     name = "import-config"
     usage = ("--import-config [-o FILE]",)
-    summary = "write our configuration file from the distribution's own"
+    summary = "write /etc/kdump-initrd.toml from the distribution's own configuration"
     takes = (*HostVerb.takes, "output", "force")
 
     @classmethod

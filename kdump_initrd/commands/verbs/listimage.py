@@ -19,7 +19,7 @@ class ListImage(Verb):
 
     name = "list"
     usage = ("--list IMAGE",)
-    summary = "print what any initrd holds"
+    summary = "print the contents of any initrd"
 
     @classmethod
     def configure(cls, parser: Parser) -> None:

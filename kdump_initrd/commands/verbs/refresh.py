@@ -19,7 +19,7 @@ class Refresh(HostVerb):
 
     name = "refresh"
     usage = ("--refresh [--force] [--dry-run] [KERNEL_VERSION]...",)
-    summary = "rebuild the configured images whose inputs changed, and say why"
+    summary = "rebuild the configured images whose inputs changed, and print why"
     takes = (*HostVerb.takes, "force", "dry_run")
     kernels = MANY
     way_out = "leave it out: --refresh builds what /etc/kdump-initrd.toml says"

@@ -17,7 +17,7 @@ class Remove(HostVerb):
 
     name = "remove"
     usage = ("--remove [KERNEL_VERSION]...",)
-    summary = "remove what was built for these kernels, or everything of ours"
+    summary = "remove what was built for these kernels, or everything that was built"
     kernels = MANY
 
     @classmethod

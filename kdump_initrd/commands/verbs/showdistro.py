@@ -17,7 +17,7 @@ class ShowDistro(HostVerb):
 
     name = "show-distro"
     usage = ("--show-distro [ID]",)
-    summary = "print a distribution's profile, and where each value is from (default: the root's)"
+    summary = "print a distribution's profile, and the source of each value (default: the root's)"
 
     @classmethod
     def configure(cls, parser: Parser) -> None:
@@ -28,7 +28,9 @@ class ShowDistro(HostVerb):
     def read(cls, arguments: Arguments) -> ShowDistro:
         """See Verb."""
         if arguments.show_distro and arguments.distro:
-            raise UsageError("--show-distro ID and --distro exclude each other", hint="say it once")
+            raise UsageError(
+                "--show-distro ID and --distro are mutually exclusive", hint="say it once"
+            )
         root, distro = host_of(arguments)
         return cls(root, arguments.show_distro or distro)
 

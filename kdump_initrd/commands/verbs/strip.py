@@ -21,7 +21,7 @@ class Strip(Verb):
 
     name = "strip"
     usage = ("--strip IMAGE [-o OUT]",)
-    summary = "take the segment of ours off again, in place unless -o"
+    summary = "remove the appended segment from an initrd, in place unless -o is given"
     takes = ("output", "force")
 
     @classmethod

@@ -86,13 +86,13 @@ def _add_members(
         if left < 0:
             raise KdumpInitrdError(
                 f"{base.path}: segment {segment.number}: too many entries",
-                hint="that is not an initrd of a distribution: regenerate the base",
+                hint="this is not a distribution's initrd: rebuild the base",
             )
         place = PurePosixPath(member.path.lstrip("/"))
         if ".." in place.parts:
             raise KdumpInitrdError(
                 f"{base.path}: segment {segment.number}: {member.path}: leads out of the root",
-                hint="that is not an initrd of a distribution: regenerate the base",
+                hint="this is not a distribution's initrd: rebuild the base",
             )
         # The kernel, too, follows the links that are there by then.
         members[base.resolve(place.parent) / place.name] = member
@@ -134,14 +134,13 @@ def _read(path: Path) -> tuple[Bytes, Sequence[Segment], bool]:
         base = Part(data, 0, min(manifest.base_size, len(data)))
         if segment is not segments[-1]:
             raise KdumpInitrdError(
-                f"{path}: another segment lies behind that of kdump-initrd "
-                f"(segment {segment.number})",
-                hint="have the distribution make that initrd anew",
+                f"{path}: another segment follows that of kdump-initrd (segment {segment.number})",
+                hint="have the distribution rebuild that initrd",
             )
         if digest(base) != manifest.base_sha256:
             raise KdumpInitrdError(
-                f"{path}: not what the segment was appended to: its SHA-256 differs",
-                hint="have the distribution make that initrd anew",
+                f"{path}: the initrd before the segment has changed: its SHA-256 differs",
+                hint="have the distribution rebuild that initrd",
             )
         return base, segments[:index], True
     return data, segments, False

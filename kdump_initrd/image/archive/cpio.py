@@ -110,7 +110,7 @@ def _compare(members: Sequence[Member], segments: Iterable[Segment], out: Path) 
         difference = "one side lacks it" if one_side else _difference(wanted, found)
         if difference:
             path = (wanted or found).path
-            raise KdumpInitrdError(f"{out}: {path} was not written as it is: {difference}")
+            raise KdumpInitrdError(f"{out}: {path} was not written correctly: {difference}")
 
 
 def _difference(wanted: Member, found: Member) -> str:

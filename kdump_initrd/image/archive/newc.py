@@ -153,7 +153,7 @@ def read_archive(stream: Stream, *, contents: Contents) -> Iterator[Member]:
     while True:
         header = stream.take(_HEADER_SIZE)
         if header[:6] not in _MAGICS:
-            raise CorruptError(f"no newc header, but {header[:6]!r}")
+            raise CorruptError(f"not a newc header: {header[:6]!r}")
         try:
             numbers = struct.unpack(">13I", bytes.fromhex(header[6:].decode("ascii")))
         except (ValueError, struct.error):

@@ -96,14 +96,14 @@ def segments_of(data: Bytes, path: Path, *, start: int = 0) -> tuple[Segment, ..
             if codec is None and not segments:
                 raise _no_initrd(path, data[offset : offset + _HEAD])
             if codec is None:
-                raise CorruptError(f"no known magic number, but {data[offset : offset + 6]!r}")
+                raise CorruptError(f"unknown magic number {data[offset : offset + 6]!r}")
             end = find_end(data, offset, codec=codec)
         segments.append(Segment(path, number, offset, end - offset, codec, data))
         if number > _MOST:
             raise KdumpInitrdError(f"{path}: more than {_MOST} segments", hint="name an initrd")
         offset = _skip_zeros(data, end, path)
     if not segments:
-        raise KdumpInitrdError(f"{path}: no initrd: there is nothing in it but padding")
+        raise KdumpInitrdError(f"{path}: not an initrd: it contains only padding")
     return tuple(segments)
 
 
@@ -112,7 +112,8 @@ def _no_initrd(path: Path, data: bytes) -> KdumpInitrdError:
     if found:
         return KdumpInitrdError(f"{path}: is {found}, not an initrd", hint="name an initrd")
     return KdumpInitrdError(
-        f"{path}: is not an initrd: neither a cpio archive nor a packed one", hint="name an initrd"
+        f"{path}: is not an initrd: neither a cpio archive nor a compressed one",
+        hint="name an initrd",
     )
 
 
@@ -148,7 +149,7 @@ def read_packed(data: bytes) -> Iterator[Member]:
     """Yield the members of one packed archive in memory; raises CorruptError."""
     codec = detect(data, 0)
     if codec is None:
-        raise CorruptError("no known magic number")
+        raise CorruptError("unknown magic number")
     yield from read_archives(ByteStream(unpack(data, codec)), contents=False)
 
 
@@ -175,7 +176,8 @@ def _skip_zeros(data: Bytes, start: int, path: Path) -> int:
             break
         if offset - start > _PADDING:
             raise KdumpInitrdError(
-                f"{path}: no initrd: more than {_PADDING >> 20} MB of zero bytes at offset {start}",
+                f"{path}: not an initrd: more than {_PADDING >> 20} MB of zero bytes "
+                f"at offset {start}",
                 hint="name an initrd",
             )
     return offset

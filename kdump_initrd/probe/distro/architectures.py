@@ -139,7 +139,7 @@ def read(path: Path) -> Facts:
         known[name] = _architecture(name, {**common, **table}, common)
         if len({(each.elf, each.bits, each.order) for each in known.values()}) < len(known):
             place = document.where(name, "elf")
-            raise KdumpInitrdError(f"{place}: {name}.elf: another one has these already")
+            raise KdumpInitrdError(f"{place}: {name}.elf: another architecture has these already")
     return Facts(document, common, known)
 
 
@@ -168,7 +168,7 @@ def _magic(digits: str) -> bytes:
     try:
         return bytes.fromhex(digits)
     except ValueError:
-        raise ValueError("expected hexadecimal digits, two a byte") from None
+        raise ValueError("expected hexadecimal digits, two per byte") from None
 
 
 def _calls(value: object) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def check_complete(distro: str, merged: Mapping[str, Any]) -> None:
 
 def _absolute(text: str) -> str:
     if not text.startswith("/") or ".." in text.split("/"):
-        raise ValueError("expected a path from / on, without ..")
+        raise ValueError("expected a path that begins with /, without ..")
     return text
 
 
@@ -119,7 +119,7 @@ def _pattern(*words: str, path: Read = relative) -> Read:
 
     def check(text: str) -> Any:  # noqa: ANN401 - what path returns
         if placeholder.unknown(text, words):
-            raise ValueError(f"what is replaced is {names}")
+            raise ValueError(f"expected only the words {names}")
         return path(text)
 
     return check

@@ -150,7 +150,7 @@ def detect(root: Root, *, search_path: Sequence[Path]) -> Distro:
         return unknown
     name, file = found
     logger.info(
-        "%s: an unknown distribution, taken for one like %s because of /%s",
+        "%s: unknown distribution, treated like %s because of /%s",
         *(names[0] if names else root, name, file),
     )
     profile = load(name, search_path=search_path, root=root)

@@ -32,8 +32,8 @@ def check(path: Path, *, fstab: Path = _FSTAB, mounts: Path = _MOUNTS) -> None:
                 return
             if name in named:
                 raise KdumpInitrdError(
-                    f"{name}: is in {fstab}, but not mounted: {wanted} would be hidden when it is",
-                    hint=f"mount {name}; or take its line out of {fstab}",
+                    f"{name}: is in {fstab}, but not mounted: {wanted} would be hidden once it is",
+                    hint=f"mount {name}, or remove its line from {fstab}",
                 )
 
 

@@ -20,7 +20,7 @@ def check(top: Path = Path("/")) -> None:
     """Refuse a machine whose kernel, by /proc and /sys in ``top``, is dom0: KdumpInitrdError."""
     if _is_dom0(top):
         raise KdumpInitrdError(
-            DOM0, hint="kdump-initrd does not do that; --root DIR builds for another system"
+            DOM0, hint="kdump-initrd does not support that; --root DIR builds for another system"
         )
 
 

@@ -55,7 +55,7 @@ def read(path: Path) -> KernelImage:
     found = _by_header(data) if len(data) >= _SMALLEST else None
     if found is None:
         raise KdumpInitrdError(
-            f"{path}: no kernel image that is known", hint="name a bzImage, Image or vmlinux"
+            f"{path}: not a known kind of kernel image", hint="name a bzImage, Image or vmlinux"
         )
     return found
 

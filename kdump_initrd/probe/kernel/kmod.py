@@ -118,7 +118,7 @@ class _Closer:
         if not chain and not asked and wish.required:
             self._insist(names[0], wish)
         for name in names:
-            # Of more than one nobody tells which module is there by which alias.
+            # With more than one, it is unknown which module is there by which alias.
             answered = len(names) == 1 and chain
             known = answered or {canonical(name)} & (chain.keys() | asked) or ":" in name
             path = None if known else self._index.lacks(name)
@@ -181,7 +181,7 @@ class _Closer:
         if path is not None:
             raise self._index.broken(f"it lacks {path}")
         release = self._kernel.release
-        hint = f"modprobe knows no {name} there: install it, or take another kernel"
+        hint = f"modprobe does not know {name} there: install it, or use another kernel"
         if self._kernel.modules is None:
             hint = f"there is no folder lib/modules/{release}: install the modules of that kernel"
         raise KdumpInitrdError(
@@ -195,13 +195,13 @@ class _Closer:
         release = self._kernel.release
         if not self._built_in.is_known:
             self._warn(
-                f"{wish.why}: no driver is a module of kernel {release}, and what it has built in "
-                "nobody tells: look into its configuration"
+                f"{wish.why}: kernel {release} has no driver for it as a module, and its list of "
+                "built-in drivers is missing: check its configuration"
             )
             return
         raise KdumpInitrdError(
             f"{wish.why}: kernel {release} has none of its drivers",
-            hint="install its modules, take another kernel, or name the hardware by --hardware",
+            hint="install its modules, use another kernel, or name the hardware with --hardware",
         )
 
     def _module(self, found: Found, why: str) -> KernelModule:

@@ -97,9 +97,9 @@ def fault(module: ModuleFile, *, release: str, machine: str, weak: bool) -> str 
     release (kernel/module/version.c, same_magic).
     """
     if not module.release:
-        return "does not say what kernel it is of"
+        return "does not say which kernel it is for"
     if module.release != release and not (weak and module.versioned):
-        return f"is of kernel {module.release}"
+        return f"is for kernel {module.release}"
     if machine and module.machine != machine:
         return f"is for {module.machine}, the kernel for {machine}"
     return None

@@ -160,7 +160,7 @@ class ModuleIndex:
         where = "" if self._root.is_host else f"-b {self._root} "
         return KdumpInitrdError(
             f"{self._kernel.modules}: the index of its modules is damaged: {why}",
-            hint=f"depmod {where}{self._kernel.release} makes it anew",
+            hint=f"depmod {where}{self._kernel.release} rebuilds it",
         )
 
     def _check(self, path: Path) -> None:
@@ -168,7 +168,7 @@ class ModuleIndex:
         try:
             with open_file(path) as file:
                 if not _is_whole(file.read(_LARGEST)):
-                    raise self.broken(f"{path.name} is empty, cut off or something else")
+                    raise self.broken(f"{path.name} is empty, truncated or not an index")
         except FileNotFoundError:
             return  # modules.builtin.bin came later than the others
         except OSError as error:
@@ -234,7 +234,7 @@ class ModuleIndex:
         if result.status != 0:
             said = result.stderr.strip().splitlines()[-1:]
             raise KdumpInitrdError(
-                f"{self._kernel.modules}: no index can be made of its modules: "
+                f"{self._kernel.modules}: its modules cannot be indexed: "
                 f"{' '.join(said) or f'depmod ends with status {result.status}'}",
                 hint=f"install the modules of {self._kernel.release} again, or remove that folder",
             )

@@ -63,13 +63,13 @@ def find(release: str, *, root: Root, layout: Layout) -> KernelRelease:
         if image is not None:
             raise KdumpInitrdError(
                 f"{release}: no modules directory for {image}",
-                hint=f"install the modules of {release} under {root}/lib/modules; where all is "
-                "built in, its configuration has to say so",
+                hint=f"install the modules of {release} under {root}/lib/modules; if everything is "
+                "built in, its configuration must say so",
             )
         there = ", ".join(releases(root=root, layout=layout)) or "none"
         hint = f"present: {there}"
         if release == os.uname().release:
-            hint = f"that is the running one; name another, behind the options; {hint}"
+            hint = f"this is the running kernel; name another after the options; {hint}"
         raise KdumpInitrdError(f"{release}: no such kernel in {root}", hint=hint)
     return KernelRelease(release=release, image=image, modules=modules, config=config)
 
@@ -85,7 +85,7 @@ def releases(*, root: Root, layout: Layout) -> list[str]:
     }
     odd = {name for name in names if not name.isprintable()}
     for name in sorted(odd):
-        logger.warning("%a: no name of a kernel release: left out", name)
+        logger.warning("%a: not a kernel release: skipped", name)
     return versions.oldest_first(names - odd, order=layout.versions)
 
 

@@ -98,7 +98,7 @@ def _strip(image: Path, out: str | None, *, force: bool) -> None:
         manifest = read_manifest(path)
         if manifest is not None:
             raise KdumpInitrdError(
-                f"{image}: a whole {manifest.kind} initrd of kdump-initrd, without a base in it",
+                f"{image}: a complete {manifest.kind} initrd of kdump-initrd, without a base in it",
                 hint="it can only be removed",
             )
         logger.info("%s: no segment of kdump-initrd in it", image)
@@ -115,7 +115,7 @@ def _strip(image: Path, out: str | None, *, force: bool) -> None:
     except KdumpInitrdError as error:
         if instead is None or not _lacks_room(error):
             raise
-        logger.debug("%s: no room for a copy: it is made shorter where it is", target)
+        logger.debug("%s: no room for a copy: truncating it in place", target)
         # What is kept are the bytes whose SHA-256 has just been compared.
         shorten(target, len(found.data), before=instead)
     logger.info("%s: %s bytes, as before", target, len(found.data))
@@ -134,7 +134,7 @@ def _kind(base: Base, profile: Distro) -> InitrdKind:
         known = ", ".join(kind.name for kind in profile.initrds)
         raise KdumpInitrdError(
             f"{base.path}: an initrd of an unknown kind (known kinds: {known})",
-            hint="--standalone writes a whole initrd without it",
+            hint="--standalone writes a complete initrd without it",
         )
     manifest = read_manifest(base.path) if MANIFEST in base.members else None
     if manifest is not None and manifest.kind == "capture":
@@ -156,8 +156,8 @@ def _describe(base: Base, kind: InitrdKind) -> str:
 def _compression(base: Base) -> Codec:
     if base.codec is Codec.LZ4_FRAME:
         raise KdumpInitrdError(
-            f"{base.path}: packed as an lz4 frame, which no kernel unpacks",
-            hint="pack it anew by lz4 -l",
+            f"{base.path}: an lz4 frame, which no kernel can unpack",
+            hint="compress it again with lz4 -l",
         )
     return imagecodec.behind(base.codec)
 
@@ -174,8 +174,8 @@ def _add_hook(tree: Tree, base: Base, name: str, template: str, order: Order) ->
     content = present.content if present else b""
     if present and stat.S_ISREG(present.mode) and len(content) != present.size:
         raise KdumpInitrdError(
-            f"{base.path}: {name}: {present.size} bytes are too many to be extended",
-            hint="regenerate the base",
+            f"{base.path}: {name}: {present.size} bytes are too large to be extended",
+            hint="rebuild the base",
         )
     # Whatever its bytes are, they have to be the same in the end.
     values = {**order.values, "previous": content.decode("utf-8", "surrogateescape")}

@@ -154,9 +154,9 @@ def _check_room(arming: Arming, room: int) -> None:
         raise KdumpInitrdError(
             f"the capture kernel's command line would have {needed} bytes, "
             f"and {arming.kernel} takes {longest}",
-            hint="say fewer words with --append-cmdline"
+            hint="use fewer words in --append-cmdline"
             if arming.append
-            else "say fewer words in [cmdline] of the distribution's profile",
+            else "use fewer words in [cmdline] of the distribution's profile",
         )
 
 
@@ -177,7 +177,7 @@ def _checked(names: Sequence[str]) -> list[str]:
     for name in names:
         if not re.fullmatch(r"[\w.-]+\*?", name):
             raise KdumpInitrdError(
-                f"cmdline.inherit: {name!r} is not a name of a parameter",
+                f"cmdline.inherit: {name!r} is not a parameter name",
                 hint="letters, digits, dots, dashes, and a * at the end",
             )
     return [*names]

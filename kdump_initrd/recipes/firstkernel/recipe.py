@@ -82,11 +82,11 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
     base = appended.find_base(settings.base, root=root, profile=profile, release=release)
     if base is None and settings.in_place:
         raise KdumpInitrdError(
-            f"--in-place: {root} has no initrd of {release}", hint="name one with --base FILE"
+            f"--in-place: {root} has no initrd for {release}", hint="name one with --base FILE"
         )
     if base is None:
         releases.find(release, root=root, layout=profile.kernel)
-        logger.warning("%s: %s has no initrd of it: a whole one is written", release, root)
+        logger.warning("%s: %s has no initrd for it: a complete one is written", release, root)
         return standalone.plan(order)
     _check_appended(settings)
     return appended.plan(order, base)
@@ -94,7 +94,9 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
 
 def _check_usage(settings: FirstKernelSettings) -> None:
     if settings.in_place and settings.output:
-        raise UsageError("--in-place and -o exclude each other", hint="-o FILE leaves the base")
+        raise UsageError(
+            "--in-place and -o are mutually exclusive", hint="-o FILE leaves the base unchanged"
+        )
     if settings.standalone and (settings.base or settings.in_place):
         raise UsageError(
             "--standalone takes no base", hint="leave --base and --in-place out, or --standalone"
@@ -106,7 +108,8 @@ def _check_appended(settings: FirstKernelSettings) -> None:
     for row in OF_WHOLE:
         if getattr(settings, row.name):
             raise UsageError(
-                f"{row.flags[0]}: only with --standalone", hint="a segment takes after its base"
+                f"{row.flags[0]}: only with --standalone",
+                hint="an appended segment follows its base",
             )
 
 
@@ -125,13 +128,13 @@ def _capture_pair(settings: FirstKernelSettings, root: Root, profile: Distro) ->
     manifest = read_manifest(initrd)
     if manifest is not None and manifest.kind != "capture":
         raise KdumpInitrdError(
-            f"{initrd}: an initrd for the first kernel, which captures nothing",
+            f"{initrd}: a first kernel's initrd, which does not save a dump",
             hint="name what mkinitrd-kdump -c has written",
         )
     if manifest is None and not settings.force:
         raise KdumpInitrdError(
             f"{initrd}: not a capture initrd of kdump-initrd",
-            hint="mkinitrd-kdump -c DEV -f FS writes one; --force takes this one",
+            hint="mkinitrd-kdump -c DEV -f FS writes one; --force accepts this one",
         )
     if manifest and image.release and manifest.kernel != image.release and not settings.force:
         raise KdumpInitrdError(
@@ -162,7 +165,7 @@ def _check_machine(pair: CapturePair, machine: str) -> None:
         if theirs != machine:
             raise KdumpInitrdError(
                 f"{path}: for {theirs}, but the root is {machine}",
-                hint="take a capture kernel and a capture initrd of this root's architecture",
+                hint="use a capture kernel and a capture initrd of this root's architecture",
             )
 
 

@@ -59,7 +59,7 @@ def find_name(named: str | None, *, root: Root, cmdline: Sequence[str]) -> RootN
         return table
     raise KdumpInitrdError(
         f"{root}: neither a command line nor /etc/fstab tells its root device",
-        hint="say it by --root-device DEV",
+        hint="name it with --root-device DEV",
     )
 
 
@@ -127,7 +127,7 @@ def identify(name: RootName, node: Path | None, *, fstype: str | None) -> BlockD
     known = fstype or found or name.fstype
     if not known or known == "auto":
         raise KdumpInitrdError(
-            f"{name.spec}: nothing tells the file system on it", hint="say it by -f FS"
+            f"{name.spec}: the file system on it cannot be determined", hint="name it with -f FS"
         )
     reason = refusals.file_system(ROOT, known)
     if reason:

@@ -18,7 +18,7 @@ def params_of(settings: CaptureSettings, site: Site, *, dump_codec: str) -> Para
     try:
         return _params(settings, site, dump_codec)
     except ParamsError as error:
-        hint = f"mkinitrd-kdump --show-distro {site.profile.id} tells where names of files are from"
+        hint = f"mkinitrd-kdump --show-distro {site.profile.id} shows where file names come from"
         raise KdumpInitrdError(str(error), hint=hint) from error
 
 

@@ -86,14 +86,14 @@ def _host_drivers(purpose: Purpose, needs: Needs, host: HostFacts) -> list[Wish]
     A driver that is a module of the running kernel must be one of the image's, or built into it. Of
     others the name need not be a module's, and not every device on the way has a driver.
     """
-    hint = "say --hardware generic, or the sets that the machine has"
+    hint = "use --hardware generic, or name the sets that the machine has"
     if needs.node is None:
         raise KdumpInitrdError(
             f"{needs.name}: not on this host, so its hardware is unknown", hint=hint
         )
     found = needs.hardware
     if found is None:
-        raise KdumpInitrdError(f"{needs.node}: sysfs does not tell its hardware", hint=hint)
+        raise KdumpInitrdError(f"{needs.node}: sysfs does not show its hardware", hint=hint)
     why = f"hardware of the {purpose.name} device"
     loaded = tuple(name for name in found.drivers if host.has_loaded(name))
     wishes = [Wish(loaded, why, required=True)] if loaded else []

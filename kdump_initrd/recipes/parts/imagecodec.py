@@ -34,7 +34,7 @@ def choose(wanted: str | None, release: KernelRelease) -> Codec:
 
 def behind(base: Codec) -> Codec:
     """Return the codec of what is appended to an initrd: its own, so that tools list both."""
-    return _with_program([base], "so that tools that list an initrd may not list it")
+    return _with_program([base], "so that tools that list initrds may fail")
 
 
 def _with_program(able: list[Codec], but: str) -> Codec:
@@ -43,7 +43,7 @@ def _with_program(able: list[Codec], but: str) -> Codec:
     missing = [filters.missing(each) for each in able]
     found = able[missing.index("")]
     if missing[0]:
-        how = "not packed" if found is Codec.NONE else f"packed by {found.value} instead"
+        how = "not compressed" if found is Codec.NONE else f"compressed by {found.value} instead"
         text = "%s: program not found: the image is %s, %s (install %s)"
         logger.warning(text, missing[0], how, but, missing[0])
     return found

@@ -63,7 +63,7 @@ def choose_toolbox(
     """
     busybox = None if source is ToolSource.ROOT else tools.find_busybox(root, profile.tools)
     if source is ToolSource.BUSYBOX and busybox is None:
-        raise KdumpInitrdError(f"{root}: no busybox", hint="install it, or say --tools root")
+        raise KdumpInitrdError(f"{root}: no busybox", hint="install it, or use --tools root")
     return tools.pick(
         tuple(sorted({name for each in needs for name in each.commands})),
         applets=tuple(sorted({name for each in needs for name in each.applets})),
@@ -158,6 +158,6 @@ def time_stamp() -> int:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")
     if not (epoch.isascii() and epoch.isdigit()):
         raise KdumpInitrdError(
-            f"SOURCE_DATE_EPOCH={epoch}: no time", hint="give whole seconds since 1970"
+            f"SOURCE_DATE_EPOCH={epoch}: not a time", hint="give whole seconds since 1970"
         )
     return int(epoch)

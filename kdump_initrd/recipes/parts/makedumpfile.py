@@ -31,13 +31,13 @@ def find(settings: CaptureSettings, *, root: Root, profile: Distro) -> Path | No
     if settings.dump_format == "flat":
         raise UsageError(
             f"--collector {_NAME}: not with --dump-format flat",
-            hint="say --dump-format kdump or elf, or --collector saver",
+            hint="use --dump-format kdump or elf, or --collector saver",
         )
     found = root.first_file(f"{folder}/{_NAME}" for folder in profile.tools.path)
     if found is None:
         raise KdumpInitrdError(
             f"--collector {_NAME}: not found in {root}",
-            hint=f"install {_NAME} there, or say --collector saver",
+            hint=f"install {_NAME} there, or use --collector saver",
         )
     return found
 

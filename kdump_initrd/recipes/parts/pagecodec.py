@@ -26,7 +26,7 @@ def choose(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, Closur
         return wanted, Closure((), ())
     if wanted not in ("auto", *readable):
         logger.warning(
-            "--dump-compress %s: not every reader of dumps of %s opens that: %s are safe",
+            "--dump-compress %s: not every dump reader of %s supports it: %s are safe",
             *(wanted, site.profile.name, ", ".join(readable)),
         )
     candidates = readable if wanted == "auto" else (wanted,)
@@ -34,7 +34,7 @@ def choose(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, Closur
     if not known:
         raise KdumpInitrdError(
             f"--dump-compress {wanted}: {site.makedumpfile} was built without that",
-            hint="say --dump-compress zlib",
+            hint="use --dump-compress zlib",
         )
     rows = [pagecodecs.BY_NAME[name] for name in known]
     libraries = [(row.name, library) for row in rows for library in row.libraries]
@@ -45,5 +45,5 @@ def choose(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, Closur
     missing = " or ".join(library for _, library in libraries)
     raise KdumpInitrdError(
         f"--dump-compress {wanted}: {missing} not found in {site.root}",
-        hint="install one, or say --dump-compress none",
+        hint="install one, or use --dump-compress none",
     )

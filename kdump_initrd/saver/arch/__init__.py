@@ -99,7 +99,9 @@ class Architecture:
 
         An ELF dump that is made from another one needs it. Raises SaverError, OSError.
         """
-        raise SaverError(f"{memory.abi.uname or 'this machine'} is not known that well")
+        raise SaverError(
+            f"{memory.abi.uname or 'this machine'} is not supported: its direct map is not known"
+        )
 
     def kernel_image(self, memory: Memory, info: VmcoreInfo) -> tuple[int, int, int] | None:
         """Return virtual and physical address and bytes of the kernel's image; None without one.

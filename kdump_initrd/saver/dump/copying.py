@@ -114,7 +114,7 @@ class Copying:
         except BaseException as error:
             problem = problem or describe(error)
         if board.moved:
-            said = f"{board.moved} pages were written a second time, elsewhere"
+            said = f"{board.moved} pages were written again, elsewhere"
             self._console.warning(f"{said}: {os.strerror(board.error)}")
         took(self._fields, "finish", start)
         lost = min(self._lost(board) + harmed, self._selection.pages) + self._source.missing

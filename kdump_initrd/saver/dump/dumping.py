@@ -180,7 +180,7 @@ class Dumping:
         jobs = self._params.dump.jobs or len(os.sched_getaffinity(0))
         lock = Lock(fd)
         if jobs > 1 and not lock.works():
-            self._console.warning("the file system has no locks: one worker")
+            self._console.warning("the file system does not support locks: only one worker is used")
             jobs = 1
         self.fields["jobs"] = jobs
         self._workers = (lock if jobs > 1 else Lock(-1)), jobs

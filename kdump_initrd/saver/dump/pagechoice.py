@@ -73,7 +73,7 @@ class Choice:
                 self._level = level
                 return selection, level
             said = f"about {size / 1e6:.0f} MB at dump level {level}"
-            room = f"{limit / 1e6:.0f} MB may be taken"
+            room = f"{limit / 1e6:.0f} MB may be used"
             self._console.warning(f"the dump would take {said}, and {room}")
             if last:
                 raise SpaceError(f"no room for the dump: {said}, and {room}")
@@ -100,7 +100,7 @@ class Choice:
             del self._levels[:-1]
         self._anew = True
         self._why = f"{problem} at dump level {self._level}"
-        self._console.warning(f"{self._why}: the dump is begun anew")
+        self._console.warning(f"{self._why}: the dump is started again")
         return True
 
     def _filter(self, writer: DumpWriter, wanted: int) -> tuple[Selection, int]:

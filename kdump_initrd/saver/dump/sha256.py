@@ -160,7 +160,7 @@ def _libcrypto(file: str, buffer: bytearray) -> Hash:
     create.restype = kind.restype = pointer
     context = pointer(create())
     if not context or library["EVP_DigestInit_ex"](context, pointer(kind()), None) != 1:
-        raise _AbsentError(f"{file}: SHA-256 is not there")
+        raise _AbsentError(f"{file}: it does not provide SHA-256")
     add, finish, free = (
         library[f"EVP_{name}"] for name in ("DigestUpdate", "DigestFinal_ex", "MD_CTX_free")
     )

@@ -143,7 +143,7 @@ class _Comparing(Work):
 
 
 def _differs(address: int) -> SaverError:
-    return SaverError(f"the page at {address:#x} is not what is in memory")
+    return SaverError(f"the page at {address:#x} differs from memory")
 
 
 def _check_bitmaps(dump: KdumpDump, source: PageSource, selection: Selection, tell: Tell) -> None:
@@ -203,7 +203,7 @@ def _check_descriptors(dump: KdumpDump, pages: int, lost: int, tell: Tell) -> No
         ends = max(map(int.__add__, offsets, sizes))
         least = min([offset for offset in offsets if offset] or [data_at])
         if least < data_at or ends > window.size or max(sizes) > geometry.block:
-            raise SaverError("a page descriptor of the dump points to nowhere")
+            raise SaverError("a page descriptor of the dump points nowhere")
         tell(length)
     if zero != lost:
         raise SaverError(f"{zero} page descriptors are empty, and {lost} pages were lost")

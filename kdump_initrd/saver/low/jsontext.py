@@ -81,7 +81,7 @@ def loads(text: str) -> object:
     value = reader.value(0)
     reader.skip()
     if reader.at < len(text):
-        raise reader.error("nothing more is expected")
+        raise reader.error("expected nothing more")
     return value
 
 
@@ -111,7 +111,7 @@ class _Reader:
 
     def expect(self, char: str) -> None:
         if not self.accept(char):
-            raise self.error(f"{char!r} is expected")
+            raise self.error(f"expected {char!r}")
 
     def value(self, depth: int) -> object:
         if depth > _DEPTH:
@@ -130,7 +130,7 @@ class _Reader:
             if self.text.startswith(word, self.at):
                 self.at += len(word)
                 return value
-        raise self.error("a value is expected")
+        raise self.error("expected a value")
 
     def members(self, depth: int) -> dict[str, object]:
         found: dict[str, object] = {}
@@ -163,7 +163,7 @@ class _Reader:
         while True:
             char = self.peek()
             if char < " ":  # the end, too
-                raise self.error("a string is not ended" if not char else "a control character")
+                raise self.error("a string does not end" if not char else "a control character")
             self.at += 1
             if char == '"':
                 return "".join(parts)
@@ -189,7 +189,7 @@ class _Reader:
     def unit(self) -> int:
         digits = self.text[self.at + 1 : self.at + 5]
         if len(digits) < 4 or any(digit not in _HEX for digit in digits):
-            raise self.error("four hexadecimal digits are expected")
+            raise self.error("expected four hexadecimal digits")
         self.at += 5
         return int(digits, 16)
 
@@ -198,7 +198,7 @@ class _Reader:
         while self.peek() and self.peek() in _DIGITS:
             self.at += 1
         if self.at == start:
-            raise self.error("a digit is expected")
+            raise self.error("expected a digit")
         return self.text[start : self.at]
 
     def number(self) -> float:

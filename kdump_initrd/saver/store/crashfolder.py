@@ -56,7 +56,7 @@ def make_folder(output: str, name: str, *, last: str, mount: str = "") -> tuple[
 def _refuse_lines(path: str) -> None:
     # The shell reads the path as a line.
     if "\n" in path:
-        raise SaverError(f"{path!r}: not the path of a folder for dumps")
+        raise SaverError(f"{path!r}: not a path of a dump folder")
 
 
 def _make_in(folder: str, name: str, last: str) -> tuple[str, str]:

@@ -82,9 +82,7 @@ class ElfCore(Memory):
         self.abi = of_elf(header[1]).abi(word, big)
         self.flags = header[6]
         if self.flags & INCOMPLETE:
-            self.damage = (
-                "the input is incomplete itself, and does not tell which pages it has lost"
-            )
+            self.damage = "the input itself is incomplete, and does not tell which pages are lost"
         segments = self._segments(header)
         self.loads = [part for part in segments if part.kind == PT_LOAD and self._is_sane(part)]
         if not self.loads:

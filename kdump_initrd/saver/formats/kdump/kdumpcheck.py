@@ -48,9 +48,9 @@ def _bitmaps(dump: KdumpDump) -> str:
             for start in (geometry.bitmap1, geometry.bitmap2)
         ]
         if second & ~first:
-            return "its second bitmap has pages that its first one has not"
+            return "its second bitmap has pages that its first one lacks"
         if at + step > length and first >> max(0, geometry.end - 8 * at):
-            return f"its bitmaps have pages behind its {geometry.end} page frames"
+            return f"its bitmaps have pages beyond its {geometry.end} page frames"
         at += step
     return ""
 
@@ -69,11 +69,11 @@ def _descriptors(dump: KdumpDump, pages: int) -> str:
         if least <= data:
             break
     if least < data:
-        return f"its bitmap has {pages} pages, and there are descriptors of fewer"
+        return f"its bitmap has {pages} pages, but there are descriptors for fewer"
     end = min(least, data + _LOOK)
     for at in range(data, end - DESCRIPTOR_SIZE + 1, DESCRIPTOR_SIZE):
         if _is_descriptor(dump, window.read(at, DESCRIPTOR_SIZE), least):
-            return f"its bitmap has {pages} pages, and there are descriptors of more"
+            return f"its bitmap has {pages} pages, but there are descriptors for more"
     return ""
 
 

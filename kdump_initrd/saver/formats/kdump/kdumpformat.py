@@ -158,9 +158,9 @@ class Header:
         end = _frames(fields[9], sub[13], bitmap_size * 8)
         self.damage = ""
         if min(sub[13], _SATURATED) != fields[9]:
-            self.damage = f"its headers tell of {fields[9]} and of {sub[13]} page frames"
+            self.damage = f"its headers disagree: {fields[9]} and {sub[13]} page frames"
         elif bitmap_blocks % 2 or bitmap_size != -(-end // (8 * block)) * block:
-            self.damage = f"{bitmap_blocks} blocks of bitmaps are not those of {end} page frames"
+            self.damage = f"{bitmap_blocks} blocks of bitmaps do not match {end} page frames"
         self.abi = abi
         self.status = fields[5]
         self.level = sub[1] & 31

@@ -139,7 +139,7 @@ class KdumpDump(Memory):
             raise SaverError(f"{place}: no record of the flattened dump has it")
         data = self.window.read(offset, size)
         if len(data) < size:
-            raise SaverError(f"truncated: {place} is behind the end of the dump")
+            raise SaverError(f"truncated: {place} is beyond the end of the dump")
         if flags:
             data = self._decompress(data, flags)
         if len(data) != geometry.block:
