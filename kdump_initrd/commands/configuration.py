@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The verbs about the configuration: say what is in effect, take over the distribution's own."""
+"""The verbs about the configuration: print the settings in effect, import the distribution's."""
 
 from __future__ import annotations
 

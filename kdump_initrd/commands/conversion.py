@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The recipe of a conversion: look at a vmcore or dump, split out its log, write it anew."""
+"""The recipe of a conversion: examine a vmcore or dump, split out its log, write a new one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Words become options, and the table of settings is a part of them: argparse, for all commands."""
+"""The parser of all commands: argparse, with the options from the table of settings."""
 
 from __future__ import annotations
 

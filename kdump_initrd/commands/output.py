@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a command of the host says of the saver's work: lines, and a bar on a terminal."""
+"""What a command on a host prints about the saver's work: lines, and a bar on a terminal."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is wanted: the settings, wherever they are said?"""
+"""Which settings are in effect, and where were they set?"""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The configuration of a root, from whichever file there is: what is in effect, and who says so."""
+"""The configuration of a root: the settings in effect, and the files that they come from."""
 
 from __future__ import annotations
 

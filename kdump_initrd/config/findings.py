@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the reading of configuration files comes to: values with their origin, and complaints."""
+"""What reading configuration files yields: values with their origin, errors and warnings."""
 
 from __future__ import annotations
 

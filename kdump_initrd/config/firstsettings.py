@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which settings an image for the first kernel takes: a segment fewer than a whole one."""
+"""The settings of an image for the first kernel: fewer for a segment than for a whole initrd."""
 
 from __future__ import annotations
 

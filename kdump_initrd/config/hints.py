@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hint of a recipe, in words that who reads it can use: options, or keys of the configuration."""
+"""Hints of recipes, reworded for their reader: as options, or as keys of the configuration."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who can write what images are made from: a hook is run by root, and so is a template."""
+"""Who can change the files that images are made from: hooks and templates run as root."""
 
 from __future__ import annotations
 

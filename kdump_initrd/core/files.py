@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files are only files: what is opened is a regular one, without a link on its way, of some size.
+"""Opening regular files only: without a link on the way, and of a limited size.
 
 A root may be anybody's, and its paths come from core.root: nothing here follows a link.
 """

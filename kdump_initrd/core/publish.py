@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A new file appears under its name whole, or not at all, and never in the place of another one."""
+"""Publishing a new file: it appears complete or not at all, and never replaces another one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""TOML, and on which line of a file a key stands: the standard library's parser does not tell."""
+"""TOML, and the line number of each key, which the standard library's parser does not tell."""
 
 from __future__ import annotations
 

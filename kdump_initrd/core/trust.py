@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who could have written a file: what goes into an image runs as root on the day of a crash."""
+"""Who could have written a file: what goes into an image runs as root at a crash."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A process of its own for work on what others wrote: with limits, and only a text comes back."""
+"""A separate, limited process for work on files that others wrote; it returns only text."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The runtime hooks of a capture image: which there are, in what order, and what they need."""
+"""The runtime hooks of a capture image: which ones exist, their order, and what they need."""
 
 from __future__ import annotations
 

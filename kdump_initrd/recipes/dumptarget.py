@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where dumps go: what is said of it, what this host tells of the rest, and the target itself."""
+"""Where dumps go: the settings, what this host adds to them, and the resulting target."""
 
 from __future__ import annotations
 

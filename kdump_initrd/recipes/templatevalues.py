@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What templates are told: plain values by the names that mkinitrd-kdump(8) lists."""
+"""The values that templates get, by the names that mkinitrd-kdump(8) lists."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an image without busybox does by Python: load a kernel module, end the machine's life."""
+"""What an image without busybox does by Python: load a kernel module, restart or power off."""
 
 from __future__ import annotations
 

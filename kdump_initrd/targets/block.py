@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A block device of this machine: the one that is said, or that which holds a folder."""
+"""A block device of this machine: the one that is named, or the one that holds a folder."""
 
 from __future__ import annotations
 

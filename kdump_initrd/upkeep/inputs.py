@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The inputs of an image: what its root was asked for it, found or not, and whether that is so yet.
+"""The inputs of an image: what its root was asked, found or not, and whether that has changed.
 
 A list of what a recipe reads would lack something as soon as a recipe changes. The root remembers
 all questions instead, among them those about what other programs are called with.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Is this machine ready to save a crash: what is lacking, in the words of who has to mend it.
+"""Is this machine ready to save a crash: what is missing, and the command that helps.
 
 --refresh ends with it, and so do the installation of a package and the service at boot.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--remove``: what was built for kernels is taken away again, and nothing that is not ours."""
+"""``--remove``: remove what was built for kernels, and nothing that is not ours."""
 
 from __future__ import annotations
 

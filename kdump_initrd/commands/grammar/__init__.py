@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which request is meant by a command line? One module a grammar; `choice` tells which."""
+"""Which request does a command line make? One module per grammar; `choice` selects one."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which grammar is meant: that whose marks are among the parsed options, else our own."""
+"""The choice of a grammar: the one whose marks are among the parsed options, else our own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A grammar, and what it makes of some words: options, or what is wrong."""
+"""A grammar, and how it reads arguments: as options, or as an error."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a command line means, whatever grammar it was said in."""
+"""What a command line asks for, whatever its grammar."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Options of the tools that are replaced which have no meaning any more: taken, with a warning."""
+"""Options of the replaced tools that no longer have a meaning: accepted, with a warning."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The words that are the same in all grammars: our long options, how much to say, help."""
+"""The options that all grammars share: our long options, how much to print, help."""
 
 from __future__ import annotations
 

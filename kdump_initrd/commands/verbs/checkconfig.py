@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--check-config``: what is configured, who says so, and what is wrong with it."""
+"""``--check-config``: the settings, where each comes from, and the errors in them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--refresh``: the images of a host are what its kernels and its configuration say."""
+"""``--refresh``: rebuild the images whose kernels or configuration changed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--remove``: what was built for some kernels goes, or all that is ours."""
+"""``--remove``: remove what was built for some kernels, or everything that was built."""
 
 from __future__ import annotations
 

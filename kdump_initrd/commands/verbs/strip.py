@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--strip IMAGE``: an initrd without the segment of ours."""
+"""``--strip IMAGE``: an initrd without the segment that was appended to it."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How do trees become the bytes of an initrd, and those of any initrd entries again?"""
+"""How does a tree become the bytes of an initrd, and how are those of any initrd read?"""

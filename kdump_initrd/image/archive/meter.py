@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much a segment may unpack to: a few bytes can be made to be endless."""
+"""How much a segment may unpack to: a few bytes can be crafted to unpack endlessly."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The closure of kernel modules in load order, proven by the modules' own words; their firmware.
+"""The closure of kernel modules in load order, checked with the modules themselves; their firmware.
 
 An index tells where a module is; what it needs, and whether this kernel takes it, is read from its
 file. So an index that is older than the modules makes no image that lacks one.

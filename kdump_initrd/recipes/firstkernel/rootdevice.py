@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The root device of a system: who names it, what it is, and what an image cannot boot from."""
+"""The root device of a system: where it is named, what it is, what an image cannot boot from."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Makedumpfile in the place of our own writer: started, watched, and its dump verified."""
+"""Makedumpfile instead of our own writer: started, watched, and its dump verified."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Other people's programs: started so that they end with the saver, and what they say."""
+"""Foreign programs: started so that they end with the saver, and their output."""
 
 from __future__ import annotations
 

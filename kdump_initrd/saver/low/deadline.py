@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Work on a disk that may not answer any more: done by a process of its own, and not waited for."""
+"""Work on a disk that may have stopped answering: done by a process that can be abandoned."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The crash's folder on the dump file system, and names of files that it takes."""
+"""The crash's folder on the dump file system, and file names that this file system accepts."""
 
 from __future__ import annotations
 

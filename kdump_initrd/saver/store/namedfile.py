@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files at paths that somebody has said: each is NAME-incomplete until it is whole."""
+"""Files at paths that a user has chosen: each is NAME-incomplete until it is complete."""
 
 from __future__ import annotations
 

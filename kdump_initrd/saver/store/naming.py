@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the files of a crash are called, and what instead, where that cannot be."""
+"""The names of a crash's files, and the replacements for names that cannot be used."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A pipe, which takes one thing: a flattened dump or a kernel log. No target is one."""
+"""A pipe, which takes one thing: a flattened dump or a kernel log. It is never a target."""
 
 from __future__ import annotations
 

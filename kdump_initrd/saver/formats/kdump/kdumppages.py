@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The pages of a kdump-compressed dump, to be filtered, packed or checked anew."""
+"""The pages of a kdump-compressed dump, to be filtered, compressed or checked again."""
 
 from __future__ import annotations
 
