@@ -13,6 +13,8 @@ from ..low.failure import SaverError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..params import TargetParams
 
 
@@ -130,7 +132,7 @@ def open_store(target: TargetParams) -> Store:
     """Return the store of a target; raises SaverError for a kind that there is not."""
     try:
         module = __import__(f"{__name__}.{target.store}", fromlist=["STORE"])
-        kind: type[Store] = module.STORE
+        kind: Callable[[TargetParams], Store] = module.STORE
     except (ImportError, AttributeError):
         raise SaverError(f"store: there is no {target.store!r}") from None
-    return kind(target)  # type: ignore[call-arg]
+    return kind(target)
