@@ -29,7 +29,7 @@ LAYERS = {
     "drbd": f"DRBD, {ASSEMBLE}",
     "loop": f"a loop device, {ASSEMBLE}",
     "zd": "ZFS, which the image cannot import",
-    "zram": "memory (zram), which a crash does not leave",
+    "zram": "memory (zram), which does not survive a crash",
     "iscsi": f"iSCSI, {REACH}",
     "nvme-fabrics": f"NVMe over a network, {REACH}",
     "nbd": f"a network block device (nbd), {REACH}",
