@@ -18,21 +18,33 @@ from .initrdwriter import write_base, write_capture
 from .refreshroots import NEWER, Host, kind_of
 from .thiskernel import RELEASE
 
+#: Where images and records are.
+_CHANGED = ("boot", "var")
+
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """A root with two kernels, whose images each test brings up to date."""
+    """A root with two kernels, whose images are current."""
     host = Host(refreshroots.make(tmp_path_factory.mktemp("removal") / "root"))
     host.add_kernel()
+    assert host.run() == 0
     return host
 
 
+@pytest.fixture(scope="module")
+def kept(host: Host) -> Path:
+    """A copy of what --remove may change."""
+    kept = host.root.with_name("kept")
+    for name in _CHANGED:
+        shutil.copytree(host.root / name, kept / name, symlinks=True)
+    return kept
+
+
 @pytest.fixture(autouse=True)
-def current(host: Host) -> None:
-    for release in (RELEASE, NEWER):
-        write_base(host.root / f"boot/initrd.img-{release}")
-    for path in (host.root / "boot").glob("*-kdump"):
-        path.unlink()
+def current(host: Host, kept: Path) -> None:
+    for name in _CHANGED:
+        shutil.rmtree(host.root / name, ignore_errors=True)
+        shutil.copytree(kept / name, host.root / name, symlinks=True)
     assert host.run() == 0
 
 

@@ -59,9 +59,14 @@ class Guest:
         return folder
 
 
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("image") / "x.img")
+
+
 @pytest.fixture
-def guest(tmp_path: Path) -> Iterator[Guest]:
-    tree = unpack(build(tmp_path / "x.img"), tmp_path / "tree")
+def guest(image: Path, tmp_path: Path) -> Iterator[Guest]:
+    tree = unpack(image, tmp_path / "tree")
     guest = Guest(tree)
     size = "size=4m"
     subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", guest.disk], check=True)

@@ -18,7 +18,7 @@ from types import TracebackType
 from .pace import Pace
 from .phases import CAPTURE, DEADLINES
 from .phases import Phase as Phase
-from .qmp import Qmp
+from .qmp import Qmp, QmpError
 from .tools import tool
 
 #: Lines of the console that an exception shows.
@@ -97,7 +97,10 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class Run:
-    """What a machine left behind; ``reached`` is in seconds since QEMU's start."""
+    """What a machine left behind.
+
+    ``reached`` is in seconds since QEMU's start, or since the state was loaded that it began with.
+    """
 
     console: str
     reached: Mapping[Phase, float]
@@ -189,6 +192,25 @@ class Machine:
             self._qemu.wait()
         self._qmp.close()
         self._stdout.close()
+
+    def save(self, state: Path) -> None:
+        """Keep the state of a machine that has gone through its phases; raises LostMachine."""
+        try:
+            self._qmp.save(state)
+        except QmpError as error:
+            self._fail(LostMachine, f"its state cannot be kept: {error}", self._config.phases[-1])
+
+    def load(self, state: Path, *, since_crash: float) -> None:
+        """Begin with the state of another one, of ``since_crash`` seconds after its panic.
+
+        Raises LostMachine.
+        """
+        try:
+            self._qmp.load(state)
+        except QmpError as error:
+            self._fail(LostMachine, f"its state cannot be loaded: {error}", self._config.phases[0])
+        self._start = time.monotonic()
+        self._reached[Phase.CRASHED] = -since_crash
 
     def run(self) -> Run:
         """Go through all phases; raises PanicWithoutDump, Hang or LostMachine."""

@@ -69,9 +69,18 @@ def crash(
     on_phase: Callable[[Phase], None] | None = None,
 ) -> Outcome:
     """Boot, load, panic and capture; raises MachineError as Machine.run does."""
-    folder = folder_of(scenario.name)
     token = secrets.token_hex(8)
-    initrd = folder / "first.cpio"
+    initrd = folder_of(scenario.name) / "first.cpio"
+    write_first(scenario, token, initrd)
+    config = machine_config(scenario, token, initrd)
+    with Machine(config, on_line=on_line, on_phase=on_phase) as machine:
+        run = machine.run()
+    initrd.unlink()
+    return Outcome(run, token)
+
+
+def write_first(scenario: Scenario, token: str, initrd: Path) -> None:
+    """Write the initrd of the first kernel."""
     first = firstkernel.FirstKernel(
         token, scenario.kernel.image, scenario.image, scenario.command_line, scenario.extra
     )
@@ -79,8 +88,12 @@ def crash(
     if scenario.beside is not None:
         with initrd.open("ab") as out:
             out.write(scenario.beside.read_bytes())
-    config = MachineConfig(
-        folder=folder,
+
+
+def machine_config(scenario: Scenario, token: str, initrd: Path) -> MachineConfig:
+    """Return the machine of a scenario, with its first kernel's initrd."""
+    return MachineConfig(
+        folder=folder_of(scenario.name),
         kernel=scenario.kernel.image,
         initrd=initrd,
         append=firstkernel.command_line(
@@ -95,7 +108,3 @@ def crash(
         deadlines=scenario.deadlines,
         more=scenario.devices,
     )
-    with Machine(config, on_line=on_line, on_phase=on_phase) as machine:
-        run = machine.run()
-    initrd.unlink()
-    return Outcome(run, token)

@@ -15,6 +15,7 @@ from . import disks, product
 from .capture import Saved, built, check, said, saved_on
 from .kernels import TRIXIE, fetched
 from .scenario import WITHOUT_DUMP, Scenario, crash
+from .snapshot import crash_again
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
 
@@ -160,7 +161,7 @@ def test_a_full_disk_keeps_the_kernel_log_and_restarts(
     disk = disks.make(folder / "disk.raw", size_mib=64)
     disk.fill(leave_kib=16 << 10)
     scenario = built(scenario, f"UUID={disks.UUID}")
-    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     saved = saved_on(disk, crash_copy)
     assert (saved.report["result"], saved.report["dump"]) == ("refused", None)
     dmesg = saved.folder.file("dmesg.").copy.read_text(errors="replace")
@@ -178,7 +179,7 @@ def test_a_disk_without_any_room_is_a_clear_line(scenario: Scenario, folder: Pat
     disk = disks.make(folder / "disk.raw", size_mib=64)
     disk.fill(leave_kib=0)
     scenario = built(scenario, f"UUID={disks.UUID}")
-    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     assert disk.fsck() == ""
     lines = "\n".join(said(outcome.run))
     assert "No space left on device" in lines
@@ -194,7 +195,7 @@ def test_a_link_out_of_the_disk_leads_nowhere_else(
     disk = disks.make(folder / "disk.raw")
     disk.link("/var/crash", target)
     scenario = built(scenario, f"UUID={disks.UUID}")
-    outcome = crash(replace(scenario, disks=(disk.path,)))
+    outcome = crash_again(replace(scenario, disks=(disk.path,)))
     below = "/" + target.replace("../", "").strip("/")
     (found,) = disk.crash_folders(crash_copy, below=below)
     report = json.loads(found.file("report.json").copy.read_text())
@@ -207,5 +208,5 @@ def test_the_final_action_may_be_poweroff(
 ) -> None:
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}", "--final-action", "poweroff")
-    outcome = crash(replace(scenario, disks=(disk.path,), final="guest-shutdown"))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), final="guest-shutdown"))
     check(saved_on(disk, crash_copy), outcome.token, scenario.kernel)

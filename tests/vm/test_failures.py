@@ -17,6 +17,7 @@ from .capture import built, said
 from .machine import Hang, Phase
 from .sabotage import HOOKS_PATH, sabotage
 from .scenario import WITHOUT_DUMP, Scenario, crash
+from .snapshot import crash_again
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
 
@@ -57,7 +58,7 @@ def test_a_driver_that_its_device_does_not_name_is_loaded_in_the_end(
     scenario = built(scenario, f"UUID={disks.UUID}")
     tables = b"drivers='virtio_pci virtio_blk'\nload_drivers() { :; }\n"
     sabotage(scenario.image, **{"/usr/lib/kdump-initrd/drivers.sh": tables})
-    outcome = crash(replace(scenario, disks=(disk.path,)))
+    outcome = crash_again(replace(scenario, disks=(disk.path,)))
     assert f"UUID={disks.UUID} has not appeared yet: all drivers" in "\n".join(said(outcome.run))
     assert disk.fsck() == ""
 
@@ -68,7 +69,7 @@ def test_without_busybox_and_python_it_still_restarts(scenario: Scenario, folder
     options = (*product.NO_BUSYBOX, "--setup-timeout", "20")
     scenario = built(scenario, f"UUID={disks.UUID}", *options)
     sabotage(scenario.image, **{"/usr/bin/python3": b"#!/no/such/program\n"})
-    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     assert "did not appear in 15 s" in "\n".join(said(outcome.run))
     assert outcome.run.restart_seconds < 90
 
@@ -81,7 +82,7 @@ def test_a_device_that_does_not_mount_is_said(scenario: Scenario, folder: Path) 
         file.seek(1024 + 0x60)
         file.write(struct.pack("<I", 0x80000000))
     scenario = built(scenario, f"UUID={disks.UUID}")
-    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     lines = "\n".join(said(outcome.run))
     assert "cannot be mounted as ext4" in lines
     assert "sysrq triggered crash" in lines, "the crashed kernel's last words are missing"
@@ -103,7 +104,7 @@ def test_each_timer_ends_a_hang(
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}", option, "20")
     sabotage(scenario.image, **{f"{HOOKS_PATH}/{hook}": _HANGS})
-    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     assert message in "\n".join(said(outcome.run))
     assert outcome.run.restart_seconds < 60
 
@@ -113,6 +114,6 @@ def test_halt_halts(scenario: Scenario, folder: Path) -> None:
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}", "--final-action", "halt")
     with pytest.raises(Hang) as caught:
-        crash(replace(scenario, disks=(disk.path,), deadlines={Phase.REBOOTED: 20}))
+        crash_again(replace(scenario, disks=(disk.path,), deadlines={Phase.REBOOTED: 20}))
     assert "reboot: System halted" in caught.value.tail
     assert disk.fsck() == ""

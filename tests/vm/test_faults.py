@@ -21,6 +21,7 @@ from .phases import Phase
 from .product import NO_BUSYBOX
 from .sabotage import HOOKS_PATH, sabotage
 from .scenario import WITHOUT_DUMP, Outcome, Scenario, crash
+from .snapshot import crash_again
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(1200)]
 
@@ -106,7 +107,7 @@ def crash_and_stop(scenario: Scenario, server: Server) -> Outcome:
         server.faults.stopped = server.faults.stopped or _NOW in line
 
     with server:
-        return crash(scenario, on_line=hear)
+        return crash_again(scenario, on_line=hear)
 
 
 def test_a_disk_that_stops_answering_holds_nothing(scenario: Scenario, folder: Path) -> None:
@@ -142,7 +143,7 @@ def test_hostile_hooks_cost_no_dump(scenario: Scenario, folder: Path, crash_copy
         "pre-save/06-hang": (f"{_KILL_SLEEPERS}\n{_HANG}", 5),
     }
     administer(scenario.image, hooks)
-    outcome = crash(replace(scenario, disks=(disk.path,)))
+    outcome = crash_again(replace(scenario, disks=(disk.path,)))
     assert "hook pre-save/06-hang: not done after 5 s: it is ended" in lines_of(outcome)
     check_dump(scenario, outcome, disk, crash_copy)
 
@@ -176,7 +177,7 @@ def test_a_hook_costs_no_dump(scenario: Scenario, folder: Path, crash_copy: Path
     options = ("--stall-timeout", "20", "--setup-timeout", "40")
     scenario = built(scenario, _DEVICE, *options)
     administer(scenario.image, {name: (text, limit)})
-    outcome = crash(replace(scenario, disks=(disk.path,)))
+    outcome = crash_again(replace(scenario, disks=(disk.path,)))
     assert message in lines_of(outcome)
     check_dump(scenario, outcome, disk, crash_copy)
 
@@ -188,7 +189,7 @@ def test_without_a_sleep_that_lasts_a_hang_is_ended(scenario: Scenario, folder: 
     killer = f"({_KILL_SLEEPERS.replace('for', 'while :; do for', 1)}; done) &"
     hooks = {"pre-mount/05-kill": (killer, 60), "save/10-saver": (_HANG, 0)}
     administer(scenario.image, hooks)
-    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     assert "no progress for 20 s: giving up" in lines_of(outcome)
 
 
@@ -199,7 +200,7 @@ def test_without_busybox_processes_that_are_stopped_hold_nothing(
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, _DEVICE, "--stall-timeout", "20", *NO_BUSYBOX)
     administer(scenario.image, {"pre-save/05-x": (_STOP_ALL, 5)})
-    outcome = crash(replace(scenario, disks=(disk.path,)))
+    outcome = crash_again(replace(scenario, disks=(disk.path,)))
     assert "hook pre-save/05-x: not done after 5 s: it is ended" in lines_of(outcome)
     check_dump(scenario, outcome, disk, crash_copy)
 
@@ -212,7 +213,7 @@ def test_a_saver_that_is_stopped_leaves_the_log_and_the_reason(
     scenario = built(scenario, _DEVICE, "--stall-timeout", "20")
     stop = _KILL_SAVER.replace("kill -9", "kill -STOP")
     administer(scenario.image, {"pre-save/90-stop": (stop, 60)})
-    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     (found,) = disk.crash_folders(crash_copy)
     assert outcome.token in found.file("dmesg.").copy.read_text(errors="replace")
     report = json.loads(found.file("report.json").copy.read_text())
@@ -226,7 +227,7 @@ def test_a_saver_that_is_killed_is_started_once_more(
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, _DEVICE)
     administer(scenario.image, {"pre-save/90-kill": (_KILL_SAVER, 60)})
-    outcome = crash(replace(scenario, disks=(disk.path,)))
+    outcome = crash_again(replace(scenario, disks=(disk.path,)))
     assert "the saver ended with status 137: trying again with plain settings" in lines_of(outcome)
     found = disk.crash_folders(crash_copy)
     reports = [json.loads(each.file("report.json").copy.read_text()) for each in found]
@@ -241,7 +242,7 @@ def test_without_python_what_is_to_be_kept_free_is_kept_free(
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, _DEVICE, "--keep-free", "95")
     sabotage(scenario.image, **{f"{HOOKS_PATH}/pre-save/10-second-stage": b"#!/bin/sh\nexit 1\n"})
-    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     assert "the copy will be incomplete" in lines_of(outcome)
     (found,) = disk.crash_folders(crash_copy)
     assert 0 < found.file("dump.").size <= 0.05 * (2 << 30)
@@ -254,7 +255,7 @@ def test_a_refusal_for_want_of_room_stands(
     disk = disks.make(folder / "disk.raw")
     disk.fill(leave_kib=(2048 << 10) * 4 // 100)
     scenario = built(scenario, _DEVICE, "--keep-free", "5")
-    outcome = crash(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), phases=WITHOUT_DUMP))
     (found,) = disk.crash_folders(crash_copy)
     names = sorted(file.name.partition(".")[0] for file in found.files)
     assert names == ["dmesg", "kexec-dmesg", "report"], "no copy of memory"
