@@ -66,6 +66,33 @@ class HostVerb(Verb):
 
     takes: ClassVar[Collection[str]] = ("root", "distro")
 
+    @classmethod
+    def configure(cls, parser: Parser) -> None:
+        """See Verb: a switch asks for it."""
+        add_option(parser, cls)
+
+    @classmethod
+    def read(cls, arguments: Arguments) -> HostVerb:
+        """See Verb."""
+        return cls(*host_of(arguments))
+
+
+@dataclass(frozen=True)
+class ImageVerb(Verb):
+    """A verb about an image, which is the value of its option."""
+
+    image: Path
+
+    @classmethod
+    def configure(cls, parser: Parser) -> None:
+        """See Verb."""
+        add_option(parser, cls, metavar="IMAGE")
+
+    @classmethod
+    def read(cls, arguments: Arguments) -> ImageVerb:
+        """See Verb."""
+        return cls(image_of(cls, arguments))
+
 
 def add_option(parser: Parser, verb: type[Verb], **shape: Any) -> None:  # noqa: ANN401
     """Add the option ``--NAME`` of a verb; without a shape, as argparse has it, it is a switch."""
@@ -73,8 +100,9 @@ def add_option(parser: Parser, verb: type[Verb], **shape: Any) -> None:  # noqa:
     parser.group("other verbs").add_argument(f"--{verb.name}", help=verb.summary, **shape)
 
 
-def image_of(verb: type[Verb], word: str) -> Path:
+def image_of(verb: type[Verb], arguments: Arguments) -> Path:
     """Return the image that is the value of a verb's option; raises UsageError for none."""
+    word: str = getattr(arguments, verb.name.replace("-", "_"))
     if not word:
         raise UsageError(f"--{verb.name}: the value is empty", hint="name an image")
     return Path(word)

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..options import Arguments, Parser
-from ..verb import HostVerb, add_option, host_of
+from ..verb import HostVerb
 
 
 @dataclass(frozen=True)
@@ -16,16 +15,6 @@ class CheckConfig(HostVerb):
     name = "check-config"
     usage = ("--check-config",)
     summary = "check the configuration, and print the settings in effect and their sources"
-
-    @classmethod
-    def configure(cls, parser: Parser) -> None:
-        """See Verb."""
-        add_option(parser, cls)
-
-    @classmethod
-    def read(cls, arguments: Arguments) -> CheckConfig:
-        """See Verb."""
-        return cls(*host_of(arguments))
 
     def run(self) -> int:
         """See Verb."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core import exits
-from ..options import Arguments, Parser
-from ..verb import HostVerb, add_option, host_of
+from ..options import Arguments
+from ..verb import HostVerb, host_of
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,6 @@ class ImportConfig(HostVerb):
     usage = ("--import-config [-o FILE]",)
     summary = "write /etc/kdump-initrd.toml from the distribution's own configuration"
     takes = (*HostVerb.takes, "output", "force")
-
-    @classmethod
-    def configure(cls, parser: Parser) -> None:
-        """See Verb."""
-        add_option(parser, cls)
 
     @classmethod
     def read(cls, arguments: Arguments) -> ImportConfig:

@@ -4,33 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...core import exits
 from ...core.errors import KdumpInitrdError
-from ..options import Arguments, Parser
-from ..verb import Verb, add_option, image_of
+from ..verb import ImageVerb
 
 
 @dataclass(frozen=True)
-class PrintCmdline(Verb):
+class PrintCmdline(ImageVerb):
     """Print the command line for the capture kernel of ``image``."""
-
-    image: Path
 
     name = "print-cmdline"
     usage = ("--print-cmdline IMAGE",)
     summary = "print the command line for the capture kernel of an image"
-
-    @classmethod
-    def configure(cls, parser: Parser) -> None:
-        """See Verb."""
-        add_option(parser, cls, metavar="IMAGE")
-
-    @classmethod
-    def read(cls, arguments: Arguments) -> PrintCmdline:
-        """See Verb."""
-        return cls(image_of(cls, arguments.print_cmdline))
 
     def run(self) -> int:
         """See Verb."""

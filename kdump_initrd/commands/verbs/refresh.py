@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..options import Arguments, Parser
-from ..verb import MANY, HostVerb, add_option, host_of
+from ..options import Arguments
+from ..verb import MANY, HostVerb, host_of
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,6 @@ class Refresh(HostVerb):
     takes = (*HostVerb.takes, "force", "dry_run")
     kernels = MANY
     way_out = "leave it out: --refresh builds what /etc/kdump-initrd.toml says"
-
-    @classmethod
-    def configure(cls, parser: Parser) -> None:
-        """See Verb."""
-        add_option(parser, cls)
 
     @classmethod
     def read(cls, arguments: Arguments) -> Refresh:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..options import Arguments, Parser
-from ..verb import MANY, HostVerb, add_option, host_of
+from ..options import Arguments
+from ..verb import MANY, HostVerb, host_of
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,6 @@ class Remove(HostVerb):
     usage = ("--remove [KERNEL_VERSION]...",)
     summary = "remove what was built for these kernels, or everything that was built"
     kernels = MANY
-
-    @classmethod
-    def configure(cls, parser: Parser) -> None:
-        """See Verb."""
-        add_option(parser, cls)
 
     @classmethod
     def read(cls, arguments: Arguments) -> Remove:

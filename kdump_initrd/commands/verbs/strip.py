@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...core import exits
-from ..options import Arguments, Parser
-from ..verb import Verb, add_option, image_of
+from ..options import Arguments
+from ..verb import ImageVerb, image_of
 
 
 @dataclass(frozen=True)
-class Strip(Verb):
+class Strip(ImageVerb):
     """Take the segment of ours off ``image``: in place, or to ``output``."""
 
-    image: Path
     output: str | None = None
     force: bool = False
 
@@ -25,14 +23,9 @@ class Strip(Verb):
     takes = ("output", "force")
 
     @classmethod
-    def configure(cls, parser: Parser) -> None:
-        """See Verb."""
-        add_option(parser, cls, metavar="IMAGE")
-
-    @classmethod
     def read(cls, arguments: Arguments) -> Strip:
         """See Verb."""
-        return cls(image_of(cls, arguments.strip), arguments.output, arguments.force)
+        return cls(image_of(cls, arguments), arguments.output, arguments.force)
 
     def run(self) -> int:
         """See Verb."""
