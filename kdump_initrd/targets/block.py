@@ -115,10 +115,15 @@ def _without_url(said: TargetSettings) -> TargetSettings:
     if not said.to.startswith("file:"):
         return said
     path = unquote(said.to.removeprefix("file:").removeprefix("//"))
-    if not path.startswith("/") or said.path not in (None, path):
+    if not path.startswith("/"):
         raise KdumpInitrdError(
             f"{said.to}: not the URL of a folder of this machine",
             hint="write it as file:///var/crash, and leave the path out",
+        )
+    if said.path not in (None, path):
+        raise KdumpInitrdError(
+            f"{said.to}: the path {said.path} is a second folder for it",
+            hint="give the folder once: leave the path out",
         )
     return replace(said, to="", path=path)
 

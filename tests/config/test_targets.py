@@ -136,6 +136,11 @@ def test_a_folder_is_named_by_a_url(tmp_path: Path) -> None:
         f"error: /{NAME}:1: file://srv: not the URL of a folder of this machine; "
         "write it as file:///var/crash, and leave the path out"
     )
+    write(tmp_path, {NAME: "[[target]]\nto = 'file:///srv/dumps'\npath = '/x'\n"})
+    assert check(tmp_path)[-1] == (
+        f"error: /{NAME}:1: file:///srv/dumps: the path /x is a second folder for it; "
+        "give the folder once: leave the path out"
+    )
 
 
 def test_more_than_one_is_refused_in_one_line(
