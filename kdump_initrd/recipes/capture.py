@@ -34,17 +34,7 @@ from ..saver.params import Params
 from ..targets.refusals import DUMP
 from . import dumptarget, proof, templatevalues
 from .found import Site, find_root
-from .parts import (
-    contract,
-    hardware,
-    imagecodec,
-    layout,
-    ondemand,
-    pagecodec,
-)
-from .parts import (
-    makedumpfile as collector,
-)
+from .parts import contract, hardware, imagecodec, layout, makedumpfile, ondemand, pagecodec
 from .parts.kernelterms import terms_of
 from .parts.layout import LIB
 from .proof import Claims
@@ -164,10 +154,10 @@ def _look(settings: CaptureSettings) -> Site:
     releases.check_capture_options(release)
     targets, needs = dumptarget.find(settings, root=root, profile=profile)
     watchdogs = hardware.ticking_watchdogs(settings, needs, host=HostFacts(root.asked))
-    makedumpfile = collector.find(settings, root=root, profile=profile)
+    program = makedumpfile.find(settings, root=root, profile=profile)
     for each in targets:
         profile = each.fit(profile)
-    return Site(root, profile, release, targets, needs, watchdogs, makedumpfile)
+    return Site(root, profile, release, targets, needs, watchdogs, program)
 
 
 def _out(settings: CaptureSettings, site: Site) -> Path:
@@ -248,7 +238,7 @@ def _add_programs(
     layout.add_python(python_tree, runtime)
     folders += layout.add_libraries(python_tree, runtime.libraries)
     folders += layout.add_libraries(python_tree, codec_library)
-    folders += collector.add(python_tree, site.makedumpfile, root=site.root)
+    folders += makedumpfile.add(python_tree, site.makedumpfile, root=site.root)
     return runtime, dump_codec, folders
 
 

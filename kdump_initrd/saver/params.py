@@ -194,7 +194,7 @@ class TargetParams(Record):
     """One place for dumps.
 
     kind           how the image reaches it: the name of a module of the generator's targets/
-    store          how the saver writes to it: a name in saver/store's list
+    store          how the saver writes to it: the name of a file in saver/store
     device         what it is on, by a stable name: a device's path, UUID=, LABEL=, PARTUUID=, …
     fstype         the file system there
     mount_options  how that is mounted, besides rw
