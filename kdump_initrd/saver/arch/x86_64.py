@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..low.failure import SaverError
-from ..memory.reader import absent
+from ..memory.pagetables import walker
 from . import Architecture, number
 
 TYPE_CHECKING = False
@@ -27,8 +27,10 @@ _MAP_ALIGN, _UPPER_HALF = 1 << 30, 1 << 63
 #: The bits of an entry of a page table (arch/x86/include/asm/pgtable_types.h).
 _FRAME = 0x000FFFFFFFFFF000
 _PRESENT, _LARGE = 1, 0x80
-#: Bytes of a page table, and of a large page, by which the kernel's image is mapped.
-_TABLE, _LARGE_PAGE = 4096, 2 << 20
+#: Bits of a page's offset, of an index, and of the offset in the largest page, 1 GiB.
+_PAGE_SHIFT, _INDEX_BITS, _LARGEST = 12, 9, 30
+#: Bytes of a large page, by which the kernel's image is mapped.
+_LARGE_PAGE = 2 << 20
 
 
 class X86_64(Architecture):
@@ -98,31 +100,15 @@ def _walker(info: VmcoreInfo, read: ReadPhysical) -> Translate:
     root = table - _KERNEL + number(info, "phys_base")
     levels = 5 if info.number("pgtable_l5_enabled") else 4
     frame = _FRAME & ~(info.number("sme_mask") or 0)
-    tables: dict[int, tuple[int, bytes]] = {}
 
-    def entry_of(level: int, base: int, index: int) -> int:
-        # The last table of each level is the likely one.
-        place, entries = tables.get(level, (-1, b""))
-        if place != base:
-            entries = read(base, _TABLE)
-            tables[level] = base, entries
-        return int.from_bytes(entries[index * 8 : index * 8 + 8], "little")
+    def decode(entry: int, shift: int) -> tuple[int, int] | None:
+        if not entry & _PRESENT:
+            return None
+        is_leaf = shift == _PAGE_SHIFT or (entry & _LARGE and shift <= _LARGEST)
+        return entry & frame, shift if is_leaf else 0
 
-    def walk(address: int) -> tuple[int, int]:
-        base = root
-        for level in range(levels - 1, -1, -1):
-            shift = 12 + 9 * level
-            entry = entry_of(level, base, address >> shift & 511)
-            if not entry & _PRESENT:
-                break
-            if level == 0 or (entry & _LARGE and level < 3):
-                offset = (1 << shift) - 1
-                skip = address & offset
-                return (entry & frame & ~offset) + skip, offset + 1 - skip
-            base = entry & frame
-        raise absent("virtual", address)
-
-    return walk
+    shifts = range(_PAGE_SHIFT + _INDEX_BITS * (levels - 1), 0, -_INDEX_BITS)
+    return walker(read, root, [(shift, _INDEX_BITS) for shift in shifts], decode)
 
 
 def _is_mapped(walk: Translate, address: int) -> bool:
