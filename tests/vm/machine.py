@@ -198,7 +198,7 @@ class Machine:
         try:
             self._qmp.save(state)
         except QmpError as error:
-            self._fail(LostMachine, f"its state cannot be kept: {error}", self._config.phases[-1])
+            self._lose(f"its state cannot be kept: {error}", self._config.phases[-1])
 
     def load(self, state: Path, *, since_crash: float) -> None:
         """Begin with the state of another one, of ``since_crash`` seconds after its panic.
@@ -208,7 +208,7 @@ class Machine:
         try:
             self._qmp.load(state)
         except QmpError as error:
-            self._fail(LostMachine, f"its state cannot be loaded: {error}", self._config.phases[0])
+            self._lose(f"its state cannot be loaded: {error}", self._config.phases[0])
         self._start = time.monotonic()
         self._reached[Phase.CRASHED] = -since_crash
 
@@ -240,8 +240,7 @@ class Machine:
                 self._ended(phase)
                 return
             if self._qmp.closed or self._qemu.poll() is not None:
-                stderr = (self._config.folder / "qemu.stderr").read_text(errors="replace")
-                self._fail(LostMachine, f"QEMU ended by itself: {stderr.strip()}", phase)
+                self._lose("QEMU ended by itself", phase)
             now = time.monotonic()
             remaining -= pace.worth(now - last)
             last = now
@@ -284,6 +283,10 @@ class Machine:
         fresh = self._stdout.read() or b""
         self._partial += fresh
         self._heard = self._heard or fresh != b""
+
+    def _lose(self, what: str, phase: Phase) -> None:
+        stderr = (self._config.folder / "qemu.stderr").read_text(errors="replace")
+        self._fail(LostMachine, f"{what}: {stderr.strip()}", phase)
 
     def _fail(self, kind: type[MachineError], what: str, phase: Phase) -> None:
         last = [*self._lines, self._partial.decode(errors="replace")][-_TAIL:]

@@ -17,7 +17,7 @@ _ANSWER, _STATE = 60.0, 300.0
 
 
 class QmpError(Exception):
-    """QEMU refuses a command, or does not answer it."""
+    """QEMU refuses a command, ends before its answer, or does not answer in time: it says which."""
 
 
 class Qmp:
@@ -61,13 +61,15 @@ class Qmp:
         end = time.monotonic() + _ANSWER
         while self._asked not in self._answers:
             remaining = end - time.monotonic()
-            if self.closed or remaining <= 0:
-                raise QmpError(f"{command}: no answer")
+            if self.closed:
+                raise QmpError(f"{command}: QEMU ended")
+            if remaining <= 0:
+                raise QmpError(f"{command}: no answer in {_ANSWER:g} s")
             select.select([self._sock], [], [], remaining)
             self._take()
         answer = self._answers.pop(self._asked)
         if "error" in answer:
-            raise QmpError(f"{command}: {answer['error']['desc']}")
+            raise QmpError(f"{command}: refused: {answer['error']['desc']}")
         return answer["return"]
 
     def save(self, state: Path) -> None:
@@ -83,9 +85,11 @@ class Qmp:
         self.ask("migrate-set-capabilities", {"capabilities": [capability]})
         self.ask(command, {"uri": uri})
         end = time.monotonic() + _STATE
-        while (status := self.ask("query-migrate").get("status")) != "completed":
-            if status == "failed" or time.monotonic() > end:
-                raise QmpError(f"{command}: {status}")
+        while (status := (told := self.ask("query-migrate")).get("status")) != "completed":
+            if status == "failed":
+                raise QmpError(f"{command}: failed: {told.get('error-desc', 'no reason told')}")
+            if time.monotonic() > end:
+                raise QmpError(f"{command}: still {status} after {_STATE:g} s")
             time.sleep(0.05)
 
     def close(self) -> None:

@@ -58,6 +58,8 @@ for count in $parts; do
 	page=$((page + count))
 done
 rm -rf /snapshot
+# As the kernel starts it.
+unset PATH
 exec /init
 """
 
@@ -103,7 +105,7 @@ def crash_again(
     # What a machine writes to its memory is not written to the file.
     memory = folder_of(scenario.name) / "memory"
     run(["cp", "--sparse=always", "--reflink=auto", snapshot.memory, memory], timeout=120)
-    _bring(memory, _parts(scenario.image))
+    bring(memory, scenario.image)
     phases = tuple(phase for phase in scenario.phases if phase not in _BEFORE)
     config = _config(replace(scenario, phases=phases), snapshot.token, snapshot.initrd)
     words = (*_words(scenario, memory, "off"), "-incoming", "defer")
@@ -127,8 +129,13 @@ def _with(config: MachineConfig, words: tuple[str, ...]) -> MachineConfig:
     return replace(config, more=(*config.more, *words))
 
 
-def _bring(memory: Path, parts: tuple[bytes, ...]) -> None:
-    # A page that tells the parts' pages, and each part from a page of its own on.
+def bring(memory: Path, image: Path) -> None:
+    """Put an image, unpacked, where the stub finds it in the machine's memory.
+
+    A page tells the segments' pages, and each segment begins a page of its own. Raises ValueError
+    for an image that the place has no room for.
+    """
+    parts = [b"".join(unpack(each.read(), each.compression)) for each in read_segments(image)]
     pages = [-(-len(part) // _PAGE) for part in parts]
     with memory.open("r+b") as out:
         out.seek(_PLACE)
@@ -139,21 +146,15 @@ def _bring(memory: Path, parts: tuple[bytes, ...]) -> None:
             raise ValueError("the image is too large")
 
 
-def _parts(path: Path) -> tuple[bytes, ...]:
-    return tuple(
-        b"".join(unpack(segment.read(), segment.compression)) for segment in read_segments(path)
-    )
-
-
 def _snapshot(scenario: Scenario) -> Snapshot:
     # Keyed by all that it is made from: the machine, and the first kernel's initrd with the stub.
     folder = folder_of(scenario.name)
     phases = (*_BEFORE, Phase.CAPTURING)
     stub = replace(scenario, image=folder / "stub.cpio", phases=phases, speaker=_SPEAKER)
-    _write_stub(stub.image)
+    write_stub(stub.image)
     initrd = folder / "first.cpio"
     write_first(stub, "", initrd)
-    target = _SNAPSHOTS / _key(_config(stub, "", initrd))
+    target = _SNAPSHOTS / key(_config(stub, "", initrd))
     with making(target) as missing:
         if missing:
             _remove_old()
@@ -163,7 +164,8 @@ def _snapshot(scenario: Scenario) -> Snapshot:
     return Snapshot(target, **facts)
 
 
-def _key(config: MachineConfig) -> str:
+def key(config: MachineConfig) -> str:
+    """Return the name of a machine's snapshot: of its words, its kernel, its initrd, and QEMU."""
     version = run([tool(config.program), "--version"], timeout=30).stdout
     words = " ".join(config.argv(0)).replace(str(config.folder), "")
     made_of = hashlib.sha256(version + words.encode())
@@ -194,7 +196,8 @@ def _remove_old() -> None:
             shutil.rmtree(facts.parent)
 
 
-def _write_stub(target: Path) -> None:
+def write_stub(target: Path) -> None:
+    """Write the image that a snapshot is taken of."""
     archive = Archive()
     archive.file("/snapshot/busybox", tool("busybox"))
     for applet in _APPLETS:
