@@ -16,6 +16,7 @@ from ..config.settings import HOST, CommonSettings
 from ..config.targetsettings import OF_TARGET
 from ..core import exits, publish
 from ..core.errors import KdumpInitrdError, UsageError
+from ..core.password import hidden
 from ..core.root import Root
 from ..probe.distro.profiles import Distro
 from ..recipes import dumptarget
@@ -39,7 +40,7 @@ def check(top: Path, distro: str | None) -> tuple[list[str], int]:
             lines += _targets(found, root, profile)
         except KdumpInitrdError as error:
             hint = hints.configured(error.hint)
-            errors.append(f"{error.message}; {hint}".removesuffix("; None"))
+            errors.append(hidden(f"{error.message}; {hint}".removesuffix("; None")))
     values.setdefault("path", profile.dump.path)
     origins.setdefault("path", f"the profile {profile.id}")
     lines += nativetext.lines(values, origins, defaults=True)

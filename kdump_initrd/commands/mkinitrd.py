@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ..core import exits, log, publish
 from ..core.errors import KdumpInitrdError, UsageError, is_denied
+from ..core.password import hidden
 from . import verbs
 from .grammar import choice
 from .grammar.vocabulary import PROGRAM
@@ -60,10 +61,10 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
 
 def _complain(message: str, hint: str | None, *, debug: bool) -> None:
     if debug:
-        traceback.print_exc()
-    print(f"kdump-initrd: error: {message}", file=sys.stderr)
+        print(hidden(traceback.format_exc()), end="", file=sys.stderr)
+    print(f"kdump-initrd: error: {hidden(message)}", file=sys.stderr)
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        print(f"hint: {hidden(hint)}", file=sys.stderr)
 
 
 def _as_root(words: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ..core import trust
 from ..core.errors import UsageError
 from ..core.files import TEXT
+from ..core.password import hidden
 from ..core.root import Root
 from ..core.schema import nearest
 from .settings import HOST, SETTINGS, Setting, parse
@@ -83,7 +84,7 @@ class Findings:
         except ValueError as error:
             self.fail(said, str(error), mended_by="targets")
             return
-        target = TargetSettings(**values, origin=str(said.place))
+        target = TargetSettings(**values, origin=str(said.place), key=said.key)
         self.aim((*self.values.get("targets", ()), target))
 
     def forget(self, name: str) -> None:
@@ -151,6 +152,7 @@ def _add(lines: list[str], line: str) -> None:
 
 def _printable(text: str) -> str:
     # A file may hold anything, and a terminal obeys some of it.
+    text = hidden(text)
     if len(text) > _LONGEST_LINE:
         text = f"{text[:_LONGEST_LINE]}…"
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

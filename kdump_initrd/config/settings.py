@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from ..core import password
 from ..core.compression import PACKED, Codec
 from ..core.errors import UsageError
 from ..saver.params import CHOICES, RANGES, DumpParams, LimitParams, TargetParams
 from .targetsettings import TargetSettings
 
-#: The password in a URL, behind the user's name: nobody is to read it in an image or a message. It
-#: may have an "@" in it, or a "/"; digits alone are a port, and in brackets is an address.
-_PASSWORD = re.compile(r"(?<=://)(?!\[)([^/:@]*):(?:[^/]*|(?!\d*/)[^@]*)@")
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(?=://)")
 
 
 class ToolSource(str, Enum):
@@ -149,7 +148,8 @@ def _plain(word: str) -> str:
 
 
 def _place(word: str) -> str:
-    return _PASSWORD.sub(r"\1@", _plain(word))
+    # Whoever writes SSH:// means ssh://.
+    return _SCHEME.sub(lambda found: found[0].lower(), password.without(_plain(word)))
 
 
 def _number(field: str) -> Callable[[str], int]:

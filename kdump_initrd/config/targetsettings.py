@@ -18,7 +18,8 @@ class TargetSettings:
     ``to`` is a device (a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=), a URL, or "" for what holds
     the folder ``path`` of the root. ``deadline`` is in seconds. Where ``mount_options`` are known,
     ``path`` is a folder of the device mounted by them, else it is one of the host. ``origin`` is
-    where a file says it, "" for the command line.
+    the place in a file that says it, and ``key`` its key there, if that file is a peer's; both are
+    "" for the command line.
     """
 
     to: str = ""
@@ -27,3 +28,4 @@ class TargetSettings:
     deadline: int | None = None
     mount_options: str | None = None
     origin: str = field(default="", compare=False)
+    key: str = field(default="", compare=False)

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .password import hidden
+
 _ROOT = "kdump-initrd"
 
 
@@ -21,7 +23,7 @@ class _Formatter(logging.Formatter):
     """``kdump-initrd: warning: …`` for warnings, bare lines for the rest."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()
+        text = hidden(record.getMessage())
         if record.levelno >= logging.WARNING:
             return f"{_ROOT}: {record.levelname.lower()}: {text}"
         return text

@@ -34,8 +34,8 @@ def resolve(settings: CaptureSettings, *, root: Root, profile: Distro) -> Captur
     for each in settings.targets:
         with _placed(each):
             settled = kinds.kind_of(each.to).settle(each, folder=folder, root=root, host=host)
-        # On which line of a file it is said is nothing that an image depends on.
-        found.append(replace(settled, origin=""))
+        # An image does not depend on where in a file its target is said.
+        found.append(replace(settled, origin="", key=""))
     return replace(settings, targets=tuple(found))
 
 
@@ -55,12 +55,12 @@ def check(targets: Sequence[TargetSettings]) -> None:
 
 @contextmanager
 def _placed(target: TargetSettings) -> Iterator[None]:
-    """Let errors about a target begin with the place where it is configured."""
+    """Let errors about a target begin with the place where it is configured, and a peer's key."""
     try:
         yield
     except KdumpInitrdError as error:
-        place = f"{target.origin}: " if target.origin else ""
-        raise KdumpInitrdError(f"{place}{error.message}", hint=error.hint) from error
+        where = [each for each in (target.origin, target.key) if each]
+        raise KdumpInitrdError(": ".join([*where, error.message]), hint=error.hint) from error
 
 
 def find(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from ..core.devicename import is_tag, translate
+from ..core.devicename import TAGS, is_tag, translate
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
 from ..core.root import Root
@@ -44,6 +44,10 @@ class Block(Target):
     mount_options: str
 
     schemes = ("", "file")
+    forms = (
+        f"a device (a path, {', '.join(f'{tag}=' for tag in TAGS)})",
+        "file:///DIR (the device that holds this folder)",
+    )
 
     @classmethod
     def settle(

@@ -6,27 +6,27 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..core.errors import KdumpInitrdError
 from . import refusals
 from .block import Block
-from .refusals import DUMP
 from .target import Target
 
 KINDS: Sequence[type[Target]] = (Block,)
 #: "ssh" of ssh://host/folder, "virtiofs" of virtiofs:TAG; "root" stands alone.
-_SCHEME = re.compile(r"([a-z0-9][a-z0-9+.-]*):|(root)$")
+_SCHEME = re.compile(r"([A-Za-z0-9][A-Za-z0-9+.-]*):|(root)$")
 
 
 def kind_of(to: str) -> type[Target]:
-    """Return the kind of a target that is called so.
+    """Return the kind of a target that is called so: without a scheme it is a device.
 
-    Raises KdumpInitrdError for one that no kind serves. What has no known scheme is the name of a
-    device.
+    Raises KdumpInitrdError for a scheme that no kind has.
     """
     found = _SCHEME.match(to)
     scheme = (found[1] or found[2]) if found else ""
     for kind in KINDS:
         if scheme in kind.schemes:
             return kind
-    if refusals.knows(scheme):
-        raise refusals.reason(scheme).error(f"{to}: ", DUMP)
-    return Block
+    *forms, last = (form for kind in KINDS for form in kind.forms)
+    raise KdumpInitrdError(
+        f"{to}: {refusals.target(scheme)}", hint=f"save to {', '.join(forms)} or {last}"
+    )

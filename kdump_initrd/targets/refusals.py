@@ -164,17 +164,19 @@ _TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
 )  # fmt: skip
 _REASONS: Mapping[str, Reason] = {name: reason for names, reason in _TABLE for name in names}
 _UNKNOWN_TYPE = Reason("{}: not a file system that the image can mount", "", _OTHER_TYPE)
+_UNKNOWN_TARGET = Reason("not a kind of target that the image can save to", "")
 _UNKNOWN_LAYER = Reason("a virtual device ({})")
-
-
-def knows(name: str) -> bool:
-    """Tell whether the table has a name."""
-    return name in _REASONS
 
 
 def reason(name: str) -> Reason:
     """Return what the table has for a name that it has."""
     return _named(_REASONS[name], name)
+
+
+def target(scheme: str) -> Reason:
+    """Return why no image can save to a target with that scheme, which begins its name."""
+    known = _REASONS.get(scheme, _UNKNOWN_TARGET)
+    return Reason(known.title.removeprefix("{}: "), known.cannot)
 
 
 def file_system(purpose: Purpose, fstype: str) -> Reason | None:

@@ -61,6 +61,8 @@ class Target(ABC):
 
     #: What the names of such targets begin with, without the colon; "" are names of devices.
     schemes: ClassVar[tuple[str, ...]]
+    #: How such a target is said, for people who said what is none: each goes behind "save to".
+    forms: ClassVar[tuple[str, ...]]
 
     @classmethod
     @abstractmethod

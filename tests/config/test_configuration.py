@@ -90,7 +90,7 @@ def test_a_peers_warnings_and_errors_are_printed(tmp_path: Path) -> None:
         "warning: /etc/kdump.conf:1: kdump_pre: not used: put your own programs into /etc/kdump-initrd/hooks/<stage>"
     )
     assert lines[-1].startswith(
-        "error: /etc/kdump.conf:2: nfs://a/b: nfs: a file system on the network, "
+        "error: /etc/kdump.conf:2: nfs: nfs://a/b: a file system on the network, "
     )
     assert not [line for line in lines if line.startswith("to =")], "there is no default then"
     write(tmp_path, {"etc/kdump.conf": "kdump_pre /x\n"})
@@ -183,7 +183,7 @@ def test_import_refuses(tmp_path: Path) -> None:
     with pytest.raises(KdumpInitrdError, match="no configuration of any kdump tool of Linux"):
         configuration.import_config(tmp_path, "linux", out, force=False)
     write(tmp_path, {kdump_tools_file.NAME: "NFS=a:/b\n"})
-    with pytest.raises(KdumpInitrdError, match="kdump-tools:1: nfs://a/b: nfs: a file system"):
+    with pytest.raises(KdumpInitrdError, match="kdump-tools:1: NFS: nfs://a/b: a file system"):
         configuration.import_config(tmp_path, "debian", out, force=False)
     write(tmp_path, {kdump_tools_file.NAME: "USE_KDUMP=2\n"})
     with pytest.raises(KdumpInitrdError, match="kdump-tools:1: USE_KDUMP: ") as caught:

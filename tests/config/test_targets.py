@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.commands import configuration
+from kdump_initrd.commands import configuration, mkinitrd
 from kdump_initrd.config import effective, native
 from kdump_initrd.config.capturesettings import capture_settings
 from kdump_initrd.config.targetsettings import TargetSettings
@@ -20,6 +20,10 @@ from ..unit.thiskernel import RELEASE
 from .reading import read, write
 
 NAME = native.NAME
+FORMS = (
+    "save to a device (a path, UUID=, LABEL=, PARTUUID=, PARTLABEL=) or file:///DIR (the device "
+    "that holds this folder)"
+)
 OTHER_TYPE = "save to a disk or partition with ext4, xfs, btrfs or vfat on it"
 REACH = "which the image cannot reach"
 
@@ -86,6 +90,8 @@ PASSWORDS = [
     ("ssh://me@host:22/a:b@c", "ssh://me@host:22/a:b@c"),
     ("file:///a:b@c", "file:///a:b@c"),
     ("LABEL=a:b@c", "LABEL=a:b@c"),
+    # A scheme in capitals is the same one.
+    ("SSH://me:S3CRET@Host/X", "ssh://me@Host/X"),
 ]
 
 
@@ -103,6 +109,22 @@ def test_no_message_has_the_password_of_the_command_line(
 ) -> None:
     _, error, _ = complain(capfd, flag, "ssh://me:s3cret@host/x", RELEASE)
     assert error == f"ssh://me@host/x: another machine, {REACH}"
+    # This might be a port and a folder, too.
+    _, error, _ = complain(capfd, flag, "ssh://me:12/34@host/x", RELEASE)
+    assert error == f"ssh://me:***@host/x: another machine, {REACH}"
+
+
+@pytest.mark.parametrize("flag", ["-c", "--target", "-f", "--deadline", "-o", "--root", "--tarket"])
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_no_message_has_a_password_in_the_wrong_place(
+    flag: str, debug: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = "ssh://me@corp:12345/678@910@host/x"
+    assert mkinitrd.main([*debug, "-c", UUID, f"{flag}={url}", RELEASE]) != 0
+    out, err = capfd.readouterr()
+    assert "me@corp:***@host" in err
+    for part in ("12345", "678", "910"):
+        assert part not in out + err
 
 
 def check(root: Path, distro: str = "debian") -> list[str]:
@@ -162,13 +184,16 @@ def test_more_than_one_is_refused_in_one_line(
 
 #: What is said, and why no image can save to it; and the hint.
 REFUSED = [
-    ("nfs://host/x", "", f"nfs: a file system on the network, {REACH}", OTHER_TYPE),
-    ("cifs://host/x", "", f"cifs: a file system on the network, {REACH}", OTHER_TYPE),
-    ("ssh://kdump@host/srv", "", f"another machine, {REACH}", ""),
-    ("ftp://host/x", "", f"an FTP server, {REACH}", ""),
-    ("virtiofs:tag", "", f"virtiofs: a folder of the hypervisor, {REACH}", OTHER_TYPE),
-    ("9p:tag", "", f"9p: a folder of the hypervisor, {REACH}", OTHER_TYPE),
-    ("root", "", "the root file system, which the image can find only by its device name", ""),
+    ("nfs://host/x", "", f"a file system on the network, {REACH}", FORMS),
+    ("cifs://host/x", "", f"a file system on the network, {REACH}", FORMS),
+    ("ssh://kdump@host/srv", "", f"another machine, {REACH}", FORMS),
+    ("ssh://", "", f"another machine, {REACH}", FORMS),
+    ("ftp://host/x", "", f"an FTP server, {REACH}", FORMS),
+    ("virtiofs:tag", "", f"a folder of the hypervisor, {REACH}", FORMS),
+    ("9p:tag", "", f"a folder of the hypervisor, {REACH}", FORMS),
+    ("gopher://host/x", "", "not a kind of target that the image can save to", FORMS),
+    ("C:/dumps", "", "not a kind of target that the image can save to", FORMS),
+    ("root", "", "the root file system, which the image can find only by its device name", FORMS),
     (UUID, "nfs", f"nfs: a file system on the network, {REACH}", OTHER_TYPE),
     (UUID, "virtiofs", f"virtiofs: a folder of the hypervisor, {REACH}", OTHER_TYPE),
     (UUID, "zfs", "ZFS, which the image cannot import", ""),
@@ -204,27 +229,31 @@ def test_a_refused_target_that_is_configured(
     more = f"fstype = '{fstype}'\n" if fstype else ""
     write(tmp_path, {NAME: f"[[target]]\nto = '{to}'\n{more}"})
     last = check(tmp_path)[-1]
-    assert last.startswith(f"error: /{NAME}:1: {to}: {why}; save to a ")
+    assert last.startswith(f"error: /{NAME}:1: {to}: {why}; {hint or 'save to a '}")
 
 
 @pytest.mark.parametrize(
     ("distro", "name", "text", "error"),
     [
         ("rhel", "etc/kdump.conf", "nfs host:/x\n",
-         f"nfs://host/x: nfs: a file system on the network, {REACH}"),
-        ("rhel", "etc/kdump.conf", "ssh me@host\n", f"ssh://me@host: another machine, {REACH}"),
-        ("rhel", "etc/kdump.conf", "raw /dev/sda5\n", "/dev/sda5: a partition without a file "
+         f"nfs: nfs://host/x: a file system on the network, {REACH}"),
+        ("rhel", "etc/kdump.conf", "net me@host\n", f"net: ssh://me@host: another machine, {REACH}"),
+        ("rhel", "etc/kdump.conf", "ssh me:1/2@host\n",
+         f"ssh: ssh://me:***@host: another machine, {REACH}"),
+        ("rhel", "etc/kdump.conf", "raw /dev/sda5\n", "raw: /dev/sda5: a partition without a file "
          "system, which the image cannot save to"),
         ("rhel", "etc/kdump.conf", "virtiofs a\n",
-         f"virtiofs:a: virtiofs: a folder of the hypervisor, {REACH}"),
+         f"virtiofs: virtiofs:a: a folder of the hypervisor, {REACH}"),
         ("rhel", "etc/kdump.conf", "ext4 UUID=1\ndracut_args --mount 'UUID=2 /x xfs'\n",
-         "UUID=2: a second dump target, and an image saves to one: UUID=1"),
-        ("sles", "etc/sysconfig/kdump", "KDUMP_SAVEDIR=cifs://host/x\n",
-         f"cifs://host/x: cifs: a file system on the network, {REACH}"),
+         "dracut_args: UUID=2: a second dump target, and an image saves to one: UUID=1"),
+        ("rhel", "etc/kdump.conf", "dracut_args --mount ssh://me:1/2@host\n",
+         "dracut_args: --mount ssh://me:***@host: expected a device, a folder and a type"),
+        ("sles", "etc/sysconfig/kdump", "KDUMP_SAVEDIR=CIFS://me:1/2@host/x\n",
+         f"KDUMP_SAVEDIR: cifs://me:***@host/x: a file system on the network, {REACH}"),
         ("debian", "etc/default/kdump-tools", "SSH=me@host\n",
-         f"ssh://me@host: another machine, {REACH}"),
+         f"SSH: ssh://me@host: another machine, {REACH}"),
         ("debian", "etc/default/kdump-tools", "FTP=host:/x\n",
-         f"ftp://host/x: an FTP server, {REACH}"),
+         f"FTP: ftp://host/x: an FTP server, {REACH}"),
     ],
 )  # fmt: skip
 def test_a_refused_target_of_a_peer(
@@ -232,4 +261,5 @@ def test_a_refused_target_of_a_peer(
 ) -> None:
     write(tmp_path, {name: text})
     line = len(text.splitlines())
-    assert check(tmp_path, distro)[-1].startswith(f"error: /{name}:{line}: {error}; ")
+    found = [each for each in check(tmp_path, distro) if each.startswith("error: ")]
+    assert found[0].startswith(f"error: /{name}:{line}: {error}")

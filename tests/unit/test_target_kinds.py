@@ -38,6 +38,7 @@ class Shelf(Target):
     table: Path
 
     schemes = ("shelf",)
+    forms = ("shelf:BOARD",)
 
     @classmethod
     def settle(
@@ -96,6 +97,12 @@ def planned(
     settings = dumptarget.resolve(settings, root=Root(root), profile=profile_of(settings))
     plan = capture.plan(settings)
     return {str(each.dest): each.content for each in (*plan.tree, *plan.second)}
+
+
+def test_hints_name_how_its_targets_are_said(root: Path) -> None:
+    with pytest.raises(KdumpInitrdError) as caught:
+        kinds.kind_of("desk:oak")
+    assert (caught.value.hint or "").endswith(" or shelf:BOARD")
 
 
 def profile_of(settings: CaptureSettings) -> Distro:

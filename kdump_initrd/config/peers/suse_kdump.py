@@ -40,8 +40,7 @@ def _savedir(findings: Findings, said: Said) -> None:
     elif said.value.lower().startswith("file://"):
         meanings.folder(findings, replace(said, value=said.value[len("file://") :]))
     else:
-        scheme, _, rest = said.value.partition("://")
-        findings.add_target(said, to=f"{scheme.lower()}://{rest}")
+        findings.add_target(said, to=said.value)
 
 
 def _format(findings: Findings, said: Said) -> None:
