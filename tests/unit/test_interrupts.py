@@ -18,6 +18,9 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.publish import new_file
 
 REPO = Path(__file__).parents[2]
+#: What waits for a signal, for five minutes at most. A signal that comes between the interpreter's
+#: last look and the system call is heard only when that ends: so each sleep is short.
+WAIT = "for _ in range(3000): time.sleep(0.1)"
 #: A command whose work is a program of the test's: it stops at a line, and goes on when killed.
 COMMAND = """
 import sys, time
@@ -27,7 +30,7 @@ from kdump_initrd.core.publish import new_file; from kdump_initrd.core.publish i
 def work(requests):
     {work}
     print("there", flush=True)
-    time.sleep(300)
+    {wait}
     return 0
 import kdump_initrd.commands.mkinitrd
 kdump_initrd.commands.mkinitrd.verbs.perform = work
@@ -47,7 +50,7 @@ def begin(
         if ignored:
             signal.signal(ignored, signal.SIG_IGN)
 
-    program = COMMAND.format(work=work)
+    program = COMMAND.format(work=work, wait=WAIT)
     child = subprocess.Popen(
         [sys.executable, "-c", program, "--list", str(folder)], cwd=REPO, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -101,7 +104,7 @@ def test_while_modules_are_imported(tmp_path: Path, program: str, number: signal
     slow = tmp_path / "argparse.py"
     slow.write_text(
         "import time\nprint('there', flush=True)\n"
-        "try:\n    time.sleep(300)\nexcept BaseException:\n    raise ImportError('no') from None\n"
+        f"try:\n    {WAIT}\nexcept BaseException:\n    raise ImportError('no') from None\n"
     )
     code = f"import sys; from kdump_initrd.commands.start import {program}; sys.exit({program}())"
     child = subprocess.Popen(
@@ -163,7 +166,7 @@ def test_a_name_of_any_length(tmp_path: Path) -> None:
     assert "File name too long" in caught.value.message
 
 
-DROPPED = """
+DROPPED = f"""
 import ctypes, signal, sys, time
 from kdump_initrd.commands.interrupts import Interrupts
 
@@ -171,17 +174,20 @@ class Held:
     def __del__(self):
         signal.raise_signal(signal.SIGTERM)
 
+def wait():
+    {WAIT}
+
 def text():
     exec("import signal; signal.raise_signal(signal.SIGTERM)")
 
 def destructor():
     held = Held()
     del held
-    time.sleep(20)
+    wait()
 
 def callback():
     ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGTERM))()
-    time.sleep(20)
+    wait()
 
 with Interrupts() as interrupts:
     try:
