@@ -229,10 +229,10 @@ def test_a_saver_that_is_killed_is_started_once_more(
     administer(scenario.image, {"pre-save/90-kill": (_KILL_SAVER, 60)})
     outcome = crash_again(replace(scenario, disks=(disk.path,)))
     assert "the saver ended with status 137: trying again with plain settings" in lines_of(outcome)
-    found = disk.crash_folders(crash_copy)
-    reports = [json.loads(each.file("report.json").copy.read_text()) for each in found]
-    assert [report["result"] for report in reports][-1] == "saved"
-    assert reports[-1]["dump"]["codec"] == "none"
+    # One before it may be empty: of the saver that was killed.
+    found = disk.crash_folders(crash_copy)[-1]
+    report = json.loads(found.file("report.json").copy.read_text())
+    assert (report["result"], report["dump"]["codec"]) == ("saved", "none")
 
 
 @pytest.mark.full
