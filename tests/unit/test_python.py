@@ -22,6 +22,7 @@ from kdump_initrd.probe.python.bytecode import translate
 from kdump_initrd.probe.python.imports import imports_of
 from kdump_initrd.probe.python.interpreter import find_interpreter
 from kdump_initrd.probe.python.minimal import PythonRuntime, find_python, stdlib_zip
+from kdump_initrd.probe.python.pruning import prune
 from kdump_initrd.saver.low.stdlib import SHA256
 
 from .elfwriter import AARCH64, write_elf
@@ -322,7 +323,9 @@ if __name__ == "__main__":
 """
     found = {
         each.name: each.optional
-        for each in imports_of(ast.parse(text), name="pkg.sub.mod", package=False)
+        for each in imports_of(
+            prune(ast.parse(text)), name="pkg.sub.mod", package=False, late=False
+        )
     }
     assert found == {
         "a": False, "a.b": False, "pkg": False, "pkg.sub": False, "pkg.sub.near": True,

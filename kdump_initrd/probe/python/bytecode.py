@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from ...core import cache
 from ...core.errors import KdumpInitrdError
 from .imports import Import, imports_of
+from .pruning import prune
 
-#: Changes with what this module and imports.py make of the same source.
-_FORMAT = b"1"
+#: Changes with what this module, pruning.py and imports.py make of the same source.
+_FORMAT = b"2"
 #: Level 2 leaves docstrings and assertions out: the capture kernel has no memory for them.
 _OPTIMIZE = 2
 #: Before version 3, marshal writes no back references. Those depend on what else the process
@@ -32,27 +33,30 @@ class Unit:
     pyc: bytes
 
 
-def translate(source: bytes, *, name: str, package: bool) -> Unit:
+def translate(source: bytes, *, name: str, package: bool, late: bool = False) -> Unit:
     """Return the unit of a module, from the user's cache if it has this content.
 
-    The .pyc is an unchecked hash-based one (PEP 552): right whatever the time of its source.
-    Raises KdumpInitrdError when this Python cannot parse the source.
+    Its imports are those that run with it and, if ``late``, those in functions, too. The .pyc is an
+    unchecked hash-based one (PEP 552): right whatever the time of its source. Raises
+    KdumpInitrdError when this Python cannot parse the source.
     """
-    text = b"\0".join((_FORMAT, importlib.util.MAGIC_NUMBER, name.encode(), b"p" * package, source))
+    kind = b"p" * package + b"l" * late
+    text = b"\0".join((_FORMAT, importlib.util.MAGIC_NUMBER, name.encode(), kind, source))
     key = hashlib.sha256(text).hexdigest()
     cached = _read(cache.fetch(key))
     if cached is not None:
         return cached
-    unit = _compile(source, name=name, package=package)
+    unit = _compile(source, name=name, package=package, late=late)
     cache.store(key, _written(unit))
     return unit
 
 
-def _compile(source: bytes, *, name: str, package: bool) -> Unit:
-    file = f"{name.replace('.', '/')}.py"
+def _compile(source: bytes, *, name: str, package: bool, late: bool) -> Unit:
+    # Each function has a copy of it, of which the saver tells this part (low/failure.py).
+    file = f"{name.rpartition('.')[2]}.py"
     try:
-        tree = ast.parse(source, file)
-        imports = imports_of(tree, name=name, package=package)
+        tree = prune(ast.parse(source, file))
+        imports = imports_of(tree, name=name, package=package, late=late)
         code = compile(tree, file, "exec", dont_inherit=True, optimize=_OPTIMIZE)
     except (SyntaxError, ValueError) as error:
         raise KdumpInitrdError(

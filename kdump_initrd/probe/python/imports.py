@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a Python module imports when it is itself imported on Linux."""
+"""What a Python module imports: when it is itself imported, and later."""
 
 from __future__ import annotations
 
@@ -20,38 +20,37 @@ class Import:
     optional: bool
 
 
-def imports_of(tree: ast.Module, *, name: str, package: bool) -> tuple[Import, ...]:
-    """Return the imports that run with the module ``name``, each name once, in order.
+def imports_of(tree: ast.Module, *, name: str, package: bool, late: bool) -> tuple[Import, ...]:
+    """Return the imports of the module ``name``, which is pruned, each name once, in order.
 
-    Bodies of functions are not looked into, nor branches for other systems, for type checkers
-    and for the module as a program: those would drag in half the standard library.
+    They are those that run when it is imported and, if ``late``, those in functions, too; of the
+    standard library's modules the latter would drag in half of it.
     """
     around = name if package else name.rpartition(".")[0]
     found: dict[str, bool] = {}
-    for each in _walk(tree.body, around, optional=False):
+    for each in _walk(tree.body, around, late=late, optional=False):
         found[each.name] = found.get(each.name, True) and each.optional
     return tuple(Import(key, optional) for key, optional in found.items())
 
 
-def _walk(body: list[ast.stmt], around: str, *, optional: bool) -> Iterator[Import]:
+def with_parents(name: str) -> Iterator[str]:
+    """Yield what importing ``name`` imports: a, a.b and a.b.c."""
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        yield ".".join(parts[:count])
+
+
+def _walk(body: list[ast.stmt], around: str, *, late: bool, optional: bool) -> Iterator[Import]:
     for statement in body:
         if isinstance(statement, ast.Import):
             for alias in statement.names:
-                yield from _parents(alias.name, optional)
+                yield from _all(alias.name, optional)
         elif isinstance(statement, ast.ImportFrom):
             yield from _from(statement, around, optional)
-        elif isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        elif isinstance(statement, ast.If):
-            verdict = _verdict(statement.test)
-            if verdict is not False:
-                yield from _walk(statement.body, around, optional=optional)
-            if verdict is not True:
-                yield from _walk(statement.orelse, around, optional=optional)
-        else:
+        elif late or not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
             survives = isinstance(statement, ast.Try) and any(map(_catches, statement.handlers))
             for inner in _blocks(statement):
-                yield from _walk(inner, around, optional=optional or survives)
+                yield from _walk(inner, around, late=late, optional=optional or survives)
 
 
 def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
@@ -67,17 +66,14 @@ def _from(statement: ast.ImportFrom, around: str, optional: bool) -> Iterator[Im
         parts = around.split(".")
         parts = parts[: len(parts) - statement.level + 1]
         base = ".".join([*parts, base] if base else parts)
-    yield from _parents(base, optional)
+    yield from _all(base, optional)
     for alias in statement.names:
         if alias.name != "*":
             yield Import(f"{base}.{alias.name}", True)
 
 
-def _parents(name: str, optional: bool) -> Iterator[Import]:
-    # Importing a.b.c imports a and a.b before.
-    parts = name.split(".")
-    for count in range(1, len(parts) + 1):
-        yield Import(".".join(parts[:count]), optional)
+def _all(name: str, optional: bool) -> Iterator[Import]:
+    return (Import(each, optional) for each in with_parents(name))
 
 
 def _catches(handler: ast.ExceptHandler) -> bool:
@@ -85,18 +81,3 @@ def _catches(handler: ast.ExceptHandler) -> bool:
         return True
     caught = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
     return bool(caught & {"ImportError", "ModuleNotFoundError", "Exception"})
-
-
-def _verdict(test: ast.expr) -> bool | None:
-    """Tell what a condition is in the capture kernel, or None where only running it can say."""
-    text = ast.dump(test)
-    if "TYPE_CHECKING" in text or "'__main__'" in text:
-        return False
-    constants = {node.value for node in ast.walk(test) if isinstance(node, ast.Constant)}
-    # sys.platform == "win32", "nt" in sys.builtin_module_names, os.name == "posix" and the like.
-    if isinstance(test, ast.Compare) and isinstance(test.ops[0], (ast.Eq, ast.In)):
-        if constants & {"win32", "nt", "cygwin", "darwin", "ios", "wasi", "emscripten", "vxworks"}:
-            return False
-        if "posix" in constants:
-            return True
-    return None
