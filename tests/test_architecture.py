@@ -22,14 +22,17 @@ FENCES = {
     "subprocess": {"core.run"},
     "argparse": {"commands.options"},
 }
-#: What the generator may know of the saver, by the generator's rooms: the contract, and which
-#: modules of the standard library the saver stands on. The command vmcore-save is the saver itself.
+#: What the generator may know of the saver, by the generator's rooms: the contract, which modules
+#: of the standard library the saver stands on, and the folders of which it takes one file. The
+#: command vmcore-save is the saver itself.
 OF_THE_SAVER = {
     "config": {"saver.params", "saver.codec.rows"},
     "image": {"saver.imagepaths"},
     "probe": {"saver.low.stdlib", "saver.codec.rows"},
     "targets": {"saver.params", "saver.imagepaths", "saver.store.naming", "saver.low.failure"},
-    "recipes": {"saver.params", "saver.codec.rows", "saver.imagepaths"},
+    "recipes": {
+        *("saver.params", "saver.codec.rows", "saver.imagepaths", "saver.arch", "saver.store"),
+    },
     "commands": {name for name in MODULES if name.startswith("saver")},
 }
 #: Folder of the saver: those that its modules may import. What lies at the saver's top may use all.

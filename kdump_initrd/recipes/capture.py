@@ -34,7 +34,16 @@ from ..saver.params import Params
 from ..targets.refusals import DUMP
 from . import dumptarget, proof, templatevalues
 from .found import Site, find_root
-from .parts import contract, hardware, imagecodec, layout, makedumpfile, ondemand, pagecodec
+from .parts import (
+    chosenmodules,
+    contract,
+    hardware,
+    imagecodec,
+    layout,
+    makedumpfile,
+    ondemand,
+    pagecodec,
+)
 from .parts.kernelterms import terms_of
 from .parts.layout import LIB
 from .proof import Claims
@@ -233,7 +242,8 @@ def _add_programs(
     programs = layout.add_toolbox(tree, toolbox)
     folders = layout.add_libraries(tree, closure.closure(programs, root=site.root))
     wanted = Path(settings.python) if settings.python else None
-    runtime = minimal.find_python(site.root, python=wanted)
+    chosen = chosenmodules.of_image(site.targets, site.kernel)
+    runtime = minimal.find_python(site.root, python=wanted, chosen=chosen)
     dump_codec, codec_library = pagecodec.choose(settings.dump_compress, runtime, site)
     layout.add_python(python_tree, runtime)
     folders += layout.add_libraries(python_tree, runtime.libraries)

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,11 +20,14 @@ from ..programs.closure import Closure, Library, closure
 from ..programs.elfimage import Damaged, ElfImage
 from . import inittab
 from .bytecode import Unit, translate
+from .imports import with_parents
 from .interpreter import Interpreter, find_interpreter
 
 logger = get_logger(__name__)
 
 _PACKAGE = Path(__file__).resolve().parents[2]
+#: The modules of the saver that scripts of the image start (templates/python.j2).
+_STARTED = ("__main__", "machine")
 #: What the interpreter imports before the first statement of ours (Lib/encodings, and
 #: Python/pylifecycle.c): the encodings are looked up by name, no import statement tells of them.
 _START = ("abc", "codecs", "encodings", "encodings.aliases", "encodings.ascii",
@@ -88,18 +91,24 @@ class PythonRuntime:
         return self.interpreter.version == sys.version_info[:2] and _is_cpython()
 
 
-def find_python(root: Root, *, python: Path | None = None) -> PythonRuntime:
+def find_python(
+    root: Root, *, python: Path | None = None, chosen: Iterable[str] = ()
+) -> PythonRuntime:
     """Look at the root's Python, or at ``python``, and what the saver needs of it.
 
-    ``python`` is a path below ``root`` or, if it is not, a path as the root sees it. Nothing is
-    executed. Raises KdumpInitrdError when there is no Python, when it is older than 3.9, a
-    script, or without a module that the saver needs, ctypes first of all.
+    ``python`` is a path below ``root`` or, if it is not, a path as the root sees it. The saver is
+    the modules that are started, ``chosen``, which it imports by names that it is told, and what
+    those import, at once or later. Nothing is executed. Raises KdumpInitrdError when there is no
+    Python, when it is older than 3.9, a script, or without a module that the saver needs, ctypes
+    first of all.
     """
     interpreter = find_interpreter(root, python=python)
     own = (_PACKAGE / "__init__.py", *_sources(_PACKAGE / "saver", root))
     scan = _Scan(interpreter, {_own_module(path): path for path in own})
-    for name in (*_START, *MODULES, *map(_own_module, own)):
-        scan.add(name, needer="the saver")
+    started = (f"{_PACKAGE.name}.saver.{name}" for name in _STARTED)
+    for name in (*_START, *MODULES, *started, *chosen):
+        for each in with_parents(name):
+            scan.add(each, needer="the saver")
     for name in SHA256:
         scan.add_extension(name, needer="the saver", if_there=True)
     if interpreter.version >= _STUBS_SINCE:
@@ -118,8 +127,8 @@ def stdlib_zip(runtime: PythonRuntime) -> bytes:
     """Return the zip archive of the modules: stored, the same bytes for the same modules.
 
     It holds the saver's package too. Where the running Python is of the interpreter's version
-    the modules are compiled, without docstrings and assertions; else they are sources, which
-    cost seconds to compile when a machine is down.
+    the modules are compiled, without what is of no use in the capture kernel (bytecode.py); else
+    they are sources, which cost seconds to compile when a machine is down.
     """
     if not runtime.precompiled:
         logger.warning(
@@ -181,7 +190,7 @@ class _Scan:
         """Add a module by its source, and all that it imports, unless it is there already."""
         if name in self.modules:
             return
-        unit = translate(text, name=name, package=package)
+        unit = translate(text, name=name, package=package, late=_is_own(name))
         member = name.replace(".", "/") + ("/__init__" if package else "")
         self.modules[name] = Module(name, member, text, unit)
         for each in unit.imports:
@@ -206,8 +215,7 @@ class _Scan:
         return self._files[name]
 
     def _look_for(self, name: str) -> tuple[Path, bool] | None:
-        top, *_ = name.split(".")
-        if top == _PACKAGE.name:
+        if _is_own(name):
             return None  # all of these are known; this is a name in one of them
         here = self._python.stdlib.joinpath(*name.split("."))
         package = self._python.root.file(here / "__init__.py")
@@ -227,6 +235,10 @@ def _sources(folder: Path, root: Root) -> Iterator[Path]:
             yield path
         elif path.name != "__pycache__":
             yield from _sources(path, root)
+
+
+def _is_own(name: str) -> bool:
+    return name.partition(".")[0] == _PACKAGE.name
 
 
 def _own_module(path: Path) -> str:

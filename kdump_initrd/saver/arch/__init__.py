@@ -143,7 +143,7 @@ def of_elf(machine: int) -> Architecture:
 
     It is mostly that of the machine that this runs on.
     """
-    for each in _all(os.uname().machine):
+    for each in every(os.uname().machine):
         if each.elf == machine:
             return each
     return Architecture(machine)
@@ -151,15 +151,18 @@ def of_elf(machine: int) -> Architecture:
 
 def of_uname(name: str) -> Architecture:
     """Return the architecture of a machine of which uname -m says that; an unknown one likewise."""
-    for each in _all(name):
+    for each in every(name):
         if each.is_called(name):
             return each
     return Architecture()
 
 
-def _all(likely: str) -> Iterator[Architecture]:
-    # The file whose name the likely one begins with comes first: mostly it is the only one that is
-    # imported, which costs start-up time in the capture kernel.
+def every(likely: str = "") -> Iterator[Architecture]:
+    """Yield each architecture of which there is a file here, as one asks for more.
+
+    The file whose name the likely one begins with comes first: mostly it is the only one that is
+    imported, which costs start-up time in the capture kernel.
+    """
     yield from _known[:]
     for name in sorted(_names(), key=lambda name: (-len(name) * likely.startswith(name), name)):
         module = __import__(f"{__name__}.{name}", fromlist=["ARCHITECTURE"])
