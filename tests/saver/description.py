@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The text that describes a synthetic vmcore, read into a Layout.
 
-One statement a line, # begins a comment; sizes are sums with K, M, G, T ("1G+128M"). kernel, paging
-and kaslr come before page frames:
+One statement a line, # begins a comment; sizes are sums with K, M, G, T, and P for pages ("1G+4P").
+port comes first, and kernel, paging and kaslr before page frames:
 
+    port s390x                   the architecture, by its name in ports; x86_64 without this line
     kernel 6.12                  the dialect (dialects.py); 6.12 without this line
-    paging 5                     levels of the page tables; 4 without this line
+    paging 5                     levels of the page tables of x86_64; 4 without this line
+    model flat                   the memory model (layout.py); vmemmap without this line
+    physical-bits 56             MAX_PHYSMEM_BITS; else the architecture's
     memory 0-256M, 1G-2G         memory, one PT_LOAD each
     load 1M-2M                   one more PT_LOAD of the same memory
     structures 16M               where kernel text and tables lie; else the first range ends so
@@ -37,8 +40,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from .dialects import DIALECTS, PAGE_STRUCT, SECTION_BITS
-from .layout import PER_PAGE, DescriptionError, Layout
+from .dialects import DIALECTS
+from .layout import DescriptionError, Layout
+from .ports import PORTS
 from .structpages import KINDS, Block, wild_pages
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -63,20 +67,20 @@ def parse(text: str) -> Layout:
     return layout
 
 
-def size(text: str) -> int:
-    """Return the bytes of "1G+128M", "0x1000", "4096"."""
+def size(text: str, page: int) -> int:
+    """Return the bytes of "1G+128M", "0x1000", "4096", "16P"."""
     total = 0
     for part in text.split("+"):
-        unit = _UNITS.get(part[-1], 0)
+        unit = page if part[-1] == "P" else _UNITS.get(part[-1], 0)
         total += int(part[:-1], 0) * unit if unit else int(part, 0)
     return total
 
 
-def _ranges(text: str) -> list[tuple[int, int]]:
+def _ranges(layout: Layout, text: str) -> list[tuple[int, int]]:
     found = []
     for part in text.split(","):
         start, _, end = part.strip().partition("-")
-        found.append((size(start), size(end)))
+        found.append((size(start, layout.port.page), size(end, layout.port.page)))
         if found[-1][0] >= found[-1][1]:
             raise ValueError("an empty range")
     return found
@@ -96,16 +100,16 @@ def _pages(layout: Layout, words: list[str]) -> None:
     if count % (1 << block.order):
         raise ValueError("not a whole number of blocks")
     for start in range(pfn, pfn + count, 1 << block.order):
-        address = layout.vmemmap + start * PAGE_STRUCT
-        pages = block.pages(layout.dialect, address)
+        address = layout.vmemmap + start * layout.port.page_struct
+        pages = block.pages(layout.dialect, address, layout.port.page_struct)
         layout.pages.update(enumerate(pages, start))
         if not KINDS[block.kind].zero:
             # Not all: each costs a block of the file.
             last = start + len(pages) - 1
             layout.texts.update(dict.fromkeys((start, min(start + 1, last), last), block.kind))
         if "hvo" in words:
-            at = start // PER_PAGE
-            layout.aliases.update({at + n: at for n in range(1, len(pages) // PER_PAGE)})
+            at = start // layout.per_page
+            layout.aliases.update({at + n: at for n in range(1, len(pages) // layout.per_page)})
 
 
 def _block(words: list[str]) -> Block:
@@ -135,17 +139,23 @@ def _block(words: list[str]) -> Block:
 
 def _hole(layout: Layout, text: str) -> None:
     first, count = (int(word, 0) for word in text.split())
-    if first % PER_PAGE or count % PER_PAGE:
+    size = layout.per_page
+    if first % size or count % size:
         raise ValueError("not whole pages of vmemmap")
-    layout.holes.update(range(first // PER_PAGE, (first + count) // PER_PAGE))
+    layout.holes.update(range(first // size, (first + count) // size))
 
 
 def _repeat(layout: Layout, text: str) -> None:
     where, *words = text.split()
-    ((start, end),) = _ranges(where)
-    if start % (1 << SECTION_BITS) or end % (1 << SECTION_BITS):
+    ((start, end),) = _ranges(layout, where)
+    bits = layout.port.section_bits
+    if start % (1 << bits) or end % (1 << bits):
         raise ValueError("not whole sections")
-    layout.repeats.append((start >> SECTION_BITS, end >> SECTION_BITS, _block(words)))
+    layout.repeats.append((start >> bits, end >> bits, _block(words)))
+
+
+def _structures(layout: Layout, text: str) -> None:
+    layout.structures = size(text, layout.port.page)
 
 
 def _set(layout: Layout, text: str) -> None:
@@ -154,11 +164,14 @@ def _set(layout: Layout, text: str) -> None:
 
 
 _STATEMENTS: dict[str, Callable[[Layout, str], object]] = {
+    "port": lambda layout, text: setattr(layout, "port", PORTS[text]),
     "kernel": lambda layout, text: setattr(layout, "dialect", DIALECTS[text]),
     "paging": lambda layout, text: setattr(layout, "levels", int(text)),
-    "memory": lambda layout, text: layout.memory.extend(_ranges(text)),
-    "load": lambda layout, text: layout.loads.extend(_ranges(text)),
-    "structures": lambda layout, text: setattr(layout, "structures", size(text)),
+    "model": lambda layout, text: setattr(layout, "model", text),
+    "physical-bits": lambda layout, text: setattr(layout, "physical_bits", int(text)),
+    "memory": lambda layout, text: layout.memory.extend(_ranges(layout, text)),
+    "load": lambda layout, text: layout.loads.extend(_ranges(layout, text)),
+    "structures": _structures,
     "section-flags": lambda layout, text: setattr(layout, "section_flags", int(text)),
     "sections": lambda layout, text: setattr(layout, "pointer", {"pointer": True}[text]),
     "absent-section": lambda layout, text: layout.absent.add(int(text, 0)),

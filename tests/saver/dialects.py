@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from .vmcore import CRASH_TIME, PAGE
+if TYPE_CHECKING:
+    from .port import Port
 
-#: struct page of x86_64, in bytes.
-PAGE_STRUCT = 64
+
+#: Bytes of struct pglist_data, behind which its pointer mem_map lies here.
+NODE_SIZE = 256
 #: LENGTH(zone.free_area): orders 0 to 10.
 ORDERS = 11
-SECTION_BITS = 27
-#: struct mem_section: with CONFIG_PAGE_EXTENSION.
-SECTION_STRUCT = 32
 #: enum compound_dtor_id up to 6.5.
 COMPOUND_DTOR, HUGETLB_DTOR = 1, 2
 
@@ -110,56 +110,52 @@ KERNELS = [name for name in DIALECTS if name != "moved"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where the structures of a synthetic kernel lie; addresses are virtual ones."""
+    """Where the structures of a synthetic kernel lie (virtual addresses), entries of the table of
+    sections, and Layout's model.
+    """
 
     text: int
     utsname: int
     page_table: int
     sections: int
     vmemmap: int
-    phys_base: int
-    levels: int = 4
-    offset: int = 0
-    sme_mask: int = 0
-
-    @property
-    def max_physmem(self) -> int:
-        return 52 if self.levels == 5 else 46
-
-    @property
-    def roots(self) -> int:
-        """Entries of the root array of mem_section."""
-        return (1 << self.max_physmem - SECTION_BITS) // (PAGE // SECTION_STRUCT)
+    node: int
+    roots: int
+    physical_bits: int
+    model: str
 
 
-def vmcoreinfo(dialect: Dialect, place: Place) -> dict[str, str]:
-    """Return VMCOREINFO as keys and values, in the kernel's order."""
-    offsets = dialect.offsets
+def offsets(dialect: Dialect, word: int) -> dict[str, int]:
+    """Return where the members of struct page are in a kernel with words of so many bytes."""
+    if word == 8:
+        return dict(dialect.offsets)
+    # Two numbers of 32 bits at the end, words before them.
+    places = dialect.offsets.items()
+    return {name: at // 2 + 2 * (name == "_refcount") for name, at in places}
+
+
+def vmcoreinfo(dialect: Dialect, port: Port, place: Place) -> dict[str, str]:
+    """Return VMCOREINFO as keys and values, in the kernel's order, without the architecture's."""
+    word, at = port.machine.word, offsets(dialect, port.machine.word)
     members = ("flags", "_refcount", "mapping", "_mapcount", "private")
     info = {
         "OSRELEASE": f"{dialect.release}-synthetic",
         "BUILD-ID": "0123456789abcdef0123456789abcdef01234567",
-        "PAGESIZE": f"{PAGE}",
+        "PAGESIZE": f"{port.page}",
         "SYMBOL(init_uts_ns)": f"{place.utsname:x}",
         "OFFSET(uts_namespace.name)": "0",
         "SYMBOL(swapper_pg_dir)": f"{place.page_table:x}",
         "SYMBOL(_stext)": f"{place.text:x}",
-        **({"SYMBOL(vmemmap)": f"{place.vmemmap:x}"} if dialect.vmemmap else {}),
-        "SYMBOL(mem_section)": f"{place.sections:x}",
-        "LENGTH(mem_section)": f"{place.roots}",
-        "SIZE(mem_section)": f"{SECTION_STRUCT}",
-        "OFFSET(mem_section.section_mem_map)": "0",
-        "NUMBER(SECTION_SIZE_BITS)": f"{SECTION_BITS}",
-        "NUMBER(MAX_PHYSMEM_BITS)": f"{place.max_physmem}",
-        "SIZE(page)": f"{PAGE_STRUCT}",
-        "SIZE(list_head)": "16",
-        **{f"OFFSET(page.{name})": f"{offsets[name]}" for name in members},
-        "OFFSET(page.lru)": f"{offsets['compound']}",
-        f"OFFSET(page.{dialect.compound})": f"{offsets['compound']}",
+        **_memory(dialect, port, place),
+        "SIZE(page)": f"{port.page_struct}",
+        "SIZE(list_head)": f"{2 * word}",
+        **{f"OFFSET(page.{name})": f"{at[name]}" for name in members},
+        "OFFSET(page.lru)": f"{at['compound']}",
+        f"OFFSET(page.{dialect.compound})": f"{at['compound']}",
     }
     if dialect.bytes:
-        info["OFFSET(page.compound_dtor)"] = f"{offsets['second']}"
-        info["OFFSET(page.compound_order)"] = f"{offsets['second'] + 1}"
+        info["OFFSET(page.compound_dtor)"] = f"{at['second']}"
+        info["OFFSET(page.compound_order)"] = f"{at['second'] + 1}"
     info["LENGTH(zone.free_area)"] = f"{ORDERS}"
     info["LENGTH(free_area.free_list)"] = "5"
     for name in ("lru", "private", "swapcache", "swapbacked", "slab", "hwpoison"):
@@ -173,13 +169,30 @@ def vmcoreinfo(dialect: Dialect, place: Place) -> dict[str, str]:
         info["NUMBER(HUGETLB_PAGE_DTOR)"] = f"{HUGETLB_DTOR}"
     if dialect.hugetlb is not None:
         info["NUMBER(PG_hugetlb)"] = f"{dialect.hugetlb}"
+    return info
+
+
+def _memory(dialect: Dialect, port: Port, place: Place) -> dict[str, str]:
+    # What it says of the memory model; without NUMA, mem_map is there in any case.
+    if place.model == "flat":
+        return {
+            "SYMBOL(mem_map)": f"{place.node + NODE_SIZE:x}",
+            "SYMBOL(contig_page_data)": f"{place.node:x}",
+            **{f"OFFSET(pglist_data.{name})": f"{at}" for name, at in node(port).items()},
+        }
+    vmemmap = {"SYMBOL(vmemmap)": f"{place.vmemmap:x}"} if dialect.vmemmap else {}
     return {
-        **info,
-        "NUMBER(phys_base)": f"{place.phys_base}",
-        "SYMBOL(init_top_pgt)": f"{place.page_table:x}",
-        "NUMBER(pgtable_l5_enabled)": f"{int(place.levels == 5)}",
-        "KERNELOFFSET": f"{place.offset:x}",
-        "NUMBER(KERNEL_IMAGE_SIZE)": f"{1 << 30}",
-        "NUMBER(sme_mask)": f"{place.sme_mask}",
-        "CRASHTIME": f"{CRASH_TIME}",
+        **(vmemmap if place.model == "vmemmap" else {}),
+        "SYMBOL(mem_section)": f"{place.sections:x}",
+        "LENGTH(mem_section)": f"{place.roots}",
+        "SIZE(mem_section)": f"{port.section_struct}",
+        "OFFSET(mem_section.section_mem_map)": "0",
+        "NUMBER(SECTION_SIZE_BITS)": f"{port.section_bits}",
+        "NUMBER(MAX_PHYSMEM_BITS)": f"{place.physical_bits}",
     }
+
+
+def node(port: Port) -> dict[str, int]:
+    """Return where the members of struct pglist_data are."""
+    names = ("nr_zones", "node_mem_map", "node_start_pfn", "node_spanned_pages")
+    return {name: 64 + port.machine.word * number for number, name in enumerate(names)}

@@ -24,4 +24,4 @@ def far_core(path: Path, content: bytes | None = None) -> Path:
         Range(_NEAR, _NEAR + len(content), DIRECT + _NEAR),
         Range(FAR, FAR + PAGES * PAGE, DIRECT + FAR),
     ]
-    return write_core(path, ranges, Core().notes(), image)
+    return write_core(path, ranges, Core(), image)

@@ -14,7 +14,6 @@ from .layout import Layout
 from .minireader import MiniReader
 from .running import save
 from .synthetic import build
-from .vmcore import PAGE, X86_64
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def filtered(tmp_path: Path, text: str | Layout, level: int, **options: object) 
     done = save(tmp_path, vmcore, dump_level=level, dump_compress=codec, console=console, **options)
     said = console.read_text().splitlines()
     assert done.status == 0, said
-    saved = Saved(layout, MiniReader(done.dump, X86_64), done.report["dump"], said)
+    saved = Saved(layout, MiniReader(done.dump, layout.port.machine), done.report["dump"], said)
     assert saved.dump.first == layout.ram
     shutil.rmtree(done.folder)
     return saved
@@ -83,10 +82,10 @@ def check(tmp_path: Path, text: str | Layout, level: int, **options: object) -> 
 
 def contents(saved: Saved) -> None:
     """Demand that the dump's pages are those of their page frames, where they are whole."""
-    memory = saved.layout.memory
-    inside = [range(-(-start // PAGE), end // PAGE) for start, end in memory]
+    memory, page = saved.layout.memory, saved.layout.port.page
+    inside = [range(-(-start // page), end // page) for start, end in memory]
     kept = sorted(saved.layout.texts.keys() & set(saved.dump.second))
     kept = [pfn for pfn in kept if any(pfn in pages for pages in inside)]
     for pfn in kept[:: max(1, len(kept) // 20)]:
         assert saved.dump.page(pfn).startswith(b"page frame %#x, " % pfn)
-        assert len(saved.dump.page(pfn)) == PAGE
+        assert len(saved.dump.page(pfn)) == page

@@ -6,18 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .dialects import DIALECTS, PAGE_STRUCT, SECTION_BITS, Dialect, Place, vmcoreinfo
+from .dialects import DIALECTS, ORDERS, Dialect, Place, vmcoreinfo
 from .pagetables import LARGE
-from .structpages import Block, StructPage
-from .vmcore import DIRECT, PAGE, TEXT
-
-#: Page frames of a memory section, and of a page of vmemmap.
-SECTION, PER_PAGE = (1 << SECTION_BITS) // PAGE, PAGE // PAGE_STRUCT
-_KERNEL_MAP = 0xFFFFFFFF80000000
-#: Virtual addresses of the direct map and vmemmap by levels of page tables.
-_BASES = {4: (DIRECT, 0xFFFFEA0000000000), 5: (0xFF11000000000000, 0xFFD4000000000000)}
-#: What KASLR added to text, direct map and vmemmap on some boot.
-_KASLR = (0x34600000, 0xC6E40000000, 0x3D440000000)
+from .port import Port
+from .ports import PORTS
+from .structpages import Block, StructPage, masked
+from .vmcore import CRASH_TIME
 
 
 class DescriptionError(ValueError):
@@ -26,10 +20,15 @@ class DescriptionError(ValueError):
 
 @dataclass
 class Layout:
-    """A described machine."""
+    """A described machine. model is vmemmap, sparse (sections without it), static (the same, with a
+    table of sections instead of pages of them) or flat.
+    """
 
+    port: Port = PORTS["x86_64"]
     dialect: Dialect = DIALECTS["6.12"]
     levels: int = 4
+    model: str = "vmemmap"
+    physical_bits: int = 0
     memory: list[tuple[int, int]] = field(default_factory=list)
     loads: list[tuple[int, int]] = field(default_factory=list)
     structures: int | None = None
@@ -51,10 +50,40 @@ class Layout:
 
     def page(self, pfn: int) -> StructPage | None:
         """Return the struct page of a page frame, as the page tables show it; None for none."""
-        at = pfn // PER_PAGE
-        if pfn // SECTION not in self.sections or at in self.holes:
+        at = pfn // self.per_page
+        if pfn // self.section not in self.sections or at in self.holes:
             return None
-        return self.pages.get(self.aliases.get(at, at) * PER_PAGE + pfn % PER_PAGE, self.other)
+        page = self.pages.get(self.aliases.get(at, at) * self.per_page + pfn % self.per_page)
+        return masked(page or self.other, self.port.machine)
+
+    @property
+    def max_physical(self) -> int:
+        """MAX_PHYSMEM_BITS."""
+        return self.physical_bits or self.port.max_physical(self)
+
+    @cached_property
+    def section(self) -> int:
+        """The page frames of a memory section."""
+        return (1 << self.port.section_bits) // self.port.page
+
+    @cached_property
+    def per_page(self) -> int:
+        """The struct pages of a page of vmemmap."""
+        return self.port.page // self.port.page_struct
+
+    @cached_property
+    def part(self) -> int:
+        """The bytes of struct pages that lie behind each other in memory."""
+        if self.model == "flat":
+            end = self.memory[-1][1] // self.port.page
+            return (-(-end >> ORDERS - 1 << ORDERS - 1) - self.start) * self.port.page_struct
+        section = self.section * self.port.page_struct
+        return max(section, self.port.block) if self.model == "vmemmap" else section
+
+    @cached_property
+    def per_part(self) -> int:
+        """The struct pages of a part."""
+        return self.part // self.port.page_struct
 
     @cached_property
     def other(self) -> StructPage:
@@ -66,32 +95,60 @@ class Layout:
         """The page frames that the PT_LOADs hold, in ascending order."""
         found: set[int] = set()
         for start, end in self.memory + self.loads:
-            found.update(range(start // PAGE, -(-end // PAGE)))
+            found.update(range(start // self.port.page, -(-end // self.port.page)))
         return sorted(found)
 
     @cached_property
     def sections(self) -> set[int]:
         """The numbers of the memory sections that are present."""
-        found = {pfn // SECTION for pfn in self.pages}
+        found = {pfn // self.section for pfn in self.pages}
+        bits = self.port.section_bits
         for start, end in self.memory:
-            found.update(range(start >> SECTION_BITS, (end - 1 >> SECTION_BITS) + 1))
+            found.update(range(start >> bits, (end - 1 >> bits) + 1))
         return found - self.absent
 
     @cached_property
     def own(self) -> list[int]:
-        """The present sections that have memory of their own for their struct pages."""
+        """The parts that have memory of their own."""
+        if self.model == "flat":
+            return [0]
         alike = {n for first, last, _ in self.repeats for n in range(first, last)}
-        return sorted(self.sections - alike)
+        parts = {number * self.section // self.per_part for number in self.sections - alike}
+        return sorted(parts)
+
+    @cached_property
+    def start(self) -> int:
+        """The page frame that the first struct page of a machine without sections is of."""
+        return self.memory[0][0] // self.port.page & -(1 << ORDERS - 1)
+
+    def where(self, pfn: int) -> tuple[int, int]:
+        """Return which part has the struct page of a page frame, and its number there."""
+        if self.model == "flat":
+            return 0, pfn - self.start
+        return divmod(pfn, self.per_part)
+
+    @property
+    def roots(self) -> int:
+        """The entries of mem_section: each a page full of sections, or one section."""
+        sections = 1 << self.max_physical - self.port.section_bits
+        static = self.model == "static"
+        return sections if static else sections // (self.port.page // self.port.section_struct)
+
+    @property
+    def root_size(self) -> int:
+        """Bytes of one of them."""
+        return self.port.section_struct if self.model == "static" else self.port.machine.word
 
     @property
     def tables(self) -> int:
         """Bytes of memory that kernel text and tables take."""
-        return 4 << 20 if self.levels == 4 else 6 << 20
+        return 2 * LARGE + self.roots * self.root_size // LARGE * LARGE
 
     @property
     def size(self) -> int:
         """Bytes of memory that text, tables and struct pages take."""
-        return self.tables + (len(self.own) + bool(self.absent) + len(self.repeats)) * LARGE
+        parts = len(self.own) + bool(self.absent) + len(self.repeats)
+        return self.tables + -(-parts * self.part // LARGE) * LARGE
 
     @cached_property
     def base(self) -> int:
@@ -100,7 +157,7 @@ class Layout:
         base = (end - self.size) // LARGE * LARGE if self.structures is None else self.structures
         if base < 0 or base % LARGE or base + self.size > end:
             raise DescriptionError(f"no place for {self.size >> 20} MiB in the first range")
-        inside = range(base // PAGE, (base + self.size) // PAGE)
+        inside = range(base // self.port.page, (base + self.size) // self.port.page)
         if any(pfn in inside for pfn in self.pages):
             raise DescriptionError(f"page frames from {inside.start:#x} on are the structures'")
         return base
@@ -108,35 +165,34 @@ class Layout:
     @property
     def page_offset(self) -> int:
         """The virtual address of the direct map."""
-        return _BASES[self.levels][0] + (_KASLR[1] if self.kaslr else 0)
+        return self.port.direct(self)
 
     @property
     def vmemmap(self) -> int:
         """The virtual address of the struct page of page frame 0."""
-        return _BASES[self.levels][1] + (_KASLR[2] if self.kaslr else 0)
+        return self.port.vmemmap(self)
 
     @cached_property
     def place(self) -> Place:
         """The addresses that VMCOREINFO tells."""
-        offset = _KASLR[0] if self.kaslr else 0
-        text = TEXT + offset
-        array = self.page_offset + self.base + LARGE
+        text, array = self.port.text(self), self.page_offset + self.base + LARGE
         return Place(
             text=text,
             utsname=text + 0x1000,
-            page_table=text + 0x3000,
+            page_table=text + self.port.root,
             sections=text + 0x2000 if self.pointer else array,
             vmemmap=self.vmemmap,
-            phys_base=self.base - (text - _KERNEL_MAP),
-            levels=self.levels,
-            offset=offset,
-            sme_mask=self.sme,
+            node=text + 0x2100,
+            roots=self.roots,
+            physical_bits=self.max_physical,
+            model=self.model,
         )
 
     @cached_property
     def info(self) -> dict[str, str]:
         """VMCOREINFO's keys and values."""
-        info = {**vmcoreinfo(self.dialect, self.place), **self.sets}
+        info = {**vmcoreinfo(self.dialect, self.port, self.place), **self.port.info(self)}
+        info.update({"CRASHTIME": f"{CRASH_TIME}", **self.sets})
         for key in self.drops:
             del info[key]
         return info

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Physical memory in the making, x86_64 page tables in it, and the ELF file around it."""
+"""Physical memory in the making, page tables in it, and the ELF file around it."""
 
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .vmcore import PAGE
+from .vmcore import PAGE, Core
 
 LARGE = 2 << 20
-#: Present, writable, accessed, dirty; the page size bit of a 2 MiB entry; global; no execution.
-_TABLE, _LARGE, _LEAF = 0x63, 0x80, 1 << 63 | 0x163
 
 
 @dataclass
@@ -40,53 +37,91 @@ class Arena:
         return start
 
 
-class PageTables:
-    """Page tables of 4 or 5 levels, filled by map()."""
+@dataclass(frozen=True)
+class Shape:
+    """How the page tables of an architecture are.
 
-    def __init__(self, root: int, arena: Arena, *, levels: int, mask: int = 0) -> None:
+    levels   the lowest bit of addresses that is part of an index, and its bits, by levels, the
+             lowest one first
+    table    the entry that leads to the table at a physical address, in a table of a level
+    leaf     the entry that maps a physical address, in a table of a level
+    empty    the entry that leads nowhere
+    size     bytes of an entry; big: its byte order
+    """
+
+    levels: list[tuple[int, int]]
+    table: Callable[[int, int], int]
+    leaf: Callable[[int, int], int]
+    empty: Callable[[int], int] = lambda level: 0
+    size: int = 8
+    big: bool = False
+
+
+class PageTables:
+    """Page tables of any shape, filled by map()."""
+
+    def __init__(self, root: int, arena: Arena, shape: Shape) -> None:
         self.root = root
         self._arena = arena
-        self._levels = levels
-        self._mask = mask  # memory encryption's bit in every entry
-        self._tables = {root: bytearray(PAGE)}
-
-    def _new(self) -> int:
-        address = self._arena.take(PAGE)
-        self._tables[address] = bytearray(PAGE)
-        return address
+        self._shape = shape
+        self._tables: dict[int, bytearray] = {}
+        #: The table that an entry leads to, by its table and its place there.
+        self._below: dict[tuple[int, int], int] = {}
+        self._add(root, len(shape.levels) - 1)
 
     def table(self, vaddr: int, level: int) -> int:
         """Return the physical address of the table of a level (0 the lowest) for an address."""
         table = self.root
-        for upper in range(self._levels - 1, level, -1):
-            raw, place = self._tables[table], self._place(vaddr, upper)
-            entry = int.from_bytes(raw[place : place + 8], "little")
-            if not entry:
-                entry = self._new() | _TABLE | self._mask
-                struct.pack_into("<Q", raw, place, entry)
-            table = entry & ~self._mask & 0x000FFFFFFFFFF000
+        for upper in range(len(self._shape.levels) - 1, level, -1):
+            place = self._place(vaddr, upper)
+            below = self._below.get((table, place))
+            if below is None:
+                below = self._below[table, place] = self._new(upper - 1)
+                self._write(table, place, self._shape.table(below, upper))
+            table = below
         return table
 
-    def _place(self, vaddr: int, level: int) -> int:
-        return (vaddr >> 12 + 9 * level & 511) * 8
+    def map(self, vaddr: int, paddr: int, *, level: int) -> None:
+        """Map as much as an entry of a level maps."""
+        self.set(vaddr, level, self._shape.leaf(paddr, level))
 
-    def map(self, vaddr: int, paddr: int, *, large: bool) -> None:
-        """Map 2 MiB (large) or 4 KiB."""
-        self.set(vaddr, int(large), paddr | _LEAF | (_LARGE if large else 0) | self._mask)
+    def map_range(self, vaddr: int, paddr: int, size: int, *, level: int) -> None:
+        """Map so many bytes by entries of a level."""
+        for at in range(0, size, 1 << self._shape.levels[level][0]):
+            self.map(vaddr + at, paddr + at, level=level)
 
     def set(self, vaddr: int, level: int, entry: int) -> None:
         """Write an entry as it is."""
-        table = self.table(vaddr, level)
-        struct.pack_into("<Q", self._tables[table], self._place(vaddr, level), entry)
+        self._write(self.table(vaddr, level), self._place(vaddr, level), entry)
 
     def loop(self, vaddr: int, level: int) -> None:
         """Let the entry of a level for an address point to its own table."""
-        self.set(vaddr, level, self.table(vaddr, level) | _TABLE | self._mask)
+        self.set(vaddr, level, self._shape.table(self.table(vaddr, level), level))
 
     def write(self, image: Image) -> None:
         """Put all tables into memory."""
         for address, table in self._tables.items():
             image.write(address, bytes(table))
+
+    def _new(self, level: int) -> int:
+        size = self._shape.size << self._shape.levels[level][1]
+        address = self._arena.take(size, size)
+        self._add(address, level)
+        return address
+
+    def _add(self, address: int, level: int) -> None:
+        entry = self._raw(self._shape.empty(level))
+        self._tables[address] = bytearray(entry * (1 << self._shape.levels[level][1]))
+
+    def _place(self, vaddr: int, level: int) -> int:
+        shift, bits = self._shape.levels[level]
+        return (vaddr >> shift & (1 << bits) - 1) * self._shape.size
+
+    def _raw(self, entry: int) -> bytes:
+        return entry.to_bytes(self._shape.size, "big" if self._shape.big else "little")
+
+    def _write(self, table: int, place: int, entry: int) -> None:
+        self._tables[table][place : place + self._shape.size] = self._raw(entry)
 
 
 @dataclass(frozen=True)
@@ -98,29 +133,32 @@ class Range:
     vaddr: int
 
 
-def write_core(path: Path, ranges: Iterable[Range], notes: bytes, image: Image) -> Path:
-    """Write an x86_64 ELF core as /proc/vmcore lays it out; what the image lacks is a hole."""
-    ranges = list(ranges)
-    start_of_notes = -(-(64 + 56 * (len(ranges) + 1)) // PAGE) * PAGE
-    at = start_of_notes + -(-len(notes) // PAGE) * PAGE
-    headers = [struct.pack("<IIQQQQQQ", 4, 0, start_of_notes, 0, 0, len(notes), len(notes), 4)]
+def write_core(
+    path: Path, ranges: Iterable[Range], core: Core, image: Image, *, page: int = PAGE
+) -> Path:
+    """Write an ELF core as /proc/vmcore lays it out; what the image lacks is a hole.
+
+    core has the machine and the notes; page is the bytes of a page.
+    """
+    ranges, notes = list(ranges), core.notes()
+    head = len(core.header(0)) + len(core.program_header(0, 0, 0, 0, 0)) * (len(ranges) + 1)
+    start_of_notes = -(-head // page) * page
+    at = start_of_notes + -(-len(notes) // page) * page
+    headers = [core.program_header(4, start_of_notes, 0, 0, len(notes))]
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         for each in ranges:
             size = each.end - each.start
             # Each is rounded out to whole pages, whose surroundings are in the file too.
-            low, high = each.start // PAGE * PAGE, -(-each.end // PAGE) * PAGE
+            low, high = each.start // page * page, -(-each.end // page) * page
             offset = at + each.start - low
-            fields = (1, 7, offset, each.vaddr, each.start, size, size, 0)
-            headers.append(struct.pack("<IIQQQQQQ", *fields))
+            headers.append(core.program_header(1, offset, each.vaddr, each.start, size))
             for address, data in image.parts:
                 skip, stop = max(0, low - address), min(len(data), high - address)
                 if skip < stop:
                     os.pwrite(fd, data[skip:stop], at + address + skip - low)
             at += high - low
-        ident = b"\x7fELF\x02\x01\x01" + bytes(9)
-        fixed = (4, 62, 1, 0, 64, 0, 0, 64, 56, len(headers), 0, 0, 0)
-        os.pwrite(fd, ident + struct.pack("<HHIQQQIHHHHHH", *fixed) + b"".join(headers), 0)
+        os.pwrite(fd, core.header(len(headers)) + b"".join(headers), 0)
         os.pwrite(fd, notes, start_of_notes)
         os.ftruncate(fd, at)
     finally:

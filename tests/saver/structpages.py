@@ -8,7 +8,9 @@ import random
 import struct
 from dataclasses import dataclass, field, replace
 
-from .dialects import COMPOUND_DTOR, HUGETLB_DTOR, PAGE_STRUCT, Dialect
+from .dialects import COMPOUND_DTOR, HUGETLB_DTOR, Dialect, offsets
+from .port import Port
+from .vmcore import Machine
 
 #: Zone, node and more at the top of page.flags.
 _ZONE = 0x17FFFFC0000000
@@ -35,14 +37,28 @@ class StructPage:
     refcount: int = 1
 
 
+_WORDS = ("flags", "compound", "mapping", "index", "private")
+
+
+def masked(page: StructPage, machine: Machine) -> StructPage:
+    """Return a struct page as words of 32 bits hold it, where they are no larger."""
+    if machine.word == 8:
+        return page
+    return replace(page, **{name: getattr(page, name) & _U32 for name in _WORDS})
+
+
 @functools.lru_cache(maxsize=1000)
-def pack(page: StructPage, dialect: Dialect) -> bytes:
+def pack(page: StructPage, dialect: Dialect, port: Port) -> bytes:
     """Return the bytes of memory of a struct page."""
-    raw, at = bytearray(PAGE_STRUCT), dialect.offsets
-    for name in ("flags", "compound", "second", "mapping", "index", "private"):
-        struct.pack_into("<Q", raw, at[name], getattr(page, name) & _U64)
-    struct.pack_into("<I", raw, at["_mapcount"], page.mapcount & _U32)
-    struct.pack_into("<I", raw, at["_refcount"], page.refcount & _U32)
+    machine = port.machine
+    raw, at = bytearray(port.page_struct), offsets(dialect, machine.word)
+    for name in _WORDS:
+        raw[at[name] : at[name] + machine.word] = machine.long(getattr(page, name))
+    # Where destructor and order are, these are the first two bytes in either byte order.
+    second = (page.second & _U64).to_bytes(8, "little")
+    raw[at["second"] : at["second"] + machine.word] = second[: machine.word]
+    for name in ("mapcount", "refcount"):
+        struct.pack_into(machine.order + "I", raw, at[f"_{name}"], getattr(page, name) & _U32)
     return bytes(raw)
 
 
@@ -108,8 +124,8 @@ class Block:
     stored: int | None = None
     words: tuple[tuple[str, int], ...] = field(default=())
 
-    def pages(self, dialect: Dialect, address: int) -> list[StructPage]:
-        """Return its struct pages; address is that of the first one."""
+    def pages(self, dialect: Dialect, address: int, size: int = 64) -> list[StructPage]:
+        """Return its struct pages of size bytes; address is that of the first one."""
         kind = KINDS[self.kind]
         head = StructPage(
             flags=self._flags(dialect),
@@ -120,9 +136,9 @@ class Block:
         )
         tails: list[StructPage] = []
         if self.kind == "tail":
-            head = replace(head, compound=address - PAGE_STRUCT | 1)
+            head = replace(head, compound=address - size | 1)
         elif self.order and kind.compound:
-            tails = self._tails(dialect, address)
+            tails = self._tails(dialect, address, size)
         elif self.order:
             tails = [StructPage(refcount=kind.refcount)] * ((1 << self.order) - 1)
         return [replace(head, **dict(self.words)), *tails]
@@ -140,11 +156,11 @@ class Block:
         name = "hugetlb" if kind.hugetlb else kind.type
         return dialect.types.get(name, kind.mapcount)
 
-    def _tails(self, dialect: Dialect, address: int) -> list[StructPage]:
+    def _tails(self, dialect: Dialect, address: int, size: int) -> list[StructPage]:
         hugetlb = KINDS[self.kind].hugetlb
         order = self.order if self.stored is None else self.stored
         # Since 7.1 a mask of the head's address, before that the address itself.
-        mask = -(PAGE_STRUCT << self.order) if dialect.compound == "compound_info" else address
+        mask = -(size << self.order) if dialect.compound == "compound_info" else address
         extra = sum(dialect.flag(name) for name in self.tail_add)
         tail = StructPage(flags=_ZONE | extra, compound=mask | 1, mapping=_TAIL_MAPPING, refcount=0)
         if dialect.bytes:

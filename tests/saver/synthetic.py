@@ -6,11 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from .description import parse
-from .dialects import PAGE_STRUCT, SECTION_STRUCT
-from .layout import PER_PAGE, SECTION, DescriptionError, Layout
+from .dialects import NODE_SIZE, node
+from .layout import DescriptionError, Layout
 from .pagetables import LARGE, Arena, Image, PageTables, Range, write_core
+from .port import Piece
 from .structpages import Block, pack
-from .vmcore import PAGE, Core
+from .vmcore import Core
 
 #: What lies where the vmemmap optimisation gave memory back, and for sections that are absent:
 #: struct pages of free pages, so that who reads them does not go unnoticed.
@@ -20,19 +21,21 @@ _TRAP = Block("free")
 def build(described: Layout | str, path: Path) -> Path:
     """Write the vmcore of a described machine; raises DescriptionError."""
     layout = parse(described) if isinstance(described, str) else described
-    base, image, arena = layout.base, Image(), Arena(layout.base + LARGE)
-    tables = PageTables(base + 0x3000, arena, levels=layout.levels, mask=layout.sme)
+    base, port, image, arena = layout.base, layout.port, Image(), Arena(layout.base + LARGE)
+    array = arena.take(layout.roots * layout.root_size)
+    tables = PageTables(base + port.root, arena, port.shape(layout))
     image.write(base, b"kernel text of a synthetic kernel")
-    image.write(base + 0x1000, _utsname(f"{layout.dialect.release}-synthetic"))
-    array = arena.take(layout.place.roots * 8)
+    image.write(base + 0x1000, _utsname(f"{layout.dialect.release}-synthetic", port.uname))
     _data(layout, image, arena, array)
-    _sections(layout, image, arena, array)
-    frames = _struct_pages(layout, image, Arena(base + layout.tables))
-    _map(layout, tables, frames)
+    parts = _struct_pages(layout, image, Arena(base + layout.tables))
+    if layout.model == "flat":
+        _node(layout, image, parts[0])
+    else:
+        _sections(layout, image, arena, array, parts)
+    if layout.model == "vmemmap":
+        port.map_vmemmap(layout, tables, _pieces(layout, parts), image, arena)
     # The kernel's own are mapped too: makedumpfile walks the tables for every address.
-    tables.map(layout.place.text, base, large=True)
-    for address in range(base, base + layout.tables, LARGE):
-        tables.map(layout.page_offset + address, address, large=True)
+    port.map_kernel(layout, tables)
     for level in layout.loops:
         tables.loop(layout.vmemmap, level)
     tables.write(image)
@@ -42,94 +45,131 @@ def build(described: Layout | str, path: Path) -> Path:
     for start, end in layout.memory + layout.loads:
         ranges.append(Range(start, end, layout.page_offset + start))
     for pfn, kind in layout.texts.items() if layout.contents else ():
-        image.write(pfn * PAGE, b"page frame %#x, %s" % (pfn, kind.encode()))
-    notes = Core(info=[f"{key}={value}" for key, value in layout.info.items()]).notes()
-    return write_core(path, ranges, notes, image)
+        image.write(pfn * port.page, b"page frame %#x, %s" % (pfn, kind.encode()))
+    core = Core(port.machine, info=[f"{key}={value}" for key, value in layout.info.items()])
+    return write_core(path, ranges, core, image, page=port.page)
 
 
-def _utsname(release: str) -> bytes:
-    names = ("Linux", "synthetic", release, "#1 SMP", "x86_64", "(none)")
+def _utsname(release: str, machine: str) -> bytes:
+    names = ("Linux", "synthetic", release, "#1 SMP", machine, "(none)")
     return b"".join(name.encode().ljust(65, b"\0") for name in names)
 
 
 def _data(layout: Layout, image: Image, arena: Arena, array: int) -> None:
     # The variable mem_section, and others around it: pointers to objects that have odd words, as
     # a node of a red-black tree has (its colour is bit 0 of the address of its parent).
-    page = arena.take(PAGE)
+    long, page_size = layout.port.machine.long, layout.port.page
+    page = arena.take(page_size, page_size)
     node = layout.page_offset + page
-    image.write(page, (node | 1).to_bytes(8, "little") * (PAGE // 8))
-    image.write(layout.base + 0x2000, (layout.page_offset + array).to_bytes(8, "little"))
-    image.write(layout.base + 0x2040, node.to_bytes(8, "little") * 3)
+    image.write(page, long(node | 1) * (page_size // layout.port.machine.word))
+    image.write(layout.base + 0x2000, long(layout.page_offset + array))
+    image.write(layout.base + 0x2040, long(node) * 3)
 
 
-def _sections(layout: Layout, image: Image, arena: Arena, array: int) -> None:
-    # mem_section: an array of pointers to pages full of struct mem_section.
-    flags = (1 << layout.section_flags) - 1
-    per_root = PAGE // SECTION_STRUCT
+def _sections(
+    layout: Layout, image: Image, arena: Arena, array: int, parts: dict[int, int]
+) -> None:
+    # mem_section: an array of pointers to pages full of struct mem_section, or of these themselves.
+    port, flags = layout.port, (1 << layout.section_flags) - 1
+    per_root = port.page // port.section_struct
     roots: dict[int, int] = {}
     for number in sorted(layout.sections | layout.absent):
         root = number // per_root
-        if root not in roots:
-            roots[root] = arena.take(PAGE)
+        if layout.model == "static":
+            roots[root] = array + root * port.page
+        elif root not in roots:
+            roots[root] = arena.take(port.page, port.page)
             entry = layout.page_offset + roots[root]
-            image.write(array + 8 * root, entry.to_bytes(8, "little"))
+            image.write(array + port.machine.word * root, port.machine.long(entry))
         # The stored address is that of page frame 0's struct page; bit 0 says present.
-        value = layout.vmemmap | (flags & ~1 if number in layout.absent else flags)
-        address = roots[root] + number % per_root * SECTION_STRUCT
-        image.write(address, value.to_bytes(8, "little"))
+        value = layout.vmemmap
+        if layout.model != "vmemmap":
+            part, at = layout.where(number * layout.section)
+            first = layout.page_offset + parts[part] + at * port.page_struct
+            value = first - number * layout.section * port.page_struct
+        value |= flags & ~1 if number in layout.absent else flags
+        address = roots[root] + number % per_root * port.section_struct
+        image.write(address, port.machine.long(value))
+
+
+def _node(layout: Layout, image: Image, array: int) -> None:
+    # contig_page_data, and mem_map behind it. The node begins where memory does, which need not be
+    # where the array begins.
+    port, start = layout.port, layout.memory[0][0] // layout.port.page
+    long, at, place = port.machine.long, node(port), layout.base + 0x2100
+    first = layout.page_offset + array
+    mem_map = first + (start - layout.start) * port.page_struct
+    image.write(place + at["nr_zones"], long(1))
+    image.write(place + at["node_mem_map"], long(mem_map))
+    image.write(place + at["node_start_pfn"], long(start))
+    image.write(place + at["node_spanned_pages"], long(layout.memory[-1][1] // port.page - start))
+    image.write(place + NODE_SIZE, long(first))
 
 
 def _struct_pages(layout: Layout, image: Image, arena: Arena) -> dict[int, int]:
-    # Writes the struct pages of all sections; returns where, by section.
-    dialect, frames = layout.dialect, {}
-    trap = pack(_TRAP.pages(dialect, 0)[0], dialect) * PER_PAGE
-    other = pack(layout.other, dialect)
-    buffers = {number: bytearray(other * SECTION) for number in layout.own}
+    # Writes the struct pages of all sections; returns where, by the numbers of their parts.
+    dialect, port, size = layout.dialect, layout.port, layout.port.page_struct
+    align = LARGE if layout.model == "vmemmap" and layout.part % LARGE == 0 else port.page
+    trap, other = (pack(page, dialect, port) for page in (_TRAP.pages(dialect, 0)[0], layout.other))
+    frames: dict[int, int] = {}
+    buffers = {number: bytearray(other * layout.per_part) for number in layout.own}
     for pfn, page in layout.pages.items():
-        at = pfn % SECTION * PAGE_STRUCT
-        buffers[pfn // SECTION][at : at + PAGE_STRUCT] = pack(page, dialect)
-    per_section = SECTION // PER_PAGE
+        part, at = layout.where(pfn)
+        buffers[part][at * size : (at + 1) * size] = pack(page, dialect, port)
+    per_part = layout.part // port.page
     for page_of_vmemmap in layout.aliases:
-        at = page_of_vmemmap % per_section * PAGE
-        buffers[page_of_vmemmap // per_section][at : at + PAGE] = trap
+        at = page_of_vmemmap % per_part * port.page
+        buffers[page_of_vmemmap // per_part][at : at + port.page] = trap * layout.per_page
+    for section in layout.absent:
+        part, at = layout.where(section * layout.section)
+        if part in buffers:
+            buffers[part][at * size : (at + layout.section) * size] = trap * layout.section
     for number, buffer in buffers.items():
-        frames[number] = arena.take(LARGE, LARGE)
+        frames[number] = arena.take(len(buffer), align)
         if layout.small:  # page by page from the end
-            pages = [bytes(buffer[at : at + PAGE]) for at in range(0, LARGE, PAGE)]
+            step = port.page
+            pages = [bytes(buffer[at : at + step]) for at in range(0, len(buffer), step)]
             image.write(frames[number], b"".join(reversed(pages)))
         else:
             image.write(frames[number], bytes(buffer))
-    if layout.absent:
-        frame = arena.take(LARGE, LARGE)
-        image.write(frame, trap * per_section)
-        frames.update(dict.fromkeys(layout.absent, frame))
+    absent = {layout.where(section * layout.section)[0] for section in layout.absent}
+    if absent - set(buffers):
+        frame = arena.take(layout.part, align)
+        image.write(frame, trap * layout.per_part)
+        frames.update(dict.fromkeys(absent - set(buffers), frame))
     for first, last, block in layout.repeats:
-        frame = arena.take(LARGE, LARGE)
-        packed = b"".join(pack(page, dialect) for page in block.pages(dialect, layout.vmemmap))
-        image.write(frame, packed * (SECTION >> block.order))
+        frame = arena.take(layout.part, align)
+        packed = b"".join(
+            pack(page, dialect, port) for page in block.pages(dialect, layout.vmemmap, size)
+        )
+        image.write(frame, packed * (layout.per_part >> block.order))
         frames.update(dict.fromkeys(range(first, last), frame))
     return frames
 
 
-def _map(layout: Layout, tables: PageTables, frames: dict[int, int]) -> None:
-    per_section = SECTION // PER_PAGE
-    odd = {at // per_section for at in (*layout.holes, *layout.aliases)}
+def _pieces(layout: Layout, parts: dict[int, int]) -> list[Piece]:
+    # How vmemmap is mapped: by large pages, or by small ones where that is described.
+    page, block = layout.port.page, layout.port.block
+    per_part = layout.part // page
+    odd = {at // per_part for at in (*layout.holes, *layout.aliases)}
+    pieces: list[Piece] = []
 
     def place(at: int) -> int:
-        step = at % per_section
-        step = per_section - 1 - step if layout.small else step
-        return frames[at // per_section] + step * PAGE
+        step = at % per_part
+        step = per_part - 1 - step if layout.small else step
+        return parts[at // per_part] + step * page
 
-    for number, frame in frames.items():
-        address = layout.vmemmap + number * LARGE
+    for number, frame in parts.items():
+        address = layout.vmemmap + number * layout.part
         if number not in odd and not layout.small:
-            tables.map(address, frame, large=True)
+            pieces += [(address + at, frame + at, block) for at in range(0, layout.part, block)]
             continue
-        for step in range(per_section):
-            at = number * per_section + step
+        for step in range(per_part):
+            at = number * per_part + step
             if at not in layout.holes:
                 target = place(layout.aliases.get(at, at))
-                tables.map(address + step * PAGE, target, large=False)
+                pieces.append((address + step * page, target, page))
+    return pieces
 
 
 #: Every kind of page but slab-odd, which makedumpfile 1.7.2 takes for anonymous, and poisoned tail

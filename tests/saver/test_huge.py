@@ -80,7 +80,7 @@ def test_memory_of_another_node_is_believed(tmp_path: Path) -> None:
         Range(0x100000, 0x110000, DIRECT + 0x100000),
         Range(far, far + (128 << 20), DIRECT + far),
     ]
-    path = write_core(tmp_path / "in", ranges, Core().notes(), Image())
+    path = write_core(tmp_path / "in", ranges, Core(), Image())
     core = open_dump(str(path))
     extents = Extents(core, PAGE)  # type: ignore[arg-type]
     core.close()

@@ -12,7 +12,6 @@ import pytest
 
 from . import oracle, synthetic
 from .description import parse
-from .dialects import PAGE_STRUCT
 from .layout import DescriptionError, Layout
 from .minireader import MiniReader
 from .structpages import StructPage, pack
@@ -147,12 +146,14 @@ def test_drgn_reads_the_struct_pages(tmp_path: Path, name: str) -> None:
     core = drgn.Program()
     core.set_core_dump(str(build(layout, tmp_path / "vmcore")))
     for pfn in [*range(0xA00, 0xA00 + 512), 0x100, 0x16FF, 0x1740, 0x4400, 0x101FF, 0x10200]:
-        address = layout.vmemmap + pfn * PAGE_STRUCT
+        address = layout.vmemmap + pfn * layout.port.page_struct
         page = layout.page(pfn)
         assert page is not None
-        assert core.read(address, PAGE_STRUCT) == pack(page, layout.dialect)
+        assert core.read(address, layout.port.page_struct) == pack(
+            page, layout.dialect, layout.port
+        )
     with pytest.raises(drgn.FaultError):
-        core.read(layout.vmemmap + 0x1700 * PAGE_STRUCT, PAGE_STRUCT)
+        core.read(layout.vmemmap + 0x1700 * layout.port.page_struct, layout.port.page_struct)
     assert layout.page(0x1700) is None
     assert core.read(0x100 * PAGE, 18, physical=True) == b"page frame 0x100, "
     assert core.read(0x4000 * PAGE, PAGE, physical=True) == bytes(PAGE)

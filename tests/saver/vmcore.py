@@ -79,17 +79,17 @@ class Core:
         notes = self.notes()
         start_of_notes = -(-(64 + 56 * (len(self.loads) + 1)) // PAGE) * PAGE
         at = start_of_notes + -(-len(notes) // PAGE) * PAGE
-        headers = [self._phdr(4, start_of_notes, 0, 0, len(notes))]
+        headers = [self.program_header(4, start_of_notes, 0, 0, len(notes))]
         body = []
         for load in self.loads:
             start = load.paddr % PAGE
             size = len(load.data) if load.filesz is None else load.filesz
-            headers.append(self._phdr(1, at + start, load.vaddr, load.paddr, size))
+            headers.append(self.program_header(1, at + start, load.vaddr, load.paddr, size))
             chunk = bytes(start) + load.data
             chunk += bytes(-len(chunk) % PAGE)
             body.append(chunk)
             at += len(chunk)
-        head = self._ehdr(len(headers)) + b"".join(headers)
+        head = self.header(len(headers)) + b"".join(headers)
         return (
             head.ljust(start_of_notes, b"\0") + notes + bytes(-len(notes) % PAGE) + b"".join(body)
         )
@@ -98,7 +98,8 @@ class Core:
         path.write_bytes(self.build())
         return path
 
-    def _ehdr(self, count: int) -> bytes:
+    def header(self, count: int) -> bytes:
+        """Return the ELF header before so many program headers."""
         machine = self.machine
         wide = machine.word == 8
         size, entry = (64, 56) if wide else (52, 32)
@@ -107,7 +108,8 @@ class Core:
         fields = (4, machine.number, 1, 0, size, 0, 0, size, entry, count, 0, 0, 0)
         return ident + struct.pack(layout, *fields)
 
-    def _phdr(self, kind: int, offset: int, vaddr: int, paddr: int, size: int) -> bytes:
+    def program_header(self, kind: int, offset: int, vaddr: int, paddr: int, size: int) -> bytes:
+        """Return a program header."""
         order = self.machine.order
         if self.machine.word == 8:
             return struct.pack(order + "IIQQQQQQ", kind, 7, offset, vaddr, paddr, size, size, 0)

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The architectures of synthetic vmcores, by the names that a description uses."""
+
+from __future__ import annotations
+
+from ..port import Port
+from .x86_64 import X86_64
+
+PORTS: dict[str, Port] = {"x86_64": X86_64()}
