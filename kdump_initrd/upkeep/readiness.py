@@ -131,9 +131,7 @@ def running(root: Root) -> Running | None:
         cmdline = (root.path / "proc/cmdline").read_bytes()
     except OSError:
         return None
-    size, loaded = (
-        _number(root.path / f"sys/kernel/kexec_crash_{name}") for name in ("size", "loaded")
-    )
+    size, loaded = (_said(root.path / "sys/kernel", name) for name in ("size", "loaded"))
     return Running(cmdline, size // _MIB, bool(loaded))
 
 
@@ -200,7 +198,9 @@ def _is_masked(unit: Path) -> bool:
     return unit.is_symlink() and str(unit.readlink()) == os.devnull
 
 
-def _number(path: Path) -> int:
-    with suppress(OSError, ValueError):
-        return int(path.read_text())
+def _said(kernel: Path, name: str) -> int:
+    """Return a number of the crash kernel's, 0 where neither of its files has one."""
+    for path in (kernel / f"kexec/crash_{name}", kernel / f"kexec_crash_{name}"):
+        with suppress(OSError, ValueError):
+            return int(path.read_text())
     return 0

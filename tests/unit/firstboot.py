@@ -29,7 +29,9 @@ printf '%s\\n' "$@" >>calls
 echo >>calls
 way=${2#-}
 [ ! -e hangs ] || sleep 60
-[ ! -e "loads$way" ] || echo 1 >sys/kernel/kexec_crash_loaded
+loaded=sys/kernel/kexec/crash_loaded
+[ -e "$loaded" ] || loaded=sys/kernel/kexec_crash_loaded
+[ ! -e "loads$way" ] || echo 1 >"$loaded"
 cat "says$way" 2>/dev/null
 [ -e lies ] || [ -e "loads$way" ]
 """

@@ -167,6 +167,15 @@ def test_a_reservation_that_may_do_is_tried(boot: Boot) -> None:
     ]
 
 
+def test_the_kernel_s_new_names_for_the_same(boot: Boot) -> None:
+    """Those of Linux 6.19, without the links that are to go after 2028."""
+    (boot.top / "sys/kernel/kexec").mkdir()
+    for name in ("size", "loaded"):
+        old = boot.top / f"sys/kernel/kexec_crash_{name}"
+        old.rename(boot.top / f"sys/kernel/kexec/crash_{name}")
+    check_armed(boot.run())
+
+
 def test_a_large_reservation(boot: Boot) -> None:
     boot.write("sys/kernel/kexec_crash_size", f"{64 << 30}\n")
     check_armed(boot.run())

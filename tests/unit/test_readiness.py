@@ -126,6 +126,12 @@ def test_what_the_running_kernel_says(tmp_path: Path) -> None:
     put(tmp_path, "sys/kernel/kexec_crash_size", f"{120 << 20}\n")
     put(tmp_path, "sys/kernel/kexec_crash_loaded", "1\n")
     assert readiness.running(Root(tmp_path)) == Running(b"crashkernel=1", 120, loaded=True)
+    # Linux 6.19 has moved both: the old names are links, which will be gone one day.
+    for name in ("size", "loaded"):
+        new = tmp_path / f"sys/kernel/kexec/crash_{name}"
+        new.parent.mkdir(exist_ok=True)
+        (tmp_path / f"sys/kernel/kexec_crash_{name}").rename(new)
+    assert readiness.running(Root(tmp_path)) == Running(b"crashkernel=1", 120, loaded=True)
     # Somebody else's root, as the first process's is of who is in a chroot.
     (tmp_path / "proc/1/root").mkdir(parents=True)
     assert readiness.running(Root(tmp_path)) is None
