@@ -72,11 +72,6 @@ class Claims:
         row = pagecodecs.BY_NAME.get(self.codec)
         return tuple(row.libraries) if row else ()
 
-    @property
-    def tries_python(self) -> bool:
-        """Whether Python can be run: this host's own, and of its architecture."""
-        return self.site.root.is_host and trial.is_possible(self.runtime.machine)
-
 
 def prove(entries: Iterable[Entry], claims: Claims) -> None:
     """Check the finished tree; raises KdumpInitrdError for what it lacks.
@@ -95,7 +90,7 @@ def prove(entries: Iterable[Entry], claims: Claims) -> None:
     _check_programs(files, claims)
     _check_scripts(files)
     _check_libraries(files, claims)
-    if claims.tries_python:
+    if claims.runtime.runs_here:
         trial.run_python(files.entries, claims.python)
     cache.store(key, b"")
 
@@ -248,7 +243,7 @@ def _check_libraries(files: _Files, claims: Claims) -> None:
 
 def _key(files: _Files, claims: Claims) -> str:
     """Return what a proof is kept by: all that it depends on."""
-    facts = (_FORMAT, claims.tries_python, claims.libraries, claims.python)
+    facts = (_FORMAT, claims.runtime.runs_here, claims.libraries, claims.python)
     digest = hashlib.sha256(f"proof {facts}\n".encode())
     digest.update(f"{[needs.commands for needs in claims.needs]}\n".encode())
     for entry in files.entries:

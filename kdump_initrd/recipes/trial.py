@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
 from ..core.run import run
 from ..image.tree import Entry, Kind
-from ..probe.distro.architectures import facts
 from ..probe.programs import elffile
 from ..probe.programs.searchpath import default_folders
 
@@ -63,11 +61,6 @@ class Interpreter:
     library_path: tuple[PurePosixPath, ...]
     modules: tuple[str, ...]
     codec: str
-
-
-def is_possible(machine: str) -> bool:
-    """Tell whether this host runs programs of the architecture of that name."""
-    return facts().named(machine).is_called(platform.machine())
 
 
 def run_python(entries: Sequence[Entry], python: Interpreter) -> None:

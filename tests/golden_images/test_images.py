@@ -94,7 +94,7 @@ def test_nothing_of_this_machine_is_in_them(
     """The same texts elsewhere, at another time, by another Python, without a cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
-    monkeypatch.setattr(PythonRuntime, "precompiled", property(lambda _: False))
+    monkeypatch.setattr(PythonRuntime, "compiler", None)
     host = os.uname().nodename
     monkeypatch.setattr(os, "uname", lambda: pytest.fail("the running kernel is asked for"))
     for system in SYSTEMS:

@@ -11,9 +11,8 @@ import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.distro import architectures
-from kdump_initrd.probe.distro.architectures import Architecture, Facts, facts
+from kdump_initrd.probe.distro.architectures import Architecture, Facts, facts, runs_here
 from kdump_initrd.probe.kernel import kernelimage
-from kdump_initrd.recipes import trial
 from kdump_initrd.recipes.firstkernel import payload
 from kdump_initrd.recipes.parts.kernelterms import terms_of
 from kdump_initrd.saver import arch
@@ -78,7 +77,7 @@ def test_an_architecture_is_one_table(tmp_path: Path, monkeypatch: pytest.Monkey
     """It is known wherever an architecture matters, with what holds for all."""
     more = read(tmp_path, SHIPPED + DUMMY)
     assert [*more.known] == [*facts().known, "dummy"]
-    for module in (kernelimage, trial, payload):
+    for module in (architectures, kernelimage, payload):
         monkeypatch.setattr(module, "facts", lambda: more)
     monkeypatch.setattr(f"{terms_of.__module__}.facts", lambda: more)
     dummy = more.of_elf(4711, bits=32, order=">")
@@ -92,8 +91,8 @@ def test_an_architecture_is_one_table(tmp_path: Path, monkeypatch: pytest.Monkey
     found = kernelimage.read(tmp_path / "kernel")
     assert (found.machine, found.unpacked, found.cmdline) == ("dummy", 3 << 20, 79)
     monkeypatch.setattr(platform, "machine", lambda: "dum-2")
-    assert trial.is_possible("dummy")
-    assert not trial.is_possible("x86_64")
+    assert runs_here("dummy")
+    assert not runs_here("x86_64")
 
 
 def test_the_hook_loads_as_the_architecture_says(
@@ -120,7 +119,7 @@ def test_what_this_host_runs(
     monkeypatch: pytest.MonkeyPatch, own: str, machine: str, possible: bool
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: own)
-    assert trial.is_possible(machine) is possible
+    assert runs_here(machine) is possible
 
 
 def test_of_an_unknown_one_is_known_what_holds_for_all() -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import logging
-import platform
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,7 +16,7 @@ from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
 from kdump_initrd.image.tree import Entry, Kind
-from kdump_initrd.probe.kernel import builtin
+from kdump_initrd.probe.python.minimal import PythonRuntime
 from kdump_initrd.recipes import proof, trial
 from kdump_initrd.recipes.proof import Claims
 
@@ -265,16 +264,8 @@ def test_nothing_of_another_root_is_run(image: Image, monkeypatch: pytest.Monkey
         raise AssertionError
 
     monkeypatch.setattr(trial, "run_python", never)
-    elsewhere = dataclasses.replace(claims.site, root=Root(Path("/srv")))
-    monkeypatch.setattr(builtin.BuiltIn, "has", lambda self, name: True)
-    proof.prove(entries, dataclasses.replace(claims, site=elsewhere))
-    monkeypatch.setattr(trial, "is_possible", lambda machine: False)
+    elsewhere = dataclasses.replace(claims.runtime.interpreter, root=Root(Path("/srv")))
+    runtime = dataclasses.replace(claims.runtime, interpreter=elsewhere)
+    proof.prove(entries, dataclasses.replace(claims, runtime=runtime))
+    monkeypatch.setattr(PythonRuntime, "runs_here", False)
     proof.prove(entries, claims)
-
-
-def test_architectures_of_this_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    cases = {"x86_64": "x86_64", "i686": "i386", "armv7l": "arm", "ppc64le": "ppc64le"}
-    for own, machine in cases.items():
-        monkeypatch.setattr(platform, "machine", lambda own=own: own)
-        assert trial.is_possible(machine)
-        assert not trial.is_possible("s390x")

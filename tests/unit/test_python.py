@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import io
 import logging
@@ -18,11 +17,12 @@ import pytest
 
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
-from kdump_initrd.probe.python.bytecode import translate
+from kdump_initrd.probe.python import minimal
+from kdump_initrd.probe.python.bytecode import compiled
 from kdump_initrd.probe.python.imports import imports_of
 from kdump_initrd.probe.python.interpreter import find_interpreter
-from kdump_initrd.probe.python.minimal import PythonRuntime, find_python, stdlib_zip
-from kdump_initrd.probe.python.pruning import prune
+from kdump_initrd.probe.python.minimal import PythonRuntime, find_python
+from kdump_initrd.probe.python.zipped import stdlib_zip
 from kdump_initrd.saver.low.stdlib import SHA256
 
 from .elfwriter import AARCH64, write_elf
@@ -90,6 +90,7 @@ def test_zip_is_all_that_a_real_interpreter_needs(python: Path, tmp_path: Path) 
         "import sys, ctypes, time\n"
         f"for name in {names!r}: __import__(name)\n"
         "assert ctypes.CDLL(None).getpid() > 0\n"
+        "type('S', (ctypes.Structure,), {'_fields_': [('x', ctypes.c_int)]})\n"
         "assert b'\\xe9'.decode('latin-1').encode('utf-8') == b'\\xc3\\xa9'\n"
         "time.strftime('%Y', time.gmtime(0))\n"
         "for module in list(sys.modules.values()):\n"
@@ -111,7 +112,7 @@ def test_zip_is_all_that_a_real_interpreter_needs(python: Path, tmp_path: Path) 
 
 def test_zip_is_stored_and_compiled_here() -> None:
     runtime = find_python(Root(ROOT), python=Path(sys.executable).resolve())
-    assert runtime.precompiled
+    assert runtime.compiler == runtime.interpreter.source
     with zipfile.ZipFile(io.BytesIO(stdlib_zip(runtime))) as archive:
         infos = archive.infolist()
     assert {info.compress_type for info in infos} == {zipfile.ZIP_STORED}
@@ -127,7 +128,8 @@ def test_zip_is_the_same_in_another_process(tmp_path: Path) -> None:
     code = (
         "import hashlib, sys; from pathlib import Path\n"
         "from kdump_initrd.core.root import Root\n"
-        "from kdump_initrd.probe.python.minimal import find_python, stdlib_zip\n"
+        "from kdump_initrd.probe.python.minimal import find_python\n"
+        "from kdump_initrd.probe.python.zipped import stdlib_zip\n"
         "runtime = find_python(Root(), python=Path(sys.executable).resolve())\n"
         "print(hashlib.sha256(stdlib_zip(runtime)).hexdigest())\n"
     )
@@ -143,13 +145,30 @@ def test_zip_is_the_same_in_another_process(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
-def test_another_version_gets_sources(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("there", "compiles", "why"),
+    [(None, False, f"this host has no python3.{HERE[1] + 1}, the image's: the saver is not comp"),
+     ("/bin/false", False, "exit status 1: the saver is not compiled in advance"),
+     ("/bin/echo", False, "/bin/echo: not what a Python says: "),
+     (sys.executable, True, "")],
+)  # fmt: skip
+def test_another_version_of_another_root(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    there: str | None,
+    compiles: bool,
+    why: str,
+) -> None:
+    """Compiled by a Python of that name where this host has one; nothing of the root is run."""
     runtime = find_python(Root(make_root(tmp_path, minor=HERE[1] + 1)))
+    monkeypatch.setattr(minimal, "find", {runtime.interpreter.command: there}.__getitem__)
     with caplog.at_level(logging.WARNING):
         body = stdlib_zip(runtime)
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        assert "kdump_initrd/saver/params.py" in archive.namelist()
-    assert "is not compiled in advance and starts more slowly" in caplog.text
+        assert f"kdump_initrd/saver/params.py{'c' * compiles}" in archive.namelist()
+    assert why in caplog.text
+    assert ("10 s on an emulated one" in caplog.text) is not compiles
 
 
 def test_interpreter_of_a_root(tmp_path: Path) -> None:
@@ -298,8 +317,12 @@ def test_virtual_environment_stands_for_its_interpreter(tmp_path: Path) -> None:
 
 
 def test_imports_that_run_on_linux() -> None:
-    text = """
+    text = b"""
 import a.b
+lazy import never
+lazy from never import (
+    never,
+)
 from . import near
 from ..up import name
 if TYPE_CHECKING:
@@ -323,9 +346,7 @@ if __name__ == "__main__":
 """
     found = {
         each.name: each.optional
-        for each in imports_of(
-            prune(ast.parse(text)), name="pkg.sub.mod", package=False, late=False
-        )
+        for each in imports_of(text, name="pkg.sub.mod", package=False, late=False)
     }
     assert found == {
         "a": False, "a.b": False, "pkg": False, "pkg.sub": False, "pkg.sub.near": True,
@@ -335,28 +356,38 @@ if __name__ == "__main__":
 
 
 def test_cache_holds_and_heals(cache: Path) -> None:
-    fresh = translate(b"import os\nX = 'y' in {'y', 'z'}\n", name="m", package=False)
-    (entry,) = cache.iterdir()
-    entry.write_bytes(b"rubbish" + entry.read_bytes())
-    assert translate(b"import os\nX = 'y' in {'y', 'z'}\n", name="m", package=False) == fresh
-    assert not entry.read_bytes().startswith(b"rubbish")
+    source = b"import os\nX = 'y' in {'y', 'z'}\n"
+
+    def found() -> tuple[object, object]:
+        return imports_of(source, name="m", package=False, late=False), compiled(
+            [("m.py", source)], Path(sys.executable)
+        )
+
+    fresh = found()
+    entries = sorted(cache.iterdir())
+    assert len(entries) == 2
+    for entry in entries:
+        entry.write_bytes(b"rubbish" + entry.read_bytes())
+    assert found() == fresh
+    for entry in entries:
+        assert not entry.read_bytes().startswith(b"rubbish")
     assert cache.stat().st_mode & 0o777 == 0o700
 
 
 def test_cache_that_others_can_write_is_not_trusted(cache: Path) -> None:
     cache.mkdir(parents=True)
     cache.chmod(0o777)
-    translate(b"", name="m", package=False)
+    imports_of(b"", name="m", package=False, late=False)
     assert list(cache.iterdir()) == []
 
 
 def test_cache_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
-    assert translate(b"", name="m", package=False).imports == ()
+    assert imports_of(b"", name="m", package=False, late=False) == ()
 
 
 def test_source_that_this_python_cannot_read() -> None:
     with pytest.raises(KdumpInitrdError) as caught:
-        translate(b"def f(:\n", name="m", package=False)
+        imports_of(b"def f(:\n", name="m", package=False, late=False)
     assert "m: this Python cannot read that module of the image's Python" in caught.value.message
     assert caught.value.hint is not None and "--python" in caught.value.hint

@@ -19,7 +19,8 @@ import pytest
 from kdump_initrd import saver
 from kdump_initrd.core.root import Root
 from kdump_initrd.probe.kernel.releases import KernelRelease
-from kdump_initrd.probe.python.minimal import find_python, stdlib_zip
+from kdump_initrd.probe.python.minimal import find_python
+from kdump_initrd.probe.python.zipped import stdlib_zip
 from kdump_initrd.recipes.parts import chosenmodules
 from kdump_initrd.saver import arch
 from kdump_initrd.saver.params import TargetParams

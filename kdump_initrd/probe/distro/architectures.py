@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,11 @@ class Facts:
 def facts() -> Facts:
     """Return what our own file says; raises KdumpInitrdError for a broken one."""
     return read(shipped("distros") / _FILE)
+
+
+def runs_here(name: str) -> bool:
+    """Tell whether this host runs programs of the architecture of that name."""
+    return facts().named(name).is_called(platform.machine())
 
 
 def read(path: Path) -> Facts:

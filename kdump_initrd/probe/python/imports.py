@@ -4,8 +4,21 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from ...core import cache
+from ...core.errors import KdumpInitrdError
+from .pruning import prune
+
+#: Changes with what this module and pruning.py make of the same source.
+_FORMAT = b"3"
+#: A statement of Python 3.15 (PEP 810) that imports once the name is used.
+_LAZY = re.compile(rb"^lazy (?=(?:import|from) )", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -20,12 +33,40 @@ class Import:
     optional: bool
 
 
-def imports_of(tree: ast.Module, *, name: str, package: bool, late: bool) -> tuple[Import, ...]:
-    """Return the imports of the module ``name``, which is pruned, each name once, in order.
+def imports_of(source: bytes, *, name: str, package: bool, late: bool) -> tuple[Import, ...]:
+    """Return the imports of the module ``name`` once it is pruned, each name once, in order.
 
     They are those that run when it is imported and, if ``late``, those in functions, too; of the
-    standard library's modules the latter would drag in half of it.
+    standard library's modules the latter would drag in half of it. The user's cache has them by the
+    content. Raises KdumpInitrdError when this Python cannot parse the source.
     """
+    kind = b"%d.%d" % sys.version_info[:2] + b"p" * package + b"l" * late
+    key = hashlib.sha256(b"\0".join((_FORMAT, kind, name.encode(), source))).hexdigest()
+    kept = _read(cache.fetch(key))
+    if kept is not None:
+        return kept
+    try:
+        tree = prune(ast.parse(_LAZY.sub(b"if TYPE_CHECKING: ", source), name))
+    except (SyntaxError, ValueError) as error:
+        raise KdumpInitrdError(
+            f"{name}: this Python cannot read that module of the image's Python: {error}",
+            hint="run mkinitrd-kdump with the newer Python, or choose an older one with --python",
+        ) from error
+    found = _find(tree, name=name, package=package, late=late)
+    cache.store(key, json.dumps([(each.name, each.optional) for each in found]).encode())
+    return found
+
+
+def _read(payload: bytes | None) -> tuple[Import, ...] | None:
+    if payload is None:
+        return None
+    try:
+        return tuple(Import(name, bool(optional)) for name, optional in json.loads(payload))
+    except (ValueError, TypeError):
+        return None
+
+
+def _find(tree: ast.Module, *, name: str, package: bool, late: bool) -> tuple[Import, ...]:
     around = name if package else name.rpartition(".")[0]
     found: dict[str, bool] = {}
     for each in _walk(tree.body, around, late=late, optional=False):

@@ -36,6 +36,11 @@ class Interpreter:
     stdlib: Path
     dynload: Path
 
+    @property
+    def command(self) -> str:
+        """What a Python of its version is called."""
+        return "python{}.{}".format(*self.version)
+
     def extension(self, name: str) -> tuple[Path, ...]:
         """Return the files of a top-level extension module, the most particular name first.
 

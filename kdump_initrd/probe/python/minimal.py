@@ -3,27 +3,23 @@
 
 from __future__ import annotations
 
-import io
 import re
 import sys
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ...core.errors import KdumpInitrdError
 from ...core.files import TEXT, open_file
-from ...core.log import get_logger
 from ...core.root import Root
+from ...core.run import find
 from ...saver.low.stdlib import MODULES, SHA256
+from ..distro.architectures import runs_here
 from ..programs.closure import Closure, Library, closure
 from ..programs.elfimage import Damaged, ElfImage
 from . import inittab
-from .bytecode import Unit, translate
-from .imports import with_parents
+from .imports import imports_of, with_parents
 from .interpreter import Interpreter, find_interpreter
-
-logger = get_logger(__name__)
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 #: The modules of the saver that scripts of the image start (templates/python.j2).
@@ -32,21 +28,26 @@ _STARTED = ("__main__", "machine")
 #: Python/pylifecycle.c): the encodings are looked up by name, no import statement tells of them.
 _START = ("abc", "codecs", "encodings", "encodings.aliases", "encodings.ascii",
           "encodings.latin_1", "encodings.utf_8", "io")  # fmt: skip
-#: What `-S` leaves out, and what os puts into sys.modules itself.
-_LEFT_OUT = frozenset({"site", "os.path"})
+#: What C code imports, where a Python has it: ctypes lays out structures there (Python 3.14,
+#: Modules/_ctypes/stgdict.c).
+_UNSEEN = ("ctypes._layout",)
+#: What `-S` leaves out, and what os and, since Python 3.14, collections put into sys.modules.
+_LEFT_OUT = frozenset({"site", "os.path", "collections.abc"})
 #: Always files, and what a minimal installation lacks.
 _PACKAGES = frozenset({"ctypes", "encodings"})
 #: Frozen into the interpreter since Python 3.11 (Python/frozen.c), so never read from files.
 _FROZEN = frozenset({"_collections_abc", "abc", "codecs", "genericpath", "io", "os", "posixpath",
                      "stat"})  # fmt: skip
-#: Since 3.13, `python -c` hands its text to linecache, for tracebacks (Python/pythonrun.c); the
-#: real one imports tokenize and re, a tenth of a second of start-up.
-_STUBS = {"linecache": b"def _register_code(*_):\n    pass\n"}
-_STUBS_SINCE = (3, 13)
+#: In the place of modules that import half the standard library, by the Python that asks for them
+#: first: `python -c` hands its text to linecache, for tracebacks (Python/pythonrun.c), and ctypes
+#: asks sysconfig for a name that it uses on other systems only.
+_STUBS = {
+    (3, 13): {"linecache": b"def _register_code(*_):\n    pass\n"},
+    (3, 14): {"sysconfig": b""},
+}
+_IS_CPYTHON = sys.implementation.name == "cpython"
 #: Bytes of the larger header (elf.h, Elf64_Ehdr).
 _ELF_HEADER = 64
-#: The earliest time a zip archive can hold.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,6 @@ class Module:
     name: str
     member: str
     source: bytes
-    unit: Unit
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,23 @@ class PythonRuntime:
         return (*(module.name for module in self.modules), *(name.split(".")[0] for name in files))
 
     @property
-    def precompiled(self) -> bool:
-        """Whether the running Python's bytecode is the interpreter's."""
-        return self.interpreter.version == sys.version_info[:2] and _is_cpython()
+    def runs_here(self) -> bool:
+        """Whether it may be run: this host's own, and of its architecture."""
+        return self.interpreter.root.is_host and runs_here(self.machine)
+
+    @property
+    def compiler(self) -> Path | None:
+        """A Python of this host whose bytecode is the interpreter's, or None.
+
+        It is the interpreter itself, or another of its version: the one that runs this, or one
+        that goes by that version's name.
+        """
+        if self.runs_here:
+            return self.interpreter.source
+        if self.interpreter.version == sys.version_info[:2] and _IS_CPYTHON:
+            return Path(sys.executable)
+        found = find(self.interpreter.command)
+        return Path(found) if found else None
 
 
 def find_python(
@@ -105,15 +119,17 @@ def find_python(
     interpreter = find_interpreter(root, python=python)
     own = (_PACKAGE / "__init__.py", *_sources(_PACKAGE / "saver", root))
     scan = _Scan(interpreter, {_own_module(path): path for path in own})
+    for since, stubs in _STUBS.items():
+        for name, text in stubs.items() if interpreter.version >= since else ():
+            scan.add_text(name, text)
     started = (f"{_PACKAGE.name}.saver.{name}" for name in _STARTED)
     for name in (*_START, *MODULES, *started, *chosen):
         for each in with_parents(name):
             scan.add(each, needer="the saver")
+    for name in _UNSEEN:
+        scan.add(name, needer="the saver", optional=True)
     for name in SHA256:
         scan.add_extension(name, needer="the saver", if_there=True)
-    if interpreter.version >= _STUBS_SINCE:
-        for name, text in _STUBS.items():
-            scan.add_text(name, text)
     extensions = tuple(scan.extensions[name] for name in sorted(scan.extensions))
     libraries = closure([interpreter.source, *(each.source for each in extensions)], root=root)
     _check_built_in(interpreter, scan.built_in, libraries)
@@ -121,32 +137,6 @@ def find_python(
     modules = tuple(scan.modules[name] for name in sorted(scan.modules.keys() - frozen))
     folder = root.inside(interpreter.dynload)
     return PythonRuntime(interpreter, modules, extensions, folder, libraries)
-
-
-def stdlib_zip(runtime: PythonRuntime) -> bytes:
-    """Return the zip archive of the modules: stored, the same bytes for the same modules.
-
-    It holds the saver's package too. Where the running Python is of the interpreter's version
-    the modules are compiled, without what is of no use in the capture kernel (bytecode.py); else
-    they are sources, which cost seconds to compile when a machine is down.
-    """
-    if not runtime.precompiled:
-        logger.warning(
-            "python %d.%d of the image is not the one that runs this (%d.%d): "
-            "the saver is not compiled in advance and starts more slowly",
-            *runtime.interpreter.version,
-            *sys.version_info[:2],
-        )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for module in runtime.modules:
-            suffix = ".pyc" if runtime.precompiled else ".py"
-            info = zipfile.ZipInfo(module.member + suffix, _EPOCH)
-            info.create_system = 3
-            info.external_attr = 0o100644 << 16
-            body = module.unit.pyc if runtime.precompiled else module.source
-            archive.writestr(info, body)
-    return buffer.getvalue()
 
 
 class _Scan:
@@ -190,10 +180,9 @@ class _Scan:
         """Add a module by its source, and all that it imports, unless it is there already."""
         if name in self.modules:
             return
-        unit = translate(text, name=name, package=package, late=_is_own(name))
         member = name.replace(".", "/") + ("/__init__" if package else "")
-        self.modules[name] = Module(name, member, text, unit)
-        for each in unit.imports:
+        self.modules[name] = Module(name, member, text)
+        for each in imports_of(text, name=name, package=package, late=_is_own(name)):
             self.add(each.name, needer=name, optional=each.optional)
 
     def add_extension(self, name: str, *, needer: str, if_there: bool = False) -> None:
@@ -275,7 +264,3 @@ def _no_module(interpreter: Interpreter, name: str, needer: str) -> KdumpInitrdE
         "python3-minimal; Fedora, RHEL: python3-libs; SLES: python3-base; built from source: with "
         "libffi's headers), or choose another interpreter with --python",
     )
-
-
-def _is_cpython() -> bool:
-    return sys.implementation.name == "cpython"

@@ -20,7 +20,8 @@ from ...probe.kernel.releases import KernelRelease
 from ...probe.programs import tools
 from ...probe.programs.closure import Closure
 from ...probe.programs.tools import Toolbox
-from ...probe.python.minimal import PythonRuntime, stdlib_zip
+from ...probe.python.minimal import PythonRuntime
+from ...probe.python.zipped import stdlib_zip
 from ...saver import imagepaths
 from ...saver.imagepaths import MODULES, PYTHON, PYTHON_ZIP
 
