@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from ..memory.reader import Memory
     from ..memory.vmcoreinfo import VmcoreInfo
 
-#: Struct pages that are judged at once, and the least that memory hotplug adds or takes away.
-_BATCH, _SUBSECTION = 2048, 512
+#: Struct pages that are judged at once, and the least block that is jumped over.
+_BATCH, _JUMP = 2048, 512
+#: Bytes of memory, the least that hotplug adds or takes away (SUBSECTION_SHIFT, mmzone.h).
+_SUBSECTION = 2 << 20
 #: Runs of memory that prove where the struct pages are.
 _TRIED = 64
 #: Frames between two signs of life.
@@ -56,6 +58,8 @@ class PageFilter:
             if not page.can_walk():
                 raise SaverError("")
             frames = _first_frames(source)
+            # Frames beside one without struct page of which the same is expected.
+            self._unseen = max(1, _SUBSECTION // source.page_size)
             self._map = MemoryMap(
                 memory, info, size=page.size, page_size=source.page_size, frames=frames
             )
@@ -87,7 +91,7 @@ class PageFilter:
             for pfn, count in runs:
                 keep.add_run(pfn, count)
             return
-        walk = _Walk(self, self._map, self._rules, keep)
+        walk = _Walk(self, self._map, self._rules, keep, unseen=self._unseen)
         for pfn, count in runs:
             end = pfn + count
             while pfn < end:
@@ -98,11 +102,14 @@ class PageFilter:
 
 
 class _Walk:
-    def __init__(self, tally: PageFilter, memmap: MemoryMap, rules: Rules, keep: Selection) -> None:
+    def __init__(
+        self, tally: PageFilter, memmap: MemoryMap, rules: Rules, keep: Selection, *, unseen: int
+    ) -> None:
         self.tally = tally
         self.map = memmap
         self.rules = rules
         self.keep = keep
+        self.unseen = unseen
         # A block that has been left out reaches to this frame.
         self.out_until = 0
         self.out_kind = 0
@@ -117,14 +124,14 @@ class _Walk:
                 pfn = stop
                 continue
             stop = min(end, (pfn | _BATCH - 1) + 1)
-            if not pfn & _SUBSECTION - 1 and stop - pfn >= _SUBSECTION and self._jump(pfn):
+            if not pfn & _JUMP - 1 and stop - pfn >= _JUMP and self._jump(pfn):
                 continue
             data = self.map.read(pfn, stop - pfn)
             if data:
                 count = len(data) // size
                 self._batch(pfn, data, count)
             else:  # never a wrong page left out
-                count = min(stop, (pfn | _SUBSECTION - 1) + 1) - pfn
+                count = min(stop, (pfn | self.unseen - 1) + 1) - pfn
                 self.tally.unknown += count
                 self.keep.add_run(pfn, count)
             pfn += count
@@ -135,7 +142,7 @@ class _Walk:
         if not data:
             return False
         kind, count = self.rules.first(data, pfn)
-        if kind == KEEP or count < _SUBSECTION:
+        if kind == KEEP or count < _JUMP:
             return False
         self.out_until, self.out_kind = pfn + count, kind
         return True
