@@ -188,6 +188,46 @@ def test_a_wild_value_leaves_no_wrong_page_out(tmp_path: Path, key: str, value: 
     contents(saved)
 
 
+#: A key, and what all pages of a machine have in its place: a bit of the section, or no type.
+COMMON = [
+    ("NUMBER(PG_hwpoison)", "30"),
+    ("NUMBER(PG_lru)", "30"),
+    ("NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)", "-1"),
+    ("NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)", "-1"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), COMMON)
+def test_a_flag_that_all_pages_have_is_not_believed(tmp_path: Path, key: str, value: str) -> None:
+    saved = filtered(tmp_path, f"set {key}={value}\n{ODD}", 31)
+    assert saved.left_out == set()
+    assert saved.report["level"] == 1
+    note = "VMCOREINFO is wrong about pages: the kernel's own would be left out"
+    assert saved.report["level_note"] == note
+    assert [line for line in saved.warnings if line.endswith(f"lowered to 1: {note}")]
+
+
+@pytest.mark.parametrize("level", [1, 31])
+def test_nor_is_it_if_the_kernels_own_pages_are_not_found(tmp_path: Path, level: int) -> None:
+    text = "drop SYMBOL(_stext)\ndrop SYMBOL(init_uts_ns)\nset NUMBER(PG_hwpoison)=30"
+    saved = filtered(tmp_path, f"{text}\n{ODD}", level)
+    assert saved.left_out == set()
+    (line,) = [line for line in saved.warnings if "filter failed" in line]
+    assert line.endswith(
+        "by NUMBER(PG_hwpoison), more than half of memory is broken: dump level 1 is used"
+    )
+
+
+def test_of_two_flags_with_the_same_bit_none_is_believed(tmp_path: Path) -> None:
+    text = f"set NUMBER(PG_hwpoison)={parse('memory 0-32M').info['NUMBER(PG_lru)']}"
+    saved = filtered(tmp_path, f"{text}\n{ODD}", 1)
+    assert saved.left_out < whole("6.12", 1)
+    saved = filtered(tmp_path, f"{text}\n{ODD}", 31)
+    assert saved.left_out < whole("6.12", 31)
+    assert saved.report["level"] == LOWERED["NUMBER(PG_lru)"]
+    assert "NUMBER(PG_lru)" in saved.report["level_note"]
+
+
 @pytest.mark.parametrize("where", ["StructPage", "MemoryMap", "Rules"])
 @pytest.mark.parametrize("error", [OverflowError("too large"), struct.error("bad"), KeyError(7)])
 @pytest.mark.parametrize("level", [30, 31])

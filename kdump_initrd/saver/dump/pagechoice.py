@@ -114,8 +114,9 @@ class Choice:
         except OSError:
             raise
         except Exception as error:  # a dump with too many pages is better than none
-            chosen.give_up(f"the page filter failed: {describe(error)}")
-            self._console.warning(f"{chosen.note}: dump level {chosen.level} is used")
+            reason = f"the page filter failed: {describe(error)}"
+            chosen.give_up(reason)
+            self._console.warning(f"{reason}: dump level {chosen.level} is used")
             os.ftruncate(writer.bitmap[0], 0)
             selection = self._run(writer, chosen)
         if chosen.odd_blocks:

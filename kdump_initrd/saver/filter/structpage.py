@@ -18,6 +18,8 @@ _SIZES = range(32, 513)
 #: Both names that a key has had, for a line that says what is missing.
 _SLAB = "NUMBER(PG_slab) or NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)"
 _COMPOUND = "OFFSET(page.compound_head) or OFFSET(page.compound_info)"
+#: Flags, each with a bit of its own.
+_FLAGS = ("PG_lru", "PG_private", "PG_swapcache", "PG_swapbacked", "PG_slab", "PG_hwpoison")
 #: Orders of the buddy allocator that can be true (10 and 11 are usual, and there are 13).
 _MAX_ORDERS = 32
 
@@ -40,6 +42,7 @@ class StructPage:
         """Take what makes sense, and leave out the rest; missing has the keys of the latter."""
         self.missing: list[str] = []
         self._info, self._abi = info, abi
+        self._numbers = [info.number(name) for name in _FLAGS]
         size = info.size("page") or 0
         self.size = size if size in _SIZES and size % abi.word == 0 else 0
         self.flags = self._offset("flags", abi.word)
@@ -83,7 +86,14 @@ class StructPage:
 
     def _bit(self, name: str) -> int:
         number = self._info.number(name)
-        return 1 << number if number is not None and 0 <= number < 8 * self._abi.word else 0
+        # Of two flags with the same bit one at least is wrong, and nobody knows which.
+        if (
+            number is None
+            or not 0 <= number < 8 * self._abi.word
+            or self._numbers.count(number) > 1
+        ):
+            return 0
+        return 1 << number
 
     def _value(self, name: str) -> int | None:
         number = self._info.number(name)

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from ..arch import of_elf
 from ..low.failure import SaverError, describe
 from .memmap import MemoryMap
-from .rules import KEEP, KINDS, SINGLE, Rules
+from .rules import KEEP, KINDS, POISON, SINGLE, Rules
 from .structpage import ZERO, StructPage
 
 TYPE_CHECKING = False
@@ -23,6 +24,8 @@ _BATCH, _JUMP = 2048, 512
 _SUBSECTION = 2 << 20
 #: Runs of memory that prove where the struct pages are.
 _TRIED = 64
+#: Symbols in pages that are kept at any level: the kernel's own code and data.
+_OWN = ("_stext", "init_uts_ns")
 #: Frames between two signs of life.
 _STEP = 1 << 20
 #: Kept pages as the digits of a binary number.
@@ -71,6 +74,23 @@ class PageFilter:
         if missing:
             self.note = f"VMCOREINFO has no {', '.join(missing)}"
         self._rules = Rules(page, memory.abi, self.level)
+        if self._loses_the_kernel(memory, info, source.page_size):
+            self.give_up("VMCOREINFO is wrong about pages: the kernel's own would be left out")
+
+    def _loses_the_kernel(self, memory: Memory, info: VmcoreInfo, page_size: int) -> bool:
+        # What most pages have, by a number that is damaged, its own pages have as well.
+        assert self._rules is not None
+        kinds = []
+        for name in _OWN:
+            try:
+                space = of_elf(memory.abi.machine).space(memory, info)
+                pfn = space.locate(info.need("symbol", name))[0] // page_size
+            except (SaverError, OSError):
+                continue
+            data = self._map.read(pfn, 2)
+            if data:
+                kinds.append(self._rules.first(data, pfn)[0])
+        return bool(kinds) and KEEP not in kinds
 
     def give_up(self, reason: str) -> None:
         """Leave out nothing but zero pages; the note says why."""
@@ -86,19 +106,24 @@ class PageFilter:
         """Hand the kept ones of some frames to a selection.
 
         runs are (first frame, count), ascending; step is called with frames done now and then.
+        Raises SaverError where more than half of memory would be broken: that flag is another's.
         """
         if self._rules is None:
             for pfn, count in runs:
                 keep.add_run(pfn, count)
             return
         walk = _Walk(self, self._map, self._rules, keep, unseen=self._unseen)
+        pages = 0
         for pfn, count in runs:
+            pages += count
             end = pfn + count
             while pfn < end:
                 stop = min(end, (pfn | _STEP - 1) + 1)
                 walk.over(pfn, stop)
                 step(stop - pfn)
                 pfn = stop
+        if 2 * self.left_out[POISON] > pages:
+            raise SaverError("by NUMBER(PG_hwpoison), more than half of memory is broken")
 
 
 class _Walk:
