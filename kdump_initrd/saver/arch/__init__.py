@@ -103,6 +103,13 @@ class Architecture:
             f"{memory.abi.uname or 'this machine'} is not supported: its direct map is not known"
         )
 
+    def direct_end(self, memory: Memory, info: VmcoreInfo) -> int:
+        """Return where memory ends that the direct map has; raises as direct_map() does.
+
+        Further memory has no virtual address of its own.
+        """
+        return ALL
+
     def kernel_image(self, memory: Memory, info: VmcoreInfo) -> tuple[int, int, int] | None:
         """Return virtual and physical address and bytes of the kernel's image; None without one.
 

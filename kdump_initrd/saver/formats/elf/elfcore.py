@@ -49,7 +49,9 @@ class Segment:
 
     def pack(self, abi: Abi, offset: int, *, start: int, filesz: int, memsz: int) -> bytes:
         """Return the header for a part of its memory, from physical address start."""
-        vaddr = self.vaddr + start - self.paddr & abi.mask
+        vaddr = self.vaddr
+        if vaddr != abi.mask:  # memory without a virtual one (kexec-tools, kexec/crashdump-elf.c)
+            vaddr = vaddr + start - self.paddr & abi.mask
         if abi.word == 8:
             values = (self.kind, self.flags, offset, vaddr, start, filesz, memsz, self.align)
         else:
@@ -60,8 +62,9 @@ class Segment:
 class ElfCore(Memory):
     """The headers of an ELF core in a window.
 
-    ident is e_ident, flags e_flags; loads are the PT_LOADs in their order, without empty ones and
-    those whose physical address cannot be.
+    ident is e_ident, flags e_flags; headers says how numbers lie in the headers, whose addresses
+    may have more bits than the machine's; loads are the PT_LOADs in their order, without empty ones
+    and those whose physical address cannot be.
     """
 
     def __init__(self, window: Window) -> None:
@@ -79,7 +82,9 @@ class ElfCore(Memory):
         header = layout.unpack(raw)
         if header[0] != ET_CORE:
             raise SaverError(f"{window.path}: not an ELF core, but ELF type {header[0]}")
-        self.abi = of_elf(header[1]).abi(word, big)
+        architecture = of_elf(header[1])
+        self.headers = architecture.abi(word, big)
+        self.abi = architecture.abi(architecture.word or word, big)
         self.flags = header[6]
         if self.flags & INCOMPLETE:
             self.damage = "the input itself is incomplete, and does not tell which pages are lost"
@@ -98,7 +103,7 @@ class ElfCore(Memory):
         self.notes = Notes(window.read, parts, abi=self.abi)
 
     def _segments(self, header: tuple[int, ...]) -> list[Segment]:
-        path, abi = self.window.path, self.abi
+        path, abi = self.window.path, self.headers
         offset, entry, count = header[4], header[8], header[9]
         layout = struct.Struct(abi.order + PHDR[abi.word])
         if count == PN_XNUM:

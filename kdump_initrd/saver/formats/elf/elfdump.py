@@ -50,8 +50,9 @@ class ElfWriter(DumpWriter):
         self.page_size = source.page_size
         self._core = core
         self._selection: Selection | None = None
-        self._phoff = 16 + struct.calcsize(core.abi.order + EHDR[core.abi.word])
-        self._entry = struct.calcsize(core.abi.order + PHDR[core.abi.word])
+        abi = core.headers
+        self._phoff = 16 + struct.calcsize(abi.order + EHDR[abi.word])
+        self._entry = struct.calcsize(abi.order + PHDR[abi.word])
         self._headers = 0
         self.level = 0
         self._size = 0
@@ -72,14 +73,14 @@ class ElfWriter(DumpWriter):
         self._headers = sum(self.parts.counts) + notes
         self._notes = self._phoff + self._headers * self._entry
         if self._headers >= PN_XNUM:
-            self._notes += _SHDR_SIZE[core.abi.word]
+            self._notes += _SHDR_SIZE[core.headers.word]
         self._data = -(-(self._notes + core.notes.size) // page) * page
 
     def begin(self, selection: Selection, level: int) -> int:
         """Write headers (marked incomplete until the end) and notes."""
         taken = self.fixed_size(selection)
         self.level = level
-        core, abi, at = self._core, self._core.abi, self._notes
+        core, abi, at = self._core, self._core.headers, self._notes
         self._size = self._data + self.parts.place()
         self.solid = self._data
         self._write_header(complete=False)
@@ -100,7 +101,7 @@ class ElfWriter(DumpWriter):
     def _write_program_headers(self, notes: int) -> None:
         core, entry, at = self._core, self._entry, self._phoff
         if core.notes.size:
-            self.output.write(_note_header(core.abi, notes, core.notes.size), at)
+            self.output.write(_note_header(core.headers, notes, core.notes.size), at)
             at += entry
         places = list(itertools.accumulate(self.parts.counts, initial=0))
         # By address, which is how parts are found in one walk, but each to its own place.
@@ -114,7 +115,11 @@ class ElfWriter(DumpWriter):
             if stop > start and offset < 0:
                 offset = self._data + self.parts.find(start // page) + start % page
             block += part.pack(
-                self._core.abi, max(offset, 0), start=start, filesz=stop - start, memsz=end - start
+                self._core.headers,
+                max(offset, 0),
+                start=start,
+                filesz=stop - start,
+                memsz=end - start,
             )
             if stop > start:
                 offset += -(-stop // page) * page - start
@@ -125,7 +130,7 @@ class ElfWriter(DumpWriter):
         self.output.write(block, at)
 
     def _write_header(self, *, complete: bool) -> None:
-        abi = self._core.abi
+        abi = self._core.headers
         extended = self._headers >= PN_XNUM
         flags = self._core.flags & ~INCOMPLETE | (0 if complete else INCOMPLETE)
         header = struct.pack(

@@ -25,28 +25,36 @@ def headers_of(crash: Crash, source: PageSource) -> ElfCore | ElfHeaders:
 
 
 class ElfHeaders:
-    """What an ELF dump takes from an ElfCore, for another dump: ident, abi, flags, loads, notes."""
+    """What an ELF dump takes from an ElfCore, for another dump: all but the window."""
 
     flags = 0
 
     def __init__(self, crash: Crash, source: PageSource) -> None:
         """Find the addresses; raises SaverError where the dump does not tell them, OSError."""
         memory, info = crash.memory, crash.info
-        self.abi, self.notes = memory.abi, memory.notes
-        kind = bytes((self.abi.word // 4, 2 if self.abi.big else 1, 1))
-        self.ident = (b"\x7fELF" + kind).ljust(16, b"\0")
-        architecture = of_elf(self.abi.machine)
+        architecture = of_elf(memory.abi.machine)
         try:
             offset = architecture.direct_map(memory, info)
+            end = architecture.direct_end(memory, info)
+            image = architecture.kernel_image(memory, info)
         except SaverError as error:
             raise SaverError(
                 f"ELF needs virtual addresses, which this dump lacks: {error}"
             ) from None
-        image = architecture.kernel_image(memory, info)
+        self.notes = memory.notes
+        # As kexec-tools decides (get_core_type() in kexec/arch/i386/crashdump-x86.c).
+        is_far = source.end * source.page_size > 1 << 32
+        self.headers = abi = architecture.abi(8 if is_far else memory.abi.word, memory.abi.big)
+        kind = bytes((abi.word // 4, 2 if abi.big else 1, 1))
+        self.ident = (b"\x7fELF" + kind).ljust(16, b"\0")
         self.loads = [_load(*image)] if image else []
         for pfn, count in source.ram():
-            start, size = pfn * source.page_size, count * source.page_size
-            self.loads.append(_load(start + offset, start, size))
+            start, stop = pfn * source.page_size, (pfn + count) * source.page_size
+            middle = min(max(start, end), stop)
+            if start < middle:
+                self.loads.append(_load(start + offset & memory.abi.mask, start, middle - start))
+            if middle < stop:  # without a virtual address
+                self.loads.append(_load(abi.mask, middle, stop - middle))
             if len(self.loads) >= MAX_HEADERS:
                 raise SaverError("memory in more pieces than an ELF dump can have")
 
