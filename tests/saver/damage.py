@@ -12,7 +12,7 @@ from pathlib import Path
 from kdump_initrd.saver.formats import dumpfile
 
 from . import flattening
-from .addresses import CASES, LATER
+from .addresses import CASES, LATER, add_tables, entries
 from .description import parse
 from .faults import FaultyWindow
 from .layout import Layout
@@ -91,7 +91,7 @@ def core() -> Input:
 def foreign(name: str) -> Input:
     """A vmcore of another machine (test_translate.CASES), which says that it has struct pages."""
     abi, vaddr, paddr, info = CASES[name]
-    vmcore = Core(abi)
+    vmcore = add_tables(Core(abi))
     lines = _keys(vmcore.info or [])
     lines.update(parse(MACHINE).info)
     lines.update(_keys([*info, *LATER.get(abi.number, [])]))
@@ -102,7 +102,12 @@ def foreign(name: str) -> Input:
     add_log(vmcore, ring, paddr, vaddr).load(paddr + (1 << 20), text(20), vaddr + (1 << 20))
     vmcore.info.append(_PAD)
     ehdr, entry = (64, 56) if abi.word == 8 else (52, 32)
-    parts = {"headers": [(0, ehdr + 3 * entry)], "notes": [(PAGE, len(vmcore.notes()))]}
+    notes = len(vmcore.notes())
+    parts = {"headers": [(0, ehdr + 4 * entry)], "notes": [(PAGE, notes)]}
+    first = PAGE + -(-notes // PAGE) * PAGE
+    found = entries(abi.number)
+    if found:
+        parts["tables"] = [(first + at, len(raw)) for at, raw in found]
     return Input(name, vmcore.build(), parts)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from kdump_initrd.saver.__main__ import main
 
-from .addresses import CASES, LATER
+from .addresses import CASES, LATER, add_tables
 from .printk import add_log, ring
 from .running import save
 from .vmcore import PAGE, S390X, X86_64, Core
@@ -21,7 +21,7 @@ def test_log_of_a_kdump_compressed_dump(
     tmp_path: Path, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     machine, address, physical, info = CASES[name]
-    core = Core(machine)
+    core = add_tables(Core(machine))
     assert core.info is not None
     core.info = [x for x in core.info if "phys_base" not in x] + info
     core.info += LATER.get(machine.number, [])

@@ -1,18 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""32-bit x86: memory that the kernel always sees, without page tables."""
+"""32-bit x86: page tables of two levels, or of three with PAE, for lowmem as for all else."""
 
 from __future__ import annotations
 
-from . import ALL, Architecture
+from ..low.failure import SaverError
+from ..memory.pagetables import walker
+from ..memory.reader import absent
+from . import Architecture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..memory.pagetables import Decode
     from ..memory.reader import Memory
     from ..memory.vmcoreinfo import VmcoreInfo
     from . import Translate
 
-#: PAGE_OFFSET with the usual split, three gigabytes for programs and one for the kernel.
-_LOWMEM = 0xC0000000
+#: PAGE_OFFSET, where lowmem begins, by the splits between programs and the kernel that
+#: arch/x86/Kconfig has; the usual one first.
+_SPLITS = (0xC0000000, 0x80000000, 0xB0000000, 0x78000000, 0x40000000)
+#: Levels, see walker(); bits of an offset in the largest page; bytes of an entry; where the address
+#: is in it (arch/x86/include/asm/pgtable-2level_types.h, pgtable-3level_types.h).
+_PLAIN = ((22, 10), (12, 10)), 22, 4, 0xFFFFF000
+_PAE = ((30, 2), (21, 9), (12, 9)), 21, 8, 0x000FFFFFFFFFF000
+#: Bits of an entry (arch/x86/include/asm/pgtable_types.h), and of the offset in a page.
+_PRESENT, _LARGE, _PAGE = 1, 0x80, 12
 
 
 class I386(Architecture):
@@ -28,7 +39,59 @@ class I386(Architecture):
 
     def translator(self, memory: Memory, info: VmcoreInfo) -> Translate:
         """See Architecture."""
-        return lambda address: (address - _LOWMEM, ALL)
+        _, walk = _find(memory, info)
+
+        def translate(address: int) -> tuple[int, int]:
+            if address >> 32:
+                raise absent("virtual", address)
+            return walk(address)
+
+        return translate
+
+    def direct_map(self, memory: Memory, info: VmcoreInfo) -> int:
+        """See Architecture."""
+        return _find(memory, info)[0]
+
+    def direct_end(self, memory: Memory, info: VmcoreInfo) -> int:
+        """See Architecture: it has what is mapped from its start on; the rest is highmem."""
+        split, walk = _find(memory, info)
+        address = split
+        while address < 1 << 32:
+            try:
+                physical, span = walk(address)
+            except (SaverError, OSError):
+                break
+            if physical != address - split:
+                break
+            address += span
+        return address - split
+
+
+def _find(memory: Memory, info: VmcoreInfo) -> tuple[int, Translate]:
+    # Where lowmem begins, and what follows page tables. The first table is in lowmem, so the right
+    # tables say that they are where they were read.
+    symbol = info.need("symbol", "swapper_pg_dir")
+    levels, largest, size, frame = _PAE if info.text("CONFIG_X86_PAE") == "y" else _PLAIN
+    decode = _decoder(largest, frame)
+    for split in _SPLITS:
+        root = symbol - split
+        walk = walker(memory.read_physical, root, levels, decode, size=size)
+        try:
+            if root >= 0 and walk(symbol)[0] == root:
+                return split, walk
+        except (SaverError, OSError):
+            continue
+    raise SaverError(f"no page tables are where SYMBOL(swapper_pg_dir)={symbol:x} says")
+
+
+def _decoder(largest: int, frame: int) -> Decode:
+    def decode(entry: int, shift: int) -> tuple[int, int] | None:
+        if not entry & _PRESENT:
+            return None
+        is_leaf = shift == _PAGE or (entry & _LARGE and shift == largest)
+        return entry & frame, shift if is_leaf else 0
+
+    return decode
 
 
 ARCHITECTURE = I386()
