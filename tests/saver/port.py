@@ -25,6 +25,8 @@ class Port:
     block          bytes by which vmemmap is mapped, unless it is by pages
     root           where swapper_pg_dir is in the kernel's image
     level          level of page tables (0 the lowest) whose entries map the kernel
+    leaves         levels of page tables whose entries can map memory, and reach, the bits of
+                   physical addresses that entries have
     """
 
     machine = Machine()
@@ -37,6 +39,8 @@ class Port:
     block = LARGE
     root = 0x10000
     level = 1
+    leaves = 2
+    reach = 52
 
     def text(self, layout: Layout) -> int:
         """Return the virtual address of the kernel's image, which begins at layout.base."""
@@ -45,6 +49,10 @@ class Port:
     def direct(self, layout: Layout) -> int:
         """Return the virtual address of the direct map."""
         raise NotImplementedError
+
+    def address(self, layout: Layout, start: int) -> int:
+        """Return the virtual address that a vmcore tells of the memory from start on."""
+        return self.direct(layout) + start
 
     def vmemmap(self, layout: Layout) -> int:
         """Return the virtual address of the struct page of page frame 0."""
@@ -60,6 +68,18 @@ class Port:
 
     def shape(self, layout: Layout) -> Shape:
         """Return how its page tables are."""
+        raise NotImplementedError
+
+    def spare(self, layout: Layout) -> tuple[int, int]:
+        """Return addresses of the kernel between which only page tables say what is where."""
+        raise NotImplementedError
+
+    def resolve(self, entry: int, level: int) -> tuple[int, int] | None:
+        """Return what the MMU takes an entry of a level for.
+
+        That is the physical address in it and the bytes that are mapped there; 0 bytes are a table.
+        None leads nowhere.
+        """
         raise NotImplementedError
 
     def map_kernel(self, layout: Layout, tables: PageTables) -> None:

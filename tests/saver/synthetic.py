@@ -43,10 +43,11 @@ def build(described: Layout | str, path: Path) -> Path:
         raise DescriptionError("the structures need more than their place")
     ranges = [Range(base, base + LARGE, layout.place.text)]
     for start, end in layout.memory + layout.loads:
-        ranges.append(Range(start, end, layout.page_offset + start))
+        ranges.append(Range(start, end, port.address(layout, start)))
     for pfn, kind in layout.texts.items() if layout.contents else ():
         image.write(pfn * port.page, b"page frame %#x, %s" % (pfn, kind.encode()))
     core = Core(port.machine, info=[f"{key}={value}" for key, value in layout.info.items()])
+    core.wide = core.wide or layout.memory[-1][1] > 1 << 32
     return write_core(path, ranges, core, image, page=port.page)
 
 

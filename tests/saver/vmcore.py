@@ -52,13 +52,20 @@ class Load:
 
 @dataclass
 class Core:
-    """A vmcore in the making. info is VMCOREINFO's lines; None leaves the note out."""
+    """A vmcore in the making. info is VMCOREINFO's lines; None leaves the note out.
+
+    wide is whether the headers are those of ELF64, which the machine's words need not be.
+    """
 
     machine: Machine = X86_64
     loads: list[Load] = field(default_factory=list)
     info: list[str] | None = field(default_factory=lambda: default_info())
     cpus: int = 1
     vmcoreinfo_raw: bytes | None = None
+    wide: bool = False
+
+    def __post_init__(self) -> None:
+        self.wide = self.wide or self.machine.word == 8
 
     def load(self, paddr: int, data: bytes, vaddr: int | None = None) -> Core:
         self.loads.append(Load(paddr, data, DIRECT + paddr if vaddr is None else vaddr))
@@ -100,8 +107,7 @@ class Core:
 
     def header(self, count: int) -> bytes:
         """Return the ELF header before so many program headers."""
-        machine = self.machine
-        wide = machine.word == 8
+        machine, wide = self.machine, self.wide
         size, entry = (64, 56) if wide else (52, 32)
         ident = b"\x7fELF" + bytes((2 if wide else 1, 2 if machine.big else 1, 1)) + bytes(9)
         layout = machine.order + ("HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH")
@@ -111,7 +117,7 @@ class Core:
     def program_header(self, kind: int, offset: int, vaddr: int, paddr: int, size: int) -> bytes:
         """Return a program header."""
         order = self.machine.order
-        if self.machine.word == 8:
+        if self.wide:
             return struct.pack(order + "IIQQQQQQ", kind, 7, offset, vaddr, paddr, size, size, 0)
         vaddr &= 0xFFFFFFFF
         return struct.pack(order + "IIIIIIII", kind, offset, vaddr, paddr, size, size, 7, 0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ..port import Port
+from . import aarch64, i386, riscv64
 from .x86_64 import X86_64
 
-PORTS: dict[str, Port] = {"x86_64": X86_64()}
+PORTS: dict[str, Port] = {"x86_64": X86_64(), **aarch64.PORTS, **riscv64.PORTS, **i386.PORTS}

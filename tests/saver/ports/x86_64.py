@@ -25,6 +25,7 @@ class X86_64(Port):
     """See Port."""
 
     root = 0x3000
+    leaves = 3
 
     def text(self, layout: Layout) -> int:
         """See Port."""
@@ -49,6 +50,19 @@ class X86_64(Port):
             table=lambda address, level: address | _TABLE | layout.sme,
             leaf=lambda address, level: address | _LEAF | layout.sme | (_LARGE if level else 0),
         )
+
+    def spare(self, layout: Layout) -> tuple[int, int]:
+        """See Port."""
+        return (1 << 64) - (1 << 12 + 9 * layout.levels - 1), _KERNEL_MAP
+
+    def resolve(self, entry: int, level: int) -> tuple[int, int] | None:
+        """See Port."""
+        if not entry & 1:
+            return None
+        address, size = entry & 0xFFFFFFFFFF000, 4096 << 9 * level
+        if level == 0 or (level < 3 and entry & _LARGE):
+            return address & -size, size
+        return address, 0
 
     def info(self, layout: Layout) -> dict[str, str]:
         """See Port."""
