@@ -181,6 +181,21 @@ def test_a_file_system_without_hard_links(
     assert [path.name for path in tmp_path.iterdir()] == ["image"]
 
 
+@pytest.mark.parametrize("name", ["x.img", "link/x.img", "{top}/link/x.img"])
+def test_the_place_may_be_relative_or_behind_a_link(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    monkeypatch.chdir(tmp_path)
+    out = Path(name.format(top=tmp_path))
+    write(tree, out)
+    assert [each.path for each in read_segments(out.resolve())[0].entries()][:2] == [
+        "kdump-initrd",
+        "kdump-initrd/manifest.json",
+    ]
+
+
 def test_a_folder_that_is_not_there_or_is_the_target(tree: Tree, tmp_path: Path) -> None:
     error = failure(tree, tmp_path / "gone/image", Codec.NONE)
     assert error.message == f"{tmp_path}/gone: No such file or directory"

@@ -16,7 +16,7 @@ from ..manifest import MANIFEST, SEGMENT
 from ..tree import Entry
 from . import filters
 from .newc import Member, write_archive
-from .segments import Segment, read_segments, segments_of
+from .segments import Segment, segments_of
 from .stored import Bytes, Stored, pieces
 
 #: The largest time that libarchive-c 2.9's C int holds, and so newc's eight digits.
@@ -65,7 +65,9 @@ def write_image(
             for piece in pieces(base):
                 file.write(piece)
         _write(members, new.descriptor, packing, out)
-        _compare(members, read_segments(new.path, start=len(base)), out)
+        # By its descriptor: the path may be relative, or have links in it.
+        stored = Stored(os.dup(new.descriptor))
+        _compare(members, segments_of(stored, new.path, start=len(base)), out)
         return os.fstat(new.descriptor).st_size
 
 

@@ -76,17 +76,20 @@ class Segment:
         return self.stored[self.offset : self.offset + self.size]
 
 
-def read_segments(path: Path, *, start: int = 0) -> tuple[Segment, ...]:
-    """Return the segments of the file from the offset ``start`` on; contents are read later.
+def read_segments(path: Path) -> tuple[Segment, ...]:
+    """Return the segments of the file; contents are read later.
 
     The path must be free of links. Raises KdumpInitrdError when the file cannot be read, is empty,
     or has something in it that is not a segment or is cut short.
     """
-    return segments_of(open_stored(path), path, start=start)
+    return segments_of(open_stored(path), path)
 
 
 def segments_of(data: Bytes, path: Path, *, start: int = 0) -> tuple[Segment, ...]:
-    """Return the segments of what is stored at ``path``; raises as read_segments()."""
+    """Return the segments of what is stored at ``path``, from the offset ``start`` on.
+
+    Raises as read_segments().
+    """
     segments: list[Segment] = []
     offset = _skip_zeros(data, start, path)
     while offset < len(data):
