@@ -13,7 +13,9 @@ PACKAGES_demo := $(PACKAGES_venv) busybox-static debootstrap e2fsprogs fdisk kex
 	libdeflate0 liblzo2-2 libsnappy1v5 libzstd1 linux-image-amd64 makedumpfile qemu-system-x86 util-linux \
 	xz-utils zlib1g zstd
 PACKAGES_test := $(sort $(PACKAGES_demo) $(PACKAGES_deb) $(PACKAGES_rpm)) btrfs-progs bzip2 cpio dosfstools f2fs-tools \
-	fish git initramfs-tools-core jfsutils mtools xfsprogs lintian lz4 lzop man-db python3-jinja2 python3-libarchive-c python3-pyelftools python3-rpm shellcheck zsh
+	fish git initramfs-tools-core jfsutils mtools xfsprogs lintian lz4 lzop man-db python3-jinja2 python3-libarchive-c python3-pyelftools python3-rpm qemu-system-arm shellcheck zsh
+# The machines of other architectures, and a kernel of the tests' own.
+PACKAGES_ports := qemu-system-misc qemu-system-ppc qemu-user
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kdump_initrd/__init__.py)
 .PHONY: help demo test test-full check bench setup clean groups test-debian-python
@@ -60,7 +62,7 @@ test: setup
 
 # The groups of `make test-full`: each can be run by itself.
 GROUP ?=
-GROUPS := units saver disks faults firstkernel profiles packages newcomer
+GROUPS := units saver disks faults firstkernel profiles ports packages newcomer
 TESTS_units := tests/roots tests/unit tests/config tests/grammar tests/golden_images $(wildcard tests/test_*.py)
 TESTS_saver := tests/saver
 TESTS_faults := $(wildcard tests/vm/test_fail*.py tests/vm/test_fault*.py)
@@ -68,6 +70,7 @@ TESTS_firstkernel := $(addprefix tests/vm/test_,firstkernel.py kernelline.py)
 TESTS_profiles := tests/vm/test_profiles.py
 # Whatever else a machine is crashed for.
 TESTS_disks := $(filter-out $(TESTS_faults) $(TESTS_firstkernel) $(TESTS_profiles),$(wildcard tests/vm/test_*.py))
+TESTS_ports := tests/ports
 TESTS_packages := tests/packaging tests/install
 TESTS_newcomer := tests/newcomer
 ifneq ($(filter-out $(GROUPS),$(GROUP)),)
@@ -77,7 +80,7 @@ endif
 groups: # what tests/test_groups.py reads
 	@$(foreach group,$(GROUPS),echo '$(group): $(TESTS_$(group))';)
 
-test-full: setup
+test-full: setup $(if $(filter-out ports,$(GROUP)),,packages-ports)
 	$(PYTEST) $(TESTS_$(GROUP))
 	$(if $(filter-out units,$(GROUP)),,$(MAKE) --no-print-directory test-debian-python)
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdump_initrd.core.run import Result, run
-from tests.vm.kernels import cache, making, mirror
+from tests.vm.cached import cache, making
 from tests.vm.rootfs import GUEST, SUITE
+from tests.vm.suites import mirror
 from tests.vm.tools import tool
 
 REPO = Path(__file__).resolve().parents[2]

@@ -48,12 +48,12 @@ class Archive:
         self.folder(str(PurePosixPath(dest).parent))
         self._entries[PurePosixPath(dest)] = (stat.S_IFLNK | 0o777, target.encode())
 
-    def program(self, dest: str, source: Path) -> None:
-        """Add a program of the host, its dynamic linker and its libraries (into /lib)."""
+    def program(self, dest: str, source: Path, root: Path = Path("/")) -> None:
+        """Add a program of a root, its dynamic linker and its libraries (into /lib)."""
         self.file(dest, source)
-        found = closure(source)
-        if found.interpreter is not None:
-            self.file(str(found.interpreter), found.interpreter)
+        found = closure(source, root)
+        if found.interpreter is not None and found.linker is not None:
+            self.file(str(found.interpreter), found.linker)
         for library in found.libraries:
             self.file(f"/lib/{library.name}", library)
 

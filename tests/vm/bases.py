@@ -12,7 +12,7 @@ from pathlib import Path
 from kdump_initrd.core.run import run
 
 from .archive import Archive
-from .kernels import making
+from .cached import making
 from .rootfs import GUEST, Root, digest
 from .tools import tool
 

@@ -7,10 +7,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from .architectures import Architecture
 from .archive import Archive
-from .tools import tool
+from .kernels import Kernel
 
-_APPLETS = ("sh", "mount", "mkdir", "cat", "dd", "echo", "sleep", "poweroff", "tail")
+_APPLETS = ("sh", "mount", "mkdir", "cat", "dd", "echo", "sleep", "poweroff", "tail", "taskset")
 
 # Each line of talk is one write to /dev/kmsg: the kernel's own lines cannot cut it in two, and
 # it is in the log that the dump holds.
@@ -26,7 +27,7 @@ say() {{ echo "<2>{token} $*" > /dev/kmsg; }}
 give_up() {{ say "failed: $*"; sleep 1; poweroff -f; }}
 say booted
 {extra}
-for how in -s -c; do
+for how in {calls}; do
     kexec -p $how /capture/kernel --initrd=/capture/initrd --command-line={append} 2>/tmp/kexec &&
         break
     say "kexec $how: $(tail -n 1 /tmp/kexec)"
@@ -34,6 +35,7 @@ done
 [ "$(cat /sys/kernel/kexec_crash_loaded)" = 1 ] || give_up "the capture kernel is not loaded"
 say loaded
 echo 1 > /proc/sys/kernel/sysrq
+taskset -p {mask} $$ > /tmp/said
 echo c > /proc/sysrq-trigger
 give_up "sysrq c did not panic"
 """
@@ -48,7 +50,7 @@ class FirstKernel:
     """
 
     token: str
-    kernel: Path
+    kernel: Kernel
     capture_initrd: Path
     append: str
     extra: str = ""
@@ -56,23 +58,29 @@ class FirstKernel:
 
 def write(target: Path, first: FirstKernel) -> int:
     """Write the uncompressed initrd to ``target`` and return its size in bytes."""
-    append = first.append
+    kernel, machine, append = first.kernel, first.kernel.architecture, first.append
     if "console=" not in append:
-        append += " console=ttyS0"
-    init = _INIT.format(token=first.token, extra=first.extra, append=shlex.quote(append))
+        append += f" console={machine.console}"
+    init = _INIT.format(
+        token=first.token,
+        extra=first.extra,
+        calls=" ".join(map(shlex.quote, machine.kexec)),
+        append=shlex.quote(" ".join([append, *machine.both, *machine.capture])),
+        mask=1 << machine.crasher,
+    )
     archive = Archive()
-    archive.busybox(tool("busybox"), _APPLETS)
-    archive.program("/bin/kexec", tool("kexec"))
+    archive.busybox(kernel.program("busybox"), _APPLETS)
+    archive.program("/bin/kexec", kernel.program("kexec"), kernel.root)
     archive.content("/init", init.encode())
-    archive.file("/capture/kernel", first.kernel)
+    archive.file("/capture/kernel", kernel.image)
     archive.file("/capture/initrd", first.capture_initrd)
     return archive.write(target)
 
 
-def command_line(token: str, *, crashkernel_mib: int, more: str = "") -> str:
+def command_line(token: str, machine: Architecture, *, crashkernel_mib: int, more: str = "") -> str:
     """Return the regular kernel's command line; address randomisation stays on, as users have it.
 
     ``panic=-1`` ends the machine when the capture kernel is not there to take over.
     """
-    words = f"console=ttyS0 crashkernel={crashkernel_mib}M panic=-1 kdump_token={token} {more}"
-    return words.strip()
+    words = f"console={machine.console} crashkernel={crashkernel_mib}M panic=-1"
+    return " ".join([words, f"kdump_token={token}", *machine.both, more]).strip()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +10,11 @@ from kdump_initrd.core.run import run
 
 from .archive import Archive
 from .kernels import Kernel
-from .tools import tool
 
 #: The prefix of the floor's console lines, as "kdump-initrd" is the product's.
 SPEAKER = "floor"
 #: The capture kernel's command line for it.
-COMMAND_LINE = (
-    "irqpoll nr_cpus=1 reset_devices panic=10 cgroup_disable=memory mce=off numa=off console=ttyS0"
-)
+COMMAND_LINE = "irqpoll nr_cpus=1 reset_devices panic=10 cgroup_disable=memory mce=off numa=off"
 #: Name of the dump on the disk.
 DUMP = "/dump"
 
@@ -68,18 +64,6 @@ class Floor:
     unpacked: int
 
 
-def _kmods(kernel: Kernel) -> list[Path]:
-    # Load order by modprobe's own resolution, each module once.
-    order: dict[Path, None] = {}
-    for name in _KMODS:
-        argv = ["modprobe", "-D", "-S", kernel.release, "-d", str(kernel.modules.parents[2]), name]
-        for line in run(argv, timeout=30).stdout.decode().splitlines():
-            verb, _, path = line.strip().partition(" ")
-            if verb == "insmod":
-                order[Path(path)] = None
-    return list(order)
-
-
 def collector(level: int) -> str:
     """Return the command that dumps at makedumpfile's ``level``."""
     return f"makedumpfile --message-level 4 -f -l -d {level}"
@@ -88,16 +72,14 @@ def collector(level: int) -> str:
 def build(target: Path, kernel: Kernel, *, collect: str = collector(1)) -> Floor:
     """Write the floor image for a kernel; ``collect`` gets /proc/vmcore and a file of /dev/vda."""
     archive = Archive()
-    archive.busybox(tool("busybox"), _APPLETS)
-    archive.program("/bin/makedumpfile", tool("makedumpfile"))
-    names = []
-    for path in _kmods(kernel):
-        data = path.read_bytes()
-        if path.suffix == ".xz":
-            data = lzma.decompress(data)
-        names.append(path.name.partition(".")[0] + ".ko")
-        archive.content(f"/kmods/{names[-1]}", data)
-    init = _INIT.format(kmods=" ".join(names), collect=collect, dump=DUMP)
+    archive.busybox(kernel.program("busybox"), _APPLETS)
+    program = collect.split()[0]
+    if program not in _APPLETS:
+        archive.program(f"/bin/{program}", kernel.program(program), kernel.root)
+    kmods = kernel.load_order(*_KMODS)
+    for name, data in kmods.items():
+        archive.content(f"/kmods/{name}", data)
+    init = _INIT.format(kmods=" ".join(kmods), collect=collect, dump=DUMP)
     archive.content("/init", init.encode())
     plain = target.with_suffix(".cpio")
     unpacked = archive.write(plain)

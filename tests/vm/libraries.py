@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The shared libraries that a program of the host needs, read from the files, not from ldd."""
+"""The shared libraries that a program needs, read from the files, not from ldd."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ _TRUSTED = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
 
 
 class LibraryError(Exception):
-    """A library that a program names is nowhere on this host."""
+    """A library that a program names is nowhere in its root."""
 
 
 @dataclass(frozen=True)
 class Closure:
-    """The dynamic linker of a program (None for a static one) and its libraries by path."""
+    """The dynamic linker of a program (None for a static one) and its libraries by path.
+
+    The linker is as the program names it, and ``linker`` is where it lies.
+    """
 
     interpreter: Path | None
+    linker: Path | None
     libraries: tuple[Path, ...]
 
 
@@ -60,22 +64,34 @@ def _needed(path: Path) -> tuple[Path | None, list[str], int]:
         return interpreter, names, elf.elfclass
 
 
-def _locate(name: str, elfclass: int) -> Path:
-    for folder in [*_configured(Path("/etc/ld.so.conf")), *map(Path, _TRUSTED)]:
+def _folders(root: Path) -> list[Path]:
+    if root == Path("/"):
+        return [*_configured(Path("/etc/ld.so.conf")), *map(Path, _TRUSTED)]
+    # Of packages that were only unpacked: Debian's folders, whatever is configured.
+    return [folder for lib in ("usr/lib", "lib") for folder in (root / lib).glob("*-linux-gnu*")]
+
+
+def _locate(name: str, elfclass: int, folders: list[Path]) -> Path:
+    for folder in folders:
         path = folder / name
         if path.is_file() and _needed(path)[2] == elfclass:
             return path
-    raise LibraryError(f"{name}: no such library in the folders of ld.so")
+    raise LibraryError(f"{name}: no such library in {', '.join(map(str, folders))}")
 
 
-def closure(program: Path) -> Closure:
-    """Return what the dynamic linker would load for ``program``; raises LibraryError."""
+def closure(program: Path, root: Path = Path("/")) -> Closure:
+    """Return what the linker would load for a ``program`` of a root; raises LibraryError."""
     interpreter, waiting, elfclass = _needed(program)
+    folders = _folders(root)
     found: dict[str, Path] = {}
     while waiting:
         name = waiting.pop()
         if name in found:
             continue
-        found[name] = _locate(name, elfclass)
+        found[name] = _locate(name, elfclass, folders)
         waiting += _needed(found[name])[1]
-    return Closure(interpreter, tuple(found[name] for name in sorted(found)))
+    linker = interpreter
+    if interpreter is not None and root != Path("/"):
+        # A link to it may be an absolute one.
+        linker = _locate(interpreter.name, elfclass, folders)
+    return Closure(interpreter, linker, tuple(found[name] for name in sorted(found)))

@@ -52,8 +52,10 @@ class Loop:
 
         ``panic=-1`` restarts the machine when no capture kernel is there to take over.
         """
-        words = f"root={self.root} ro console=ttyS0 crashkernel={self.crashkernel_mib}M panic=-1"
-        return f"{words} kdump_token={token} kdump_test={self.test} {self.more}".strip()
+        machine = self.kernel.architecture
+        words = [f"root={self.root} ro console={machine.console}"]
+        words += [f"crashkernel={self.crashkernel_mib}M panic=-1 kdump_token={token}"]
+        return " ".join([*words, f"kdump_test={self.test}", *machine.both, self.more]).strip()
 
     @property
     def final(self) -> str:
@@ -75,6 +77,7 @@ def go(
         initrd=loop.initrd,
         append=loop.command_line(token),
         token=token,
+        architecture=loop.kernel.architecture,
         speaker=loop.speaker,
         disks=loop.disks,
         memory_mib=loop.memory_mib,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from .architectures import X86_64, Architecture
 from .pace import Pace
 from .phases import CAPTURE, DEADLINES
 from .phases import Phase as Phase
@@ -66,12 +67,11 @@ class MachineConfig:
     speaker: str = "kdump-initrd"
     disks: tuple[Path, ...] = ()
     memory_mib: int = 1024
-    cpu: str = "qemu64"
+    architecture: Architecture = X86_64
     phases: tuple[Phase, ...] = CAPTURE
     final: str = "guest-reset"
     deadlines: Mapping[Phase, float] = field(default_factory=dict)
     more: tuple[str, ...] = ()
-    program: str = "qemu-system-x86_64"
 
     @property
     def restarts(self) -> bool:
@@ -80,9 +80,10 @@ class MachineConfig:
 
     def argv(self, monitor: int) -> list[str]:
         """Return QEMU's command line; ``monitor`` is the descriptor of its QMP socket."""
-        words = [str(tool("setpriv")), "--pdeathsig", "KILL", str(tool(self.program))]
+        words = [str(tool("setpriv")), "--pdeathsig", "KILL", str(tool(self.architecture.program))]
         words += ["-nodefaults", "-no-user-config", "-display", "none"]
-        words += ["-accel", "tcg,thread=multi", "-cpu", self.cpu, "-smp", "1"]
+        words += ["-accel", "tcg,thread=multi", *self.architecture.words]
+        words += ["-smp", str(self.architecture.processors)]
         words += ["-m", str(self.memory_mib), "-no-shutdown"]
         words += [] if self.restarts else ["-no-reboot"]
         words += ["-chardev", f"stdio,id=console,signal=off,logfile={self.folder / 'console.log'}"]

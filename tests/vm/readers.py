@@ -73,6 +73,42 @@ def _read(dump: Path) -> DrgnFacts:
     )
 
 
+@dataclass(frozen=True)
+class Found:
+    """What lies at the addresses that VMCOREINFO tells: two words of uname, and the log's text."""
+
+    release: str
+    machine: str
+    log: bytes
+
+
+def read_by_address(dump: Path) -> Found:
+    """Read with drgn what needs neither symbols nor types, on any architecture.
+
+    Raises NotThisCrash when drgn cannot.
+    """
+    try:
+        program = drgn.Program()
+        program.set_core_dump(dump)
+        info = _vmcoreinfo(program)
+        names = int(info["SYMBOL(init_uts_ns)"], 16) + int(info["OFFSET(uts_namespace.name)"])
+        # include/uapi/linux/utsname.h: six texts of 65 bytes.
+        uts = [program.read(names + 65 * n, 65).partition(b"\0")[0].decode() for n in range(6)]
+        log = _log_text(program, info)
+    except (drgn.FaultError, LookupError, OSError, ValueError) as error:
+        raise NotThisCrash(f"{dump}: drgn cannot read it: {error}") from error
+    return Found(uts[2], uts[4], log)
+
+
+def _log_text(program: drgn.Program, info: dict[str, str]) -> bytes:
+    # The ring of texts of kernel/printk/printk_ringbuffer.h, as it lies.
+    prb = program.read_word(int(info["SYMBOL(prb)"], 16))
+    ring = prb + int(info["OFFSET(printk_ringbuffer.text_data_ring)"])
+    bits = program.read_u32(ring + int(info["OFFSET(prb_data_ring.size_bits)"]))
+    data = program.read_word(ring + int(info["OFFSET(prb_data_ring.data)"]))
+    return bytes(program.read(data, 1 << bits))
+
+
 def read_log(dump: Path) -> str:
     """Return the kernel log as makedumpfile finds it in the dump."""
     target = dump.with_name(dump.name + ".log")
@@ -113,3 +149,20 @@ def prove(*, dump: Path, dmesg: Path, token: str, release: str) -> DrgnFacts:
     if facts.release != release or f" {release} " not in facts.banner:
         raise NotThisCrash(f"{dump}: the release is {facts.release!r}, not {release!r}")
     return facts
+
+
+def prove_by_address(*, dump: Path, dmesg: Path, token: str, release: str, machine: str) -> str:
+    """Check that ``dump`` and ``dmesg`` are of the run with ``token``, on any architecture.
+
+    The token is looked for in the saved kernel log, and, with drgn, in the log in memory. Returns
+    who has read the dump. Raises NotThisCrash.
+    """
+    said = f"{token} loaded"
+    if said not in dmesg.read_text(errors="replace"):
+        raise NotThisCrash(f"{dmesg}: the saved kernel log lacks this run's token {token}")
+    found = read_by_address(dump)
+    if said.encode() not in found.log:
+        raise NotThisCrash(f"{dump}: the log in the dump lacks this run's token {token}")
+    if (found.release, found.machine) != (release, machine):
+        raise NotThisCrash(f"{dump}: it is of {found.release} on {found.machine}, not of {release}")
+    return f"drgn {drgn.__version__}"

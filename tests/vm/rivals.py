@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .kernels import Kernel, packages
+from .architectures import Architecture
+from .kernels import Kernel
+from .libraries import closure
+from .suites import Suite
 from .tools import tool
 
 #: The first of Debian's suites whose makedumpfile (1.7.8) knows Linux 6.12's pages.
@@ -17,16 +20,28 @@ def makedumpfile(kernel: Kernel) -> list[str | Path]:
 
     For the host's kernel it is the host's own. Raises MissingTool, or as makedumpfile_of.
     """
-    return [tool("makedumpfile")] if kernel.root == Path("/") else makedumpfile_of(_LATER)
+    if kernel.root == Path("/"):
+        return [tool("makedumpfile")]
+    return makedumpfile_of(Suite(_LATER, kernel.architecture))
 
 
-def makedumpfile_of(suite: str) -> list[str | Path]:
+def makedumpfile_of(suite: Suite) -> list[str | Path]:
     """Return the words that start the makedumpfile of one of Debian's suites.
 
-    It comes with its own dynamic linker and libraries, in a root below cache(). Raises NoKernel
-    or KdumpInitrdError if it cannot be fetched.
+    Raises NoPackages if it cannot be fetched, MissingTool, or LibraryError.
     """
-    root = packages(suite, "makedumpfile")
-    (linker,) = root.glob("usr/lib*/ld-linux*.so.2")
-    (libc,) = root.glob("usr/lib/*/libc.so.6")
-    return [linker, "--library-path", libc.parent, root / "usr/bin/makedumpfile"]
+    return own(suite.packages("makedumpfile"), suite.architecture)
+
+
+def own(root: Path, architecture: Architecture) -> list[str | Path]:
+    """Return the words that start the makedumpfile of a root.
+
+    It comes with its own dynamic linker and libraries; QEMU runs one of another architecture.
+    Raises MissingTool, or LibraryError.
+    """
+    program = root / "usr/bin/makedumpfile"
+    found = closure(program, root)
+    assert found.linker is not None
+    folders = sorted({str(library.parent) for library in found.libraries})
+    emulator = [tool(architecture.user)] if architecture.user else []
+    return [*emulator, found.linker, "--library-path", ":".join(folders), program]

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from kdump_initrd.core.run import Result, run
 
+from .cached import cache, making
 from .disks import Disk
-from .kernels import Kernel, cache, making, mirror, newest
+from .kernels import Kernel, newest
+from .suites import mirror
 from .tools import tool
 
 #: Of the root file system; none of the dump disk's.

@@ -82,7 +82,7 @@ def crash(
 def write_first(scenario: Scenario, token: str, initrd: Path) -> None:
     """Write the initrd of the first kernel."""
     first = firstkernel.FirstKernel(
-        token, scenario.kernel.image, scenario.image, scenario.command_line, scenario.extra
+        token, scenario.kernel, scenario.image, scenario.command_line, scenario.extra
     )
     firstkernel.write(initrd, first)
     if scenario.beside is not None:
@@ -97,9 +97,13 @@ def machine_config(scenario: Scenario, token: str, initrd: Path) -> MachineConfi
         kernel=scenario.kernel.image,
         initrd=initrd,
         append=firstkernel.command_line(
-            token, crashkernel_mib=scenario.crashkernel_mib, more=scenario.more
+            token,
+            scenario.kernel.architecture,
+            crashkernel_mib=scenario.crashkernel_mib,
+            more=scenario.more,
         ),
         token=token,
+        architecture=scenario.kernel.architecture,
         speaker=scenario.speaker,
         disks=scenario.disks,
         memory_mib=scenario.memory_mib,

@@ -22,7 +22,7 @@ from kdump_initrd.image.archive.filters import unpack
 from kdump_initrd.image.archive.segments import read_segments
 
 from .archive import Archive
-from .kernels import making
+from .cached import making
 from .machine import Machine, MachineConfig
 from .phases import CAPTURE, Phase
 from .scenario import BUILD, Outcome, Scenario, folder_of, machine_config, write_first
@@ -166,7 +166,7 @@ def _snapshot(scenario: Scenario) -> Snapshot:
 
 def key(config: MachineConfig) -> str:
     """Return the name of a machine's snapshot: of its words, its kernel, its initrd, and QEMU."""
-    version = run([tool(config.program), "--version"], timeout=30).stdout
+    version = run([tool(config.architecture.program), "--version"], timeout=30).stdout
     words = " ".join(config.argv(0)).replace(str(config.folder), "")
     made_of = hashlib.sha256(version + words.encode())
     for path in (config.kernel, config.initrd):

@@ -13,9 +13,10 @@ import pytest
 
 from . import disks, product
 from .capture import Saved, built, check, said, saved_on
-from .kernels import TRIXIE, fetched
+from .kernels import fetched
 from .scenario import WITHOUT_DUMP, Scenario, crash
 from .snapshot import crash_again
+from .sources import TRIXIE
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
 
@@ -137,7 +138,7 @@ def test_makedumpfile_collects(
 def test_debian_13_is_captured_from_its_own_root(
     scenario: Scenario, folder: Path, crash_copy: Path, tools: str
 ) -> None:
-    scenario = replace(scenario, kernel=fetched(*TRIXIE))
+    scenario = replace(scenario, kernel=fetched(TRIXIE))
     disk = disks.make(folder / "disk.raw")
     options = product.NO_BUSYBOX if tools == "root" else ()
     scenario = built(scenario, f"UUID={disks.UUID}", *options)

@@ -17,15 +17,18 @@ from kdump_initrd.core.run import run
 
 from . import disks, fillmemory, floor
 from .archive import Archive
-from .kernels import Kernel, cache, making
+from .cached import cache, making
+from .kernels import Kernel
 from .phases import Phase
 from .scenario import Outcome, Scenario, crash, folder_of
 from .tools import tool
 
-_MEMORY_MIB, _FILLED_MIB = 512, 1024
+#: Beside what is reserved for the capture kernel; and all of it.
+_MEMORY_MIB, _FILLED_MIB = 384, 1024
 #: More than the 128 KiB that Debian's kernels keep of their log (CONFIG_LOG_BUF_SHIFT=17).
 _FILL_LOG = "i=0; while [ $i -lt 4000 ]; do say filler $i; i=$((i + 1)); done"
 _GUEST = Path(__file__).parent / "guest"
+_FILL_LITTLE = (_GUEST / "fill-little").read_text()
 #: Debian's Python, as the guest has it.
 _PYTHON = Path("/usr/bin/python3")
 _APPLETS = ("chmod", "insmod", "mkswap", "swapon")
@@ -58,7 +61,7 @@ class MissingMemory(Exception):
 
 
 def raw_vmcore(kernel: Kernel, *, wrapped_log: bool = False) -> Path:
-    """Return the ELF core of a crash of ``kernel``, of 512 MiB; ``wrapped_log`` overruns its log.
+    """Return the ELF core of a small machine's crash; ``wrapped_log`` overruns its log.
 
     It is copied by cp, so that nothing of ours has touched it.
     """
@@ -68,6 +71,16 @@ def raw_vmcore(kernel: Kernel, *, wrapped_log: bool = False) -> Path:
         if missing:
             scenario = _scenario(kernel, f"vmcore-{kernel.release}{suffix}")
             _make(target, replace(scenario, extra=_FILL_LOG if wrapped_log else ""))
+    return target
+
+
+def port_vmcore(kernel: Kernel) -> Path:
+    """Return the same of a kernel for any machine, with a little memory of each kind."""
+    name = "-".join(filter(None, (f"vmcore-{kernel.release}", kernel.architecture.variant, "port")))
+    target = cache() / name
+    with making(target) as missing:
+        if missing:
+            _make(target, replace(_scenario(kernel, name), extra=_FILL_LITTLE))
     return target
 
 
@@ -136,7 +149,8 @@ def _scenario(kernel: Kernel, name: str) -> Scenario:
         command_line=floor.COMMAND_LINE,
         disks=(disks.make(folder / "disk.raw").path,),
         speaker=floor.SPEAKER,
-        memory_mib=_MEMORY_MIB,
+        memory_mib=_MEMORY_MIB + kernel.architecture.reservation_mib,
+        crashkernel_mib=kernel.architecture.reservation_mib,
     )
 
 
