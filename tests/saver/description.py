@@ -7,7 +7,7 @@ port comes first, and kernel, paging and kaslr before page frames:
     port s390x                   the architecture, by its name in ports; x86_64 without this line
     kernel 6.12                  the dialect (dialects.py); 6.12 without this line
     paging 5                     levels of the page tables of x86_64; 4 without this line
-    model flat                   the memory model (layout.py); vmemmap without this line
+    model flat                   the memory model (layout.py); else the architecture's
     physical-bits 56             MAX_PHYSMEM_BITS; else the architecture's
     memory 0-256M, 1G-2G         memory, one PT_LOAD each
     load 1M-2M                   one more PT_LOAD of the same memory
@@ -154,6 +154,11 @@ def _repeat(layout: Layout, text: str) -> None:
     layout.repeats.append((start >> bits, end >> bits, _block(words)))
 
 
+def _port(layout: Layout, text: str) -> None:
+    layout.port = PORTS[text]
+    layout.model = layout.port.model
+
+
 def _structures(layout: Layout, text: str) -> None:
     layout.structures = size(text, layout.port.page)
 
@@ -164,7 +169,7 @@ def _set(layout: Layout, text: str) -> None:
 
 
 _STATEMENTS: dict[str, Callable[[Layout, str], object]] = {
-    "port": lambda layout, text: setattr(layout, "port", PORTS[text]),
+    "port": _port,
     "kernel": lambda layout, text: setattr(layout, "dialect", DIALECTS[text]),
     "paging": lambda layout, text: setattr(layout, "levels", int(text)),
     "model": lambda layout, text: setattr(layout, "model", text),

@@ -22,6 +22,7 @@ class Port:
     page           bytes of a page
     page_struct    bytes of struct page, section_struct of struct mem_section
     section_bits   SECTION_SIZE_BITS; physical_bits MAX_PHYSMEM_BITS
+    model          the usual memory model (layout.py)
     block          bytes by which vmemmap is mapped, unless it is by pages
     root           where swapper_pg_dir is in the kernel's image
     level          level of page tables (0 the lowest) whose entries map the kernel
@@ -36,6 +37,7 @@ class Port:
     section_struct = 32
     section_bits = 27
     physical_bits = 46
+    model = "vmemmap"
     block = LARGE
     root = 0x10000
     level = 1

@@ -28,6 +28,7 @@ class I386Port(Port):
     machine = I386
     uname = "i686"
     section_struct = 8
+    model = "flat"
 
     def __init__(self, split: int, *, pae: bool, page_struct: int = 32) -> None:
         self.split, self.pae, self.page_struct = split, pae, page_struct
