@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What can a person say: the commands, their grammars, and one module for each verb."""
+"""What can a person say? The commands, their grammars, and one module for each verb."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The verbs about the configuration: print the settings in effect, import the distribution's."""
+"""The verbs about the configuration: print the effective settings, import another tool's."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ..recipes.found import find_root
 
 
 def check(top: Path, distro: str | None) -> tuple[list[str], int]:
-    """Return what is configured in ``top`` as lines, and the exit status: an error if it is wrong.
+    """Return the configuration of ``top`` as lines, and the exit status: an error if it is wrong.
 
-    The settings come as text of our own file, each with its origin, then warnings and errors.
-    Raises KdumpInitrdError where the root or the profile is not there.
+    The settings are printed as text of our own file, each with its origin, then warnings and
+    errors. Raises KdumpInitrdError if there is no such root or profile.
     """
     root, profile = _look(top, distro)
     found = effective.read(root, peer=profile.config.peer)
@@ -50,11 +50,11 @@ def check(top: Path, distro: str | None) -> tuple[list[str], int]:
 
 
 def import_config(top: Path, distro: str | None, output: Path | None, *, force: bool) -> list[str]:
-    """Write our file from that of the distribution's own tool; return what is to be said of it.
+    """Write our file from that of the distribution's own tool; return lines about it to print.
 
-    ``output`` is /etc/kdump-initrd.toml by default; for "-" the lines are the file itself.
-    Raises KdumpInitrdError where there is nothing to take over, or an error in it, and where
-    the output exists, unless ``force``; UsageError for another root without an output.
+    ``output`` is /etc/kdump-initrd.toml by default; for "-" the lines are the file itself. Raises
+    KdumpInitrdError if there is nothing to import, if it contains an error, and if the output
+    exists, unless ``force``; UsageError for another root without an output.
     """
     root, profile = _look(top, distro)
     if not root.is_host and output is None:
@@ -88,7 +88,7 @@ def _look(top: Path, distro: str | None) -> tuple[Root, Distro]:
 
 
 def _targets(found: Effective, root: Root, profile: Distro) -> Iterator[str]:
-    """Yield the targets as text of our file, with what this host tells of them."""
+    """Yield the targets as text of our file, completed with what this host knows."""
     settings = capture_settings(found.values, {})
     resolved = dumptarget.resolve(settings, root=root, profile=profile)
     for said, target in zip(settings.targets, resolved.targets):
@@ -97,7 +97,7 @@ def _targets(found: Effective, root: Root, profile: Distro) -> Iterator[str]:
         origins = dict.fromkeys(OF_TARGET, said.origin)
         origins["to"] = said.origin if said.to else told
         origins["fstype"] = said.origin if said.fstype else told
-        # What is meant for all stands at its own place.
+        # What is set for all targets is printed in [capture].
         common = (each for each in OF_TARGET if found.values.get(each, "") == getattr(said, each))
         own: dict[str, Any] = {"to": target.to, "fstype": target.fstype, **dict.fromkeys(common)}
         yield from nativetext.target_lines(replace(said, **own), origins)

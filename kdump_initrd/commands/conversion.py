@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The recipe of a conversion: examine a vmcore or dump, split out its log, write a new one."""
+"""The recipe of a conversion: examine a vmcore or dump, extract its log, write a new dump."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _WANTED = "expected an ELF core or a kdump-compressed dump"
 
 @dataclass(frozen=True)
 class Wishes:
-    """What is to be done with a vmcore.
+    """What to do with a vmcore.
 
-    ``dump`` and ``log`` are the files to write, STDOUT, or None for none; ``force`` replaces
-    them. ``params`` are for the saver; its ``vmcore`` is what is read.
+    ``dump`` and ``log`` are the files to write, STDOUT, or None for neither; ``force`` allows to
+    replace them. ``params`` are for the saver; its ``vmcore`` is the file to read.
     """
 
     params: Params
@@ -45,7 +45,7 @@ class Wishes:
     force: bool
 
     def check(self) -> None:
-        """Refuse what would fail, or would do harm; raises KdumpInitrdError."""
+        """Refuse what would fail or do harm; raises KdumpInitrdError."""
         vmcore = self.params.vmcore
         try:
             kind = Path(vmcore).stat().st_mode
@@ -84,12 +84,11 @@ class Wishes:
 
 
 class Conversion:
-    """One vmcore being read, and what is made of it.
+    """A vmcore that is being read, and what is made from it.
 
-    result is saver.report's: SAVED (all that was wished for is there), INCOMPLETE (a part of the
-    dump), FAILED (nothing). incomplete is the name of a dump that is not whole, "" for none.
-    report has the fields of the saver's report that make sense here, and "input", "output",
-    "log", "error".
+    result is saver.report's: SAVED (everything asked for is written), INCOMPLETE (part of the
+    dump), FAILED (nothing). incomplete is the name of a dump that is not whole, "" for none. report
+    has the fields of the saver's report that apply here, and "input", "output", "log" and "error".
     """
 
     def __init__(self, wishes: Wishes, talk: Talk) -> None:
@@ -118,7 +117,7 @@ class Conversion:
         del self.report["capture_kernel"]  # it may be any other
 
     def run(self) -> None:
-        """Do what is wished for; raises SaverError, OSError, KeyboardInterrupt."""
+        """Do what was asked for; raises SaverError, OSError, KeyboardInterrupt."""
         memory = self._crash.memory
         self._talk.detail(f"{self.report['input']}: {memory.abi.uname}, {memory}")
         problem = ""
@@ -164,7 +163,7 @@ class Conversion:
         self._crash.memory.close()
 
     def _split_log(self) -> str:
-        # The panic message is in the log: that is read, wanted or not.
+        # The panic message is in the log, so the log is read in any case.
         log, facts, problem = self._wishes.log, LogFacts(), ""
         lines = None if log is None else self._store(log).lines(log, "")
         try:

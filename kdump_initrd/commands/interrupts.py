@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ctrl-C, a kill and a terminal that goes away: each ends a command as an exception does."""
+"""Ctrl-C, a kill, or the loss of the terminal: each ends a command as an exception does."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from typing import Any
 
 from ..core import exits
 
-#: What asks a command to end, and lets it tidy up.
+#: They ask a command to end, and let it clean up.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: Until a signal is raised once more that came where nothing can be raised, in seconds.
+#: Seconds until an exception is raised again that came where it was dropped.
 _SOON = 0.001
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has come. Where KeyboardInterrupt itself leaves code made of text (dataclasses),
-    CPython ends as by SIGINT, whatever becomes of it.
+    """A signal has come.
+
+    If KeyboardInterrupt itself passes through code that was compiled from a string (dataclasses),
+    CPython later ends as if killed by SIGINT, even if the exception is handled.
     """
 
 
 class Interrupts:
     """While the block runs, these signals raise Interrupted, unless they are ignored.
 
-    ``number`` is that of the last one, 0 for none: whatever the work makes of the exception. One
-    that is raised where it is dropped (a destructor, a callback from C) is raised again soon.
+    ``number`` is that of the last signal, 0 for none, whatever became of its exception. An
+    exception that is dropped (by a destructor, by a callback from C) is soon raised again.
     """
 
     def __init__(self) -> None:
@@ -43,7 +45,7 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                # nohup, and a shell's "&" in a script, have some of them ignored.
+                # nohup, or "&" in a script, starts a program with some of them ignored.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._note)
             self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)

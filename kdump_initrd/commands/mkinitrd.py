@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line: words become requests, errors become lines and an exit status."""
+"""The command mkinitrd-kdump: words become requests, errors become lines and a status."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _run(words: Sequence[str], *, debug: bool) -> int:
         _complain(error.message, hint, debug=debug)
         return error.exit_status
     except BrokenPipeError:
-        # `--list IMAGE | head`: nobody listens any more, and the interpreter must not either.
+        # `--list IMAGE | head`: nobody reads on, so the interpreter must not write the rest either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _complain(_plain(error), _as_root(words) if is_denied(error) else None, debug=debug)
@@ -77,7 +77,7 @@ def _plain(error: OSError) -> str:
 
 
 def _check_text(words: Sequence[str]) -> None:
-    """Refuse what is not text: it would have to be written into scripts and JSON."""
+    """Refuse words that are not UTF-8: they would have to be written into scripts and JSON."""
     for word in words:
         try:
             word.encode()

@@ -14,9 +14,9 @@ from ..config.targetsettings import OF_TARGET, WHERE, TargetSettings
 from ..core import exits
 from ..core.errors import UsageError
 
-#: As the name of a file: the standard output.
+#: Given as a file's name, it means standard output.
 STDOUT = "-"
-#: The help text of what the help leaves out.
+#: The help text of an option that the help does not show.
 HIDDEN = argparse.SUPPRESS
 #: What a parser has found, by name.
 Arguments = argparse.Namespace
@@ -26,9 +26,9 @@ Arguments = argparse.Namespace
 class Attempt:
     """What a parser has made of some words.
 
-    ``problem`` is why it gave up, "" if it did not: then ``arguments`` are those that it had come
-    to, and ``at`` is the option that has the problem, if it is one. ``unknown`` are the words that
-    it does not know.
+    ``problem`` is why it gave up, "" if it did not. If it did, ``arguments`` are those that it had
+    found so far, and ``at`` is the option with the problem, if the problem is an option's.
+    ``unknown`` are the words that the parser does not know.
     """
 
     arguments: Arguments
@@ -38,10 +38,11 @@ class Attempt:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that raises UsageError instead of leaving, and takes long options in full only.
+    """argparse that raises UsageError instead of leaving, and accepts long options in full only.
 
-    ``usage`` are lines without the command's name; one that ends in a colon is a title of those
-    below it. ``epilog`` stands below all options, and below that what the exit ``statuses`` mean.
+    ``usage`` are lines without the command's name; a line that ends in a colon is a title of those
+    below it. ``epilog`` is printed below all options, followed by the meaning of the exit
+    ``statuses``.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         )
 
     def group(self, title: str) -> Group:
-        """Return the group of options of that title, a new one if there is none."""
+        """Return the group of options with that title; it is created if it does not exist."""
         there = (group for group in self._action_groups if group.title == title)
         return next(there, None) or self.add_argument_group(title)
 
@@ -76,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         return list(self._option_string_actions)
 
     def nearest(self, word: str) -> str:
-        """Return the long option that somebody may have meant by ``word``, "" for none."""
+        """Return the long option that ``word`` may have been meant to be, "" for none."""
         from difflib import get_close_matches
 
         known = [
@@ -91,9 +92,9 @@ class Parser(argparse.ArgumentParser):
     def unknown(
         self, words: Sequence[str], hint: str, *, elsewhere: Container[str] = ()
     ) -> UsageError:
-        """Return what is wrong with ``words``, which are not options of this command.
+        """Return the error for ``words``, which are not options of this command.
 
-        Those that are options ``elsewhere`` are not misspelt.
+        Words that are options ``elsewhere`` are not taken for misspelt ones.
         """
         odd = [word for word in words if word.startswith("-") and len(word) > 2]
         meant = [self.nearest(word) for word in odd if word.partition("=")[0] not in elsewhere]
@@ -104,9 +105,9 @@ class Parser(argparse.ArgumentParser):
         )
 
     def attempt(self, words: Sequence[str], rest: str) -> Attempt:
-        """Read ``words``, whatever they are; those behind "--" end in the argument ``rest``."""
+        """Read any ``words``; those after "--" become values of the argument ``rest``."""
         arguments = Arguments()
-        # Behind "--" there are no options: argparse forgets that when options and words are mixed.
+        # After "--" there are no options; argparse forgets that when options and words are mixed.
         end = words.index("--") if "--" in words else len(words)
         try:
             _, unknown = self.parse_known_intermixed_args(words[:end], arguments)
@@ -119,7 +120,7 @@ class Parser(argparse.ArgumentParser):
         return Attempt(arguments, tuple(unknown))
 
     def understand(self, words: Sequence[str], rest: str) -> Arguments:
-        """Return what ``words`` say, those that are not options as ``rest``; raises UsageError."""
+        """Return what ``words`` say, with non-options as ``rest``; raises UsageError."""
         hint = f"{self.prog} --help lists the options"
         found = self.attempt(words, rest)
         if found.problem:
@@ -129,12 +130,12 @@ class Parser(argparse.ArgumentParser):
         return found.arguments
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the words."""
+        """Report what is wrong with the words."""
         raise UsageError(message, hint=f"{self.prog} --help lists the options")
 
 
 def usage_of(program: str, lines: Sequence[str]) -> str:
-    """Return the usage of a command as its help has it behind "usage: "."""
+    """Return the usage of a command, as its help prints it after "usage: "."""
     whole = (f"  {line}" if line.endswith(":") else f"       {program} {line}" for line in lines)
     return "\n".join(whole).lstrip()
 
@@ -154,7 +155,7 @@ def add_settings(group: Group, settings: Sequence[Setting]) -> None:
 
 
 class _InOrder(argparse.Action):
-    """An option whose place among the others counts: all of them are noted in their order."""
+    """An option whose position matters: all such options are noted in their order."""
 
     def __call__(
         self,
@@ -187,9 +188,9 @@ def _default_text(setting: Setting) -> str:
 
 
 def values(arguments: Arguments, settings: Sequence[Setting]) -> dict[str, Any]:
-    """Return the values that were given, by name; raises UsageError for one that is none.
+    """Return the values that were given, by name; raises UsageError for an invalid one.
 
-    What was said of targets is in "targets", where there are any.
+    The values of targets are in "targets", if there are any.
     """
     found: dict[str, Any] = {}
     for setting in settings:
@@ -212,15 +213,15 @@ def values(arguments: Arguments, settings: Sequence[Setting]) -> dict[str, Any]:
 
 def _value(setting: Setting, word: str) -> Any:  # noqa: ANN401 - as varied as the settings
     if setting.is_text and not word:
-        # An unset variable of a script: what is then the default would be a surprise.
+        # Probably an unset variable of a script: falling back to the default would be a surprise.
         raise UsageError(f"{setting.flags[0]}: the value is empty", hint="give one")
     return parse(setting, word)
 
 
 def _targets(words: Iterable[tuple[Setting, str]]) -> tuple[TargetSettings, ...]:
-    """Return the targets that options say, in their order.
+    """Return the targets that the options name, in their order.
 
-    What stands before the first is meant for all.
+    Options before the first target apply to all of them.
     """
     common: dict[str, Any] = {}
     targets: list[dict[str, Any]] = []

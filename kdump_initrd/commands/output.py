@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a command on a host prints about the saver's work: lines, and a bar on a terminal."""
+"""What a command prints about the saver's work: lines, and a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..saver.low.console import WARNING, Console
 from ..saver.low.failure import SpaceError, describe
 from ..saver.low.progress import Progress
 
-#: Narrower ones show no bar, only numbers.
+#: Narrower terminals show no bar, only numbers.
 _WIDE, _BAR = 72, 24
 
 
 class Talk(Console):
-    """Lines on stderr; there may be a last one that is not ended, and is drawn again and again."""
+    """Lines on stderr; the last one may be unfinished, and is then redrawn again and again."""
 
     def __init__(self, program: str, *, quiet: bool = False, verbose: bool = False) -> None:
-        """Begin lines with the program's name; quiet leaves news out, verbose adds details."""
+        """Begin lines with the program's name; quiet omits news, verbose adds details."""
         super().__init__("")
         self.quiet = quiet
         self._verbose = verbose
@@ -35,7 +35,7 @@ class Talk(Console):
         self._write(self._blank() + start + " ".join(text.splitlines()) + "\n")
 
     def complain(self, error: BaseException, *, hint: bool = True) -> None:
-        """Say what went wrong, and with ``hint`` a way out where there is one."""
+        """Print what went wrong, and with ``hint`` how to fix it, if that is known."""
         if isinstance(error, KdumpInitrdError):
             message, way_out = error.message, error.hint
         else:
@@ -45,22 +45,22 @@ class Talk(Console):
             self.hint(way_out)
 
     def detail(self, text: str) -> None:
-        """Say what only some want to know."""
+        """Print a detail, if the user asked for those."""
         if self._verbose:
             self.info(text)
 
     def plain(self, text: str) -> None:
-        """Say a line as it is."""
+        """Print a line without the program's name."""
         if not self.quiet:
             self._write(f"{self._blank()}{text}\n")
 
     def draw(self, text: str) -> None:
-        """Put text in the place of the last line."""
+        """Replace the last line with this text."""
         self._write("\r" + text.ljust(self._drawn))
         self._drawn = len(text)
 
     def erase(self) -> None:
-        """Take the last line away."""
+        """Remove the last line."""
         self._write(self._blank())
 
     def _blank(self) -> str:
@@ -83,12 +83,12 @@ def _way_out(error: BaseException) -> str | None:
 
 
 def progress_for(talk: Talk) -> Progress:
-    """Return what shows the progress: a bar on a terminal, else lines."""
+    """Return what shows the progress: a bar on a terminal, otherwise lines."""
     return Bar(talk) if sys.stderr.isatty() and not talk.quiet else Progress(talk, "")
 
 
 class Bar(Progress):
-    """One line that is drawn anew: what is done, a bar, per cent, speed, and the time left."""
+    """One line that is redrawn: what is done, a bar, per cent, speed, and the remaining time."""
 
     first, every = 0.2, 0.1
 
@@ -109,7 +109,7 @@ class Bar(Progress):
         self._talk.draw(f"{what:<9} {text}"[: columns - 1])
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._talk.erase()
         super().close()
 

@@ -22,11 +22,11 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 def lines(top: Path, name: str | None) -> Iterator[str]:
     """Yield the profile ``name``, or that of the distribution in ``top``, as a TOML file.
 
-    Each value has the file and line that says it in a comment. What is printed inherits from
-    nothing: it has every value. Raises KdumpInitrdError for a root or a profile that is not there,
-    and for one that is wrong.
+    A comment names the file and line that each value comes from. The text inherits from nothing: it
+    contains every value. Raises KdumpInitrdError if there is no such root or profile, and if the
+    profile is wrong.
     """
-    # Nothing is written: --root needs no -o.
+    # Nothing is written, so --root needs no -o.
     settings = CommonSettings(root=str(top), distro=name, dry_run=True)
     root, found = find_root(settings, target=None)
     folders = search_path("distros", root=root)
@@ -57,7 +57,7 @@ def _kinds(kinds: Mapping[str, Any], profile: Profile) -> Iterator[str]:
 
 
 def _assignment(key: str, value: object, origin: str) -> Iterator[str]:
-    """Yield one assignment: a list that is too long is broken into lines."""
+    """Yield one assignment; a long list is broken into lines."""
     comment = f"  # {origin}" if origin else ""
     if isinstance(value, tuple) and len(f"{_key(key)} = {_value(value)}") > _WIDTH:
         yield f"{_key(key)} = [{comment}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the commands start: a Ctrl-C is heard before their modules are imported, which takes long.
+"""Where the commands start and end.
 
-And where they end: what was printed has arrived, or it is said that it has not. Nothing is imported
-here that is not needed for that.
+A Ctrl-C is handled before their modules are imported, because that takes long. At the end, an error
+says so if not all output could be written. Nothing is imported here that this does not need.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def vmcore() -> int:
 
 def _start(name: str, module: str) -> int:
     def leave(number: int, frame: FrameType | None) -> None:
-        # At once: an exception could come in the middle of an import that makes something of it.
+        # At once: an exception might be caught by an import that is under way.
         os.write(2, f"{name}: error: interrupted: nothing was written\n".encode())
         os._exit(exits.by_signal(number))
 
@@ -50,13 +50,13 @@ def _start(name: str, module: str) -> int:
         status = int(leaving.code or exits.DONE)
     status = _finish(name, status)
     for number in heard:
-        # What was to be done is done, and the exit status tells it.
+        # The work is done, and the exit status tells how it ended.
         signal.signal(number, signal.SIG_IGN)
     return status
 
 
 def _open_streams() -> None:
-    """Open /dev/null where a standard stream is closed: an image would get its number."""
+    """Open /dev/null for each closed standard stream: an image would get its number."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -65,12 +65,12 @@ def _open_streams() -> None:
 
 
 def _finish(name: str, status: int) -> int:
-    """Return the exit status: an error instead of none where what was printed has not arrived."""
+    """Return the exit status: an error instead of success if output could not be written."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
-        # The interpreter would try it once more.
+        # The interpreter would try to write once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if error.errno != errno.EPIPE and not status:  # `| head`: nobody wants more of it
             os.write(2, f"{name}: error: standard output: {error.strerror}\n".encode())

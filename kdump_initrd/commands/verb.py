@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a verb is: how it is called, which words and options it takes, and what it does."""
+"""What a verb is: its name, the words and options that it takes, and what it does."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..config.settings import COMMON
 from ..core.errors import UsageError
 from .options import Arguments, Parser, values
 
-#: As many KERNEL_VERSIONs as somebody can say.
+#: More KERNEL_VERSIONs than anybody gives.
 MANY = 1000
-#: The settings that say which host, and which distribution, a verb is about.
+#: The settings for the host and the distribution that a verb is about.
 _HOST = tuple(row for row in COMMON if row.name in ("root", "distro"))
 
 
 class Request(ABC):
-    """What a command line asks for; its attributes are what was said."""
+    """What a command line asks for; its attributes are the values that were given."""
 
     @abstractmethod
     def run(self) -> int:
@@ -30,20 +30,20 @@ class Request(ABC):
 class Verb(Request):
     """One thing that a command does: a file in verbs/, and a row in the list there.
 
-    Until it runs it looks at nothing and imports nothing that --help could do without.
+    Before run() it looks at nothing, and imports nothing that --help does not need.
     """
 
-    #: The word that asks for it, or behind "--" the option.
+    #: The option that asks for it, without the dashes.
     name: ClassVar[str]
-    #: How it is said: lines, without the command's name.
+    #: Usage lines, without the command's name.
     usage: ClassVar[Sequence[str]]
-    #: What the help says of it.
+    #: What the help says about it.
     summary: ClassVar[str]
-    #: Of the settings that are options of all its command's verbs those that it knows, by name.
+    #: The settings that it takes, by name, among the options that all verbs of its command share.
     takes: ClassVar[Collection[str]] = ()
-    #: How many KERNEL_VERSIONs it takes at most.
+    #: The largest number of KERNEL_VERSIONs.
     kernels: ClassVar[int] = 0
-    #: What to do about an option that it does not know.
+    #: The hint for an option that it does not take.
     way_out: ClassVar[str] = "leave it out, or use it alone"
 
     @classmethod
@@ -59,7 +59,7 @@ class Verb(Request):
 
 @dataclass(frozen=True)
 class HostVerb(Verb):
-    """A verb about a host: its root, and its distribution if that was said."""
+    """A verb about a host: its root, and its distribution if that was given."""
 
     root: Path = Path("/")
     distro: str | None = None
@@ -95,13 +95,13 @@ class ImageVerb(Verb):
 
 
 def add_option(parser: Parser, verb: type[Verb], **shape: Any) -> None:  # noqa: ANN401
-    """Add the option ``--NAME`` of a verb; without a shape, as argparse has it, it is a switch."""
+    """Add the option ``--NAME`` of a verb; without ``shape`` (argparse's) it is a switch."""
     shape = shape or {"action": "store_true"}
     parser.group("other verbs").add_argument(f"--{verb.name}", help=verb.summary, **shape)
 
 
 def image_of(verb: type[Verb], arguments: Arguments) -> Path:
-    """Return the image that is the value of a verb's option; raises UsageError for none."""
+    """Return the image that is the value of a verb's option; raises UsageError if empty."""
     word: str = getattr(arguments, verb.name.replace("-", "_"))
     if not word:
         raise UsageError(f"--{verb.name}: the value is empty", hint="name an image")
@@ -109,6 +109,6 @@ def image_of(verb: type[Verb], arguments: Arguments) -> Path:
 
 
 def host_of(arguments: Arguments) -> tuple[Path, str | None]:
-    """Return the root and the distribution that were said; raises UsageError."""
+    """Return the root and the distribution that were given; raises UsageError."""
     said = values(arguments, _HOST)
     return Path(said.get("root", "/")), said.get("distro")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command ``vmcore-save``: the saver on a host. Its only verb is implied."""
+"""The command ``vmcore-save``: the saver on a host. It has only one verb, which has no name."""
 
 from __future__ import annotations
 

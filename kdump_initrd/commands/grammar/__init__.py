@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which request does a command line make? One module per grammar; `choice` selects one."""
+"""What does a command line ask for? One module for each grammar; `choice` selects one."""

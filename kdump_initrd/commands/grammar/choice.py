@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The choice of a grammar: the one whose marks are among the parsed options, else our own."""
+"""The choice of a grammar: the one whose own options were used, else ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .vocabulary import level
 def understand(words: Sequence[str]) -> Command:
     """Return what a command line asks for.
 
-    Raises UsageError, with the words of the grammar that was meant.
+    Raises UsageError, in terms of the grammar that was meant.
     """
     ours = read(debian.GRAMMAR, words)
     theirs = [read(redhat.GRAMMAR, words), read(suse.GRAMMAR, words)]
@@ -38,7 +38,7 @@ def understand(words: Sequence[str]) -> Command:
 
 
 def _meant(ours: Reading, red_hat: Reading, suse: Reading) -> Reading:
-    # Debian's -k takes no word: where SLES's lacks its word, and ours is complete, it is that one.
+    # Debian's -k has no value: if SLES's misses one, and ours is complete, ours is meant.
     if suse.marked and not (suse.found.problem and not ours.found.problem and ours.marked):
         return suse
     if red_hat.marked or _by_position(ours, red_hat):
@@ -49,7 +49,7 @@ def _meant(ours: Reading, red_hat: Reading, suse: Reading) -> Reading:
 def _by_position(ours: Reading, red_hat: Reading) -> bool:
     """Tell whether the words are IMAGE KERNEL_VERSION, which mean nothing in our grammar.
 
-    Where ours takes IMAGE for the value of -f or -v, it must at least look like a path.
+    If our grammar takes IMAGE for the value of -f or -v, it must at least look like a path.
     """
     words = red_hat.words
     if red_hat.wrong or len(words) != 2 or debian.meant(words):

@@ -35,7 +35,7 @@ mkinitrd-kdump-grammars(7) describes the options of the other two grammars.
 
 _HINT = f"{PROGRAM} --help lists the options"
 
-#: Debian's mkinitrd (initrd-tools 0.1.8x) had these. Its -k is read as SLES's where a word follows.
+#: Debian's mkinitrd (initrd-tools 0.1.8x) had these. If a word follows -k, it is read as SLES's.
 RETIRED = (
     Retired("-d", "CONFDIR", "the configuration is /etc/kdump-initrd.toml"),
     Retired("-k", "", "there is no temporary tree to keep; --dry-run prints what would be in it"),
@@ -44,16 +44,17 @@ RETIRED = (
     Retired("--supported-host-version", "V", "it runs on every kernel"),
     Retired("--supported-target-version", "V", "the kernel is checked when an image is built"),
 )
-#: Those that asked a question instead of building: the answer is yes.
+#: Those that asked a question and built nothing: the answer is always yes.
 _QUESTIONS = RETIRED[-2:]
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One way to ask for something.
+    """One of the things that a command line can ask for.
 
-    ``names`` are the values whose presence asks for it, ``takes`` the settings that it knows;
-    ``kernels`` says how many KERNEL_VERSIONs at most, ``way_out`` what to do about other options.
+    It is asked for if one of the values ``names`` is present. ``takes`` are the settings that it
+    knows, ``kernels`` is the largest number of KERNEL_VERSIONs, and ``way_out`` is the hint for
+    other options.
     """
 
     flag: str
@@ -65,7 +66,7 @@ class Ask:
 
 
 def parser() -> Parser:
-    """Return the complete parser, as shell completions are made from, too."""
+    """Return the complete parser; shell completions are made from it, too."""
     parser = Parser(
         prog=PROGRAM,
         usage=usage(),
@@ -85,7 +86,7 @@ def parser() -> Parser:
 
 
 def usage() -> list[str]:
-    """Return the ways to say something: of this grammar, and of the others."""
+    """Return the usage lines of this grammar and of the others."""
     verbs = (line for verb in VERBS[PROGRAM] for line in verb.usage)
     others = ("as Red Hat's mkinitrd:", *redhat.USAGE, "as SLES's mkinitrd:", *suse.USAGE)
     return [*_IMAGES, *verbs, *others]
@@ -109,12 +110,12 @@ def requests(arguments: Arguments) -> list[Request]:
 
 
 def warnings(arguments: Arguments) -> Iterator[str]:
-    """Yield what has no meaning any more."""
+    """Yield a warning for each option that no longer has a meaning."""
     return retired.warnings(arguments, RETIRED)
 
 
 def asks() -> list[Ask]:
-    """Return what can be asked for: one of them at a time."""
+    """Return the things that can be asked for, one at a time."""
     verbs = (
         Ask(
             f"--{verb.name}",
@@ -130,7 +131,7 @@ def asks() -> list[Ask]:
 
 
 def _asked(arguments: Arguments) -> Ask | None:
-    """Return the one that is asked for; None where there is nothing to do."""
+    """Return the one that is asked for; None if there is nothing to do."""
     said = [ask for ask in asks() if _said(arguments, ask)]
     if _CAPTURE in said and _FIRST_KERNEL in said:
         raise UsageError(
@@ -159,7 +160,7 @@ def _asked(arguments: Arguments) -> Ask | None:
 
 
 def meant(words: Sequence[str]) -> str:
-    """Return the verb that somebody may have meant by the first of ``words``, "" for none."""
+    """Return the verb that the first of ``words`` may stand for, "" for none."""
     from difflib import get_close_matches
 
     names = [verb.name for verb in VERBS[PROGRAM]]

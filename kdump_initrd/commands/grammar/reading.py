@@ -10,17 +10,17 @@ from ...core.errors import UsageError
 from ..options import Arguments, Attempt, Parser
 from ..verb import Request
 
-#: The name under which every grammar has the words that are not options.
+#: The name that every grammar has for the words that are not options.
 WORDS = "words"
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """One way to say things.
+    """One way to write a command line.
 
-    ``marks`` are the options that no other grammar has, flags by the names of their values: one
-    of them in the parsed options says that this grammar is meant. ``requests`` and ``warnings``
-    take parsed options; ``requests`` raises UsageError. ``hint`` is for words it does not know.
+    ``marks`` are the options that no other grammar has: their flags by the names of their values.
+    If one of them was used, this grammar is meant. ``requests`` and ``warnings`` take parsed
+    options; ``requests`` raises UsageError. ``hint`` is for words that the grammar does not know.
     """
 
     parser: Callable[[], Parser]
@@ -32,7 +32,7 @@ class Grammar:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a grammar makes of the words; ``marked`` says whether one of its marks is among them."""
+    """What a grammar makes of the words; ``marked`` says whether one of its marks was used."""
 
     grammar: Grammar
     found: Attempt
@@ -40,7 +40,7 @@ class Reading:
 
     @property
     def arguments(self) -> Arguments:
-        """The options that were said."""
+        """The options that were given."""
         return self.found.arguments
 
     @property
@@ -68,12 +68,12 @@ class Reading:
 
 
 def read(grammar: Grammar, words: Sequence[str]) -> Reading:
-    """Read ``words`` by ``grammar``; whatever they are, it does not raise."""
+    """Read ``words`` by ``grammar``; it never raises."""
     parser = grammar.parser()
     first = found = parser.attempt(words, WORDS)
     marked = _has(grammar, found)
     while found.at and found.at in words and not marked:
-        # What was meant may come behind the word that is wrong.
+        # The option that tells which grammar was meant may follow the wrong word.
         words = [*words[: words.index(found.at)], *words[words.index(found.at) + 1 :]]
         found = parser.attempt(words, WORDS)
         marked = _has(grammar, found)

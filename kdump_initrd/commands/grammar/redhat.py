@@ -28,7 +28,7 @@ _TARGET = "--dump-dev=DEV --dump-fs=FS"
 _NO_LAYERS = "a capture initrd assembles none, and a dump device on one is refused"
 _NO_ROOT = "a capture initrd mounts no root"
 _NO_PROBE = "the drivers are those of the dump device, or of --hardware"
-#: The first are in the manual of 4.2, the others in later releases or in what replaced those.
+#: The first are in the manual of 4.2, the others in later releases or in their successors.
 RETIRED = (
     Retired("--omit-scsi-modules", "", "SATA and USB disks are SCSI disks now; --hardware chooses"),
     Retired("--omit-raid-modules", "", _NO_LAYERS),
@@ -124,7 +124,7 @@ def _modules(arguments: Arguments) -> dict[str, Any]:
 
 
 def warnings(arguments: Arguments) -> Iterator[str]:
-    """Yield what has no meaning any more, or another one."""
+    """Yield a warning for each option that no longer has a meaning, or has another one."""
     yield from retired.warnings(arguments, RETIRED)
     if arguments.preload:
         yield _PRELOAD

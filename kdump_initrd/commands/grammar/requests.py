@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a command line asks for, whatever its grammar."""
+"""What a command line asks for, in any grammar."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Print(Request):
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, understood: what to do, how much to say, and what to warn of first.
+    """A command line, understood: what to do, how much to print, and what to warn of first.
 
     ``level`` is one of logging's.
     """

@@ -22,12 +22,12 @@ class Retired:
 
     @property
     def dest(self) -> str:
-        """The name of its value: none that another option has."""
+        """The name of its value, which no other option has."""
         return f"retired {self.flag}"
 
 
 def add_retired(group: Group, rows: Sequence[Retired]) -> None:
-    """Make options of the rows: accepted, but not in the help."""
+    """Add the options of the rows to a parser: accepted, but not in the help."""
     for row in rows:
         if row.metavar:
             group.add_argument(

@@ -136,7 +136,7 @@ def _output(image: str, boot: str, said: dict[str, Any]) -> str:
 
 
 def warnings(arguments: Arguments) -> Iterator[str]:
-    """Yield what has no meaning any more."""
+    """Yield a warning for each option that no longer has a meaning."""
     return retired.warnings(arguments, RETIRED)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The options that all grammars share: our long options, how much to print, help."""
+"""The options that all grammars share: our long options, how much to print, the help."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...config.settings import CAPTURE, COMMON, Setting
 from ..options import Arguments, Parser, add_settings
 
 PROGRAM = "mkinitrd-kdump"
-#: The rows of the table whose words no grammar has another meaning for: those without a letter.
+#: The rows whose options mean the same in all grammars: those without a one-letter option.
 SHARED: Sequence[Setting] = tuple(
     row for row in (*CAPTURE, *COMMON) if all(flag.startswith("--") for flag in row.flags)
 )
@@ -19,18 +19,18 @@ _ROWS = {row.name: row for row in (*CAPTURE, *COMMON)}
 
 
 def renamed(name: str, *flags: str, metavar: str, text: str) -> Setting:
-    """Return the row ``name`` of the table under the words that a grammar has for it."""
+    """Return the row ``name`` of the table with the options that a grammar has for it."""
     return replace(_ROWS[name], flags=flags, metavar=metavar, help=text)
 
 
 def add_shared(parser: Parser, *, without: Sequence[str] = ()) -> None:
-    """Add our long options, but for the rows ``without``."""
+    """Add our long options, except for the rows ``without``."""
     group = parser.add_argument_group("mkinitrd-kdump's own")
     add_settings(group, [row for row in SHARED if row.name not in without])
 
 
 def add_talk(parser: Parser, *, verbose: Sequence[str] = ("--verbose",)) -> None:
-    """Add how much to say, the help and the version."""
+    """Add the options for how much to print, the help and the version."""
     talk = parser.add_argument_group("talk").add_mutually_exclusive_group()
     talk.add_argument(
         *verbose,
@@ -42,13 +42,13 @@ def add_talk(parser: Parser, *, verbose: Sequence[str] = ("--verbose",)) -> None
     talk.add_argument(
         "--debug", action="store_true", help="as --verbose, and print tracebacks of errors"
     )
-    # No actions of argparse: they would print while it is still open which grammar is meant.
+    # Not argparse's actions: they would print before it is known which grammar is meant.
     parser.add_argument("-h", "--help", action="store_true", help="print this help")
     parser.add_argument("--version", action="store_true", help="print the version")
 
 
 def level(arguments: Arguments) -> int:
-    """Return the level of logging that was asked for."""
+    """Return the logging level that was asked for."""
     if arguments.verbose or arguments.debug:
         return logging.DEBUG
     return logging.WARNING if arguments.quiet else logging.INFO

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which verbs are there? Each is one file, and a row in the list of its command here."""
+"""Which verbs are there? Each is one file, and a row in its command's list below."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .remove import Remove
 from .showdistro import ShowDistro
 from .strip import Strip
 
-#: Command → its verbs, in the order of its help. How mkinitrd-kdump is asked for an image is what
-#: its grammars are about.
+#: Each command's verbs, in the order of its help. How mkinitrd-kdump is asked to build an image is
+#: defined by its grammars.
 VERBS: Mapping[str, Sequence[type[Verb]]] = {
     "mkinitrd-kdump": (
         *(Refresh, Remove, CheckConfig, ImportConfig, ShowDistro, ListImage, Strip, PrintCmdline),
@@ -28,5 +28,5 @@ VERBS: Mapping[str, Sequence[type[Verb]]] = {
 
 
 def perform(requests: Iterable[Request]) -> int:
-    """Do what is asked for and return the exit status; raises KdumpInitrdError."""
+    """Do what was asked for and return the exit status; raises KdumpInitrdError."""
     return max((each.run() for each in requests), default=exits.DONE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Building images: a capture initrd, or the initrd of the kernel that is to be watched."""
+"""Building images: a capture initrd, or the regular kernel's initrd that loads it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Plan(Protocol):
 
 @dataclass(frozen=True)
 class _Host:
-    # What an image is built from: looked at once, whatever many images are asked for.
+    # What images are built from; it is looked at once, however many images are asked for.
     root: Root
     profile: Distro
     configured: Effective
@@ -47,10 +47,10 @@ class _Host:
 class Capture:
     """A capture initrd.
 
-    ``said`` are values by the names of CaptureSettings; without ``targets`` the dump goes to the
-    configured ones. ``kernel`` names the capture kernel's image where ``said`` has no release:
-    a path if there is a slash in it, else a name in the folder ``boot`` of the root. ``target``
-    is how a device is said in the grammar that was used.
+    ``said`` are values by the names of CaptureSettings; without ``targets``, the dump goes to the
+    configured ones. If ``said`` has no release, ``kernel`` names the capture kernel's image: a path
+    if there is a slash in it, otherwise a name in the folder ``boot`` of the root. ``target`` is
+    how the grammar that was used names a target.
     """
 
     said: Mapping[str, Any]
@@ -139,7 +139,7 @@ class Images(Request):
 
 
 def _check_output(image: Image) -> None:
-    """Raise the error that writing would raise in the end: all the work is before that."""
+    """Raise now what writing would raise at the end, before all the work."""
     said = image.said
     if "output" in said and not {"force", "dry_run"} & {*said}:
         publish.check(Path(said["output"]), force=False)
@@ -172,7 +172,8 @@ def _write(plan: _Plan, settings: CommonSettings) -> None:
 def _look(said: Mapping[str, Any]) -> _Host:
     """Find the root, its distribution and its configuration.
 
-    Raises KdumpInitrdError for an error in the configuration that the words do not mend.
+    Raises KdumpInitrdError for an error in the configuration that the command line does not
+    override.
     """
     from ...config import effective, ownership
     from ...recipes.found import find_root

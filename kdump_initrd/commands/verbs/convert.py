@@ -21,10 +21,10 @@ SETTINGS = tuple(setting for setting in CAPTURE if setting.name in _NAMES)
 
 @dataclass(frozen=True)
 class Convert(Verb):
-    """Write ``vmcore`` anew to ``dump``, and its kernel log to ``log``: None for none.
+    """Rewrite ``vmcore`` as ``dump``, and its kernel log as ``log``; None for neither.
 
-    ``said`` are values by the names of settings; ``force`` replaces files that are there.
-    ``json`` prints the report; ``quiet`` and ``verbose`` say how much is said of the work.
+    ``said`` are values by the names of settings; ``force`` replaces existing files. ``json`` prints
+    the report; ``quiet`` and ``verbose`` say how much is printed about the work.
     """
 
     vmcore: str
@@ -87,7 +87,7 @@ not) to DUMPFILE: filtered, compressed, in another format, and verified."""
         return cls(files[0], dump, log, said, **flags)
 
     def run(self) -> int:
-        """See Verb. What went wrong is said here, and what there is now."""
+        """See Verb. It reports what went wrong, and which files there are now."""
         from ...saver.low.failure import SaverError
         from ...saver.low.jsontext import dumps
         from ...saver.params import Params
@@ -140,4 +140,4 @@ def _print(text: str) -> None:
     try:
         write_all(1, text.encode() + b"\n")
     except BrokenPipeError:
-        return  # nobody listens any more
+        return  # nobody reads it any more

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--list IMAGE``: what any initrd holds."""
+"""``--list IMAGE``: what is in an initrd, ours or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..verb import ImageVerb
 
 @dataclass(frozen=True)
 class ListImage(ImageVerb):
-    """Print what ``image`` holds."""
+    """Print what is in ``image``."""
 
     name = "list"
     usage = ("--list IMAGE",)

@@ -11,7 +11,7 @@ from ..verb import MANY, HostVerb, host_of
 
 @dataclass(frozen=True)
 class Refresh(HostVerb):
-    """Rebuild the configured images whose inputs changed: of ``releases``, or of all kernels."""
+    """Rebuild the configured images whose inputs changed, of ``releases`` or of all kernels."""
 
     releases: tuple[str, ...] = ()
     force: bool = False

@@ -12,7 +12,7 @@ from ..verb import ImageVerb, image_of
 
 @dataclass(frozen=True)
 class Strip(ImageVerb):
-    """Take the segment of ours off ``image``: in place, or to ``output``."""
+    """Remove our segment from ``image``, in place or into ``output``."""
 
     output: str | None = None
     force: bool = False
