@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The settings of a capture initrd, and the targets in them: whose words count for which."""
+"""The settings of a capture initrd and its targets: which source wins for which of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _NAMES = {"release", *(row.name for row in _ROWS)} - {*WHERE, *OF_TARGET}
 
 
 def capture_settings(configured: Mapping[str, Any], said: Mapping[str, Any]) -> CaptureSettings:
-    """Return the settings of an image: what is ``said``, and below that what is ``configured``.
+    """Return the settings of an image: what was ``said``, and otherwise what is ``configured``.
 
-    Both are values by name, "targets" among them; what they have of OF_TARGET is meant for all
-    targets. Who says a target means no configured one, and no configured file system either, since
-    that is the one of those. Without any it is what holds the folder for dumps.
+    Both are values by name, "targets" among them; values named in OF_TARGET apply to all targets.
+    If a target is said, the configured targets are not used, nor is a configured file system, which
+    is theirs. Without any target, the dump goes to whatever holds the folder for dumps.
     """
     common = {name: configured[name] for name in OF_TARGET if name in configured}
     targets = said.get("targets", ())
@@ -34,6 +34,6 @@ def capture_settings(configured: Mapping[str, Any], said: Mapping[str, Any]) -> 
 
 
 def _completed(target: TargetSettings, common: Mapping[str, Any]) -> TargetSettings:
-    """Return a target with what is meant for all, where it says nothing of its own."""
+    """Return a target, completed with what applies to all."""
     missing = {name: value for name, value in common.items() if getattr(target, name) is None}
     return replace(target, **missing)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The configuration of a root: the settings in effect, and the files that they come from."""
+"""The configuration of a root: the effective settings, and the files that they come from."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .settings import Setting
 
 @dataclass(frozen=True)
 class Effective:
-    """What is configured, by the names of the settings' attributes; nothing that nobody said.
+    """What is configured, by the names of the settings' attributes; defaults are not included.
 
-    What is said of targets is in "targets", and what is meant for all in OF_TARGET's names.
+    The targets are in "targets"; values that apply to all targets are under the names in OF_TARGET.
 
-    ``origins`` are "file:line" of each value; ``errors`` and ``warnings`` begin with one.
-    ``files`` are all that were read. ``source`` names what it comes from: our own file's path,
-    the peer, or "" where there is no configuration. ``mended_by``: see blocking().
+    ``origins`` has "file:line" of each value; ``errors`` and ``warnings`` begin with one. ``files``
+    are all that were read. ``source`` is where the configuration comes from: our own file's path,
+    the peer, or "" if there is none. ``mended_by``: see blocking().
     """
 
     values: Mapping[str, Any]
@@ -39,14 +39,14 @@ class Effective:
         return {row.name: self.values[row.name] for row in rows if row.name in self.values}
 
     def blocking(self, said: Collection[str]) -> tuple[str, ...]:
-        """Return the errors that matter where the settings ``said`` are said by somebody else.
+        """Return the errors that still matter when the settings ``said`` come from somewhere else.
 
-        A dump target that cannot be used does not matter to who names another one.
+        A configured target that cannot be used does not matter if another one was given.
         """
         return tuple(error for error in self.errors if self.mended_by.get(error, "") not in said)
 
     def check(self, said: Collection[str] = ()) -> None:
-        """Refuse a configuration that is wrong for whom says these; raises KdumpInitrdError."""
+        """Raise KdumpInitrdError for the first error that ``said`` does not make irrelevant."""
         for error in self.blocking(said):
             raise KdumpInitrdError(
                 error,
@@ -57,9 +57,9 @@ class Effective:
 def read(root: Root, *, peer: str) -> Effective:
     """Return the configuration of ``root``.
 
-    That is our own file; where it does not exist, those of ``peer`` (a name of peers.PEERS, or
-    "" for none). Our drop-ins come on top of either. Nothing of it is run, and what is wrong with
-    it is in the result; raises KdumpInitrdError for an unknown peer alone.
+    This is our own file or, if there is none, the files of ``peer`` (a name of peers.PEERS, or ""
+    for none); our drop-ins are added to either. No code in them is run. Their errors are part of
+    the result; only an unknown peer raises KdumpInitrdError.
     """
     findings = Findings()
     source = ""
@@ -75,7 +75,7 @@ def read(root: Root, *, peer: str) -> Effective:
 
 
 def read_peer(root: Root, *, peer: str) -> Effective:
-    """Return what the files of ``peer`` alone say; raises KdumpInitrdError for an unknown one."""
+    """Return what the files of ``peer`` alone say; raises KdumpInitrdError if it is unknown."""
     findings = Findings()
     found = peers.read(findings, root=root, peer=peer)
     return _frozen(findings, peer if found else "")

@@ -17,7 +17,7 @@ from ..core.schema import nearest
 from .settings import HOST, SETTINGS, Setting, parse
 from .targetsettings import OF_TARGET, TargetSettings
 
-#: How many complaints, and how much of each, a person reads.
+#: How many complaints are printed, and how many characters of each: nobody reads more.
 _MANY, _LONGEST_LINE = 100, 500
 #: The rows of the table by the names of their attributes.
 ROWS = {row.name: row for row in (*SETTINGS, *HOST)}
@@ -27,7 +27,7 @@ TARGET = {"to": ROWS["target"], **{name: ROWS[name] for name in OF_TARGET}}
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a file; the first one is 1."""
+    """A line of a file; lines count from 1."""
 
     path: Path
     line: int
@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Said:
-    """What a file says in one place: a key and its value."""
+    """A key and its value, in one place of a file."""
 
     key: str
     value: str
@@ -47,10 +47,10 @@ class Said:
 
 @dataclass
 class Findings:
-    """Collects what files say; the last one that says a thing wins.
+    """Collects what files say; if several say the same thing, the last one wins.
 
-    ``errors`` are texts that begin with the place; ``mended_by`` has for some of them the setting
-    that makes the error pointless when somebody else says it.
+    ``errors`` are texts that begin with the place. For some of them, ``mended_by`` has the setting
+    that makes the error irrelevant if it is set elsewhere.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -61,24 +61,24 @@ class Findings:
     files: list[Path] = field(default_factory=list)
 
     def take(self, name: str, words: str | Sequence[str] | bool, said: Said) -> None:
-        """Set the row ``name`` to what the table makes of ``words``, or note an error."""
+        """Set the row ``name`` to the value of ``words``, or note an error."""
         try:
             self.put(name, parsed(ROWS[name], words), said.place)
         except ValueError as error:
             self.fail(said, str(error))
 
     def put(self, name: str, value: object, place: Place) -> None:
-        """Set the row ``name`` to a value that is said there."""
+        """Set the row ``name`` to a value, which is said in that place."""
         self.values[name] = value
         self.origins[name] = str(place)
 
     def aim(self, targets: Sequence[TargetSettings]) -> None:
-        """Take these targets for all that a file says, instead of those of earlier ones."""
+        """Replace all targets of earlier files with these."""
         self.values["targets"] = tuple(targets)
         self.origins["targets"] = targets[-1].origin
 
     def add_target(self, said: Said, **words: str) -> None:
-        """Add a target by the words of TARGET's rows."""
+        """Add a target; ``words`` are the values of TARGET's rows."""
         try:
             values = {name: parsed(TARGET[name], word) for name, word in words.items()}
         except ValueError as error:
@@ -93,11 +93,11 @@ class Findings:
         self.origins.pop(name, None)
 
     def warn(self, said: Said, text: str) -> None:
-        """Note that something has another effect than its writer may believe."""
+        """Note that a key has another effect than its author may expect."""
         self.warn_at(said.place, f"{said.key}: {text}")
 
     def warn_at(self, place: Place | Path, text: str) -> None:
-        """Note the same of a line, or of a file as a whole."""
+        """Note the same about a line, or about a whole file."""
         _add(self.warnings, _printable(f"{place}: {text}"))
 
     def fail(self, said: Said, text: str, *, mended_by: str = "") -> None:
@@ -105,16 +105,16 @@ class Findings:
         self.fail_at(said.place, f"{said.key}: {text}", mended_by=mended_by)
 
     def fail_at(self, place: Place | Path, text: str, *, mended_by: str = "") -> None:
-        """Note an error about a place, or about a file as a whole."""
+        """Note an error about a place, or about a whole file."""
         line = _printable(f"{place}: {text}")
         _add(self.errors, line)
         if mended_by:
             self.mended_by[line] = mended_by
 
     def near(self, word: str, known: Sequence[str], *, cutoff: float = 0.6) -> str:
-        """Return which of ``known`` may have been meant by ``word``; "" where none looks like it.
+        """Return the one of ``known`` that ``word`` resembles, "" if none does.
 
-        It is dear: whoever has been told a hundred things gets no more of them.
+        It is slow, so after a hundred complaints it returns "".
         """
         if max(len(self.errors), len(self.warnings)) > _MANY:
             return ""
@@ -123,7 +123,7 @@ class Findings:
     def open(self, name: str, *, root: Root) -> tuple[Path, bytes] | None:
         """Return the path of the file ``name`` of ``root`` and its bytes; None if there is none.
 
-        One that is there and cannot be read is an error, and None, too.
+        If it exists but cannot be read, an error is noted and the result is None, too.
         """
         path = root.real_path(root.path / name)
         try:
@@ -139,7 +139,7 @@ class Findings:
         return path, content
 
     def mistrust(self, path: Path) -> None:
-        """Warn of a file or folder that others than root could change."""
+        """Warn of a file or folder that users other than root can change."""
         text = trust.warning(path)
         if text:
             self.warn_at(path, text)
@@ -151,7 +151,7 @@ def _add(lines: list[str], line: str) -> None:
 
 
 def _printable(text: str) -> str:
-    # A file may hold anything, and a terminal obeys some of it.
+    # A file may contain anything, and a terminal executes some of it.
     text = hidden(text)
     if len(text) > _LONGEST_LINE:
         text = f"{text[:_LONGEST_LINE]}…"
@@ -159,9 +159,9 @@ def _printable(text: str) -> str:
 
 
 def parsed(row: Setting, words: str | Sequence[str] | bool) -> Any:  # noqa: ANN401
-    """Return what the table makes of ``words``; raises ValueError with what is wrong with them.
+    """Return the value of ``words`` for a row; raises ValueError with what is wrong with them.
 
-    Rows that can be repeated want a list of words, switches a bool, the others one word.
+    Rows that can be repeated take a list of words, switches a bool, and the others one word.
     """
     if isinstance(words, bool):
         return words

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The settings of an image for the first kernel: fewer for a segment than for a whole initrd."""
+"""The settings of a first kernel's image: a segment has fewer of them than a whole initrd."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .settings import COMMON, FIRST_KERNEL, FirstKernelSettings
 
 _ROWS = (*COMMON, *FIRST_KERNEL)
 _OF_WHOLE = {"fstype", "hardware", "add_modules", "omit_modules", "compress", "root_device"}
-#: What means something for a whole image alone: an appended segment follows its base.
+#: Settings of whole images only: an appended segment follows its base.
 OF_WHOLE = tuple(row for row in _ROWS if row.name in _OF_WHOLE)
 
 
 def first_settings(configured: Mapping[str, Any], said: Mapping[str, Any]) -> FirstKernelSettings:
-    """Return the settings of an image: what is ``said``, and below that what is ``configured``.
+    """Return the settings of an image: what was ``said``, and otherwise what is ``configured``.
 
-    Both are values by name. Of what is configured the image gets what it takes, as it is meant for
-    other images, too: the file system is that of the place for dumps, never the root's; and where
-    a base is said, no whole image is wanted.
+    Both are values by name. The configuration serves other images, too, so only what fits is taken
+    from it: the configured file system is that of the place for dumps, never the root's; and if a
+    base was said, the image is not a whole one.
     """
     names = {row.name for row in _ROWS} - {"fstype"}
     if {"base", "in_place"} & said.keys():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Hints of recipes, reworded for their reader: as options, or as keys of the configuration."""
+"""The recipes' hints, reworded for the configuration: options become keys."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from .native import NAME, SECTIONS, key_of
 from .settings import COMMON, SETTINGS, Setting
 
 _FILE = f"/{NAME}"
-#: An option, and the word behind it.
+#: An option, and the word that follows it.
 _OPTION = re.compile(r"(?<![\w-])(--?[a-z][\w-]*)(?: (\w+))?")
-#: Options with their values that stand before what to configure instead of them.
+#: Options with their values, followed by what can be configured instead.
 _OR = re.compile(r"(?:(?<![\w-])--?[a-z][\w-]*(?: [A-Z]+)? ?)+, or (?=.*/etc/)")
 _FLAGS = {flag: setting for setting in SETTINGS for flag in setting.flags}
 _KEYS = {name for names in SECTIONS.values() for name in names}
-#: Whoever asks for what is configured can say these.
+#: Options that can be used together with the configured settings.
 _SAID = {flag for row in COMMON if row.name not in (*_KEYS, "output") for flag in row.flags}
 
 
 def configured(hint: str | None) -> str | None:
-    """Return a hint as it is for what is configured: its options become keys of our file.
+    """Return a hint for something that is configured: its options become keys of our file.
 
-    None where it speaks of an option that cannot be configured. A hint that is a command of its
-    own stays.
+    None if an option in it cannot be configured. A hint that is a command is returned as it is.
     """
     if hint is None or "mkinitrd-kdump " in hint:
         return hint

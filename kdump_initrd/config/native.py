@@ -19,18 +19,18 @@ from .targetsettings import TargetSettings
 #: Relative to the root.
 NAME = "etc/kdump-initrd.toml"
 DROP_INS = "etc/kdump-initrd.toml.d"
-#: In [capture] "device" is the first target; what is said of the others is in [[target]], and the
-#: deadline of all is setup-timeout.
+#: "device" in [capture] is the first target. The others are in [[target]], and the deadline that
+#: applies to all is setup-timeout.
 _ELSEWHERE = ("device", "target", "deadline")
-#: Section: the settings in it, in the order of the man page. What a command line alone can mean
-#: (what to do, where to write, of which root) is not among them.
+#: Section: the settings in it, in the order of the man page. Some make sense on a command line only
+#: (what to do, where to write, which root), and are not among them.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "capture": ("device", "fstype", *(row.name for row in CAPTURE if row.name not in _ELSEWHERE)),
     "first-kernel": ("append_cmdline", "standalone", "root_device"),
     "image": ("hardware", "add_modules", "omit_modules", "tools", "compress"),
     "refresh": ("images", "kernels"),
 }
-#: No setting is a number of that size, and Python refuses to print what is much larger.
+#: No setting is a number of that size, and Python refuses to print much larger ones.
 _MANY = 10**9
 
 
@@ -48,12 +48,12 @@ KEYS: Mapping[str, Mapping[str, Setting]] = {
 
 
 def read(findings: Findings, *, root: Root) -> bool:
-    """Add what the file itself says; tell whether there is one."""
+    """Add what the file itself says; return whether there is one."""
     return _read_file(findings, NAME, root=root)
 
 
 def read_drop_ins(findings: Findings, *, root: Root) -> bool:
-    """Add what the drop-ins say, in the order of their names; tell whether there are any."""
+    """Add what the drop-ins say, in the order of their names; return whether there are any."""
     before = len(findings.files)
     for folder in root.folders([DROP_INS]):
         findings.mistrust(folder)
@@ -63,7 +63,7 @@ def read_drop_ins(findings: Findings, *, root: Root) -> bool:
 
 
 def read_text(findings: Findings, path: Path, content: bytes) -> None:
-    """Add what a file of that path says that has ``content``."""
+    """Add what ``content`` says, which is that of the file ``path``."""
     try:
         document = parse(path, content)
     except TomlError as error:
@@ -75,7 +75,7 @@ def read_text(findings: Findings, path: Path, content: bytes) -> None:
         findings.fail_at(Place(path, document.line(each.key)), f"{each}{hint}")
     targets = list(_targets(path, document, values))
     if targets:
-        # Others than an earlier file's: that one's file system says nothing of them.
+        # These replace an earlier file's targets, and so its file system does not apply to them.
         findings.aim(targets)
         findings.forget("fstype")
     for section, said in values.items():
@@ -85,7 +85,7 @@ def read_text(findings: Findings, path: Path, content: bytes) -> None:
 
 
 def _targets(path: Path, document: Document, values: dict[str, Any]) -> Iterator[TargetSettings]:
-    """Yield the targets that a file says, and take them out of its ``values``."""
+    """Yield the targets in a file, and remove them from its ``values``."""
     device = values.get("capture", {}).pop("device", None)
     if device is not None:
         yield TargetSettings(device, origin=document.where("capture", "device"))
@@ -109,7 +109,7 @@ def _value(row: Setting, value: object) -> object:
 
 
 def _words(row: Setting, value: object) -> str | Sequence[str] | bool | None:
-    """Return a TOML value as Findings.take() wants it; None for one of another type."""
+    """Return a TOML value as parsed() takes it; None if it has another type."""
     if not row.metavar or isinstance(value, bool):
         return value if isinstance(value, bool) and not row.metavar else None
     if isinstance(value, int) and row.is_number:
@@ -136,7 +136,7 @@ def _reading(rows: Mapping[str, Setting]) -> Mapping[str, Read]:
     return {key: partial(_value, row) for key, row in rows.items()}
 
 
-#: What a file may say.
+#: What a file may contain.
 DECLARED = Table(
     {
         **{section: Table(_reading(rows)) for section, rows in KEYS.items()},

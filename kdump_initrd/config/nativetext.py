@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Settings as text of our own configuration file."""
+"""Settings as the text of our own configuration file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import native
 from .findings import TARGET
 from .targetsettings import WHERE, TargetSettings
 
-#: How wide a value is at least, before the blank and the comment behind it.
+#: The least width of key and value; a blank and a comment follow.
 _COLUMN = 39
 
 
@@ -21,8 +21,8 @@ def lines(
 ) -> Iterator[str]:
     """Yield the sections with ``values``, each with its origin as a comment.
 
-    With ``defaults``, what is not said comes too, as a comment, where the default is a value;
-    else sections without a value are left out. Targets are for target_lines().
+    With ``defaults``, settings that are not set are added as comments, with their default if it is
+    a value; otherwise sections without values are left out. target_lines() prints the targets.
     """
     for section, rows in native.KEYS.items():
         found = []
@@ -42,7 +42,7 @@ def lines(
 
 
 def target_lines(target: TargetSettings, origins: Mapping[str, str]) -> Iterator[str]:
-    """Yield a target as a [[target]]; ``origins`` are those of its keys, if they have one."""
+    """Yield a target as a [[target]]; ``origins`` are those of its keys, as far as known."""
     yield "[[target]]"
     for key in TARGET:
         value = getattr(target, key)
@@ -63,5 +63,5 @@ def _text(value: Any) -> str:  # noqa: ANN401
         return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(map(_text, value))}]"
-    # Of printable characters, TOML's basic strings and JSON's are the same.
+    # Strings of printable characters are written the same in TOML and JSON.
     return json.dumps(value, ensure_ascii=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who can change the files that images are made from: hooks and templates run as root."""
+"""Who can change the files that images are made from? Hooks and templates run as root."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OVERRIDES = "etc/kdump-initrd"
 
 
 def warnings(root: Root) -> Iterator[str]:
-    """Yield a line for each file and folder that others than root and this user can write.
+    """Yield a line for each file and folder that users other than root and this one can write.
 
-    Nothing is said of another root than the running one: its files may be anybody's.
+    Nothing is said about another root than the running one, whose files may belong to anybody.
     """
     if not root.is_host:
         return
@@ -25,7 +25,7 @@ def warnings(root: Root) -> Iterator[str]:
 
 
 def writable(root: Root) -> Iterator[str]:
-    """Yield the lines for the overrides and the configuration of a root."""
+    """Yield these lines for the overrides and the configuration of a root."""
     top, ours, drop_ins = (root.path / name for name in (_OVERRIDES, NAME, DROP_INS))
     places = [ours, drop_ins, *drop_ins.glob("*"), top, *top.rglob("*")]
     for path in sorted(places):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The table of settings: each has its flag, its meaning and its default here, and nowhere else.
+"""The table of settings: each has its flag, its meaning and its default here, and only here.
 
-What the image is told as it is has its default and its range in the contract. The command line's
+(A setting that the image must know has its default and range in the contract.) The command line's
 parser is made from the table, and a test compares the man page with it.
 """
 
@@ -33,7 +33,7 @@ class ToolSource(str, Enum):
 
 @dataclass(frozen=True)
 class CommonSettings:
-    """What every image is made with; None means that the recipe decides.
+    """The settings that all images share; None means that the recipe decides.
 
     ``hardware`` is None, ("host",), ("generic",) or names of sets.
     """
@@ -53,9 +53,9 @@ class CommonSettings:
 
 @dataclass(frozen=True)
 class CaptureSettings(CommonSettings):
-    """What a capture initrd is to be; None means that the recipe decides.
+    """The settings of a capture initrd; None means that the recipe decides.
 
-    Times are in seconds, 0 switches a timer off. ``targets`` are tried in their order.
+    Times are in seconds; 0 switches a timer off. ``targets`` are tried in their order.
     """
 
     targets: tuple[TargetSettings, ...] = (TargetSettings(),)
@@ -75,11 +75,11 @@ class CaptureSettings(CommonSettings):
 
 @dataclass(frozen=True)
 class FirstKernelSettings(CommonSettings):
-    """What the first kernel's initrd is to be; None means that the recipe decides.
+    """The settings of the first kernel's initrd; None means that the recipe decides.
 
-    ``capture_kernel`` is a path or a release. ``base`` is the initrd that a segment is appended
-    to; ``standalone`` makes a whole initrd instead, for the root on ``root_device``, which has a
-    file system of type ``fstype``.
+    ``capture_kernel`` is a path or a release. ``base`` is the initrd to which a segment is
+    appended; ``standalone`` makes a whole initrd instead, for the root on ``root_device``, which
+    has a file system of type ``fstype``.
     """
 
     fstype: str | None = None
@@ -94,7 +94,7 @@ class FirstKernelSettings(CommonSettings):
 
 @dataclass(frozen=True)
 class HostSettings:
-    """What ``--refresh`` keeps current: which images, and of which kernels.
+    """What ``--refresh`` keeps current: which images, for which kernels.
 
     ``kernels`` is ("all",), ("newest",), ("running",) or kernel releases.
     """
@@ -107,7 +107,7 @@ class HostSettings:
 class Setting:
     """One row of the table: an attribute of the settings and its flags.
 
-    ``parse`` turns a word into a value and raises ValueError with a reason for a bad one;
+    ``parse`` turns a word into a value, and raises ValueError with a reason for a bad one;
     ``metavar`` is "" for a switch; ``many`` collects repeated flags. A row without flags can only
     be configured.
     """
@@ -122,7 +122,7 @@ class Setting:
 
     @property
     def is_text(self) -> bool:
-        """Whether the value is the word itself, which then must not be empty."""
+        """Whether the value is the word itself, which must not be empty then."""
         return self.parse in (str, _plain, _place)
 
     @property
@@ -132,14 +132,14 @@ class Setting:
 
     @property
     def default(self) -> Any:  # noqa: ANN401 - as varied as the settings
-        """The value where nobody says anything."""
+        """The value if nothing sets it."""
         kinds = (CaptureSettings, FirstKernelSettings, TargetSettings, HostSettings)
         rows = (row for kind in kinds for row in dataclasses.fields(kind))
         return {row.name: row.default for row in rows}.get(self.name)
 
 
 def _plain(word: str) -> str:
-    # What ends in a blank or has a line's end in it is nobody's intention.
+    # Nobody wants a value that ends in a blank or has more than one line.
     if not word.isprintable():
         raise ValueError("expected one line of printable characters")
     if word != word.strip():
@@ -153,7 +153,7 @@ def _place(word: str) -> str:
 
 
 def _number(field: str) -> Callable[[str], int]:
-    """Return what reads a number as large as that field of the contract may be."""
+    """Return a parser of numbers up to the largest that this field of the contract can have."""
     most, expected = RANGES[field]
 
     def read(word: str) -> int:
@@ -247,13 +247,13 @@ COMMON: Sequence[Setting] = (
     Setting("force", ("--force",), "", "replace an existing image; with -i: also accept a capture initrd of another tool"),
     Setting("dry_run", ("--dry-run",), "", "print the manifest; do not write anything"),
 )  # fmt: skip
-#: What is kept current on a host; it is configured, and has no flags.
+#: What is kept current on a host; these can only be configured.
 HOST: Sequence[Setting] = (
     Setting("images", (), "IMAGE[,IMAGE]", "the images that --refresh keeps current", _images),
     Setting("kernels", (), "WHICH", "the kernels that --refresh builds images for: all, newest, running, or a list of releases", _kernels),
 )  # fmt: skip
-#: Settings that an image is told as they are, and which fields of the contract with it they are
-#: (saver/params.py); those of a target are the same for all.
+#: Settings that the image gets unchanged, and their fields in the contract (saver/params.py); fields
+#: of a target are the same for all targets.
 FIELDS: Mapping[str, str] = {
     "dump_format": "dump.format",
     "dump_compress": "dump.compress",
@@ -277,6 +277,6 @@ def parse(setting: Setting, word: str) -> Any:  # noqa: ANN401
     try:
         return setting.parse(word)
     except ValueError as error:
-        # A terminal obeys some of what is not.
+        # A terminal executes some unprintable characters.
         shown = "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in word)
         raise UsageError(f"{name} {shown}: not a value", hint=str(error)) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The words and operators of a shell file, with what is quoted and what would be expanded."""
+"""The words and operators of a shell file: what is quoted in them, and what would be expanded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Union
 _BLANK = re.compile(r"(?:[ \t]|\\\n)+")
 _COMMENT = re.compile(r"#[^\n]*")
 _OPERATOR = re.compile(r"\n|;;&|;;|;&|;|&&|&(?!>)|\|\||\|&|\||\(|\)")
-#: bash's here-string is a redirection, too; a here-document is not among them.
+#: Among them bash's here-string; here-documents are not.
 _REDIRECTION = re.compile(r"<<<|&>>?|[<>]&[0-9-]*|>>|>\||<>|<(?!<)|>")
 _HERE_DOCUMENT = re.compile(r"<<-?(?!<)")
 _PLAIN = re.compile(r"[^ \t\n\\'\"$`;&|()<>]+")
@@ -21,12 +21,12 @@ _IN_DOUBLE = re.compile(r'[^\\"$`]+')
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _SPECIAL = re.compile(r"\$[0-9@*#?$!-]")
 _ARRAY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
-#: What opens a stretch inside `$(…)`, `${…}` and the like, and what closes it.
+#: What opens a nested part inside `$(…)`, `${…}` and the like, and what closes it.
 _CLOSING = {"$(": ")", "${": "}", "(": ")", '"': '"', "`": "`"}
 
 
 class Problem(Exception):
-    """The file cannot be read on from ``line``; stays within the parser."""
+    """The rest of the file cannot be read, from ``line`` on; never leaves the parser."""
 
     def __init__(self, text: str, line: int) -> None:
         super().__init__(text)
@@ -51,7 +51,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class Unknown:
-    """What only a shell can tell, in a few words."""
+    """Something that only a shell can evaluate, described in a few words."""
 
     text: str
 
@@ -61,13 +61,13 @@ Part = Union[Literal, Variable, Unknown]
 
 @dataclass(frozen=True)
 class Word:
-    """A word, and the line (from 1) that it begins on."""
+    """A word, and the line (from 1) on which it begins."""
 
     parts: tuple[Part, ...]
     line: int
 
     def bare(self) -> str:
-        """Return the text that the word begins with, up to the first quote or expansion."""
+        """Return the text at the beginning of the word, up to the first quote or expansion."""
         first = self.parts[0]
         return first.text if isinstance(first, Literal) and not first.quoted else ""
 
@@ -79,7 +79,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Operator:
-    """What separates commands: a line's end, ``;``, ``&&``, ``(`` and their like."""
+    """What separates commands: an end of line, ``;``, ``&&``, ``(`` and the like."""
 
     text: str
 
@@ -88,9 +88,9 @@ Token = Union[Word, Operator]
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """Yield the words and operators of ``text`` (lines end with LF), a line's end behind the last.
+    """Yield the words and operators of ``text`` (lines end with LF), and a final end of line.
 
-    Raises Problem where a quote does not end, and at a here-document.
+    Raises Problem for a quote that is not closed, and for a here-document.
     """
     return _Lexer(text).tokens()
 
@@ -99,7 +99,7 @@ class _Lexer:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        # The line of a place that has been asked for; places only go forward.
+        # The line of the last place asked for; places only increase.
         self._place, self._number = 0, 1
 
     def tokens(self) -> Iterator[Token]:
@@ -173,7 +173,7 @@ class _Lexer:
             if char == "\\":
                 escaped = self._text[self._at + 1 : self._at + 2]
                 self._at += 2
-                # Before any other character the backslash is one.
+                # Before any other character, the backslash is an ordinary one.
                 kept = escaped if escaped and escaped in '$`"\\' else char + escaped
                 yield Literal("" if escaped == "\n" else kept, quoted=True)
             else:
@@ -181,7 +181,7 @@ class _Lexer:
         raise Problem("a quote that does not end", line)
 
     def _expansion(self, *, quoted: bool) -> Part:
-        """Take what begins with `$` or a backquote here."""
+        """Read what begins with `$` or a backquote here."""
         variable = _VARIABLE.match(self._text, self._at)
         if variable:
             self._at = variable.end()
@@ -209,7 +209,7 @@ class _Lexer:
         self._at = found.end()
 
     def _skip(self, opening: str) -> None:
-        """Go behind what ends the stretch that begins with ``opening`` here."""
+        """Skip the nested part that begins with ``opening`` here."""
         line = self._line()
         closing = [_CLOSING[opening]]
         self._at += len(opening)
@@ -219,7 +219,7 @@ class _Lexer:
             self._step(closing)
 
     def _step(self, closing: list[str]) -> None:
-        """Go one character on, or more; ``closing`` is what is open, the innermost last."""
+        """Advance by at least one character; ``closing`` is what is open, the innermost last."""
         text, at = self._text, self._at
         self._at += 1
         if text[at] == "\\":
@@ -247,7 +247,7 @@ class _Lexer:
 
 
 def _joined(parts: Iterator[Part]) -> Iterator[Part]:
-    """Join literals that stand side by side; a word has at least one part."""
+    """Join adjacent literals; a word has at least one part."""
     kinds = itertools.groupby(parts, lambda part: isinstance(part, Literal) and part.quoted + 1)
     empty = True
     for kind, group in kinds:

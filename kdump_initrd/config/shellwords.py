@@ -15,17 +15,17 @@ from .shelltokens import Literal, Problem, Token, Unknown, Variable, Word, token
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
 _DECLARED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\+?=|$)")
-#: What may stand before an assignment and leaves it one.
+#: What may precede an assignment, which remains one.
 _DECLARATIONS = ("export", "readonly", "declare", "typeset")
-#: Reserved words (2.4): a command follows in the same line; some open what may or may not be run.
+#: Reserved words (2.4): a command follows on the same line; some begin what may or may not be run.
 _OPENING = ("if", "while", "until", "{")
 _INTRODUCING = (*_OPENING, "then", "else", "elif", "do", "!")
-#: Those that open it and are followed by words.
+#: Those that begin it and are followed by words.
 _LISTING = ("case", "for", "select", "function")
 _CLOSING = ("fi", "esac", "done", "}")
-#: Variables made of variables could grow for ever; a kernel's command line has 4096 at most.
+#: Variables made of variables could grow without end; a kernel's command line has at most 4096.
 _LONGEST = 65536
-#: The command behind it may not be run, or not in this shell; a new line changes nothing.
+#: The command after it may not be run, or not in this shell; a new line does not change that.
 _JOINING = ("&&", "||", "|", "|&")
 #: The command before it is run in a shell of its own.
 _FORKING = ("|", "|&", "&")
@@ -33,9 +33,9 @@ _FORKING = ("|", "|&", "&")
 
 @dataclass(frozen=True)
 class Assignment:
-    """``name`` and the value that it gets; ``problem`` says why nobody can tell, "" if it is told.
+    """An assignment to ``name``; ``problem`` says why the value cannot be told, "" if it can.
 
-    ``line`` counts from 1; ``extends`` tells that the value has what it was before in it.
+    ``line`` counts from 1; ``extends`` says that the value contains the previous one.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Command:
-    """Something that is not an assignment, by its first word."""
+    """Something that is not an assignment, represented by its first word."""
 
     word: str
     line: int
@@ -55,7 +55,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Script:
-    """What a file holds, in its order; ``used`` are the variables that values are made of.
+    """The contents of a file, in order; ``used`` are the variables that values are made of.
 
     ``problem`` is why the rest from ``line`` on cannot be read, "" if all of it could.
     """
@@ -68,7 +68,7 @@ class Script:
 
 
 def read(text: str) -> Script:
-    """Read a file of assignments; whatever it holds, nothing is run and nothing is raised."""
+    """Read a file of assignments; nothing in it is run, and nothing is raised."""
     return _Reader().read(text)
 
 
@@ -103,13 +103,13 @@ class _Reader:
         assignments = _assignments(rest)
         if assignments is not None:
             self._assign(assignments, certain)
-        # One line is enough to say that what is between `if` and `fi` is not followed.
+        # A single line says that the part from `if` to `fi` is not followed.
         told = bool(self._commands) and self._commands[-1].line == words[0].line
         if outside and not told and (assignments is None or rest != words):
             self._commands.append(Command(words[0].bare() or "?", words[0].line))
 
     def _unwrap(self, words: Sequence[Word]) -> Sequence[Word]:
-        """Take the reserved words off that a command begins with."""
+        """Remove the reserved words that a command begins with."""
         first = 0
         while first < len(words) and words[first].bare() in (*_INTRODUCING, *_CLOSING):
             self._depth += words[first].bare() in _OPENING
@@ -137,7 +137,7 @@ class _Reader:
             self._assignments.append(made)
 
     def _expand(self, word: Word, name: str) -> tuple[str, str]:
-        """Return (value, problem) of the word behind ``name=``."""
+        """Return (value, problem) of the word after ``name=``."""
         value, problem = "", ""
         if word.parts and word.bare().startswith("~"):
             problem = "a ~ that a shell would expand"
@@ -151,7 +151,7 @@ class _Reader:
             else:
                 self._used.add(part.name)
                 known = self._values.get(part.name)
-                # A variable that is made of itself begins empty: A="$A more".
+                # A variable that is not set yet is empty in its own value: A="$A more".
                 if known is None and part.name != name:
                     problem = problem or f"${part.name} is not set in this file"
                 elif known is not None:
@@ -165,7 +165,7 @@ class _Reader:
 
 
 def _assignments(words: Sequence[Word]) -> Sequence[Word] | None:
-    """Return the words that assign, where the command does nothing else."""
+    """Return the assigning words of a command that does nothing else."""
     allowed = _ASSIGNMENT
     if words and words[0].bare() in _DECLARATIONS:
         words = [word for word in words[1:] if not word.bare().startswith("-")]
@@ -176,7 +176,7 @@ def _assignments(words: Sequence[Word]) -> Sequence[Word] | None:
 
 
 def _commands(stream: Iterator[Token]) -> Iterator[tuple[list[Word], bool]]:
-    """Yield the words of each command, and whether it is certainly run, and in this shell."""
+    """Yield each command's words, and whether it is certainly run, and in this shell."""
     words: list[Word] = []
     before, nested = "\n", 0
     for token in stream:
@@ -185,7 +185,7 @@ def _commands(stream: Iterator[Token]) -> Iterator[tuple[list[Word], bool]]:
             continue
         if words:
             yield words, not nested and before not in _JOINING and token.text not in _FORKING
-        # The pattern of a `case` has one parenthesis alone.
+        # A pattern of `case` has a closing parenthesis only.
         nested = max(0, nested + (token.text == "(") - (token.text == ")"))
         before = token.text if words or before not in _JOINING else before
         words = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A block device of this machine: the one that is named, or the one that holds a folder."""
+"""A block device of this machine: one that is named, or the one that holds a folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SUBVOLUME = ("subvol=", "subvolid=")
 
 @dataclass(frozen=True)
 class Block(Target):
-    """A block device, the folder on its file system, and how that is mounted."""
+    """A block device, the folder on its file system, and the options for mounting it."""
 
     device: BlockDevice
     folder: str
@@ -55,9 +55,9 @@ class Block(Target):
     ) -> TargetSettings:
         """See Target.
 
-        A device that is not said is that which holds the folder: on the running root the one that
-        is mounted there, or that its fstab mounts there later; in another root (and in one without
-        mounts, as in a chroot) the one in its fstab.
+        If no device is given, it is the one that holds the folder. On the running root, this is
+        what is mounted there, or what fstab will mount there later; in another root (and in one
+        without mounts, as in a chroot), it is what fstab says.
         """
         said = _without_url(said)
         path = said.path or folder
@@ -71,7 +71,7 @@ class Block(Target):
 
     @classmethod
     def find(cls, said: TargetSettings, *, folder: str, root: Root, host: HostFacts) -> Block:
-        """See Target. A device of another root than this host's need not be here."""
+        """See Target. If the root is not this host's, its device may be missing here."""
         device = identify(said.to, said.fstype or "", host=host)
         if device.node is None and root.is_host:
             logger.warning("%s: not on this host: nothing about it could be checked", device.spec)
@@ -82,7 +82,7 @@ class Block(Target):
         _check_path(place)
         filenames.check_folder(place, device.fstype)
         if device.fstype == "vfat" and not place.isascii():
-            options = "utf8=1"  # whatever the capture kernel takes names for otherwise
+            options = "utf8=1"  # whichever encoding the capture kernel would use otherwise
         return cls(device, place, options)
 
     @classmethod
@@ -115,7 +115,7 @@ class Block(Target):
 
 
 def _without_url(said: TargetSettings) -> TargetSettings:
-    """Return what file:///FOLDER says in other words: the folder, and no device."""
+    """Return the same with file:///FOLDER replaced by the folder, and no device."""
     if not said.to.startswith("file:"):
         return said
     path = unquote(said.to.removeprefix("file:").removeprefix("//"))
@@ -149,7 +149,7 @@ def _holding(path: str, said: TargetSettings, root: Root, host: HostFacts) -> Ta
 
 
 def _comes_later(path: str, planned: Planned, mount: Mount) -> bool:
-    """Tell whether the fstab's file system is not mounted now: another, further up, is there."""
+    """Tell whether fstab's file system is not mounted now, but one further up is."""
     if mount.target not in planned.target.parents:
         return False
     logger.info(
@@ -173,11 +173,11 @@ def _by_fstab(said: TargetSettings, path: str, planned: Planned, host: HostFacts
     mount = planned.mount
     _check_mount(path, mount)
     spec = translate(mount.source)
-    # One type, and not a list of those to be tried.
+    # A single type, not a list of types to try.
     fstype = said.fstype or (mount.fstype if mount.fstype.isalnum() else "")
     if fstype in ("", "auto"):
         fstype = _read(spec, host)
-    # Whether it is mounted here, and where, has nothing to do with what is planned.
+    # The host's present mounts do not matter: ``path`` is now a folder on the device.
     return replace(
         said,
         to=spec,
@@ -199,9 +199,9 @@ def _by_mount(said: TargetSettings, path: str, mount: Mount, host: HostFacts) ->
 
 
 def _compare(path: str, planned: Planned, mount: Mount, host: HostFacts) -> None:
-    """Refuse a folder whose mounted file system is not that of its own line in fstab.
+    """Refuse a folder if the file system mounted there is not the one that fstab names.
 
-    The root's line decides nothing: the kernel's command line does.
+    fstab's line for the root does not count: the kernel's command line decides what is mounted.
     """
     if planned.target != mount.target or str(planned.target) == "/":
         return
@@ -218,7 +218,7 @@ def _compare(path: str, planned: Planned, mount: Mount, host: HostFacts) -> None
 
 
 def _check_path(path: str) -> None:
-    """Refuse a folder that hooks, which read a line, would not find."""
+    """Refuse a name that hooks, which read it as a line, would not find."""
     if not path.isprintable() or path.rstrip() != path:
         what = "ends with a blank" if path.isprintable() else "has unprintable characters"
         raise KdumpInitrdError(
@@ -242,10 +242,10 @@ def _check_mount(path: str, mount: Mount) -> None:
 
 
 def _node(path: str, mount: Mount) -> str:
-    """Return the device of something mounted, by a name that is there."""
+    """Return the device of a mount, by a name that exists."""
     if is_block(Path(mount.source)):
         return mount.source
-    # A kernel without an initrd calls its root's device /dev/root, and the number is right.
+    # A kernel without an initrd calls its root's device /dev/root; its number is correct.
     numbered = _NUMBERED / mount.number
     if mount.number and is_block(numbered):
         return str(numbered.resolve())
@@ -253,11 +253,11 @@ def _node(path: str, mount: Mount) -> str:
 
 
 def _read(spec: str, host: HostFacts) -> str:
-    """Return the type of the file system on a device that is said without it."""
+    """Return the type of the file system on a device that was given without it."""
     node = locate(spec, host=host)
     found = host.superblock(node)[0] if node is not None else ""
     if node is not None and not found:
-        # Who may not read a device may still see what is mounted.
+        # A user who may not read the device can still see how it is mounted.
         found = host.type_on(node)
     if not found:
         raise KdumpInitrdError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A block device that an image is to mount: its stable name, what is on it, what it sits on."""
+"""A block device that an image mounts: its stable name, what is on it, what it sits on."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ logger = get_logger(__name__)
 class BlockDevice:
     """What an image waits for and mounts.
 
-    ``spec`` is a device path or TAG=value. ``node`` is the block device on this host, None where
-    it is not here.
+    ``spec`` is a device path or TAG=value. ``node`` is the block device on this host, None if it is
+    not here.
     """
 
     spec: str
@@ -37,12 +37,12 @@ class BlockDevice:
 
 
 def identify(spec: str, fstype: str, *, host: HostFacts) -> BlockDevice:
-    """Look up the device of a dump on this host, and give it the most stable name there is.
+    """Look up the device for dumps on this host, and give it the most stable name there is.
 
-    A device path whose UUID can be read becomes that UUID; one that cannot be read is kept with
-    a warning. Raises KdumpInitrdError for what is not the name of a device, a path that is not a
-    block device, an unformatted device, a file system other than ``fstype``, and one that no dump
-    can be saved to.
+    A device path becomes a UUID if that can be read; otherwise the path is kept, with a warning.
+    Raises KdumpInitrdError if this is not the name of a device, if the path is not a block device,
+    if the device is unformatted or has another file system than ``fstype``, and if no dump can be
+    saved to it.
     """
     node = locate(spec, host=host)
     check_type(spec, fstype)
@@ -53,7 +53,7 @@ def identify(spec: str, fstype: str, *, host: HostFacts) -> BlockDevice:
         found = BlockDevice(f"UUID={uuid}", fstype, node)
     else:
         logger.warning("%s: its UUID cannot be read: the name may change between boots", spec)
-        # The image has no udev: /dev/disk/by-* is not there.
+        # The image has no udev, and so no /dev/disk/by-*.
         return BlockDevice(str(Path(spec).resolve()), fstype, node)
     _warn_of_namesakes(found, host)
     return found
@@ -67,9 +67,9 @@ def check_type(spec: str, fstype: str) -> None:
 
 
 def locate(spec: str, *, host: HostFacts) -> Path | None:
-    """Return the block device of that name here; None where none carries the tag.
+    """Return the block device of that name on this host; None if none has the tag.
 
-    Raises KdumpInitrdError for what is not the name of a device, and for a path of none.
+    Raises KdumpInitrdError if this is not the name of a device, or a path where none is.
     """
     _check_name(spec)
     if is_tag(spec):
@@ -87,9 +87,9 @@ def locate(spec: str, *, host: HostFacts) -> Path | None:
 
 
 def block_node(name: str) -> Path | None:
-    """Return the block device at a path of this host, None where nothing is there.
+    """Return the block device at a path of this host, None if nothing is there.
 
-    Raises KdumpInitrdError for a path that is something else.
+    Raises KdumpInitrdError if something else is there.
     """
     path = Path(name)
     if not path.exists():
@@ -107,10 +107,10 @@ def is_block(node: Path) -> bool:
 def examine(
     spec: str, node: Path, purpose: Purpose, *, host: HostFacts, unformatted: str = ""
 ) -> tuple[str, str]:
-    """Return (file system type, UUID) of what is on a device, "" for both where nobody may read it.
+    """Return (file system type, UUID) of a device, "" for both if this user may not read it.
 
-    ``unformatted`` is a hint for a device with nothing on it. Raises KdumpInitrdError where there
-    is not a file system, or one that the image cannot assemble.
+    ``unformatted`` is the hint for a device with nothing on it. Raises KdumpInitrdError if there is
+    no file system, or one that the image cannot assemble.
     """
     try:
         with node.open("rb") as file:
@@ -126,7 +126,7 @@ def examine(
     if reason:
         raise reason.error(f"{spec}: holds ", purpose)
     if not fstype:
-        # Of somebody's data there is no word of formatting.
+        # If there is data on it, do not suggest formatting.
         holds = f"holds {what}, no file system" if what else "no file system on it"
         hint = purpose.name_it if what else unformatted or purpose.name_it
         raise KdumpInitrdError(f"{spec}: {holds}", hint=hint)
@@ -138,7 +138,7 @@ def examine(
 
 
 def look(purpose: Purpose, device: BlockDevice, *, host: HostFacts) -> Hardware | None:
-    """Return what the device sits on; None where it is not here or sysfs does not know it.
+    """Return what the device sits on; None if it is not here or sysfs does not know it.
 
     Raises KdumpInitrdError for layers that the image cannot assemble.
     """
@@ -147,7 +147,7 @@ def look(purpose: Purpose, device: BlockDevice, *, host: HostFacts) -> Hardware 
         return None
     reason = refusals.layers(purpose, found)
     if reason:
-        # A UUID that was read from the device is not a name that anybody has typed.
+        # Nobody has typed a UUID that was read from the device.
         name = found.name or str(device.node)
         known = device.spec if device.spec.startswith("/") else f"{name} ({device.spec})"
         raise reason.error(f"{known}: ", purpose)
@@ -191,7 +191,7 @@ def _check_name(spec: str) -> None:
 
 
 def _check_value(tag: str, value: str) -> None:
-    """Refuse a UUID that is none: file systems' own ones are hexadecimal, too, if shorter."""
+    """Refuse an invalid UUID; those of some file systems are hexadecimal, too, but shorter."""
     if tag not in ("UUID", "PARTUUID") or re.fullmatch(r"[0-9A-Fa-f]+(-[0-9A-Fa-f]+)*", value):
         return
     raise KdumpInitrdError(
@@ -201,7 +201,7 @@ def _check_value(tag: str, value: str) -> None:
 
 
 def _warn_of_namesakes(device: BlockDevice, host: HostFacts) -> None:
-    """Warn where several devices carry the name: the image would take any of them."""
+    """Warn if several devices have the name: the image would take any of them."""
     names = host.namesakes(device.spec) if device.node is not None else ()
     if len(names) > 1:
         logger.warning(

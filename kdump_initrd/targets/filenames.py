@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names of what a crash leaves, fitted to what the dump's file system can hold."""
+"""The names of a crash's files, fitted to what the dump's file system accepts."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-#: Stands for a character that cannot be.
+#: Replaces a character that is not allowed.
 _INSTEAD = "-"
 #: A conversion of strftime(3) with glibc's flags, width and modifier.
 _CONVERSION = re.compile(r"%[_\-0^#]*\d*[EO]?([A-Za-z%+])")
-#: What those that have forbidden characters in them come to, in the locale C.
+#: Replacements for conversions whose result has forbidden characters; they are as in the locale C.
 _PLAINER = {
     "T": "%H-%M-%S", "X": "%H-%M-%S", "R": "%H-%M", "r": "%I-%M-%S %p",
     "c": "%a %b %e %H-%M-%S %Y", "n": _INSTEAD, "t": _INSTEAD,
 }  # fmt: skip
-#: The names that are put into the crash's folder, and that of the folder itself.
+#: The names of the files in the crash's folder.
 _FILES = ("dump", "dmesg", "capture_log", "readme")
 #: A Wednesday in September, 22:22:22 in the afternoon: no name is longer.
 _LONGEST = 1001542942
-#: What is added to names that are there already, or not complete yet: "-raw-incomplete", "-1000".
+#: Bytes for what is added to a name that exists, or is incomplete: "-raw-incomplete", "-1000".
 _ROOM = 24
 
 
@@ -49,7 +49,7 @@ class _Rule:
     most: int = 255
 
     def holds(self, char: str) -> bool:
-        """Tell whether a name can have the character in it."""
+        """Tell whether a name can contain the character."""
         if self.forbidden and (char < " " or char in self.forbidden):
             return False
         return char.isascii() or not self.ascii
@@ -71,9 +71,9 @@ _ANY = _Rule()
 
 
 def fit(profile: Distro, fstype: str) -> Distro:
-    """Return the profile with names that a file system of that type can hold.
+    """Return the profile with names that a file system of that type accepts.
 
-    Raises KdumpInitrdError where a name is too long for it, or two are the same to it.
+    Raises KdumpInitrdError if a name is too long for it, or if two are the same on it.
     """
     rule = _RULES.get(fstype, _ANY)
     dump = replace(
@@ -95,7 +95,7 @@ def fit(profile: Distro, fstype: str) -> Distro:
 
 
 def check_folder(folder: str, fstype: str) -> None:
-    """Refuse a folder for dumps that the file system cannot hold; raises KdumpInitrdError."""
+    """Refuse a folder that the file system cannot hold; raises KdumpInitrdError."""
     rule = _RULES.get(fstype, _ANY)
     for name in PurePosixPath(folder).parts[1:]:
         wrong = [char for char in name if not _Rule(rule.forbidden).holds(char)]
@@ -109,7 +109,7 @@ def check_folder(folder: str, fstype: str) -> None:
 
 
 def _fit_pattern(pattern: str, rule: _Rule) -> str:
-    """Return a pattern of strftime that gives names which the rule allows."""
+    """Return a pattern of strftime that only gives names that the rule allows."""
     done, fitted = 0, ""
     for match in _CONVERSION.finditer(pattern):
         fitted += _fit(pattern[done : match.start()], rule)
@@ -135,7 +135,7 @@ def _check(dump: Dump, fstype: str, rule: _Rule) -> None:
         try:
             name = pattern if field == "capture_log" else expand(pattern, _LONGEST)
         except SaverError:
-            continue  # the contract with the saver says so
+            continue  # the contract with the saver reports it
         if len(name.encode()) + _ROOM > rule.most:
             raise KdumpInitrdError(
                 f"{field}: {fstype} cannot hold such a long name: {name[:40]}… (at most "

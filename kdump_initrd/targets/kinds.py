@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kinds of targets that there are: a new one is a row here."""
+"""The list of the kinds of targets: a new kind is a row here."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .block import Block
 from .target import Target
 
 KINDS: Sequence[type[Target]] = (Block,)
-#: "ssh" of ssh://host/folder, "virtiofs" of virtiofs:TAG; "root" stands alone.
+#: "ssh" of ssh://host/folder, "virtiofs" of virtiofs:TAG; "root" is a word of its own.
 _SCHEME = re.compile(r"([A-Za-z0-9][A-Za-z0-9+.-]*):|(root)$")
 
 
 def kind_of(to: str) -> type[Target]:
-    """Return the kind of a target that is called so: without a scheme it is a device.
+    """Return the kind of the target ``to``; without a scheme it is a device.
 
     Raises KdumpInitrdError for a scheme that no kind has.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an image can assemble, and one sentence for each thing that it cannot.
 
-The lists of a purpose decide: what is not on them is refused. The table only knows better words
-for what people have; it is the same for the place of the dump and for the root of a first kernel.
+The lists of a Purpose decide: what is not on them is refused. The table only has better words for
+what people have; it serves for the place of the dump and for the root of a first kernel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..core.errors import KdumpInitrdError
 if TYPE_CHECKING:
     from ..probe.host.sysfs import Hardware
 
-#: What mends a place that the image cannot reach; the first words name the way.
+#: Hints for a place that the image cannot reach.
 PLAIN_DISK = (
     "save to a partition or disk of its own, without layers: -c DEV -f FS, or device and fstype in "
     "/etc/kdump-initrd.toml"
@@ -30,7 +30,7 @@ _ASSEMBLE = "which the image cannot assemble"
 _REACH = "which the image cannot reach"
 #: What an image cannot do with an encrypted volume.
 UNLOCK = "which the image cannot unlock"
-#: What both images can mount, and write to.
+#: What both kinds of image can mount and write to.
 _WRITABLE = (
     *("ext2", "ext3", "ext4", "xfs", "btrfs", "vfat", "exfat", "f2fs", "jfs", "nilfs2"),
     *("reiserfs", "udf", "ntfs3", "hfsplus", "bcachefs", "hpfs"),
@@ -46,11 +46,11 @@ _SHORT_NAMES = (
 
 @dataclass(frozen=True)
 class Purpose:
-    """What an image does with a device, and what it can assemble for that: nothing else.
+    """What an image uses a device for, and everything that it can assemble for that.
 
-    ``name`` is "dump" or "root". ``filesystems`` are types that it can mount, ``layers`` those of
-    sysfs.Hardware. ``name_it`` is the hint for a device without a file system, ``hint`` the way
-    out of all else, "" where each refusal has its own.
+    ``name`` is "dump" or "root". ``filesystems`` are the types that it can mount, ``layers`` are
+    names of layers in sysfs.Hardware. ``name_it`` is the hint for a device without a file system,
+    ``hint`` the one for everything else, "" if each refusal has its own.
     """
 
     name: str
@@ -74,9 +74,9 @@ ROOT = Purpose(
 
 @dataclass(frozen=True)
 class Reason:
-    """Why something cannot be: what it is, what the image cannot do with it, and the way out.
+    """Why something is refused: what it is, what the image cannot do with it, and what to do.
 
-    In ``title``, "{}" is the name itself.
+    In ``title``, "{}" is replaced with the name.
     """
 
     title: str
@@ -84,15 +84,15 @@ class Reason:
     hint: str = PLAIN_DISK
 
     def __str__(self) -> str:
-        """Return the text, which goes behind the name of what is refused."""
+        """Return the text, which follows the name of what is refused."""
         return f"{self.title}, {self.cannot}" if self.cannot else self.title
 
     def error(self, where: str, purpose: Purpose) -> KdumpInitrdError:
-        """Return the error; ``where`` is what the text goes behind, with its blank."""
+        """Return the error; its text follows ``where``, which ends in a blank."""
         return KdumpInitrdError(f"{where}{self}", hint=purpose.hint or self.hint)
 
 
-#: Types of file systems, layers of sysfs.Hardware, blkid's names, schemes of targets: why not.
+#: Reasons by types of file systems, layers of sysfs.Hardware, blkid's names, schemes of targets.
 _TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
     # File systems.
     (
@@ -169,20 +169,20 @@ _UNKNOWN_LAYER = Reason("a virtual device ({})")
 
 
 def reason(name: str) -> Reason:
-    """Return what the table has for a name that it has."""
+    """Return the reason for a name that the table has."""
     return _named(_REASONS[name], name)
 
 
 def target(scheme: str) -> Reason:
-    """Return why no image can save to a target with that scheme, which begins its name."""
+    """Return why no image can save to a target with that scheme; its name precedes the text."""
     known = _REASONS.get(scheme, _UNKNOWN_TARGET)
     return Reason(known.title.removeprefix("{}: "), known.cannot)
 
 
 def file_system(purpose: Purpose, fstype: str) -> Reason | None:
-    """Return why the image cannot mount a file system of that type, None where it can.
+    """Return why the image cannot mount a file system of that type, None if it can.
 
-    "fuse.x" is one in user space, whatever x is.
+    Any "fuse.x" is a file system in user space.
     """
     if fstype in purpose.filesystems:
         return None
@@ -191,15 +191,15 @@ def file_system(purpose: Purpose, fstype: str) -> Reason | None:
 
 
 def planned(purpose: Purpose, fstype: str) -> Reason | None:
-    """Return the same of a type as an fstab may have it: a list to be tried, or none yet."""
+    """Return the same for a type in fstab, which may be a list to try, or not known yet."""
     is_open = fstype in ("", "auto") or "," in fstype
     return None if is_open else file_system(purpose, fstype)
 
 
 def contents(purpose: Purpose, what: str, *, is_mounted: bool) -> Reason | None:
-    """Return why the image can do nothing with what blkid calls so; None where nobody knows.
+    """Return why the image can do nothing with what blkid calls so; None if it is not known.
 
-    ``is_mounted`` says that it is something to be mounted.
+    ``is_mounted`` says that it is something that can be mounted.
     """
     if is_mounted:
         return file_system(purpose, what)
@@ -209,7 +209,7 @@ def contents(purpose: Purpose, what: str, *, is_mounted: bool) -> Reason | None:
 
 
 def layers(purpose: Purpose, found: Hardware) -> Reason | None:
-    """Return why the image cannot bring up a device that is on such layers, None where it can."""
+    """Return why the image cannot bring up a device on these layers, None if it can."""
     for verb, names in (("lies on", found.layers), ("is a part of", found.holders)):
         beyond = [
             _named(_REASONS.get(name, _UNKNOWN_LAYER), name)
@@ -224,7 +224,7 @@ def layers(purpose: Purpose, found: Hardware) -> Reason | None:
 
 
 def elsewhere(fstype: str, parts: str) -> Reason:
-    """Return why a file system cannot be mounted with ``parts`` of it on other devices."""
+    """Return why a file system with ``parts`` of it on other devices cannot be mounted."""
     return Reason(f"{fstype} {parts}", hint=_ALONE)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What every kind of target answers: the recipes ask nothing else of one."""
+"""The interface of a kind of target: the recipes use nothing else of it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Needs:
-    """What an image must have for a target, beside its steps and what those say that they need.
+    """What an image must have for a target, in addition to its steps and their own needs.
 
-    ``name`` is that of the target, for people. ``node`` is the block device of this host that it
-    is on, None where there is none here, and ``hardware`` is what that sits on, None where nobody
-    knows. ``filesystem`` is the type that the image mounts, "" for none. ``modules`` are kernel
-    modules that are loaded in any case, by what they are for. ``programs`` are the root's own,
-    never busybox's applets; ``files`` are files of the root by their places in the image.
-    ``layers`` are those below the device that the image has to assemble.
+    ``name`` is that of the target, for people. ``node`` is the block device on this host, None if
+    there is none, and ``hardware`` is what that sits on, None if that is not known. ``filesystem``
+    is the type that the image mounts, "" for none. ``modules`` are kernel modules that are always
+    loaded, by what they are for. ``programs`` are the root's own, never busybox's applets;
+    ``files`` are files of the root, by their places in the image. ``layers`` are those below the
+    device that the image has to assemble.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Needs:
 class Step:
     """What the image runs for a target: the hook ``name`` of a stage.
 
-    Its deadline is what the hook says in its header: seconds, 0 for that of the target.
+    The hook's header says its deadline in seconds; 0 means the target's own.
     """
 
     stage: str
@@ -52,16 +52,16 @@ class Step:
 
     @property
     def path(self) -> str:
-        """Where the hook is, relative to the folder of hooks."""
+        """The place of the hook, relative to the folder of hooks."""
         return f"{self.stage}/{self.name}"
 
 
 class Target(ABC):
-    """A place that dumps go to, found and checked."""
+    """A place that dumps go to, which was found and checked."""
 
-    #: What the names of such targets begin with, without the colon; "" are names of devices.
+    #: The schemes of such targets, without the colon; "" is for names of devices.
     schemes: ClassVar[tuple[str, ...]]
-    #: How such a target is said, for people who said what is none: each goes behind "save to".
+    #: How such targets are written, for a hint that begins with "save to".
     forms: ClassVar[tuple[str, ...]]
 
     @classmethod
@@ -69,33 +69,33 @@ class Target(ABC):
     def settle(
         cls, said: TargetSettings, *, folder: str, root: Root, host: HostFacts
     ) -> TargetSettings:
-        """Return ``said``, and what it leaves open as it is on this host, or in ``root``.
+        """Return ``said``, with what it leaves open completed from this host or from ``root``.
 
-        ``folder`` is that for dumps where ``said`` has none. Raises KdumpInitrdError where it
-        cannot be told, or cannot be saved to.
+        ``folder`` is the one for dumps if ``said`` has none. Raises KdumpInitrdError if something
+        cannot be found out, or cannot be saved to.
         """
 
     @classmethod
     @abstractmethod
     def find(cls, said: TargetSettings, *, folder: str, root: Root, host: HostFacts) -> Target:
-        """Return the target of settled settings; raises KdumpInitrdError if it cannot be one."""
+        """Return the target of settled settings; raises KdumpInitrdError if it cannot be used."""
 
     @classmethod
     @abstractmethod
     def steps(cls) -> tuple[Step, ...]:
-        """Return what the image runs to reach, open and leave targets of this kind."""
+        """Return the steps by which the image reaches, opens and leaves such a target."""
 
     @abstractmethod
     def params(self) -> TargetParams:
-        """Return the target's part of the contract, but for what is the same for all kinds."""
+        """Return the target's part of the contract, except for what all kinds have in common."""
 
     @abstractmethod
     def needs(self, root: Root, host: HostFacts) -> Needs:
-        """Return what an image of ``root`` must have; raises KdumpInitrdError if it cannot be."""
+        """Return what an image of ``root`` must have; raises KdumpInitrdError if that cannot be."""
 
     def fit(self, profile: Distro) -> Distro:
-        """Return the profile with names of files that the target can hold.
+        """Return the profile with file names that the target accepts.
 
-        Raises KdumpInitrdError where that cannot be.
+        Raises KdumpInitrdError if that is not possible.
         """
         return profile

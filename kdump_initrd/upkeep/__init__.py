@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How are a host's images kept current as its kernels come, change and go?"""
+"""How are a host's images kept current when its kernels come, change and go?"""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The images that a host is to have of a kernel: where each is, and how it is planned."""
+"""The images that a host has for a kernel: where each one is, and how it is planned."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from .keep import Manner, Wanted
 
 @dataclass(frozen=True)
 class Host:
-    """What images are kept of: looked at once, for all kernels.
+    """The host whose images are kept; it is looked at once, for all kernels.
 
-    ``distro`` is the profile that was asked for, None where it is the root's own.
+    ``distro`` is the profile that was asked for, None for the root's own.
     """
 
     root: Root
@@ -41,7 +41,7 @@ class Host:
 
 
 def resolved(host: Host) -> CaptureSettings:
-    """Return the settings of all capture initrds, with the place that dumps go to."""
+    """Return the settings of all capture initrds, with the place for dumps found."""
     said = {"root": str(host.root), "distro": host.distro}
     settings = capture_settings(host.configured.values, said)
     if "capture" not in host.wanted.images:
@@ -50,7 +50,7 @@ def resolved(host: Host) -> CaptureSettings:
 
 
 def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:
-    """Return the capture initrd of a kernel that saves to ``target``."""
+    """Return a kernel's capture initrd, which saves to ``target``."""
     out = host.root.place(host.profile.kernel.capture_image.format(release=release))
     settings = replace(target, release=release, output=str(out))
     plan = partial(capture.plan, settings)
@@ -58,7 +58,7 @@ def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:
 
 
 def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
-    """Yield the initrds that the kernel boots with: the distribution's, or a whole one of ours."""
+    """Yield the initrds that the kernel boots with: the distribution's, or our whole one."""
     said = {
         "root": str(host.root),
         "distro": host.distro,

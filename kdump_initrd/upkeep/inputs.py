@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The inputs of an image: what its root was asked, found or not, and whether that has changed.
+"""The inputs of an image: what its root was asked for, and whether any of it has changed.
 
-A list of what a recipe reads would lack something as soon as a recipe changes. The root remembers
-all questions instead, among them those about what other programs are called with.
+A list of files kept by hand would be incomplete as soon as a recipe changes. Instead, the root
+remembers all questions, those about the arguments of other programs included, and also those whose
+answer was "not there".
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from ..core import files
 from ..core.resources import is_own
 from ..core.root import Asked, Root
 
-#: Of what is larger, in bytes, the stamp tells whether it is the same.
+#: A larger file, in bytes, is the same if its stamp is.
 _LARGEST = 1 << 30
-#: What the digest is of a folder whose names do not matter, and of what is no file and no folder.
+#: The digests of a folder whose names do not matter, and of anything that is not a file or folder.
 _FOLDER, _OTHER = "folder", "other"
 
 
@@ -28,9 +29,10 @@ _FOLDER, _OTHER = "folder", "other"
 class Input:
     """What is at a path.
 
-    ``digest`` is the SHA-256 of a file's content; of a folder whose names matter "names " and that
-    of these, sorted; of a link "link " and its target; "" where there is nothing. ``stamp`` is
-    (size, inode, mtime, ctime), times in nanoseconds: what has the same stamp has the same content.
+    ``digest`` is the SHA-256 of a file's content; for a folder whose names matter it is "names "
+    and the SHA-256 of these, sorted; for a link it is "link " and its target; "" if nothing is
+    there. ``stamp`` is (size, inode, mtime, ctime), with times in nanoseconds: if it is the same,
+    so is the content.
     """
 
     digest: str = ""
@@ -40,9 +42,9 @@ class Input:
 def collect(asked: Asked, *, root: Root, leave_out: Iterable[Path] = ()) -> dict[str, Input]:
     """Return what was asked for, by path, as it is now.
 
-    ``leave_out`` are files that are no inputs: what was written. Only what is of the root, or of
-    this program, is an input. With what is missing go the folders above it: each may become a link
-    to another one.
+    ``leave_out`` are files that are not inputs: those that were written. Only files of the root, or
+    of this program, are inputs. If a path is missing, the folders above it are inputs, too, since
+    each may become a link.
     """
     found = {}
     for name in asked.looked | asked.listed:
@@ -57,9 +59,9 @@ def collect(asked: Asked, *, root: Root, leave_out: Iterable[Path] = ()) -> dict
 
 
 def take(path: Path, *, names: bool = False) -> Input:
-    """Return what is at ``path`` now; ``names`` tells whether those in a folder matter.
+    """Return what is at ``path`` now; ``names`` says whether the names in a folder matter.
 
-    What is behind a link is nothing.
+    If a folder on the way is a link, nothing is there: what the link leads to has its own path.
     """
     try:
         status = path.lstat()
@@ -81,7 +83,7 @@ def take(path: Path, *, names: bool = False) -> Input:
 
 
 def is_same(path: Path, before: Input) -> bool:
-    """Tell whether ``path`` is as it was; it is read only where its stamp has changed."""
+    """Tell whether ``path`` is as it was; it is read only if its stamp has changed."""
     try:
         status = path.lstat()
     except OSError:
@@ -94,8 +96,8 @@ def is_same(path: Path, before: Input) -> bool:
 
 
 def changed(before: Mapping[str, Input], *, root: Root) -> str | None:
-    """Return the first path that is not as it was, None where all are."""
-    # A record may name anything, and a path is to be looked at only where it was taken.
+    """Return the first path that is not as it was, None if all are."""
+    # A record may name anything, but nothing outside the root and this program is looked at.
     return next(
         (name for name, each in before.items()
          if not _belongs(name, root) or not is_same(Path(name), each)),
@@ -118,7 +120,7 @@ def _stamp(status: os.stat_result) -> tuple[int, ...]:
 
 
 def _belongs(name: str, root: Root) -> bool:
-    # As text: a record has hundreds of paths.
+    # Compared as text, which is fast: a record has hundreds of paths.
     inside = f"{name}/".startswith(f"{root.path}/".replace("//", "/"))
     parts = name.split("/")
     return ".." not in parts and "\0" not in name and (inside or is_own(Path(name)))

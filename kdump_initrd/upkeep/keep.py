@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One image is kept current: written when it would come out differently, and only then.
+"""How one image is kept current: it is written if it would come out differently, and only then.
 
-Two questions, a quick one and a sure one. Is anything that was read for it another, by time stamps?
-If not, it stays. If so, it is planned anew, which takes a second, and compared entry by entry: a
-library that was installed again, or a kernel beside it, is no reason to write.
+Two questions are asked, a quick one and a thorough one. Has any of its inputs changed, by their
+time stamps? If not, the image stays. If so, it is planned anew, which takes a second, and compared
+entry by entry. A library that was reinstalled, or another kernel beside this one, is no reason to
+write it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from .record import Record
 logger = get_logger(__name__)
 
 Plan = Union[Capture, FirstImage]
-#: What decides where an image goes and what is said, not what it is.
+#: Settings that decide where an image goes and what is printed, not what is in it.
 _ELSEWHERE = ("root", "output", "force", "dry_run")
 
 
@@ -42,8 +43,8 @@ _ELSEWHERE = ("root", "output", "force", "dry_run")
 class Wanted:
     """An image that is to be current: its file, and how it is planned.
 
-    ``kind`` is that of its manifest, ``name`` that of its record. ``in_place`` says that ``out``
-    is the distribution's, to which a segment is appended.
+    ``kind`` is that of its manifest, ``name`` that of its record. ``in_place`` says that ``out`` is
+    the distribution's initrd, to which a segment is appended.
     """
 
     kind: str
@@ -57,9 +58,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Manner:
-    """How images are kept: of which root, whatever is there (``force``), or only in words.
+    """How images are kept: those of which root; written in any case (``force``) or never.
 
-    ``asked`` is what was asked of the root before any image was planned.
+    ``asked`` is what the root was asked for before any image was planned.
     """
 
     root: Root
@@ -69,10 +70,10 @@ class Manner:
 
 
 def keep(wanted: Wanted, manner: Manner) -> bool:
-    """Write the image if it has to be; tell whether it had to. Raises KdumpInitrdError.
+    """Write the image if necessary; return whether it was. Raises KdumpInitrdError.
 
-    What was there stays whenever that cannot be done. It is begun anew, once, where the
-    distribution has replaced its initrd meanwhile.
+    If it cannot be written, the previous one stays. If the distribution has replaced its initrd in
+    the meantime, all of this is done once more.
     """
     return publish.twice(lambda: _keep(wanted, manner))
 
@@ -108,18 +109,18 @@ def _keep(wanted: Wanted, manner: Manner) -> bool:
 
 
 def _stored(out: Path, size: int) -> Input:
-    """Return what was written, as it is on the disk: nothing where it is another one by now."""
+    """Return what was written, as it is on the disk; nothing if it has been replaced by now."""
     found = inputs.take(out)
     return found if found.stamp[:1] == (size,) else Input()
 
 
 def say_pending(wanted: Wanted, why: str) -> None:
-    """Say what would be done."""
+    """Print what would be done."""
     logger.info("%s: would be written, because %s", wanted.out, why)
 
 
 def describe(settings: CommonSettings) -> dict[str, str]:
-    """Return what the settings say of an image, by name, as JSON."""
+    """Return the settings of an image, by name, as JSON."""
     values = dataclasses.asdict(settings)
     return {
         name: json.dumps(value, sort_keys=True)
@@ -129,13 +130,13 @@ def describe(settings: CommonSettings) -> dict[str, str]:
 
 
 def manifest_of(image: Path) -> Manifest | None:
-    """Return what an image says of itself; None where it is not there, or not one of ours."""
+    """Return an image's manifest; None if it is not there, or not one of ours."""
     try:
         return read_manifest(image)
     except KdumpInitrdError as error:
         if is_denied(error):
             raise
-        # Whatever it is, it is somebody else's.
+        # Whatever it is, it is not ours.
         logger.debug("%s", error.message)
         return None
 
@@ -156,7 +157,7 @@ def _is_intact(out: Path, before: Record) -> bool:
 
 
 def _describe(wanted: Wanted, planned: Plan) -> Record:
-    """Return the record of a planned image, but for what was read and what is on the disk."""
+    """Return the record of a planned image, without its inputs and the file on the disk."""
     entries: Iterable[Entry]
     if isinstance(planned, Capture):
         entries, base = (*planned.tree, *planned.second), ""
@@ -184,9 +185,9 @@ def _identity(entry: Entry) -> str:
 
 
 def _why(wanted: Wanted, before: Record | None, new: Record, manner: Manner) -> str:
-    """Return why the image has to be written, "" where it need not be.
+    """Return why the image has to be written, "" if it does not.
 
-    Raises KdumpInitrdError for a file of that name that is not ours.
+    Raises KdumpInitrdError if a file of that name is not ours.
     """
     out = wanted.out
     intact = before is not None and _is_intact(out, before)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Is this machine ready to save a crash: what is missing, and the command that helps.
+"""Is this machine ready to save a crash? What is missing, and the command that helps.
 
---refresh ends with it, and so do the installation of a package and the service at boot.
+--refresh ends with this, and so do the installation of a package and the service at boot.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ..image import reservation
 from ..probe.kernel import kernelimage
 from ..recipes.parts.kernelterms import terms_of
 
-#: What a boot loader reads the kernel's command line from, relative to the root; and what that is
-#: made from.
+#: The files from which a boot loader reads the kernel's command line, relative to the root, and the
+#: files that those are made from.
 _LOADER = (
     *("boot/grub/grub.cfg", "boot/grub2/grub.cfg", "boot/grub2/grubenv"),
     *("boot/loader/entries/*", "efi/loader/entries/*", "etc/kernel/cmdline"),
@@ -70,10 +70,10 @@ class Running:
 
 
 def say(root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Iterator[str]:
-    """Yield warnings, each some lines: what is lacking, and how it is mended.
+    """Yield warnings, each of several lines: what is missing, and how to fix it.
 
-    ``images`` are capture initrds with their kernels, ``dumps`` is the folder of dumps. Of another
-    root than this machine's own nobody can tell.
+    ``images`` are capture initrds with their kernels, ``dumps`` is the folder for dumps. If the
+    root is not this machine's own, nothing can be told.
     """
     if not root.is_host:
         return
@@ -88,7 +88,7 @@ def say(root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Itera
 def lacking(
     machine: Running | None, root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str
 ) -> Iterator[str]:
-    """Yield what a machine lacks; None is a system that does not run, as in a chroot."""
+    """Yield what a machine lacks; it is None if the system does not run, as in a chroot."""
     if machine is not None and machine.loaded:
         return
     test = (
@@ -123,7 +123,7 @@ def lacking(
 
 
 def running(root: Root) -> Running | None:
-    """Return what the running kernel says; None where ``root`` is not what runs on it."""
+    """Return the state of the running kernel; None if ``root`` is not what runs on it."""
     with suppress(OSError):
         if not os.path.samestat((root.path / "proc/1/root").stat(), root.path.stat()):
             return None
@@ -136,7 +136,7 @@ def running(root: Root) -> Running | None:
 
 
 def others(root: Root) -> list[str]:
-    """Return the units of other tools that are switched on in a root."""
+    """Return the units of other tools that are enabled in a root."""
     units = root.real_path(root.path / "etc/systemd/system")
     wanted = root.folders(root.entries(units, "*.wants"))
     return [
@@ -147,7 +147,7 @@ def others(root: Root) -> list[str]:
 
 
 def is_in(patterns: Iterable[str], root: Root) -> bool:
-    """Tell whether a line of some files of a root has crashkernel=, and is not a comment."""
+    """Tell whether a line of these files, not a comment, contains crashkernel=."""
     for pattern in patterns:
         place = PurePosixPath(pattern)
         for path in root.entries(place.parent, place.name):
@@ -167,7 +167,7 @@ def _command(root: Root, word: str) -> str:
 
 
 def _size(images: Iterable[tuple[Path, Path]]) -> str:
-    """Return the word that reserves enough for each of the images."""
+    """Return the word that reserves enough memory for each of the images."""
     sizes = [0]
     for image, kernel in images:
         with suppress(KdumpInitrdError):
@@ -178,12 +178,12 @@ def _size(images: Iterable[tuple[Path, Path]]) -> str:
 
 
 def _refusal(log: Path) -> str:
-    """Return the last reason of this start in the kernel's log, "" where there is none."""
+    """Return the last reason in the kernel log of this boot, "" if there is none."""
     found = ""
     with suppress(OSError):
         descriptor = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            # A record a read (Documentation/ABI/testing/dev-kmsg); EAGAIN at the end.
+            # Each read gives one record (Documentation/ABI/testing/dev-kmsg), EAGAIN marks the end.
             while text := os.read(descriptor, 1 << 13).decode(errors="replace"):
                 match = _REFUSAL.search(text)
                 found = match[1].strip() if match else found

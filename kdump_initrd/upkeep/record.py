@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is known of an image that --refresh has written: why it need not be written again."""
+"""What is known of an image that --refresh has written, so that it is not written for nothing."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ logger = get_logger(__name__)
 
 #: Relative to the root.
 FOLDER = "var/lib/kdump-initrd"
-#: What is made of other entries, so that it tells nobody what has changed.
+#: Entries that are made from others, so that their change explains nothing.
 _DERIVED = tuple(map(str, (MANIFEST, SEGMENT, SECOND_STAGE)))
 #: The largest record, in bytes: some thousand paths with their digests.
 _LARGEST = 16 << 20
-#: Names of settings as they are written in our file.
+#: The settings' names in our file.
 _KEYS = {row.name: key_of(row) for row in SETTINGS}
-#: How many changes one line names.
+#: The number of changes that one line names.
 _NAMED = 3
-#: How long one run waits for another, in seconds: a run takes some seconds for each kernel.
+#: Seconds that one run waits for another: a run takes some seconds for each kernel.
 _PATIENCE = 600.0
 
 
@@ -45,9 +45,9 @@ class Record:
     """One image, as it was written.
 
     ``settings`` and ``entries`` are texts by name: each setting as JSON, each entry of the image
-    with its mode and SHA-256. ``base`` is the SHA-256 of the initrd that a segment was appended
-    to, "" without one. ``inputs`` are what was read for it; ``stored`` is the image's file;
-    ``why`` is the reason that it was written for.
+    with its mode and SHA-256. ``base`` is the SHA-256 of the initrd to which a segment was
+    appended, "" if there was none. ``inputs`` are what it was made from; ``stored`` is the image's
+    file; ``why`` is the reason for which it was written.
     """
 
     kind: str
@@ -62,9 +62,9 @@ class Record:
     why: str = ""
 
     def differences(self, new: Record) -> list[str]:
-        """Return why a newly planned image differs from this one, the telling things first.
+        """Return why a newly planned image differs from this one, the best explanations first.
 
-        Settings alone are not a reason: a disk may have another name, and be the same.
+        A setting alone is not a reason: a disk may have another name, and be the same disk.
         """
         entries = _unlike(self.entries, new.entries)
         if not entries and self.base == new.base:
@@ -80,7 +80,7 @@ class Record:
         return found or entries
 
     def save(self, name: str, *, root: Root) -> None:
-        """Keep it under ``name``: whole or not at all. Raises KdumpInitrdError."""
+        """Keep it as ``name``, completely or not at all. Raises KdumpInitrdError."""
         text = json.dumps(asdict(self), indent=1, sort_keys=True)
         written = new_file(_path(name, root), force=True)
         with written as new, open(new.descriptor, "wb", closefd=False) as file:
@@ -88,9 +88,9 @@ class Record:
 
 
 def load(name: str, *, root: Root) -> Record | None:
-    """Return what was kept under ``name``; None where there is nothing that can be used.
+    """Return what was kept as ``name``; None if there is nothing usable.
 
-    That is so, too, where the image that it tells of would not lie in ``root``.
+    A record of an image outside ``root`` is not usable either.
     """
     try:
         table = json.loads(root.read_text(_path(name, root), limit=_LARGEST))
@@ -111,22 +111,23 @@ def every(*, root: Root) -> dict[str, Record]:
 
 
 def forget(name: str, *, root: Root) -> None:
-    """Drop what was kept under ``name``."""
+    """Delete what was kept as ``name``."""
     _path(name, root).unlink(missing_ok=True)
 
 
 def listed(reasons: list[str]) -> str:
-    """Return the reasons as words of one line: the first ones, and how many more there are."""
+    """Return the reasons as a part of one line: the first ones, and how many more there are."""
     more = len(reasons) - _NAMED
     return ", ".join(reasons[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager
 def alone(*, root: Root, patience: float = _PATIENCE) -> Iterator[None]:
-    """Let one run at a time do the block; ``patience`` are the seconds that it waits for another.
+    """Let only one run at a time execute the block; ``patience`` is how many seconds to wait.
 
-    The folder of the records is there in the block, and behind it if there is one in it.
-    Raises KdumpInitrdError when another one is still at work then, or the folder cannot be made.
+    The folder of the records exists in the block, and after it if there is a record in it. Raises
+    KdumpInitrdError if another run is still at work after that time, or if the folder cannot be
+    made.
     """
     end = time.monotonic() + patience
     descriptor = _try(root)
@@ -149,7 +150,7 @@ def alone(*, root: Root, patience: float = _PATIENCE) -> Iterator[None]:
 
 
 def _try(root: Root) -> int | None:
-    # The lock is the folder's own: nothing is left behind, not even by who is killed.
+    # The folder itself is locked: nothing is left behind, even if the process is killed.
     folder = _folder(root)
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -160,7 +161,7 @@ def _try(root: Root) -> int | None:
         ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Who had it before may have removed it.
+        # The previous owner may have removed it.
         if os.path.samestat(os.fstat(descriptor), folder.stat()):
             return descriptor
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--remove``: remove what was built for kernels, and nothing that is not ours."""
+"""``--remove``: remove what was built for kernels, and only what is ours."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ logger = get_logger(__name__)
 
 
 def known_releases(*, root: Root, profile: Distro) -> list[str]:
-    """Return the releases that something of ours may be there for, installed or not."""
+    """Return the releases for which something of ours may exist, installed or not."""
     found = {each.release for each in record.every(root=root).values()}
     found |= {*kernel.releases(root=root, layout=profile.kernel)}
     return versions.oldest_first(found | {*_named(root, profile)}, order=profile.kernel.versions)
 
 
 def sweep(*, root: Root, profile: Distro) -> None:
-    """Remove what runs that were killed have left where images and records are written."""
+    """Remove what killed runs have left where images and records are written."""
     layout = profile.kernel
     names = (layout.capture_image, f"boot/{layout.first_image}", f"{record.FOLDER}/x")
     for folder in {root.place(name).parent for name in names}:
@@ -38,10 +38,10 @@ def sweep(*, root: Root, profile: Distro) -> None:
 
 
 def drop(release: str, *, root: Root, profile: Distro) -> None:
-    """Remove the images and records of a release, and take our segment off its initrds.
+    """Remove the images and records of a release, and our segment from its initrds.
 
-    An image whose manifest does not name the release stays: its name may be another kernel's by
-    now. Raises KdumpInitrdError where something cannot be written.
+    An image whose manifest does not name the release stays: the name may belong to another kernel
+    by now. Raises KdumpInitrdError if something cannot be written.
     """
     layout = profile.kernel
     records = {
@@ -52,7 +52,7 @@ def drop(release: str, *, root: Root, profile: Distro) -> None:
     bases = {*initrds(release, root=root, profile=profile)}
     paths |= bases
     first_image = layout.first_image.format(release=release)
-    # What frees room comes before what may need some.
+    # First what frees space, then what may need some.
     for path in sorted(paths, key=lambda path: (path in bases, path)):
         _drop_image(path, release, first_image=first_image)
     for name in records:
@@ -60,15 +60,15 @@ def drop(release: str, *, root: Root, profile: Distro) -> None:
 
 
 def say_left(releases: Sequence[str], *, root: Root, profile: Distro) -> None:
-    """Say which images of ours in the folder of images stay, and how they are removed.
+    """Print which of our images in the folder of images stay, and how to remove them.
 
-    What somebody has written by hand may be in use; of ``releases`` only, if there are any.
+    An image that was written by hand may be in use; with ``releases``, only theirs are named.
     """
     for path in root.entries(PurePosixPath(profile.kernel.capture_image).parent):
         manifest = manifest_of(path) if root.file(path) == path else None
         if manifest is None or (releases and manifest.kernel not in releases):
             continue
-        # What boots the kernel is the distribution's, and wanted without ours; a copy is not.
+        # An initrd that the kernel boots with is needed without our segment, too; a copy is not.
         ways = "rm", "removes it"
         if path in initrds(manifest.kernel, root=root, profile=profile):
             ways = "mkinitrd-kdump --strip", "restores it"
@@ -79,7 +79,7 @@ def say_left(releases: Sequence[str], *, root: Root, profile: Distro) -> None:
 
 
 def initrds(release: str, *, root: Root, profile: Distro) -> list[Path]:
-    """Return the distribution's initrds of a release: one, or copies of it where it boots from."""
+    """Return a release's own initrds: one, or also copies of it in the place it boots from."""
     names = profile.kernel.initrd
     found = (kernel.first([name], root=root, release=release) for name in names)
     return list(dict.fromkeys(path for path in found if path is not None and path.is_file()))
@@ -101,7 +101,7 @@ def _drop_image(path: Path, release: str, *, first_image: str) -> None:
 
 
 def _named(root: Root, profile: Distro) -> Iterator[str]:
-    """Yield the releases in the names of capture initrds that are there."""
+    """Yield the releases in the names of the existing capture initrds."""
     pattern = PurePosixPath(profile.kernel.capture_image)
     before, _, behind = pattern.name.partition("{release}")
     for path in root.entries(pattern.parent, f"{before}*{behind}"):

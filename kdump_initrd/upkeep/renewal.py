@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--refresh`` and ``--remove``: the images of a host, as its kernels come, change and go.
+"""``--refresh`` and ``--remove``: the images of a host, when its kernels come, change and go.
 
-The hooks of package managers and the service call them, often and for no reason, and must not be
-stopped by one kernel that nothing can be built for.
+The package managers' hooks and the service call them often, mostly for nothing. A kernel for which
+nothing can be built must not keep the others from getting their images.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from .keep import Manner, keep, say_pending
 
 logger = get_logger(__name__)
 
-#: The modules whose lines tell what came of it.
+#: The modules whose log lines tell the result.
 _TELLING = ("renewal", "keep", "removal", "appended", "record")
 
 
 def run(
     top: Path, *, releases: Sequence[str], distro: str | None, force: bool, dry_run: bool
 ) -> int:
-    """Keep the images of ``releases`` current, without any those of the configured kernels.
+    """Keep the images of ``releases`` current; without any, those of the configured kernels.
 
-    Then what is left of kernels that are gone goes, too. Returns the exit status: an error where
-    an image that is wanted could not be written (what was there stays, and the others are
-    written), with ``dry_run`` no where something would be written or removed. Raises
-    KdumpInitrdError where nothing can be built at all.
+    Then what is left of removed kernels is removed, too. Returns the exit status: ERROR if an image
+    could not be written (the previous one stays, and the other images are written); with
+    ``dry_run``, NO if something would be written or removed. Raises KdumpInitrdError if nothing can
+    be built at all.
     """
     root, profile = _find(top, distro)
     releases = _releases(releases, root, profile)
@@ -52,7 +52,7 @@ def run(
         logger.warning("%s", warning)
     _check_mounted(root, profile, force=force)
     wanted = HostSettings(**configured.settings(HOST))
-    # What is asked from here on is of one image, or of none.
+    # From here on, questions belong to one image or to none.
     root, asked = Root(root.path), root.asked
     manner = Manner(root, force, dry_run, asked)
     host = Host(root, profile, distro, configured, wanted, manner)
@@ -68,9 +68,9 @@ def run(
 
 
 def remove(top: Path, *, releases: Sequence[str], distro: str | None) -> int:
-    """Remove what was built for ``releases``, without any all that is ours; return the exit status.
+    """Remove what was built for ``releases``, or everything of ours; return the exit status.
 
-    The distribution's initrds get their own bytes back. What is not ours is not touched.
+    The distribution's initrds get their original bytes back. Nothing else is touched.
     """
     root, profile = _find(top, distro)
     releases = _releases(releases, root, profile)
@@ -88,7 +88,7 @@ def remove(top: Path, *, releases: Sequence[str], distro: str | None) -> int:
 
 
 def _check_mounted(root: Root, profile: Distro, *, force: bool) -> None:
-    """Refuse to take an empty folder below a mount for a /boot without kernels and images."""
+    """Refuse to work on an empty folder if /boot, with kernels and images, is not mounted."""
     if not root.is_host:
         return
     try:
@@ -100,7 +100,7 @@ def _check_mounted(root: Root, profile: Distro, *, force: bool) -> None:
 
 
 def _releases(words: Sequence[str], root: Root, profile: Distro) -> list[str]:
-    """Return the releases that are named, perhaps by the images of kernels."""
+    """Return the releases that are named; a kernel's image may stand for one."""
     layout = profile.kernel
     found = [kernelname.understood(word, root=root, layout=layout) for word in words]
     for release in found:
@@ -110,13 +110,13 @@ def _releases(words: Sequence[str], root: Root, profile: Distro) -> list[str]:
 
 
 def _find(top: Path, distro: str | None) -> tuple[Root, Distro]:
-    # What is written lies in the root: that is what was asked for.
+    # The result is written into the root: that is what was asked for.
     return find_root(CommonSettings(root=str(top), distro=distro), target=str(top))
 
 
 @contextmanager
 def _results_only() -> Iterator[None]:
-    """Leave out the steps of the recipes: of a refresh only what it came to is of interest."""
+    """Leave out the recipes' steps: of a refresh only the results are of interest."""
     above = logging.getLogger(logger.name.partition(".")[0])
     level = above.level
     loggers = [logging.getLogger(f"{above.name}.{name}") for name in _TELLING]
@@ -164,7 +164,7 @@ def _say_readiness(host: Host, kernels: Sequence[str], target: CaptureSettings) 
 
 
 def _answer(host: Host, written: bool) -> int:
-    # A dry run is a question: is all as it should be?
+    # A dry run asks whether everything is as it should be.
     return exits.NO if host.manner.dry_run and written else exits.DONE
 
 
@@ -179,14 +179,14 @@ def _complain(release: str, error: KdumpInitrdError | OSError) -> int:
 
 
 def _kernels(host: Host, releases: Sequence[str]) -> list[str]:
-    """Return the kernels to look after."""
+    """Return the kernels whose images are kept."""
     there = [each for each in _installed(host) if _has_image(host, each)]
     named = host.wanted.kernels
     choices = {"all": there, "newest": there[-1:], "running": [os.uname().release]}
     configured = choices.get(named[0], [*named])
     if not releases:
         return configured
-    # A hook names any kernel that comes; who says --force means it.
+    # A hook names every new kernel; but with --force the kernel was chosen on purpose.
     others = [] if named == ("all",) or host.manner.force else [*releases]
     for release in [each for each in others if each not in configured]:
         logger.info("%s: left out: kernels = %s", release, ", ".join(named))
@@ -203,7 +203,7 @@ def _has_image(host: Host, release: str) -> bool:
 
 
 def _refresh_kernel(host: Host, release: str, target: CaptureSettings) -> bool:
-    """Keep the images of one kernel current; tell whether one had to be written."""
+    """Keep one kernel's images current; return whether one had to be written."""
     if not _has_image(host, release):
         raise KdumpInitrdError(
             f"{release}: no such kernel in {host.root}",
@@ -219,7 +219,7 @@ def _refresh_kernel(host: Host, release: str, target: CaptureSettings) -> bool:
         return written
     for each in first_images(host, release, first.out):
         if written and host.manner.dry_run:
-            # The plan would have to read what is not there yet.
+            # The plan would have to read an image that does not exist yet.
             say_pending(each, "the capture initrd in it would be")
         else:
             written |= keep(each, host.manner)
@@ -229,7 +229,7 @@ def _refresh_kernel(host: Host, release: str, target: CaptureSettings) -> bool:
 def _can_capture(host: Host, release: str) -> bool:
     found = kernel.find(release, root=host.root, layout=host.profile.kernel)
     if not found.config:
-        return True  # nobody can tell; who plans it says so
+        return True  # unknown; the plan reports why
     try:
         kernel.check_capture_options(found)
     except KdumpInitrdError as error:

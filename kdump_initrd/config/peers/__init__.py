@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What do the other tools' configuration files say, read as they are? One module a tool."""
+"""What do the other tools' configuration files say? One module for each tool, a *peer*."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..findings import Findings
 from . import kdump_tools, kdump_utils, suse_kdump
 from .keys import PeerFile
 
-#: The peers by the names that profiles of distributions have for them.
+#: The peers, by their names in the distributions' profiles.
 PEERS: Mapping[str, tuple[PeerFile, ...]] = {
     "kdump-utils": kdump_utils.FILES,
     "suse-kdump": suse_kdump.FILES,
@@ -20,9 +20,9 @@ PEERS: Mapping[str, tuple[PeerFile, ...]] = {
 
 
 def read(findings: Findings, *, root: Root, peer: str) -> bool:
-    """Add what the files of ``peer`` in ``root`` say; tell whether there are any.
+    """Add what the files of ``peer`` in ``root`` say; return whether there are any.
 
-    "" is a peer without files; raises KdumpInitrdError for a name that is none.
+    "" means no peer; raises KdumpInitrdError for an unknown one.
     """
     if peer and peer not in PEERS:
         raise KdumpInitrdError(
@@ -33,14 +33,14 @@ def read(findings: Findings, *, root: Root, peer: str) -> bool:
         found = findings.open(file.name, root=root)
         if found is not None:
             path, content = found
-            # Comments may be of any encoding; a value that is not text is an error of its own.
+            # Comments may be in any encoding; for a value that is not text there is an error later.
             text = content.decode(errors="surrogateescape")
             file.read(findings, path, text, file.keys)
     return len(findings.files) > before
 
 
 def warn_of_others(findings: Findings, *, root: Root, peer: str) -> None:
-    """Note the files of other tools than ``peer``: who wrote them may take them for in effect."""
+    """Warn of files of other tools than ``peer``: their author may believe that they are used."""
     own = [file.name for file in PEERS.get(peer, ())]
     others = {file.name for files in PEERS.values() for file in files if file.name not in own}
     for name in sorted(others):

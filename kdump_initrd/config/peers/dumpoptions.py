@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Options of makedumpfile(8), as the peers' files have them, in words of ours."""
+"""Options of makedumpfile(8) in the peers' files, translated into our settings."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..findings import Findings, Said
 from .meanings import split
 
 _CODECS = {row.option: row.name for row in pagecodecs.ROWS}
-#: Options that have a value; the others of one letter can be written in one word.
+#: Options that have a value; one-letter options without one can be joined in a single word.
 _WITH_VALUE = (
     *("-d", "-L", "-x", "-i", "-g", "-b", "--message-level", "--num-threads", "--cyclic-buffer"),
     *("--splitblock-size", "--work-dir", "--config", "--eppic", "--xen-syms", "--xen-vmcoreinfo"),
     *("--xen_phys_start", "--vtop", "--diskset"),
 )
-#: Those that change how makedumpfile works, and not what is in the dump.
+#: Options that change how makedumpfile works, but not what is in the dump.
 _IDLE = (
     *("-f", "-D", "-b", "--message-level", "--cyclic-buffer", "--work-dir", "--non-mmap"),
     *("--non-cyclic", "--splitblock-size", "--show-stats", "--check-params", "-x", "-i"),
@@ -58,14 +58,14 @@ def options(findings: Findings, said: Said) -> None:
 
 
 def more_options(findings: Findings, said: Said) -> None:
-    """Options that makedumpfile gets besides those that other keys stand for."""
+    """Options that makedumpfile gets in addition to those that come from other keys."""
     words = split(findings, said, said.value)
     if words:
         _take(findings, said, _read(words), whole=False)
 
 
 def plain_copy(findings: Findings, said: Said) -> None:
-    """A verbatim copy of /proc/vmcore: ELF, and nothing left out."""
+    """A verbatim copy of /proc/vmcore: ELF, with nothing left out."""
     findings.take("dump_format", "elf", said)
     findings.take("dump_level", "0", said)
     findings.forget("dump_compress")
@@ -114,7 +114,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _take(findings: Findings, said: Said, wanted: _Wanted, *, whole: bool) -> None:
-    """Add what is wanted; with ``whole``, what is not said has makedumpfile's own default."""
+    """Add these options; with ``whole``, what is not there has makedumpfile's own default."""
     if wanted.unknown:
         findings.warn(said, f"not used: {', '.join(wanted.unknown)}: the saver has no such option")
     if wanted.elf and wanted.flat:

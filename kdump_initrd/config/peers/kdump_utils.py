@@ -16,8 +16,8 @@ _REMOTE = "the image has no network"
 _GONE = "newer releases of kdump-utils refuse it, too"
 _CRASHKERNEL = "the boot loader or kdumpctl sets the reservation"
 _LOGS = "--quiet, --verbose and --debug choose how much is printed"
-#: The words that kdump-utils takes off the running kernel's command line as it is shipped, and
-#: that are none of those that the profiles take over.
+#: The words that kdump-utils, as shipped, removes from the running kernel's command line, except for
+#: those that the profiles take over.
 _REMOVED = {
     *("hugepages", "hugepagesz", "slub_debug", "quiet", "log_buf_len", "swiotlb", "cma"),
     *("hugetlb_cma", "ignition.firstboot", "vmcp_cma", "prot_virt"),
@@ -63,7 +63,7 @@ def _dracut_args(findings: Findings, said: Said) -> None:
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield (option, value): a word that begins with no dash belongs to the option before it."""
+    """Yield (option, value): a word without a leading dash belongs to the option before it."""
     option = ""
     values: list[str] = []
     for word in words:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the table of a peer's file is made of."""
+"""The rows of which the table of a peer's file is made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..findings import Findings, Said
 
-#: Adds to the findings what a key and its value mean.
+#: Adds the meaning of a key and its value to the findings.
 Use = Callable[[Findings, Said], None]
 
 
@@ -17,9 +17,9 @@ Use = Callable[[Findings, Said], None]
 class Key:
     """One key of a peer's file.
 
-    ``becomes`` says for people what becomes of it: what it sets, or, where ``use`` is None, why
-    it is not honoured; then there is a warning, unless its value is one of ``idle``: those that
-    the peer ships, or that ask for nothing else than what is done here anyway.
+    ``becomes`` tells people what becomes of it: what it sets or, if ``use`` is None, why it is not
+    used. In that case there is a warning, unless the value is one of ``idle``: those that the peer
+    ships, or that ask for what is done here anyway.
     """
 
     name: str
@@ -28,22 +28,22 @@ class Key:
     idle: tuple[str, ...] = ()
 
     def apply(self, findings: Findings, said: Said) -> None:
-        """Add what the key means."""
+        """Add the meaning of the key."""
         if self.use is not None:
             self.use(findings, said)
         elif said.value not in self.idle:
             findings.warn(said, f"not used: {self.becomes}")
 
 
-#: Adds what the text of a file says, by the rows of its table.
+#: Adds the meaning of a file's text, by the rows of its table.
 Reader = Callable[[Findings, Path, str, Sequence[Key]], None]
 
 
 @dataclass(frozen=True)
 class PeerFile:
-    """A file of a peer: its path in the root, what reads its syntax, and its keys.
+    """A file of a peer: its path in the root, the reader of its syntax, and its keys.
 
-    The keys are applied in the order of the table, whatever theirs is in the file.
+    The keys are applied in the order of the table, not of the file.
     """
 
     name: str

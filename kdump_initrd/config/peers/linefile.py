@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A peer's file of lines, each a key and its value: kdump.conf(5)."""
+"""A peer's file of lines, each with a key and its value: kdump.conf(5)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .keys import Key
 
 
 def read(findings: Findings, path: Path, text: str, keys: Sequence[Key]) -> None:
-    """Add what the lines of ``text`` mean. As there, a key that comes again is an error."""
+    """Add the meaning of the lines of ``text``. As in kdump-utils, a repeated key is an error."""
     names = [key.name for key in keys]
     said: dict[str, Said] = {}
     for each in _lines(path, text):
@@ -30,8 +30,11 @@ def read(findings: Findings, path: Path, text: str, keys: Sequence[Key]) -> None
 
 
 def _lines(path: Path, text: str) -> Iterator[Said]:
-    """Yield what is said, by the rules of kdump-utils: "#" begins a comment wherever it stands,
-    quotes around the whole value are taken off, and lines are not joined."""
+    """Yield the keys and values, by the rules of kdump-utils.
+
+    "#" begins a comment anywhere, quotes around the whole value are removed, and lines are not
+    joined.
+    """
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.partition("#")[0].strip(" \t\r").replace("\t", " ").partition(" ")
         value = words[2].strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the peers' files have in common: folders, devices, modules, kernel words, actions."""
+"""What the peers' keys have in common: folders, devices, modules, kernel words, levels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ...core.devicename import TAGS, is_tag, translate
 from ..findings import Findings, Said
 from .keys import Use
 
-#: Words for what runs behind the kernel, and is not in an image of ours.
+#: Words for programs that the kernel starts, and that our image does not have.
 _NOT_THE_KERNELS = ("rd.", "systemd.", "udev.")
 
 
 def without_effect(findings: Findings, said: Said) -> None:
-    """What has no effect there, either, as long as another key does not ask for it."""
+    """A key that has no effect in the peer either, unless another key asks for it."""
 
 
 def folder(findings: Findings, said: Said) -> None:
@@ -44,7 +44,7 @@ def take_target(findings: Findings, said: Said, device: str, fstype: str) -> Non
 
 
 def url(scheme: str) -> Use:
-    """A target of another kind: HOST:/FOLDER, or whatever such a URL may have behind "://"."""
+    """A target of another kind: HOST:/FOLDER, or anything that may follow "://" in its URL."""
 
     def use(findings: Findings, said: Said) -> None:
         host, colon, rest = said.value.partition(":/")
@@ -55,7 +55,7 @@ def url(scheme: str) -> Use:
 
 
 def tag(scheme: str) -> Use:
-    """A target that the hypervisor has, by its name."""
+    """A target that the hypervisor provides, by its name."""
 
     def use(findings: Findings, said: Said) -> None:
         findings.add_target(said, to=f"{scheme}:{said.value}")
@@ -73,7 +73,7 @@ def modules(name: str) -> Use:
 
 
 def add_modules(findings: Findings, said: Said, name: str, more: list[str]) -> None:
-    """Add to what the row ``name`` has already."""
+    """Add modules to those that the row ``name`` has already."""
     there = findings.values.get(name, ())
     findings.take(name, list(dict.fromkeys([*there, *more])), said)
 
@@ -86,12 +86,12 @@ def kernel_words(findings: Findings, said: Said) -> None:
 
 
 def level(findings: Findings, said: Said) -> None:
-    """A dump level, or several to try: the saver finds a stronger one by itself."""
+    """A dump level; of several only the first, since the saver finds a stronger one itself."""
     findings.take("dump_level", said.value.partition(",")[0], said)
 
 
 def split(findings: Findings, said: Said, text: str) -> list[str] | None:
-    """Split words as a shell does; an error, and None, where a quote does not end."""
+    """Split words as a shell does; if a quote is not closed, note an error and return None."""
     try:
         return shlex.split(text)
     except ValueError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A peer's file that is shell: its assignments by the peer's table."""
+"""A peer's file in shell syntax: its assignments, by the peer's table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .keys import Key
 
 
 def read(findings: Findings, path: Path, text: str, keys: Sequence[Key]) -> None:
-    """Add what the assignments in ``text`` mean. An empty value is as good as none."""
+    """Add the meaning of the assignments in ``text``. An empty value counts as none."""
     script = shellwords.read(text)
     if script.problem:
         findings.fail_at(Place(path, script.line), script.problem)

@@ -19,7 +19,7 @@ _RESERVATION = (
     "the boot loader sets the reservation; the size to reserve is printed when an image is written"
 )
 _OLD = "newer releases of kdump no longer support it"
-#: Format: (format, codec) of ours.
+#: Format: our format and codec.
 _FORMATS = {
     "ELF": ("elf", ""),
     "compressed": ("kdump", "zlib"),
