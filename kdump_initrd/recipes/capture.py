@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The recipe of a capture initrd, read top to bottom: probe, decide, image."""
+"""The recipe of a capture initrd, to be read from top to bottom: look, decide, write."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ from .proof import Claims
 
 logger = get_logger(__name__)
 
-#: The scripts beside the hooks that say in their header what they need.
+#: The scripts, in addition to the hooks, whose header says what they need.
 _SCRIPTS = {"hooks": layout.SHARED, "templates": ("init.j2", "python.j2")}
 
 
 @dataclass(frozen=True)
 class Capture:
-    """A capture initrd, decided: what goes into it and where it is to be written.
+    """A capture initrd, decided: what goes into it, and where it is written.
 
-    ``root`` is what it was decided from, and remembers all that was asked for that.
+    ``root`` is what it was decided from; it remembers everything that it was asked for.
     """
 
     out: Path
@@ -70,7 +70,7 @@ class Capture:
     root: Root
 
     def lines(self) -> Iterator[str]:
-        """Yield what the image would hold, a line an entry."""
+        """Yield the contents of the image, a line for each entry."""
         yield from listing.list_entries(self.tree)
         if self.second:
             yield "# second stage"
@@ -82,7 +82,7 @@ class Capture:
             return write_image(self.tree, self.out, self.packing, force=force)
 
     def summary(self, stored: int) -> Iterator[str]:
-        """Yield what the user wants to know of the image that took ``stored`` bytes."""
+        """Yield what the user wants to know about the image, a file of ``stored`` bytes."""
         weight = self._weight(stored)
         unpacked = weight.unpacked + weight.later
         reserve = reservation.crashkernel(weight, self.terms)
@@ -103,7 +103,7 @@ class Capture:
 
 
 def plan(settings: CaptureSettings) -> Capture:
-    """Look at the host and the root, and decide all of the image; nothing is written.
+    """Look at the host and the root, and decide the whole image; nothing is written.
 
     Raises KdumpInitrdError for anything that would make the image useless.
     """
@@ -111,7 +111,7 @@ def plan(settings: CaptureSettings) -> Capture:
         site = _look(settings)
         out = _out(settings, site)
         compression = imagecodec.choose(settings.compress, site.kernel)
-    # The second tree is unpacked later, where the image has the tools for that.
+    # The second tree is unpacked later, if the image has the tools for that.
     tree, later = Tree(), Tree()
     for each in (tree, later):
         layout.lay_out(each, folders=(MOUNT, RUN))
@@ -170,7 +170,7 @@ def _look(settings: CaptureSettings) -> Site:
 
 
 def _out(settings: CaptureSettings, site: Site) -> Path:
-    """Return the image to write; what keeps it from being written is said before the work."""
+    """Return the image to write; if it cannot be written, this fails before all the work."""
     if settings.output:
         return Path(settings.output)
     name = site.profile.kernel.capture_image.format(release=site.kernel.release)
@@ -185,8 +185,8 @@ def _add_modules(
 ) -> tuple[KernelModule, ...]:
     """Add the modules, and return them.
 
-    Drivers of sets are loaded when their device is there. Without busybox all are loaded: one
-    start of Python takes longer than most of them.
+    Drivers of sets are loaded if their device is present. Without busybox all are loaded: a start
+    of Python takes longer than most of them.
     """
     profile, host = site.profile, HostFacts(site.root.asked)
     wishes = [
@@ -212,7 +212,7 @@ def _add_modules(
 
 
 def _needs(site: Site, scripts: tuple[Hook, ...]) -> list[Needs]:
-    """Return what the hooks and the scripts beside them say that they need."""
+    """Return what the headers of the hooks and other scripts say that they need."""
     needs = [hook.needs for hook in scripts]
     for kind, name in ((kind, name) for kind, names in _SCRIPTS.items() for name in names):
         path = find_data(kind, name, root=site.root)
@@ -221,7 +221,7 @@ def _needs(site: Site, scripts: tuple[Hook, ...]) -> list[Needs]:
 
 
 def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -> Toolbox:
-    """Decide where the shell, what the scripts call and the targets' programs come from."""
+    """Decide where the shell, the scripts' commands and the targets' programs come from."""
     own = tuple(name for each in site.needs for name in each.programs)
     return layout.choose_toolbox(
         settings.tools,

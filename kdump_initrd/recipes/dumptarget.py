@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where dumps go: the settings, what this host adds to them, and the resulting target."""
+"""Where dumps go: the settings, completed from this host, and the resulting targets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ..probe.host.hostfacts import HostFacts
 from ..targets import kinds
 from ..targets.target import Needs, Target
 
-#: The stages that are about the dump, wherever it goes to.
+#: The stages that handle the dump, wherever it goes.
 _SAVING = ("pre-save", "save", "post-save")
 
 
 def resolve(settings: CaptureSettings, *, root: Root, profile: Distro) -> CaptureSettings:
     """Return ``settings`` with what their targets leave open: a device, its file system.
 
-    Raises KdumpInitrdError where that cannot be told, or cannot be saved to.
+    Raises KdumpInitrdError if this cannot be found out, or cannot be saved to.
     """
     check(settings.targets)
     host, folder = HostFacts(root.asked), profile.dump.path
@@ -40,7 +40,7 @@ def resolve(settings: CaptureSettings, *, root: Root, profile: Distro) -> Captur
 
 
 def check(targets: Sequence[TargetSettings]) -> None:
-    """Refuse targets that no kind serves, and more than one; raises KdumpInitrdError."""
+    """Refuse targets of unknown kinds, and more than one; raises KdumpInitrdError."""
     for each in targets:
         with _placed(each):
             kinds.kind_of(each.to)
@@ -55,7 +55,7 @@ def check(targets: Sequence[TargetSettings]) -> None:
 
 @contextmanager
 def _placed(target: TargetSettings) -> Iterator[None]:
-    """Let errors about a target begin with the place where it is configured, and a peer's key."""
+    """Put the place in a file, and a peer's key, in front of errors about a target."""
     try:
         yield
     except KdumpInitrdError as error:
@@ -68,7 +68,7 @@ def find(
 ) -> tuple[tuple[Target, ...], tuple[Needs, ...]]:
     """Return the targets of resolved ``settings``, and what an image must have for each.
 
-    Raises KdumpInitrdError for what cannot be one.
+    Raises KdumpInitrdError for a target that cannot be used.
     """
     host, folder = HostFacts(root.asked), profile.dump.path
     targets = tuple(
@@ -79,9 +79,9 @@ def find(
 
 
 def scripts(targets: Sequence[Target], *, root: Root) -> tuple[Hook, ...]:
-    """Return the hooks of an image: all but the steps of kinds that its targets are not of.
+    """Return the hooks of an image: not the steps of kinds of targets that it does not have.
 
-    Raises KdumpInitrdError for a step that is not there.
+    Raises KdumpInitrdError for a step that does not exist.
     """
     found = hooks.discover(search_path("hooks", root=root), root=root)
     steps = {step.path for each in targets for step in each.steps()}
@@ -93,9 +93,10 @@ def scripts(targets: Sequence[Target], *, root: Root) -> tuple[Hook, ...]:
 
 
 def tried(targets: Sequence[Target], scripts: Sequence[Hook]) -> Iterator[list[Hook]]:
-    """Yield the hooks that /init runs for each target, but for those of the end.
+    """Yield the hooks that /init runs for each target, except for those of the last stage.
 
-    What is no target's own is done once, with the first: but for what is about saving.
+    A hook that does not belong to a target runs once, with the first target, unless it is about
+    saving.
     """
     steps = [{step.path for step in each.steps()} for each in targets]
     others = {path for own in steps for path in own}

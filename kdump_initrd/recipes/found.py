@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a recipe has found before it decides anything."""
+"""What a recipe has found out before it decides anything."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ..targets.target import Needs, Target
 class Site:
     """What was found: the root, its distribution, the capture kernel, the targets.
 
-    ``needs`` are those of each target. ``watchdogs`` are the drivers of the hardware watchdogs that
-    tick on this host; ``makedumpfile`` is the root's, where the dump is to be written by that.
+    ``needs`` are those of each target. ``watchdogs`` are the drivers of this host's running
+    hardware watchdogs; ``makedumpfile`` is the root's, if it is to write the dump.
     """
 
     root: Root
@@ -34,12 +34,13 @@ class Site:
 
 
 def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Root, Distro]:
-    """Return the root that the image is built from, and the profile of what it holds.
+    """Return the root that the image is built from, and the profile of its distribution.
 
-    ``target`` is the file that the user has named to be written, or to be written beside.
+    ``target`` is the file that the user has named as the output, or as the file beside which to
+    write.
 
-    Raises KdumpInitrdError for a root or profile that is not there, UsageError where the image
-    would be written into another root.
+    Raises KdumpInitrdError if the root or the profile does not exist, UsageError if the image would
+    be written into another root.
     """
     root = Root(Root().named(settings.root))
     if not root.path.is_dir():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What makes a capture image save a dump, checked on the finished tree before it is written.
+"""The finished tree of a capture image is checked before it is written.
 
 Whatever the recipe believes: drivers, file system, programs, libraries and Python are looked for
-among the entries themselves, both stages together.
+among the entries themselves, in both stages together.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from ..saver.imagepaths import MODULES, ON_DEMAND, PYTHON_ZIP
 from . import trial
 from .found import Site
 
-#: Changes with what this module and trial.py hold an image to.
+#: Changes when this module or trial.py checks more.
 _FORMAT = "2"
 _KEEP = "do not leave out what the file system needs"
-#: What the kernel takes for blanks there: a carriage return is part of the name.
+#: The kernel's blanks after "#!"; a carriage return is part of the name.
 _BLANKS = re.compile(rb"[ \t]+")
 _MODULES = PurePosixPath("usr/lib/modules")
 #: PATH of /init.
@@ -42,10 +42,10 @@ _PATH = ("usr/sbin", "usr/bin", "sbin", "bin")
 
 @dataclass(frozen=True)
 class Claims:
-    """What an image is to be able to do.
+    """What an image claims to be able to do.
 
-    ``needs`` are those of its scripts, ``codec`` is that of the dump, ``library_path`` what
-    LD_LIBRARY_PATH names in the image.
+    ``needs`` are those of its scripts, ``codec`` is that of the dump, ``library_path`` is
+    LD_LIBRARY_PATH in the image.
     """
 
     site: Site
@@ -56,7 +56,7 @@ class Claims:
 
     @property
     def python(self) -> trial.Interpreter:
-        """How the image's Python is started, and what it has to import."""
+        """How the image's Python is started, and which modules it must import."""
         return trial.Interpreter(
             python=self.runtime.interpreter.dest,
             version=self.runtime.interpreter.version,
@@ -68,16 +68,16 @@ class Claims:
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        """The libraries of which the codec needs one; none where it needs none."""
+        """The libraries of which the codec needs one, empty if it needs none."""
         row = pagecodecs.BY_NAME.get(self.codec)
         return tuple(row.libraries) if row else ()
 
 
 def prove(entries: Iterable[Entry], claims: Claims) -> None:
-    """Check the finished tree; raises KdumpInitrdError for what it lacks.
+    """Check the finished tree; raises KdumpInitrdError for what is missing.
 
-    Python is run only where the root is this host's own and of its architecture. What was proven
-    once is not tried again: the entries' digests stand for them.
+    Python is run only if the root is this host's own and of its architecture. A successful trial is
+    not repeated for the same entries; their digests identify it.
     """
     files = _Files(entries)
     modules = dict(_modules(files, claims))
@@ -96,14 +96,14 @@ def prove(entries: Iterable[Entry], claims: Claims) -> None:
 
 
 class _Files:
-    """Entries by path; links are followed as the capture kernel would."""
+    """The entries by path; links are followed as the capture kernel would."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_path = {entry.dest: entry for entry in entries}
         self.entries = tuple(self._by_path.values())
 
     def get(self, path: str | PurePosixPath) -> Entry | None:
-        """Return what is at the end of a path's links."""
+        """Return the entry to which a path leads through links."""
         found = follow(path, self._link)
         return self._by_path.get(found) if found is not None else None
 
@@ -117,9 +117,9 @@ class _Files:
 
 
 def _modules(files: _Files, claims: Claims) -> Iterator[tuple[str, modulefile.ModuleFile]]:
-    """Yield what each module says that the image loads by its lists, all of them whole.
+    """Yield what each module says that is on the image's lists; all must be whole.
 
-    The name is that of its file, without suffix.
+    Its name is that of its file, without suffix.
     """
     lists = [files.get(MODULES), *files.below(inside(ON_DEMAND))]
     paths = [line.split()[0] for each in lists if each for line in
@@ -147,7 +147,7 @@ def _modules(files: _Files, claims: Claims) -> Iterator[tuple[str, modulefile.Mo
 def _check_file_system(
     fstype: str, modules: dict[str, modulefile.ModuleFile], claims: Claims
 ) -> None:
-    """Look for the file system's module, and for all that it takes symbols from."""
+    """Look for the file system's module, and for all modules whose symbols it uses."""
     alias = f"fs-{fstype}"
     built_in = BuiltIn(claims.site.kernel, claims.site.root)
     found = [name for name, module in modules.items() if name == fstype or alias in module.aliases]
@@ -175,7 +175,7 @@ def _check_file_system(
 
 
 def _check_scripts(files: _Files) -> None:
-    """Look for /init, and for what the kernel starts each script by (fs/binfmt_script.c)."""
+    """Look for /init, and for the interpreter of each script (fs/binfmt_script.c)."""
     init = files.get("init")
     if init is None or init.kind is not Kind.FILE or not init.mode & 0o111:
         raise KdumpInitrdError("/init: the image has no such program, which the kernel starts")
@@ -198,7 +198,7 @@ def _is_elf(entry: Entry) -> bool:
 
 
 def _check_programs(files: _Files, claims: Claims) -> None:
-    """Look for the shell and for each program that a script names in its header."""
+    """Look for the shell and for each program that a script's header names."""
     names = {name for needs in claims.needs for name in needs.commands}
     linked = {each.dest.name for each in files.entries
               if each.kind is Kind.SYMLINK and str(each.dest.parent) in _PATH}  # fmt: skip
@@ -221,7 +221,7 @@ def _check_programs(files: _Files, claims: Claims) -> None:
 
 
 def _check_libraries(files: _Files, claims: Claims) -> None:
-    """Look for the codec's library, and for what each program and library needs."""
+    """Look for the codec's library, and for the libraries of all programs and libraries."""
     present = {entry.dest.name for entry in files.entries if entry.kind is not Kind.DIRECTORY}
     if claims.libraries and not present & set(claims.libraries):
         raise KdumpInitrdError(
@@ -242,7 +242,7 @@ def _check_libraries(files: _Files, claims: Claims) -> None:
 
 
 def _key(files: _Files, claims: Claims) -> str:
-    """Return what a proof is kept by: all that it depends on."""
+    """Return the name under which a proof is cached: it covers all that the proof depends on."""
     facts = (_FORMAT, claims.runtime.runs_here, claims.libraries, claims.python)
     digest = hashlib.sha256(f"proof {facts}\n".encode())
     digest.update(f"{[needs.commands for needs in claims.needs]}\n".encode())

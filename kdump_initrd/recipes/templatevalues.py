@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The values that templates get, by the names that mkinitrd-kdump(8) lists."""
+"""The values for templates, by the names that mkinitrd-kdump(8) lists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def of_capture(
     runtime: PythonRuntime,
     library_path: Iterable[PurePosixPath],
 ) -> dict[str, object]:
-    """Return the values of a capture initrd's templates."""
+    """Return the values for a capture initrd's templates."""
     return {
         "version": __version__,
         "site": {
@@ -50,7 +50,7 @@ def of_capture(
 
 
 def paths() -> dict[str, object]:
-    """Return where things are in images, by the names of the constants in small letters."""
+    """Return the paths in images, by the names of the constants in lower case."""
     return {name.lower(): value for name, value in vars(imagepaths).items() if name.isupper()}
 
 

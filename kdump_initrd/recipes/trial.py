@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The image's Python, tried on this host: it runs on the image's own files, and on no others."""
+"""The image's Python, tried on this host: it uses the image's own files, and no others."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ print("done")
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The image's Python: its path there, its version, and what it is started with.
+    """The image's Python: its path in the image, its version, and its environment.
 
     ``path`` is PYTHONPATH, ``library_path`` LD_LIBRARY_PATH; ``modules`` are to be imported.
     """
@@ -64,10 +64,10 @@ class Interpreter:
 
 
 def run_python(entries: Sequence[Entry], python: Interpreter) -> None:
-    """Import every module and open the codec, by the image's own loader in a private folder.
+    """Import every module and open the codec, with the image's loader, in a private folder.
 
-    Raises KdumpInitrdError for what fails there, and for code that would be the host's. Where the
-    host lets nothing be tried, a warning says so.
+    Raises KdumpInitrdError for what fails there, and if any code is the host's. If the host does
+    not allow to try this, a warning says so.
     """
     parent = _folder()
     if parent is None:
@@ -115,7 +115,7 @@ def run_python(entries: Sequence[Entry], python: Interpreter) -> None:
 
 
 def _folder() -> str | None:
-    """Return a folder for temporary files whose file system lets programs run, or None."""
+    """Return a folder for temporary files on a file system that allows programs, or None."""
     candidates = (tempfile.gettempdir(), "/var/tmp", "/var/cache", "/root")
     for each in candidates:
         try:
@@ -138,13 +138,13 @@ def _unpack(entry: Entry, top: Path) -> None:
         path.write_bytes(entry.content)
         path.chmod(0o700 if entry.mode & 0o111 else 0o600)
     elif entry.kind is Kind.SYMLINK:
-        # An absolute one means the image's own top.
+        # An absolute one begins at the top of the image.
         target = entry.target
         path.symlink_to(f"{top}{target}" if target.startswith("/") else target)
 
 
 def _command(entries: Sequence[Entry], python: Interpreter, top: Path) -> list[str | Path]:
-    """Return the words that start Python as templates/python.j2 does, but by its loader."""
+    """Return the command that starts Python as templates/python.j2 does, but by its loader."""
     program = top / python.python
     content = next(entry.content for entry in entries if entry.dest == python.python)
     elf = elffile.parse(content, str(python.python))
@@ -167,9 +167,9 @@ def _environment(python: Interpreter, top: Path) -> dict[str, str]:
 
 
 def _is_own(path: str, top: Path, entries: Iterable[Entry]) -> bool:
-    """Tell whether code is of the private folder, or what the image has by the same path.
+    """Tell whether code is from the private folder, or the image has it at the same path.
 
-    An RPATH may lead out of the folder, to where the file was found for the image.
+    An RPATH may lead out of the folder, to the file on the host that was found for the image.
     """
     if path.startswith(f"{top}/"):
         return True

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How is the first kernel's initrd made: behind the distribution's own, or whole?"""
+"""How is the first kernel's initrd made: appended to the distribution's own, or whole?"""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The first kernel's initrd as one more segment behind the distribution's own; and back again."""
+"""The first kernel's initrd as a segment appended to the distribution's own; and back."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ logger = get_logger(__name__)
 def find_base(named: str | None, *, root: Root, profile: Distro, release: str) -> Path | None:
     """Return the base: the file ``named``, else the distribution's initrd of ``release``.
 
-    None where the root has none of that release. Raises KdumpInitrdError for a ``named`` one
-    that is not there.
+    None if the root has no initrd of that release. Raises KdumpInitrdError if the ``named`` one
+    does not exist.
     """
     if named is None:
         return releases.first(profile.kernel.initrd, root=root, release=release)
@@ -58,7 +58,7 @@ def plan(order: Order, path: Path) -> FirstImage:
     with step("Fitting the hook into it"):
         for name, template in kind.files.items():
             _add_hook(tree, base, name, template, order)
-        # By the paths that they get, where the base's links lead.
+        # By their final paths, as the base's links lead to them.
         reasons = {str(entry.dest): entry.why for entry in place(tree, base)}
         manifest = replace(
             order.manifest,
@@ -83,10 +83,11 @@ def plan(order: Order, path: Path) -> FirstImage:
 
 
 def strip(image: Path, out: str | None, *, force: bool) -> None:
-    """Write the bytes that ``image`` had before a segment of ours, in place unless ``out``.
+    """Write the bytes that ``image`` had before our segment, in place unless ``out`` is given.
 
-    In place it needs no room: where there is none for a copy, the file is made shorter. Raises
-    KdumpInitrdError for a file that is not an initrd or is damaged, and for a whole one of ours.
+    In place it needs no space: if there is none for a copy, the file is truncated. Raises
+    KdumpInitrdError for a file that is not an initrd, or is damaged, and for a whole initrd of
+    ours.
     """
     twice(lambda: _strip(image, out, force=force))
 
@@ -116,7 +117,7 @@ def _strip(image: Path, out: str | None, *, force: bool) -> None:
         if instead is None or not _lacks_room(error):
             raise
         logger.debug("%s: no room for a copy: truncating it in place", target)
-        # What is kept are the bytes whose SHA-256 has just been compared.
+        # The bytes that remain are those whose SHA-256 has just been compared.
         shorten(target, len(found.data), before=instead)
     logger.info("%s: %s bytes, as before", target, len(found.data))
 
@@ -163,7 +164,7 @@ def _compression(base: Base) -> Codec:
 
 
 def _joined(base: Base, compression: Codec) -> Bytes:
-    # lsinitramfs lists a joined file by one run of the unpacking program: nothing may be between.
+    # lsinitramfs runs the unpacking program once for the whole file: there must be no gap.
     # Only a plain archive must begin at a multiple of four (init/initramfs.c).
     padding = -len(base.data) % 4 if compression is Codec.NONE else 0
     return Part(base.data, 0, len(base.data), padding=padding)
@@ -177,7 +178,7 @@ def _add_hook(tree: Tree, base: Base, name: str, template: str, order: Order) ->
             f"{base.path}: {name}: {present.size} bytes are too large to be extended",
             hint="rebuild the base",
         )
-    # Whatever its bytes are, they have to be the same in the end.
+    # Its bytes must be the same at the end, whatever they are.
     values = {**order.values, "previous": content.decode("utf-8", "surrogateescape")}
     folders = search_path("templates", root=order.root)
     text = render(template, values, search_path=folders, root=order.root)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A first kernel's initrd, decided and written: what its two recipes, appended and whole, share."""
+"""A first kernel's initrd, decided and written: what both of its recipes have in common."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from ...probe.distro.profiles import Distro
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made: the settings, the root that it comes from, the regular kernel's release.
+    """What to make: the settings, the root that it comes from, the regular kernel's release.
 
-    ``tree`` holds the payload, ``manifest`` what is known of the image so far; ``values`` are for
-    the templates that call the payload's hook; ``facts`` are lines of the summary, name and value.
+    ``tree`` contains the payload, ``manifest`` what is known of the image so far; ``values`` are
+    for the templates that call the payload's hook; ``facts`` are lines of the summary, as name and
+    value.
     """
 
     settings: FirstKernelSettings
@@ -39,11 +40,11 @@ class Order:
 
 @dataclass(frozen=True)
 class FirstImage:
-    """A first kernel's initrd, decided: what is written, behind which base, and where.
+    """A first kernel's initrd, decided: what is written, after which base, and where.
 
-    ``root`` is what it was decided from, and remembers all that was asked for that. ``base`` is
-    empty for a whole initrd; ``mode`` are the permission bits of the file; ``instead`` is the
-    stamp of the base where that is what ``out`` replaces.
+    ``root`` is what it was decided from; it remembers everything that it was asked for. ``base`` is
+    empty for a whole initrd; ``mode`` are the permission bits of the file; ``instead`` is the stamp
+    of the base, if ``out`` replaces it.
     """
 
     out: Path
@@ -56,13 +57,13 @@ class FirstImage:
     instead: Stamp | None = None
 
     def lines(self) -> Iterator[str]:
-        """Yield what would be written behind the base, a line an entry."""
+        """Yield what would be written after the base, a line for each entry."""
         yield from listing.list_entries(self.entries)
 
     def write(self, *, force: bool) -> int:
         """Write the image and return its size in bytes; raises KdumpInitrdError.
 
-        ChangedError where the base has been replaced since it was read.
+        ChangedError means that the base has been replaced since it was read.
         """
         with step(f"Writing {self.out}"):
             return write_image(
@@ -76,7 +77,7 @@ class FirstImage:
             )
 
     def summary(self, stored: int) -> Iterator[str]:
-        """Yield what the user wants to know of the image that took ``stored`` bytes."""
+        """Yield what the user wants to know about the image, a file of ``stored`` bytes."""
         size = f"{stored / 1e6:.2f} MB stored"
         if self.base:
             size += f", {(stored - len(self.base)) / 1e6:.2f} MB of it added"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the first kernel's initrd carries: capture kernel, capture initrd, kexec, and their hook."""
+"""What the first kernel's initrd carries: capture kernel, capture initrd, kexec, the hook."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ...probe.host import xen
 from ...probe.programs import closure, elffile, tools
 from ...saver.imagepaths import PAYLOAD
 
-#: Where all of it lies in the image: a folder that no initrd has, and that goes when it is done.
+#: Its folder in the image: no other initrd has it, and the hook removes it at the end.
 HOME = inside(PAYLOAD)
 _LIB = HOME / "lib"
 _ARM = "first/arm.j2"
 _READER = "kernelline.sh"
-#: Bytes that are added to the command line when it is loaded, at most. By file descriptor the
-#: kernel adds "elfcorehdr=0x… " and "dmcryptkeys=0x… " (arch/x86/kernel/kexec-bzimage64.c: 30 and
-#: 31), and counts the NUL; kexec-tools add " elfcorehdr=…K" and " acpi_rsdp=0x…"
+#: The most bytes that are added to the command line when it is loaded. With kexec -s, the kernel
+#: adds "elfcorehdr=0x… " and "dmcryptkeys=0x… " (arch/x86/kernel/kexec-bzimage64.c: 30 and 31), and
+#: counts the NUL; with kexec -c, kexec-tools add " elfcorehdr=…K" and " acpi_rsdp=0x…"
 #: (kexec/arch/i386/crashdump-x86.c), on ppc64 " savemaxmem=…M".
 _ADDED = 64
 
@@ -38,8 +38,8 @@ _ADDED = 64
 class Runner:
     """How the programs of the payload are run: words by command, "sh" and "kexec" among them.
 
-    The programs are the root's; the image's own loader and libraries may be others, so each runs
-    by the loader it came with, if it is not static.
+    The programs are the root's; the image may have another loader and other libraries, so each
+    program that is not static is run by the loader that it came with.
     """
 
     machine: str
@@ -56,7 +56,7 @@ class Limits:
 
 
 def add_programs(tree: Tree, *, root: Root, profile: Distro, source: ToolSource) -> Runner:
-    """Add kexec, a shell and the hook's tools with their libraries, and return how they are run.
+    """Add kexec, a shell and the hook's tools with their libraries; return how they are run.
 
     Raises KdumpInitrdError for one that the root does not have.
     """
@@ -100,8 +100,8 @@ def _add_libraries(tree: Tree, files: Iterable[Path], root: Root) -> None:
 class Arming:
     """What the hook loads and how: the capture kernel's command line and the reservation.
 
-    ``cmdline`` is built in, ``append`` comes behind what is taken over at run time, ``longest``
-    are the bytes that the capture kernel takes of all. ``modules`` are the image's.
+    ``cmdline`` is built in, ``append`` follows the words that are taken over at run time, and
+    ``longest`` is the number of bytes that the capture kernel accepts. ``modules`` are the image's.
     """
 
     kernel: Path
@@ -116,9 +116,9 @@ class Arming:
 def add_payload(
     tree: Tree, arming: Arming, runner: Runner, *, root: Root, profile: Distro
 ) -> Mapping[str, object]:
-    """Add the capture kernel, its initrd and the hook; return the values of the hook's callers.
+    """Add the capture kernel, its initrd and the hook; return values for the hook's callers.
 
-    Raises KdumpInitrdError for a command line that the capture kernel does not take.
+    Raises KdumpInitrdError for a command line that the capture kernel does not accept.
     """
     room = arming.longest - _ADDED - (len(os.fsencode(arming.append)) + 1 if arming.append else 0)
     _check_room(arming, room)
@@ -161,10 +161,10 @@ def _check_room(arming: Arming, room: int) -> None:
 
 
 def _inherited(arming: Arming, profile: Distro) -> Sequence[str]:
-    """Return the names of parameters that are taken over, with "_" for "-".
+    """Return the names of the parameters that are taken over, with "_" for "-".
 
-    Those of the list, and any of the image's modules and of the drivers in sets, which may be
-    built in.
+    These are the names on the list, and any parameters of the image's modules and of the sets'
+    drivers, which may be built into the kernel.
     """
     names = _checked(profile.cmdline.get("inherit", ()))
     drivers = (name for names in profile.hardware.values() for name in names)

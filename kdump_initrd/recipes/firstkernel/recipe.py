@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The recipe of the first kernel's initrd, read top to bottom: look, check, carry, append."""
+"""The recipe of the first kernel's initrd, to be read from top to bottom: look, check, add."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .firstimage import FirstImage, Order
 
 logger = get_logger(__name__)
 
-#: How far below reservation.least() an image has been seen to work, in MiB.
+#: An image has been seen to work this far below reservation.least(), in MiB.
 _LUCK = 8
 
 
@@ -36,7 +36,7 @@ _LUCK = 8
 class CapturePair:
     """The capture kernel and the capture initrd, checked against each other.
 
-    ``manifest`` is None for an initrd that is not of this tool.
+    ``manifest`` is None for another tool's initrd.
     """
 
     kernel: Path
@@ -104,7 +104,7 @@ def _check_usage(settings: FirstKernelSettings) -> None:
 
 
 def _check_appended(settings: FirstKernelSettings) -> None:
-    """Refuse what would have no effect on a segment."""
+    """Refuse settings that would have no effect on a segment."""
     for row in OF_WHOLE:
         if getattr(settings, row.name):
             raise UsageError(
@@ -114,7 +114,7 @@ def _check_appended(settings: FirstKernelSettings) -> None:
 
 
 def _capture_pair(settings: FirstKernelSettings, root: Root, profile: Distro) -> CapturePair:
-    """Find both and check that they belong together, and to this host where it is for that."""
+    """Find both, and check that they fit together, and this host if they are for it."""
     if root.is_host:
         xen.check()
     path = _capture_kernel(settings.capture_kernel, root, profile)

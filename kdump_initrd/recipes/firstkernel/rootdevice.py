@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The root device of a system: where it is named, what it is, what an image cannot boot from."""
+"""The root device of a system: where it is named, what it is, what prevents booting from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...targets.blockdevice import BlockDevice, block_node, examine
 from ...targets.refusals import ROOT, UNLOCK, USE_A_BASE
 
 _HOST = HostFacts()
-#: As dracut and initramfs-tools write a root that comes over the network.
+#: A root on the network, as dracut and initramfs-tools write it.
 _NETWORK_NAME = re.compile(
     r"/dev/nfs|(nfs4?|cifs|smb|nbd|iscsi|fcoe|aoe|live:https?|live:ftp):.*|//.*|[^/=]+:/.*|"
     r"dhcp6?|any6?|on|either6|auto6|link6|single-dhcp"
@@ -31,7 +31,7 @@ _NO_GROUPS = ("block", "bus", "disk", "fd", "input", "mapper", "md", "shm", "cci
 
 @dataclass(frozen=True)
 class RootName:
-    """The root's device as somebody names it; ``fstype`` is "" where nobody tells."""
+    """The name of the root's device, wherever it was found; ``fstype`` is "" if unknown."""
 
     spec: str
     fstype: str
@@ -40,8 +40,8 @@ class RootName:
 def find_name(named: str | None, *, root: Root, cmdline: Sequence[str]) -> RootName:
     """Return the name of the root device: ``named``, else root= of ``cmdline``, else fstab's.
 
-    ``cmdline`` are the words of the running kernel, none where ``root`` is not what it runs.
-    Raises KdumpInitrdError where none tells, and for a root= that only udev understands.
+    ``cmdline`` are the words of the running kernel, none if ``root`` is not its root. Raises
+    KdumpInitrdError if none of these names it, and for a root= that only udev understands.
     """
     line = _fstab_line(root, "/")
     table = RootName(translate(line[0]), line[2]) if line else None
@@ -64,7 +64,7 @@ def find_name(named: str | None, *, root: Root, cmdline: Sequence[str]) -> RootN
 
 
 def words(line: str) -> tuple[str, ...]:
-    """Split a kernel's command line as lib/cmdline.c does: blanks in double quotes stay."""
+    """Split a kernel's command line as lib/cmdline.c does; double quotes protect blanks."""
     found = (word.replace('"', "") for word in re.findall(r'(?:[^\s"]|"[^"]*"?)+', line))
     taken = []
     for word in found:
@@ -75,7 +75,7 @@ def words(line: str) -> tuple[str, ...]:
 
 
 def check_name(name: RootName, *, root: Root, cmdline: Sequence[str]) -> None:
-    """Refuse a root whose very name, or the root's own tables, say that the image cannot boot it.
+    """Refuse a root that the image cannot boot, if its name or the root's own tables show it.
 
     Raises KdumpInitrdError.
     """
@@ -97,7 +97,7 @@ def check_name(name: RootName, *, root: Root, cmdline: Sequence[str]) -> None:
 
 
 def check_words(spec: str, cmdline: Sequence[str]) -> None:
-    """Refuse a device that is not here, where the kernel's words tell of encryption.
+    """Refuse a device that is not here, if the kernel's words show that it is encrypted.
 
     Raises KdumpInitrdError.
     """
@@ -107,17 +107,17 @@ def check_words(spec: str, cmdline: Sequence[str]) -> None:
 
 
 def locate(spec: str) -> Path | None:
-    """Return the block device of that name here, or None.
+    """Return the block device of that name on this host, or None.
 
-    Raises KdumpInitrdError for a path that is something else.
+    Raises KdumpInitrdError for a path where something else is.
     """
     return block_node(spec) if spec.startswith("/") else _HOST.node_of(spec)
 
 
 def identify(name: RootName, node: Path | None, *, fstype: str | None) -> BlockDevice:
-    """Say what is on the root's device, by its most stable name; ``fstype`` is the user's word.
+    """Return the root's device by its most stable name; ``fstype`` is what the user said.
 
-    Raises KdumpInitrdError for what cannot be mounted, or where nobody tells the file system.
+    Raises KdumpInitrdError if it cannot be mounted, or if its file system is not known.
     """
     found, uuid = examine(name.spec, node, ROOT, host=_HOST) if node else ("", "")
     if name.spec.startswith("/dev/disk/") and not uuid:
@@ -136,7 +136,7 @@ def identify(name: RootName, node: Path | None, *, fstype: str | None) -> BlockD
 
 
 def named_layers(spec: str) -> tuple[str, ...]:
-    """Return the layers that a device's name tells of: "md" or "lvm"."""
+    """Return the layers that a device's name reveals: "md" or "lvm"."""
     if re.fullmatch(r"/dev/md(/.+|_?d?\d+.*)", spec):
         return ("md",)
     parts = Path(spec).parts[2:] if spec.startswith("/dev/") else ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A whole initrd for the first kernel, where there is no base: arm, mount the root, leave."""
+"""A whole initrd for the first kernel, without a base: arm, mount the root, leave."""
 
 from __future__ import annotations
 
@@ -34,17 +34,16 @@ from .firstimage import FirstImage, Order
 
 logger = get_logger(__name__)
 
-#: What /init is made of beside the template; each says in its header what it needs.
+#: The parts of /init besides the template; the header of each says what it needs.
 _PARTS = ("cmdline.sh", "device.sh", "volumes.sh", "root.sh")
 _CMDLINE = Path("/proc/cmdline")
 
 
 @dataclass(frozen=True)
 class RootSite:
-    """What was found: the regular kernel, the root's device, what it lies on.
+    """What was found: the regular kernel, the root's device, the layers below it.
 
-    ``needs`` names the layers that it is known to lie on; ``layers`` are those that the image
-    brings the tools for.
+    ``needs`` names the layers that it is known to be on; for ``layers`` the image brings the tools.
     """
 
     kernel: KernelRelease
@@ -122,9 +121,9 @@ def _look(order: Order) -> RootSite:
 
 
 def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule, ...]:
-    """Add what is loaded at once, and what is loaded when it is asked for; return all named.
+    """Add what is loaded at once, and what is loaded on demand; return all that were named.
 
-    The drivers of this host are loaded at once, those of sets when their device is there.
+    The drivers of this host are loaded at once, those of sets if their device is present.
     """
     settings, profile, root = order.settings, order.profile, order.root
     host = HostFacts(root.asked)
@@ -152,13 +151,13 @@ def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule
 
 
 def _add_programs(tree: Tree, order: Order, site: RootSite) -> None:
-    """Add shell, tools, what assembles and checks the root, and all their libraries."""
+    """Add the shell, tools, what assembles and checks the root, and their libraries."""
     toolbox = _toolbox(order, site)
     programs = [*layout.add_toolbox(tree, toolbox)]
     programs += volumes.add(tree, site.layers, root=order.root, profile=order.profile)
     check = f"fsck.{site.device.fstype}"
     source = _own(order, check)
-    # A script of that name does nothing: such a file system checks itself when it is mounted.
+    # A script of that name does nothing: these file systems check themselves when mounted.
     if source is not None and read_interpreter(source) is None:
         tree.add_file(f"usr/sbin/{check}", source, why="checks the root", mode=0o755)
         programs.append(source)
@@ -181,7 +180,7 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
     paths += [find_data("templates", "first/init.j2", root=order.root)]
     for path in paths:
         needs.append(hooks.read_needs(order.root.read_text(path), path))
-    # util-linux's knows partition tags, and that half a mirror is not a file system.
+    # util-linux's knows partition tags, and does not take half a mirror for a file system.
     better = tuple(name for name in ("findfs", "blkid") if _own(order, name) is not None)
     must = "findfs" in site.needs.programs or "md" in site.needs.layers
     if must and "findfs" not in better:
@@ -196,14 +195,14 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
 
 
 def _own(order: Order, name: str) -> Path | None:
-    """Return the root's program ``name``, if it is not busybox's."""
+    """Return the root's program ``name``, unless it is busybox's."""
     folders = order.profile.tools.path
     found = order.root.first_file(f"{folder}/{name}" for folder in folders)
     return None if found == tools.find_busybox(order.root, order.profile.tools) else found
 
 
 def _add_scripts(tree: Tree, order: Order, site: RootSite) -> None:
-    """Add /init, its parts, and what the kernel calls for a module."""
+    """Add /init, its parts, and the script that the kernel calls to load a module."""
     values = {
         **order.values,
         "paths": templatevalues.paths(),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is an image put together from? One module a part, for the recipes."""
+"""What is an image put together from? One module for each part, used by the recipes."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which modules the saver imports by names that it is told: no statement of it names them."""
+"""Modules that the saver imports by a name that is a value: no import statement tells them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ...targets.target import Target
 
 
 def of_image(targets: Iterable[Target], kernel: KernelRelease) -> frozenset[str]:
-    """Return the full names of the ways to write to targets, and of the architecture's module.
+    """Return the full names of the modules for its targets' stores and for its architecture.
 
-    That is the capture kernel's, which sees no other one's memory. Where nobody can tell which it
-    is, there are all architectures.
+    The architecture is the capture kernel's, which reads no other one's memory. If it is not known,
+    all architectures are returned.
     """
     stores = {f"{store.__name__}.{each.params().store}" for each in targets}
     return frozenset(stores | _architectures(kernel))

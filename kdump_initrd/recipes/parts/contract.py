@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The contract of an image: from settings and what was found to the record, and to the shell."""
+"""The contract of an image: made from the settings and findings, for the saver and the shell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import makedumpfile
 
 
 def params_of(settings: CaptureSettings, site: Site, *, dump_codec: str) -> Params:
-    """Return what the image is told; raises KdumpInitrdError for names that cannot be."""
+    """Return the contract; raises KdumpInitrdError for names that are not allowed."""
     try:
         return _params(settings, site, dump_codec)
     except ParamsError as error:
@@ -51,7 +51,7 @@ def _target(target: Target, said: TargetSettings, settings: CaptureSettings) -> 
 
 
 def variables(params: Params) -> dict[str, str]:
-    """Return what /init exports for hooks, by name, whichever target is tried."""
+    """Return the variables, by name, that /init exports for hooks whatever the target."""
     limits, names = params.limits, params.names
     return {
         "KDUMP_LIB": imagepaths.LIB,
@@ -71,7 +71,7 @@ def variables(params: Params) -> dict[str, str]:
 
 
 def target_variables(params: Params) -> list[dict[str, str]]:
-    """Return what /init exports for hooks, by name, while it tries each of the targets."""
+    """Return the variables, by name, that /init exports while it tries each of the targets."""
     return [_of_target(number, target) for number, target in enumerate(params.targets)]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kernel modules an image needs: hardware, file system, what the user adds."""
+"""Which kernel modules an image needs: for the hardware, the file system, and the user."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ logger = get_logger(__name__)
 def drivers(
     settings: CommonSettings, purpose: Purpose, needs: Needs, *, profile: Distro, host: HostFacts
 ) -> list[Wish]:
-    """Return the wishes for the device's hardware: this host's, or a wish for each set.
+    """Return wishes for the device's drivers: those of this host, or a wish for each set.
 
-    Raises KdumpInitrdError for a device that nobody knows, UsageError for an unknown set.
+    Raises KdumpInitrdError for an unknown device, UsageError for an unknown set.
     """
     chosen = _chosen(settings, needs)
     if chosen == ("host",):
@@ -33,7 +33,7 @@ def drivers(
             needs.node,
         )
     wishes = []
-    # Whoever names a set has such hardware; the generic ones are of all machines there are.
+    # A user who names a set has such hardware; the generic sets are for all machines.
     named = chosen != ("generic",)
     for name in chosen if named else tuple(profile.hardware):
         if name not in profile.hardware:
@@ -46,7 +46,7 @@ def drivers(
 
 
 def others(purpose: Purpose, needs: Needs, *, profile: Distro) -> list[Wish]:
-    """Return the wishes for the file system, and for what else is loaded in any case."""
+    """Return wishes for the file system, and for what else is always loaded."""
     wishes = [Wish(names, why, required=True) for why, names in needs.modules.items()]
     if not needs.filesystem:
         return wishes
@@ -64,14 +64,14 @@ def added(settings: CommonSettings) -> list[Wish]:
 
 
 def for_this_host(settings: CommonSettings, needs: Needs) -> bool:
-    """Tell whether the image is for this host and no other."""
+    """Tell whether the image is for this host only."""
     return _chosen(settings, needs) == ("host",)
 
 
 def ticking_watchdogs(
     settings: CommonSettings, needs: Iterable[Needs], *, host: HostFacts
 ) -> tuple[str, ...]:
-    """Return the drivers of this host's running watchdogs, where the image is for this host."""
+    """Return the drivers of this host's running watchdogs, if the image is for this host."""
     is_here = all(for_this_host(settings, each) for each in needs)
     return host.watchdogs() if is_here else ()
 
@@ -81,10 +81,10 @@ def _chosen(settings: CommonSettings, needs: Needs) -> tuple[str, ...]:
 
 
 def _host_drivers(purpose: Purpose, needs: Needs, host: HostFacts) -> list[Wish]:
-    """Return the wishes for what the device sits on here.
+    """Return wishes for the drivers of what the device sits on here.
 
-    A driver that is a module of the running kernel must be one of the image's, or built into it. Of
-    others the name need not be a module's, and not every device on the way has a driver.
+    A driver that is a module of the running kernel must be in the image, or built into its kernel.
+    Other names need not be those of modules, and not every device on the way has a driver.
     """
     hint = "use --hardware generic, or name the sets that the machine has"
     if needs.node is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which codec an image is packed with: one that its kernel can unpack, and this host can pack."""
+"""The codec that an image is packed with: its kernel must unpack it, and this host pack it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ logger = get_logger(__name__)
 
 
 def choose(wanted: str | None, release: KernelRelease) -> Codec:
-    """Take the codec that was asked for, else the one with the smallest reservation.
+    """Return the codec that was asked for, else the one with the smallest reservation.
 
-    Of those only what this host has the program for, with a warning where that is another one.
-    Raises KdumpInitrdError for one that the kernel is known to be unable to unpack.
+    Codecs whose program this host lacks are not used; a warning says so if that changes the choice.
+    Raises KdumpInitrdError for a codec that the kernel is known not to unpack.
     """
     if wanted:
         codec = Codec(wanted)
@@ -33,12 +33,12 @@ def choose(wanted: str | None, release: KernelRelease) -> Codec:
 
 
 def behind(base: Codec) -> Codec:
-    """Return the codec of what is appended to an initrd: its own, so that tools list both."""
+    """Return the codec for what is appended to an initrd: the same, so that tools list both."""
     return _with_program([base], "so that tools that list initrds may fail")
 
 
 def _with_program(able: list[Codec], but: str) -> Codec:
-    """Return the first whose program is there; the last resort needs none."""
+    """Return the first one whose program exists; the last one needs none."""
     able = [*able, Codec.NONE]
     missing = [filters.missing(each) for each in able]
     found = able[missing.index("")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a capture kernel takes of the reserved memory: by its header, else as its architecture's."""
+"""What a capture kernel takes of the reserved memory, by its header or its architecture."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from ...probe.distro.architectures import facts
 
 
 def terms_of(machine: str, unpacked: int) -> Terms:
-    """Return it for a kernel of an architecture; ``unpacked`` is its size in bytes, 0: unknown."""
+    """Return this for a kernel of an architecture, of ``unpacked`` bytes; 0: unknown."""
     usual = facts().named(machine).reservation
     return Terms(unpacked or usual.kernel, usual.runtime, usual.freed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the recipes put into a tree: the layout, programs with their libraries, modules, Python."""
+"""What the recipes put into a tree: folders, programs with libraries, modules, Python."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from ...probe.python.zipped import stdlib_zip
 from ...saver import imagepaths
 from ...saver.imagepaths import MODULES, PYTHON, PYTHON_ZIP
 
-#: The image's own folder, of programs and hooks of ours.
+#: The folder of our own programs and hooks in the image.
 LIB = inside(imagepaths.LIB)
 #: What /init and the hooks of a capture image share.
 SHARED = ("functions.sh", "folder.sh", "guard.sh", "launch.sh", "modules.sh", "ticker.sh")
 
 
 def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
-    """Add the folders and links that every image has, and a console for the first process."""
+    """Add the folders and links of every image, and a console for the first process."""
     for name in ("bin", "sbin", "lib", "lib64"):
         tree.add_directory(f"usr/{name}", why="layout")
         tree.add_symlink(name, f"usr/{name}", why="layout")
@@ -42,7 +42,7 @@ def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
 
 
 def add_shared(tree: Tree, *, root: Root) -> None:
-    """Add what /init and the hooks of a capture image share, and the pipes that they wait at."""
+    """Add what /init and the hooks of a capture image share, and the pipes that they read."""
     for name in SHARED:
         source = find_data("hooks", name, root=root)
         tree.add_file(LIB / name, source, why="what /init and the hooks share", mode=0o644)
@@ -58,9 +58,9 @@ def choose_toolbox(
     root: Root,
     profile: Distro,
 ) -> Toolbox:
-    """Decide where the shell and what scripts call come from; ``own`` is never busybox's.
+    """Decide where the shell and the scripts' commands come from; ``own`` are never busybox's.
 
-    Raises KdumpInitrdError where the root has no shell, or no busybox and that is wanted.
+    Raises KdumpInitrdError if the root has no shell, or no busybox although it was asked for.
     """
     busybox = None if source is ToolSource.ROOT else tools.find_busybox(root, profile.tools)
     if source is ToolSource.BUSYBOX and busybox is None:
@@ -76,9 +76,9 @@ def choose_toolbox(
 
 
 def add_toolbox(tree: Tree, toolbox: Toolbox) -> tuple[Path, ...]:
-    """Add the shell and the commands; return their files on the host, for their libraries.
+    """Add the shell and the commands; return their files on the host, to find their libraries.
 
-    Raises KdumpInitrdError for commands that are missing.
+    Raises KdumpInitrdError for missing commands.
     """
     if toolbox.missing:
         raise KdumpInitrdError(
@@ -107,7 +107,7 @@ def add_libraries(tree: Tree, found: Closure) -> tuple[PurePosixPath, ...]:
 
 
 def add_python(tree: Tree, runtime: PythonRuntime) -> None:
-    """Add the interpreter, its extension modules and the zip of the rest, without libraries."""
+    """Add the interpreter, its extension modules and the zip of all others; no libraries."""
     interpreter = runtime.interpreter
     tree.add_file(interpreter.dest, interpreter.source, why="runs the saver", mode=0o755)
     if interpreter.dest != inside(PYTHON):
@@ -138,7 +138,7 @@ def add_module_files(
     profile: Distro,
     root: Root,
 ) -> None:
-    """Add the modules, unpacked, and their firmware; those that are there already stay."""
+    """Add the modules, unpacked, and their firmware; files that exist already stay."""
     fresh = [module for module in modules if module.dest not in tree]
     for module in fresh:
         tree.add_content(module.dest, module.data, why=module.why)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``--collector makedumpfile``: that program in a capture initrd, and what it can do."""
+"""``--collector makedumpfile``: the program in a capture initrd, and what it can do."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _ALWAYS = "zlib"
 
 
 def find(settings: CaptureSettings, *, root: Root, profile: Distro) -> Path | None:
-    """Return the root's makedumpfile where that is wanted, else None.
+    """Return the root's makedumpfile if it is the collector, else None.
 
-    Raises KdumpInitrdError where it is not there, UsageError where it cannot do what is wanted.
+    Raises KdumpInitrdError if it does not exist, UsageError if it cannot do what was asked for.
     """
     if settings.collector != _NAME:
         return None
@@ -47,7 +47,7 @@ def knows(program: Path | None, codec: str) -> bool:
     if program is None or codec == _ALWAYS:
         return True
     needed = elffile.read_elf(program).needed
-    # A static one does not tell.
+    # A static one does not tell which codecs it has.
     (library,) = pagecodecs.BY_NAME[codec].libraries
     stem = library.partition(".")[0]
     return not needed or any(name.startswith(f"{stem}.") for name in needed)

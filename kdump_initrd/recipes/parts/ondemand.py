@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kernel modules that the image loads when something asks for them: a device, the kernel, a tool.
+"""Kernel modules that the image loads on demand: for a device, for the kernel, for a tool.
 
-A first kernel is not left with the drivers of hardware that it does not have, and a capture
-kernel has no time for them.
+The regular kernel does not keep drivers of hardware that is not there, and a capture kernel has no
+time to load them.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from ...probe.kernel.releases import KernelRelease
 from ...saver.imagepaths import ON_DEMAND
 from .layout import LIB, add_kernel_modules, add_module_files, module_list
 
-#: A file for each name that may be asked for, with its modules in the order of loading.
+#: A file for each name that can be asked for, with its modules in the order of loading.
 _TABLE = inside(ON_DEMAND)
-#: What the hooks share that load them.
+#: Scripts that the hooks which load them share.
 _PARTS = {
     "kernelline.sh": "reads the kernel's command line",
     "plug.sh": "finds drivers for devices",
 }
-#: The bus and the first number, which is the vendor's mostly; the bus of "acpi*:VMBUS:*" is acpi.
+#: The bus and the first number, mostly the vendor's; the bus of "acpi*:VMBUS:*" is acpi.
 _START = re.compile(r"(?P<bus>[^*?\[\]\\:]+)\*?:(?P<number>(?:[a-z]+[0-9A-F]+)?)")
 
 
 @dataclass(frozen=True)
 class OnDemand:
-    """What may be asked for: ``named`` are those that the names stand for, ``every`` with needs."""
+    """Modules on demand: ``named`` by the names asked for, ``every`` with their dependencies."""
 
     named: tuple[KernelModule, ...]
     every: tuple[KernelModule, ...]
@@ -52,7 +52,7 @@ def add_modules(
     root: Root,
     omit: Sequence[str],
 ) -> tuple[KernelModule, ...]:
-    """Add what is loaded in any case, and drivers that are loaded when their device is there.
+    """Add modules that are always loaded, and drivers that are loaded if their device is present.
 
     Returns the modules of both, those for devices first.
     """
@@ -79,7 +79,7 @@ def add(
     root: Root,
     omit: Sequence[str],
 ) -> OnDemand:
-    """Add what each name of ``wishes`` needs, and its entry in the table; return the modules."""
+    """Add the modules for each name of ``wishes``, and its entry in the table; return them."""
     found = kmod.closures(wishes, kernel=kernel, root=root, omit=omit)
     every = {module.name: module for modules in found.values() for module in modules}
     add_module_files(tree, tuple(every.values()), kernel=kernel, profile=profile, root=root)
@@ -97,15 +97,15 @@ def add(
 
 
 def by_start(modules: Iterable[KernelModule]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return by start ("pci:v00001AF4") and module the patterns of what the module drives.
+    """Return the patterns of what each module drives, by their beginning ("pci:v00001AF4").
 
-    A device need be held against the patterns of its own start only: there are thousands.
+    So a device is compared with the patterns of its own beginning only: there are thousands.
     """
     found: dict[str, dict[str, list[str]]] = {}
     for name, patterns in kmod.aliases(modules).items():
         for pattern in patterns:
             start = _START.match(pattern)
-            # What begins with a pattern is held against every device.
+            # What begins with a wildcard is compared with every device.
             key = f"{start['bus']}:{start['number']}" if start else ""
             found.setdefault(key, {}).setdefault(name, []).append(pattern)
     return {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How the dump's pages are compressed: the codec, and the library that the saver opens for it."""
+"""How the dump's pages are compressed: the codec, and the library that the saver opens."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ logger = get_logger(__name__)
 
 
 def choose(wanted: str, runtime: PythonRuntime, site: Site) -> tuple[str, Closure]:
-    """Decide the codec; return it and the library that the saver opens, with what that needs.
+    """Return the codec, the library that the saver opens for it, and what that library needs.
 
-    ``wanted`` is what was said, "auto" for the first that the distribution's readers know. Raises
-    KdumpInitrdError where there is none.
+    ``wanted`` is what was asked for, "auto" for the first that the distribution's readers know.
+    Raises KdumpInitrdError if there is none.
     """
     readable = site.profile.dump.codecs
     if wanted == "none":

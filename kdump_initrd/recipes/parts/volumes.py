@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What assembles a root device on LVM or MD RAID: the root's tools, their tables, their modules."""
+"""What assembles a root device on LVM or MD RAID: the root's tools, tables and modules."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ...probe.kernel.kmod import Wish
 
 @dataclass(frozen=True)
 class Layer:
-    """One way of making a block device of others.
+    """One way of making a block device from others.
 
-    ``tool`` assembles it, ``helpers`` are what the tool calls where the root has them. ``tables``
+    ``tool`` assembles it; ``helpers`` are what the tool calls, if the root has them. ``tables``
     maps a place in the image to the root's candidates for it. ``modules`` are names by which the
     kernel or the tool asks for a module (request_module() of drivers/md).
     """
@@ -50,7 +50,7 @@ _LVM = Layer(
         "dm-cache-smq", "dm-writecache", "dm-integrity", *_MD.modules,
     ),
 )  # fmt: skip
-#: Arrays first: volumes may lie on them.
+#: Arrays first: volumes may be on them.
 LAYERS = (_MD, _LVM)
 
 
@@ -59,9 +59,9 @@ def needed(
 ) -> tuple[Layer, ...]:
     """Return the layers that the image must be able to assemble.
 
-    Those in ``certain`` are needed; the others come along where the image may be for another
-    machine (``elsewhere``) and the root has their tools. Raises KdumpInitrdError for a tool that
-    is needed and missing.
+    Those in ``certain`` are required. The others are added if the image may be for another machine
+    (``elsewhere``) and the root has their tools. Raises KdumpInitrdError if the tool of a required
+    layer is missing.
     """
     chosen = []
     for layer in LAYERS:
@@ -95,7 +95,7 @@ def add(tree: Tree, layers: Sequence[Layer], *, root: Root, profile: Distro) -> 
 
 
 def module_wishes(layers: Sequence[Layer]) -> list[Wish]:
-    """Return the wishes for modules that the kernel or a tool asks for when it assembles.
+    """Return wishes for the modules that the kernel or a tool asks for when it assembles.
 
     Loading all of them at each start would cost a second: raid6_pq measures its algorithms.
     """
