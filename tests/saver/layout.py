@@ -148,7 +148,8 @@ class Layout:
     def size(self) -> int:
         """Bytes of memory that text, tables and struct pages take."""
         parts = len(self.own) + bool(self.absent) + len(self.repeats)
-        return self.tables + -(-parts * self.part // LARGE) * LARGE
+        pages = parts * -(-self.part // self.port.page)
+        return self.tables + -(-pages * self.port.page // LARGE) * LARGE
 
     @cached_property
     def base(self) -> int:

@@ -89,9 +89,13 @@ class Machine:
             self.places[start] = target, size
 
     def write(self) -> None:
-        """Put the tables into memory."""
-        image = Image()
+        """Put the tables into memory; data are the pages of 4 KiB without any."""
+        data, image = Image(), Image()
+        self.port.data(self.layout, data)
         self.tables.write(image)
+        for address, raw in data.parts:
+            self.memory.write(address, raw)
+        self.data = set(self.memory.pages)
         for address, raw in image.parts:
             self.memory.write(address, raw)
 

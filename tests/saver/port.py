@@ -84,6 +84,9 @@ class Port:
         """
         raise NotImplementedError
 
+    def data(self, layout: Layout, image: Image) -> None:
+        """Write what else VMCOREINFO leads to."""
+
     def map_kernel(self, layout: Layout, tables: PageTables) -> None:
         """Map the kernel's image, and the direct map of what the structures take."""
         base = layout.base

@@ -27,6 +27,7 @@ def build(described: Layout | str, path: Path) -> Path:
     image.write(base, b"kernel text of a synthetic kernel")
     image.write(base + 0x1000, _utsname(f"{layout.dialect.release}-synthetic", port.uname))
     _data(layout, image, arena, array)
+    port.data(layout, image)
     parts = _struct_pages(layout, image, Arena(base + layout.tables))
     if layout.model == "flat":
         _node(layout, image, parts[0])

@@ -13,7 +13,7 @@ from kdump_initrd.saver.__main__ import main
 from .addresses import CASES, LATER, add_tables
 from .printk import add_log, ring
 from .running import save
-from .vmcore import PAGE, S390X, X86_64, Core
+from .vmcore import PAGE, PPC32, X86_64, Core
 
 
 @pytest.mark.parametrize("name", list(CASES))
@@ -64,9 +64,9 @@ def test_x86_64_page_tables(
 
 
 def test_what_is_not_known_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    done = save(tmp_path, add_log(Core(S390X), ring(S390X), 0x100000, 0x100000))
+    done = save(tmp_path, add_log(Core(PPC32), ring(PPC32), 0x100000, 0xC0100000))
     assert main(["--dmesg", str(done.dump)]) == 3
-    assert "kernel addresses of machine s390x are not known" in capfd.readouterr().err
+    assert "kernel addresses of machine ppc are not known" in capfd.readouterr().err
     core = add_log(Core(), ring(X86_64), 0x4000000, 0xFFFF888004000000)
     core.load(0x1001000, bytes(PAGE), 0xFFFFFFFF81001000)
     done = save(tmp_path, core)

@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""64-bit POWER, of both byte orders: the direct map, without page tables."""
+"""64-bit POWER, of both byte orders: the direct map, vmemmap's own list, radix and hash tables.
+
+Constants are those of arch/powerpc/include/asm/book3s/64, of all kernels since 4.7. Older ones have
+other tables, which are not needed: their struct pages are in vmemmap_list.
+"""
 
 from __future__ import annotations
 
-from . import ALL, Architecture
+from ..low.failure import SaverError
+from ..low.intervals import Intervals
+from ..memory.pagetables import walker
+from ..memory.reader import absent
+from . import Architecture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,8 +19,27 @@ if TYPE_CHECKING:
     from ..memory.vmcoreinfo import VmcoreInfo
     from . import Translate
 
-#: The direct map begins at 0xc000000000000000.
-_MASK = (1 << 60) - 1
+#: PAGE_OFFSET, and the bits below it, which are physical addresses (__pa(), asm/page.h).
+_DIRECT, _MASK = 0xC000000000000000, (1 << 60) - 1
+#: Where the direct map ends, by the size of pages: H_KERN_VIRT_START and RADIX_KERN_VIRT_START.
+_END = {4096: 0xC0003D0000000000, 65536: 0xC008000000000000}
+#: Bits of an index of each level, the last one first, by the size of pages: RADIX_PTE_INDEX_SIZE …
+#: (radix-4k.h, radix-64k.h), H_PTE_INDEX_SIZE … (hash-4k.h, hash-64k.h).
+_RADIX = {4096: (9, 9, 9, 13), 65536: (5, 9, 9, 13)}
+_HASH = {4096: (9, 7, 9, 9), 65536: (8, 10, 10, 8)}
+#: An entry, in big-endian order on all machines (asm/pgtable-be-types.h): _PAGE_PRESENT, _PAGE_PTE
+#: (it maps memory), and what is no address where it leads to a table (PMD_MASKED_BITS …).
+_PRESENT, _LEAF, _NO_TABLE = 1 << 63, 1 << 62, 0xC0000000000000FF
+#: _PAGE_PA_MAX: bits of a physical address in an entry that maps memory.
+_ADDRESS_BITS = 53
+#: MMU_FTR_TYPE_RADIX in cpu_spec.mmu_features (asm/mmu.h).
+_TYPE_RADIX = 0x40
+#: MMU_PAGE_COUNT, the kinds of pages, and what the size of one in bits can be.
+_KINDS, _SHIFTS = 16, range(12, 40)
+#: A block begins with a page.
+_LEAST = 4096
+#: More blocks than this are damage: 16 TiB of memory have as many, with the smallest ones.
+_MOST = 1 << 18
 
 
 class Ppc64(Architecture):
@@ -28,8 +55,153 @@ class Ppc64(Architecture):
         return self.unames[0 if big else 1]
 
     def translator(self, memory: Memory, info: VmcoreInfo) -> Translate:
-        """See Architecture."""
-        return lambda address: (address & _MASK, ALL)
+        """See Architecture.
+
+        What follows the direct map is looked for when it is wanted: the log needs the direct map
+        alone.
+        """
+        end = _END.get(info.page_size() or 0, min(_END.values()))
+        found: list[Translate | SaverError] = []
+
+        def translate(address: int) -> tuple[int, int]:
+            if _DIRECT <= address < end:
+                return address & _MASK, end - address
+            if not found:
+                try:
+                    found.append(_beyond(memory, info))
+                except SaverError as error:
+                    found.append(error)
+            further = found[0]
+            if isinstance(further, SaverError):
+                raise further
+            return further(address)
+
+        return translate
+
+    def direct_map(self, memory: Memory, info: VmcoreInfo) -> int:
+        """See Architecture; the kernel's image is in it."""
+        return _DIRECT
+
+
+def _beyond(memory: Memory, info: VmcoreInfo) -> Translate:
+    # What finds addresses outside of the direct map: vmemmap by its list, where there is one, and
+    # all else by page tables.
+    blocks = _Blocks(memory, info)
+    is_radix = _is_radix(memory, info)
+    if is_radix is None and info.symbol("vmemmap_list") is not None and not blocks.places:
+        # Linux 6.6 and 6.7: radix has no list any more, and VMCOREINFO does not tell yet.
+        is_radix = True
+    page = info.page_size() or 0
+    walk: Translate | None = None
+    if is_radix is not None and page in _RADIX:
+        walk = _walk(memory, info, page, _RADIX[page] if is_radix else _HASH[page])
+
+    def translate(address: int) -> tuple[int, int]:
+        found = blocks.find(address)
+        if found:
+            return found
+        if walk is None:
+            raise absent("virtual", address)
+        return walk(address)
+
+    return translate
+
+
+def _walk(memory: Memory, info: VmcoreInfo, page: int, bits: tuple[int, ...]) -> Translate:
+    shift = page.bit_length() - 1
+    levels: list[tuple[int, int]] = []
+    for index in bits:
+        levels.insert(0, (shift, index))
+        shift += index
+    frame = (1 << _ADDRESS_BITS) - page
+
+    def decode(entry: int, shift: int) -> tuple[int, int] | None:
+        if not entry & _PRESENT:
+            return None
+        if entry & _LEAF or shift == levels[-1][0]:
+            return entry & frame, shift
+        return entry & ~_NO_TABLE, 0
+
+    root = info.need("symbol", "swapper_pg_dir") & _MASK
+    return walker(memory.read_physical, root, levels, decode, big=True)
+
+
+def _is_radix(memory: Memory, info: VmcoreInfo) -> bool | None:
+    # Which of the two MMUs runs; None where VMCOREINFO does not tell, as before Linux 6.8.
+    told = info.number("RADIX_MMU")
+    if told is not None:
+        return bool(told)
+    spec, features = info.symbol("cur_cpu_spec"), info.offset("cpu_spec.mmu_features")
+    if spec is None or features is None:
+        return None
+    read, abi = memory.read_physical, memory.abi
+    place = abi.long(read(spec & _MASK, abi.word)) + features
+    return bool(abi.number(read(place & _MASK, 4), 0, 4) & _TYPE_RADIX)
+
+
+class _Blocks:
+    # vmemmap_list: the blocks of vmemmap by their addresses, which hash tables do not have
+    # (arch/powerpc/mm/init_64.c). Those that follow each other in both kinds of addresses are one.
+
+    def __init__(self, memory: Memory, info: VmcoreInfo) -> None:
+        #: (virtual address, end, physical address), ascending.
+        self.places: list[tuple[int, int, int]] = []
+        head = info.symbol("vmemmap_list")
+        if head is not None:
+            self._memory, self._info = memory, info
+            first = memory.abi.long(self._read(head, memory.abi.word))
+            if first:
+                self._follow(first, 1 << self._shift())
+        self.places.sort()
+        self._intervals = Intervals([(start, end) for start, end, _ in self.places])
+
+    def _read(self, address: int, length: int) -> bytes:
+        return self._memory.read_physical(address & _MASK, length)
+
+    def _shift(self) -> int:
+        need, abi = self._info.need, self._memory.abi
+        kind = abi.number(self._read(need("symbol", "mmu_vmemmap_psize"), 4), 0, 4)
+        place = need("symbol", "mmu_psize_defs") + need("offset", "mmu_psize_def.shift")
+        place += kind % _KINDS * need("size", "mmu_psize_def")
+        shift = abi.number(self._read(place, 4), 0, 4)
+        if kind >= _KINDS or shift not in _SHIFTS:
+            raise SaverError(f"vmemmap is in pages of kind {kind}, of 2^{shift} bytes")
+        return shift
+
+    def _follow(self, node: int, size: int) -> None:
+        need, long, places = self._info.need, self._memory.abi.long, self.places
+        length = need("size", "vmemmap_backing")
+        names = ("virt_addr", "phys", "list")
+        offsets = [need("offset", f"vmemmap_backing.{name}") for name in names]
+        word = self._memory.abi.word
+        edges = [-word, *sorted(offsets), length]
+        if length > 4096 or min([end - at for at, end in zip(edges, edges[1:])]) < word:
+            raise SaverError(f"VMCOREINFO: a vmemmap_backing of {length} bytes")
+        count, milestone = 0, node
+        while node:
+            raw = self._read(node, length)
+            start, physical, following = [long(raw, at) for at in offsets]
+            physical &= _MASK
+            if start % size or physical % _LEAST:
+                raise SaverError(f"vmemmap_list has a block at {start:#x}, of {physical:#x}")
+            if places and (start + size, physical + size) == (places[-1][0], places[-1][2]):
+                places[-1] = (start, places[-1][1], physical)
+            else:
+                places.append((start, start + size, physical))
+            count += 1
+            # One that goes in circles comes back to a node at which the count was a power of two.
+            if following == milestone or count > _MOST:
+                raise SaverError("vmemmap_list has no end")
+            if not count & count - 1:
+                milestone = node
+            node = following
+
+    def find(self, address: int) -> tuple[int, int] | None:
+        """Return the physical address, and the bytes that follow there; None if it is in none."""
+        for number in self._intervals.touching(address, address + 1):
+            start, end, physical = self.places[number]
+            return physical + address - start, end - address
+        return None
 
 
 ARCHITECTURE = Ppc64()

@@ -59,6 +59,13 @@ class VmcoreInfo:
             raise SaverError(f"VMCOREINFO has no {kind.upper()}({name})")
         return value
 
+    def address(self, key: str) -> int:
+        """Return the value of a key that is an address but no symbol; SaverError without."""
+        value = self._integer(key, 16)
+        if value is None:
+            raise SaverError(f"VMCOREINFO has no {key}")
+        return value
+
     def page_size(self) -> int | None:
         """Return the bytes of a page: a power of two from 4 to 256 KiB."""
         size = self._integer("PAGESIZE", 10)

@@ -4,7 +4,14 @@
 from __future__ import annotations
 
 from ..port import Port
-from . import aarch64, i386, riscv64
+from . import aarch64, i386, ppc64, riscv64, s390x
 from .x86_64 import X86_64
 
-PORTS: dict[str, Port] = {"x86_64": X86_64(), **aarch64.PORTS, **riscv64.PORTS, **i386.PORTS}
+PORTS: dict[str, Port] = {
+    "x86_64": X86_64(),
+    **aarch64.PORTS,
+    **riscv64.PORTS,
+    **i386.PORTS,
+    **ppc64.PORTS,
+    **s390x.PORTS,
+}
