@@ -4,9 +4,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from kdump_initrd.saver.crash.facts import Crash
+from kdump_initrd.saver.filter.walk import PageFilter
+from kdump_initrd.saver.memory.reader import Memory
+from kdump_initrd.saver.memory.vmcoreinfo import VmcoreInfo
 
 from . import oracle
 from .description import parse
@@ -60,6 +66,42 @@ def filtered(tmp_path: Path, text: str | Layout, level: int, **options: object) 
     assert saved.dump.first == layout.ram
     shutil.rmtree(done.folder)
     return saved
+
+
+class Kept:
+    """Stands for a Selection: the page frames that a filter hands over."""
+
+    def __init__(self) -> None:
+        self.frames: set[int] = set()
+
+    def add_run(self, pfn: int, count: int) -> None:
+        self.frames.update(range(pfn, pfn + count))
+
+    def add_bits(self, pfn: int, count: int, bits: int, kept: int) -> None:
+        found = [pfn + bit for bit in range(count) if bits >> bit & 1]
+        assert len(found) == kept
+        self.frames.update(found)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a filter alone says of a vmcore: no dump is made."""
+
+    level: int
+    note: str
+    left_out: set[int]
+
+
+def judge(memory: Memory, info: Mapping[str, str], level: int) -> Judged:
+    """Filter an opened vmcore by a VMCOREINFO, whatever its own says."""
+    text = "\n".join(f"{key}={value}" for key, value in info.items())
+    memory.notes.vmcoreinfo = text.encode("latin-1")
+    source, kept = Crash(memory).source(), Kept()
+    chosen = PageFilter(memory, VmcoreInfo(memory.notes.vmcoreinfo), source, level=level)
+    runs = list(source.runs())
+    chosen.run(runs, kept, lambda _: None)  # type: ignore[arg-type]
+    there = {at for pfn, count in runs for at in range(pfn, pfn + count)}
+    return Judged(chosen.level, chosen.note, there - kept.frames)
 
 
 def check(tmp_path: Path, text: str | Layout, level: int, **options: object) -> Saved:
