@@ -39,9 +39,15 @@ class Rules:
         return bit is not None and bool(page.flags >> bit & 1)
 
     def has_type(self, page: StructPage, name: str) -> bool:
-        """Tell whether the value of a type is known, and _mapcount is that value."""
+        """Tell whether the value of a type is known, and _mapcount is that value.
+
+        Of types that are a top byte (Linux 6.12) the other three are their owner's.
+        """
         value = self.number(f"PAGE_{name}_MAPCOUNT_VALUE")
-        return value is not None and page.mapcount & _U32 == value & _U32
+        if value is None:
+            return False
+        shift = 0 if value & 0xFFFFFF else 24
+        return (page.mapcount & _U32) >> shift == (value & _U32) >> shift
 
     def is_tail(self, page: StructPage) -> bool:
         """Tell whether the page is part of the compound page before it."""

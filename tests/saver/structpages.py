@@ -202,6 +202,8 @@ def wild_pages(dialect: Dialect, first: int, *, count: int, seed: int) -> dict[i
             second=rng.choice((0, 1, 2, 3, 255)) | rng.choice((0, 1, 2, 3, 4, 9, 63, 200)) << 8,
             mapping=rng.choice((0, 0, FILE, ANON, MOVABLE, KSM, _TAIL_MAPPING)),
             private=rng.choice((0, 0, 1, 2, 3, 4, 10, 11, 63, 64, 1 << 40)),
-            mapcount=rng.choice((-1, -1, -1, 0, 2, *types, types[0] + 1, types[0] & 0xFFFF)),
+            mapcount=rng.choice(
+                (-1, -1, -1, 0, 2, *types, *(each + 0x1234 for each in types), types[0] & 0xFFFF)
+            ),
         )
     return found

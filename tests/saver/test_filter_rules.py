@@ -69,6 +69,21 @@ def test_a_compound_page_of_7_1_by_its_new_name(tmp_path: Path) -> None:
     assert saved.left_out == set()
 
 
+def test_a_type_is_the_top_byte_whatever_its_owner_has_below(tmp_path: Path) -> None:
+    """Linux 6.12 and later; before, a number is a type as a whole or none."""
+    text = """
+        memory 0-32M
+        0x100 slab-odd mapcount=0xf5001234
+        0x200 offline mapcount=0xf1ffffff
+        0x300 hugetlb-file order=3 mapcount=0xf4000001
+        0x400 free order=2 mapcount=0xf0000080
+    """
+    saved = check(tmp_path, f"kernel 7.1\n{text}", 31)
+    assert saved.left_out == {0x200, *range(0x300, 0x308), *range(0x400, 0x404)}
+    old = "0x100 free order=2 mapcount=0xffffff80\n0x200 offline mapcount=0xfffffef0"
+    assert check(tmp_path, f"kernel 6.10\nmemory 0-32M\n{old}", 31).left_out == set()
+
+
 @pytest.mark.parametrize(
     ("level", "left"), [(31, 1024), (16, 1024), (15, 0), (0, 0)]
 )  # fmt: skip

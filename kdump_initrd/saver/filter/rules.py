@@ -95,7 +95,7 @@ class Rules:
         return tables
 
     def _make_type_tables(self) -> tuple[list[tuple[int, bytes]], int]:
-        # The four bytes of _mapcount, each with the types that it fits; and the types that count.
+        # The bytes of _mapcount that tell types, each with those it fits; and the types that count.
         page, level = self.page, self.level
         known = [(page.slab, _SLAB, False), (page.offline, _OFFLINE_TYPE, True)]
         if level & structpage.FREE:
@@ -104,11 +104,12 @@ class Rules:
             known.append((page.hugetlb, _HUGETLB, True))
         values = [(value, lane) for value, lane, _ in known if value is not None]
         tables = []
-        if page.mapcount is not None and values:
-            for number in range(4):
-                table = bytearray(256)
-                for value, lane in values:
-                    table[value >> 8 * number & 0xFF] |= lane
+        for number in range(4) if page.mapcount is not None else ():
+            any_fits = sum([lane for value, lane in values if number < 3 and _is_top_byte(value)])
+            table = bytearray([any_fits]) * 256
+            for value, lane in values:
+                table[value >> 8 * number & 0xFF] |= lane
+            if len(set(table)) > 1:
                 tables.append((self._byte(page.mapcount, number, 4), bytes(table)))
         return tables, sum([lane for _, lane, alone in known if alone])
 
@@ -244,3 +245,9 @@ class Rules:
 
 #: Codes of pages without a type.
 _PLAIN = bytes([SINGLE if code & SINGLE else code & _CODE for code in range(256)])
+
+
+def _is_top_byte(kind: int) -> bool:
+    # Since Linux 6.12 a type is the top byte, and its owner may use the others (page-flags.h,
+    # enum pagetype); before, types are negated bits of a number that is compared as a whole.
+    return kind >> 31 == 1 and not kind & 0xFFFFFF
