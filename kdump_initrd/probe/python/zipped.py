@@ -49,6 +49,7 @@ def _members(runtime: PythonRuntime) -> list[tuple[str, bytes]]:
             found = compiled(list(zip(files, sources)), runtime.compiler)
             return [(f"{module.member}.pyc", pyc) for module, pyc in zip(runtime.modules, found)]
         except KdumpInitrdError as error:
-            why = error.message
+            why = f"{runtime.compiler} does not compile it"
+            logger.debug("%s", error)
     logger.warning(_COST, why)
     return [(f"{module.member}.py", module.source) for module in runtime.modules]
