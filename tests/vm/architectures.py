@@ -67,9 +67,9 @@ AARCH64 = Architecture(
     kexec=("-c -i",),
     user="qemu-aarch64",
 )
-#: A processor with all that QEMU can do: 52 bits of addresses, among others.
-AARCH64_MAX = replace(
-    AARCH64, words=("-machine", "virt,gic-version=3", "-cpu", "max"), variant="max"
+#: A processor with all that QEMU can do: addresses of 52 bits with pages of any size, among others.
+AARCH64_LPA2 = replace(
+    AARCH64, words=("-machine", "virt,gic-version=3", "-cpu", "max"), variant="lpa2"
 )
 RISCV64 = Architecture(
     name="riscv64",

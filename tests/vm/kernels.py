@@ -15,10 +15,11 @@ from .cached import cache, making
 from .suites import Suite, version_key
 from .tools import MissingTool, tool
 
-#: What a capture image takes from its root, beside the kernel.
-_USERLAND = ("base-files", "busybox-static", "dash", "liblzo2-2", "python3", "util-linux")
-#: And what loads a kernel of another architecture, and judges its dump.
-FOREIGN = (*_USERLAND, "kexec-tools", "libzstd1", "makedumpfile", "zlib1g")
+#: What images take from a root, beside the kernel, and what judges its dump.
+USERLAND = (
+    *("base-files", "busybox-static", "dash", "kexec-tools", "liblzo2-2", "libzstd1"),
+    *("makedumpfile", "python3", "util-linux", "zlib1g"),
+)
 
 
 class NoKernel(Exception):
@@ -118,9 +119,8 @@ def fetched(source: Source) -> Kernel:
     root, suite = cache() / source.name, source.suite
     with making(root) as missing, making(suite.lock):
         if missing:
-            packages = _USERLAND if suite.architecture is X86_64 else FOREIGN
             suite.update()
-            fresh = suite.unpack(root, suite.newest(source.pattern), *packages)
+            fresh = suite.unpack(root, suite.newest(source.pattern), *USERLAND)
             kernel = newest(fresh)
             run(["depmod", "-b", kernel.modules.parents[2], kernel.release], timeout=120)
             fresh.rename(root)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from drgn.helpers.linux.kallsyms import load_vmlinux_kallsyms
 
 from kdump_initrd.core.run import run
 
+from . import rivals
+
 #: Where x86-64 maps the kernel's image; arch/x86/include/asm/page_64_types.h.
 _START_KERNEL_MAP = 0xFFFFFFFF80000000
 _BANNER = b"Linux version "
+#: Who reads by address.
+DRGN = f"drgn {drgn.__version__}"
 
 
 class NotThisCrash(Exception):
@@ -109,11 +114,11 @@ def _log_text(program: drgn.Program, info: dict[str, str]) -> bytes:
     return bytes(program.read(data, 1 << bits))
 
 
-def read_log(dump: Path) -> str:
-    """Return the kernel log as makedumpfile finds it in the dump."""
+def read_log(dump: Path, makedumpfile: Sequence[str | Path] = ("makedumpfile",)) -> str:
+    """Return the kernel log as a makedumpfile finds it in the dump."""
     target = dump.with_name(dump.name + ".log")
     target.unlink(missing_ok=True)
-    run(["makedumpfile", "--dump-dmesg", dump, target], timeout=120)
+    run([*makedumpfile, "--dump-dmesg", dump, target], timeout=120)
     return target.read_text(errors="replace")
 
 
@@ -151,18 +156,22 @@ def prove(*, dump: Path, dmesg: Path, token: str, release: str) -> DrgnFacts:
     return facts
 
 
-def prove_by_address(*, dump: Path, dmesg: Path, token: str, release: str, machine: str) -> str:
-    """Check that ``dump`` and ``dmesg`` are of the run with ``token``, on any architecture.
+def prove_by_address(dump: Path, *, token: str, release: str, machine: str) -> str:
+    """Check with drgn that a dump is of the run with ``token``, on any architecture.
 
-    The token is looked for in the saved kernel log, and, with drgn, in the log in memory. Returns
-    who has read the dump. Raises NotThisCrash.
+    The token is looked for in the log in memory. Returns who has read the dump. Raises
+    NotThisCrash.
     """
-    said = f"{token} loaded"
-    if said not in dmesg.read_text(errors="replace"):
-        raise NotThisCrash(f"{dmesg}: the saved kernel log lacks this run's token {token}")
     found = read_by_address(dump)
-    if said.encode() not in found.log:
+    if f"{token} loaded".encode() not in found.log:
         raise NotThisCrash(f"{dump}: the log in the dump lacks this run's token {token}")
     if (found.release, found.machine) != (release, machine):
         raise NotThisCrash(f"{dump}: it is of {found.release} on {found.machine}, not of {release}")
-    return f"drgn {drgn.__version__}"
+    return DRGN
+
+
+def prove_by_makedumpfile(dump: Path, makedumpfile: Sequence[str | Path], *, token: str) -> str:
+    """Check likewise with a makedumpfile; ``makedumpfile`` are the words that start it."""
+    if f"{token} loaded" not in read_log(dump, makedumpfile):
+        raise NotThisCrash(f"{dump}: the log in the dump lacks this run's token {token}")
+    return rivals.version(makedumpfile)

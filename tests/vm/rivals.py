@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+
+from kdump_initrd.core.run import run
 
 from .architectures import Architecture
 from .kernels import Kernel
@@ -45,3 +49,9 @@ def own(root: Path, architecture: Architecture) -> list[str | Path]:
     folders = sorted({str(library.parent) for library in found.libraries})
     emulator = [tool(architecture.user)] if architecture.user else []
     return [*emulator, found.linker, "--library-path", ":".join(folders), program]
+
+
+def version(makedumpfile: Sequence[str | Path]) -> str:
+    """Return the name and the version of the makedumpfile that these words start."""
+    said = run([*makedumpfile, "-v"], timeout=60).stdout.decode()
+    return " ".join(re.findall(r"(makedumpfile): version (\S+)", said)[0])
