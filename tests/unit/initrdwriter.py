@@ -108,12 +108,13 @@ def write_base(path: Path, items: Iterable[Item] = INITRAMFS_TOOLS, codec: Codec
 
 
 def bzimage(release: str = "6.1.0-test", *, flags: int = 1, protocol: int = 0x020F,
-            cmdline: int = 2047) -> bytes:  # fmt: skip
+            cmdline: int = 2047, relocatable: int = 1) -> bytes:  # fmt: skip
     """Return what begins like an x86 kernel (Documentation/arch/x86/boot.rst)."""
     data = bytearray(1 << 17)
     data[0x1FE:0x206] = b"\x55\xaa\xeb\x6aHdrS"
     struct.pack_into("<H", data, 0x206, protocol)
     struct.pack_into("<H", data, 0x20E, 0x3000)
+    data[0x234] = relocatable
     struct.pack_into("<H", data, 0x236, flags)
     struct.pack_into("<I", data, 0x238, cmdline)
     struct.pack_into("<I", data, 0x260, 48 << 20)

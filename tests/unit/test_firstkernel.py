@@ -140,6 +140,32 @@ def test_a_capture_kernel_by_its_release(tmp_path: Path, parts: Parts) -> None:
     assert int(kernel.split()[4]) == Path(f"/boot/vmlinuz-{RELEASE}").stat().st_size
 
 
+def test_a_capture_kernel_that_kexec_does_not_load(parts: Parts, refusal: Refusal) -> None:
+    kernel = refusal.top / "kernel"
+    kernel.write_bytes(bzimage(relocatable=0))
+    assert refusal.of(replace(parts, kernel=kernel), "--force") == (
+        f"{kernel}: built without CONFIG_RELOCATABLE: it cannot run in the reserved memory",
+        "use another capture kernel",
+    )
+
+
+def test_a_capture_kernel_whose_configuration_says_no(
+    parts: Parts, refusal: Refusal, tmp_path: Path
+) -> None:
+    """It lies beside the image, as Debian's of s390x does."""
+    kernel = refusal.top / "vmlinuz"
+    kernel.write_bytes(bzimage())
+    config = refusal.top / "config-6.1.0-test"
+    config.write_text("CONFIG_KEXEC=y\n# CONFIG_CRASH_DUMP is not set\nCONFIG_PROC_VMCORE=y\n")
+    others = replace(parts, kernel=kernel)
+    assert refusal.of(others, "--force") == (
+        "6.1.0-test: built without CONFIG_CRASH_DUMP: it cannot be a capture kernel",
+        "use another kernel release",
+    )
+    config.write_text("CONFIG_CRASH_DUMP=y\nCONFIG_PROC_VMCORE=y\n")
+    assert others.make(tmp_path / "out").exists()
+
+
 def test_a_base_that_is_not_there(parts: Parts, refusal: Refusal) -> None:
     gone = refusal.top / "gone"
     assert refusal.of(replace(parts, base=gone)) == (

@@ -465,5 +465,5 @@ def test_configuration_of_the_running_kernel(
     assert len(releases.find(other, root=Root(), layout=LAYOUT).config) > 1, "another release"
     monkeypatch.setattr(releases, "first", lambda patterns, *, root, release: None)
     monkeypatch.setattr(os, "uname", lambda: os.uname_result(("", "", RELEASE, "", "")))
-    found = releases._configuration(RELEASE, root=Root(), layout=LAYOUT)
+    found = releases.options_of(RELEASE, root=Root(), layout=LAYOUT)
     assert found == {"CONFIG_EXT4_FS": "y"}

@@ -7,6 +7,7 @@ import functools
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +34,40 @@ _FILE = "linux/architectures.toml"
 _COMMON = "common"
 
 
+class Kind(str, Enum):
+    """The kinds of kernel images; an Image that gzip has packed whole is an Image as well."""
+
+    BZIMAGE = "bzImage"
+    IMAGE = "Image"
+    ZBOOT = "EFI zboot"
+    EFI = "EFI program"
+    VMLINUX = "vmlinux"
+    ZIMAGE = "zImage"
+
+
 @dataclass(frozen=True)
 class Image:
     """How a kernel image is told from others, and what it takes.
 
     ``bzimage`` tells of x86's header, ``pe`` is Machine of PE/COFF, ``magic`` are the bytes from
-    ``magic_at`` on; ``cmdline`` are the bytes of the longest command line, without the NUL.
-    ``cmdline_at`` and ``size_at`` are where a header has that, with the NUL, and the bytes of
-    memory that the kernel needs, as numbers of 64 bits. 0 and b"" are for none.
+    ``magic_at`` on of an image of ``kind``; ``loaded`` are the kinds that kexec loads as a capture
+    kernel. ``cmdline`` are the bytes of the longest command line, without the NUL. ``cmdline_at``,
+    ``size_at`` and ``release_at`` are where a header has that, with the NUL, the bytes of memory
+    that the kernel needs, and the place of its release, as numbers of 64 bits; ``page_at`` is where
+    it has the page size, in bits 1 and 2: of 4, 16 or 64 KiB. 0 and b"" are for none.
     """
 
     cmdline: int
+    loaded: tuple[Kind, ...]
+    kind: Kind = Kind.IMAGE
     bzimage: bool = False
     pe: int = 0
     magic: bytes = b""
     magic_at: int = 0
     size_at: int = 0
     cmdline_at: int = 0
+    release_at: int = 0
+    page_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,10 +203,14 @@ def _calls(value: object) -> tuple[str, ...]:
 
 
 _IDENTITY = {"elf": whole, "bits": _bits, "byte_order": text(_order), "uname": texts(word)}
+_KIND = one_of(*(kind.value for kind in Kind))
+_NUMBERS = ("cmdline", "cmdline_at", "size_at", "release_at", "page_at", "magic_at", "pe")
 _IMAGE = {
-    **dict.fromkeys(("cmdline", "cmdline_at", "size_at", "magic_at", "pe"), whole),
+    **dict.fromkeys(_NUMBERS, whole),
     "bzimage": flag,
     "magic": text(_magic),
+    "kind": text(lambda said: Kind(_KIND(said))),
+    "loaded": some(texts(lambda said: Kind(_KIND(said)))),
 }
 _RESERVATION = dict.fromkeys(("kernel", "runtime", "freed"), whole)
 _SHARED = {
@@ -199,7 +221,7 @@ _SHARED = {
 _DECLARED = Table(
     {_COMMON: Table({
         **_SHARED,
-        "image": Table(_IMAGE, needed=("cmdline",)),
+        "image": Table(_IMAGE, needed=("cmdline", "loaded")),
         "reservation": Table(_RESERVATION, needed=tuple(_RESERVATION)),
     }, needed=(*_SHARED, "image", "reservation"))},
     others=Table({

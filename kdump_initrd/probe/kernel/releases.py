@@ -58,7 +58,7 @@ def find(release: str, *, root: Root, layout: Layout) -> KernelRelease:
     if modules is not None and not modules.is_dir():
         modules = None
     image = first(layout.image, root=root, release=release)
-    config = _configuration(release, root=root, layout=layout)
+    config = options_of(release, root=root, layout=layout)
     if modules is None and (image is None or not config):
         if image is not None:
             raise KdumpInitrdError(
@@ -109,19 +109,16 @@ def check_capture_options(kernel: KernelRelease) -> None:
             )
 
 
-def first(patterns: Sequence[str], *, root: Root, release: str) -> Path | None:
-    """Return the first path of ``patterns`` that exists in ``root``, or None."""
-    for pattern in patterns:
-        for name in placeholder.expand(pattern, root=root, release=release):
-            path = root.there(name)
-            if path is not None:
-                return path
-    return None
+def options_of(
+    release: str, *, root: Root, layout: Layout, image: Path | None = None
+) -> dict[str, str]:
+    """Return the configuration of a kernel: a file's or, of the one that runs here, its own.
 
-
-def _configuration(release: str, *, root: Root, layout: Layout) -> dict[str, str]:
-    """Return the configuration of a kernel: a file's or, of the one that runs here, its own."""
-    path = first(layout.config, root=root, release=release)
+    It may lie beside its ``image``, too. It is as KernelRelease.config; raises KdumpInitrdError for
+    one that cannot be read.
+    """
+    beside = image and root.file(image.with_name(f"config-{release}"))
+    path = beside or first(layout.config, root=root, release=release)
     running = root.is_host and release == os.uname().release
     if path is None and not (running and _RUNNING.is_file()):
         return {}
@@ -132,6 +129,16 @@ def _configuration(release: str, *, root: Root, layout: Layout) -> dict[str, str
     except (OSError, EOFError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise KdumpInitrdError(f"{path or _RUNNING}: {why}") from error
+
+
+def first(patterns: Sequence[str], *, root: Root, release: str) -> Path | None:
+    """Return the first path of ``patterns`` that exists in ``root``, or None."""
+    for pattern in patterns:
+        for name in placeholder.expand(pattern, root=root, release=release):
+            path = root.there(name)
+            if path is not None:
+                return path
+    return None
 
 
 def _options(text: str) -> dict[str, str]:

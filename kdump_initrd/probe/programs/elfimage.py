@@ -27,12 +27,17 @@ class NotElf(Damaged):
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of the file and where it lies in memory, in bytes."""
+    """A piece of the file and where it lies in memory, in bytes.
+
+    ``physical`` is p_paddr, and ``memory`` what it takes there.
+    """
 
     kind: int
     offset: int
     address: int
     size: int
+    physical: int
+    memory: int
 
 
 class ElfImage:
@@ -76,11 +81,23 @@ class ElfImage:
         start, size, count = self._segments
         for at in range(start, start + size * count, size or 1):
             if self._wide:
-                kind, _, offset, address, _, length = self.unpack("IIQQQQ", at)
+                kind, _, *place = self.unpack("IIQQQQQ", at)
             else:
-                kind, offset, address, _, length = self.unpack("IIIII", at)
+                kind, *place = self.unpack("IIIIII", at)
             if kind in (_PT_LOAD, _PT_DYNAMIC):
-                yield Segment(kind, offset, address, length)
+                offset, address, physical, length, memory = place
+                yield Segment(kind, offset, address, length, physical, memory)
+
+    def span(self) -> int:
+        """Return the bytes from the first to the last that is loaded by its physical address.
+
+        0 where nothing is. Raises Damaged.
+        """
+        loaded = [each for each in self.segments() if each.kind == _PT_LOAD and each.memory]
+        if not loaded:
+            return 0
+        end = max(each.physical + each.memory for each in loaded)
+        return end - min(each.physical for each in loaded)
 
     def sections(self) -> dict[str, bytes]:
         """Return the sections by name; of some of one name the first. Raises Damaged."""

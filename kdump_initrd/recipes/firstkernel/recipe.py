@@ -21,6 +21,7 @@ from ...probe.distro.profiles import Distro
 from ...probe.host import xen
 from ...probe.kernel import kernelimage, releases
 from ...probe.kernel.kernelimage import KernelImage
+from ...probe.kernel.releases import KernelRelease
 from ..found import find_root
 from ..parts.kernelterms import terms_of
 from . import appended, payload, standalone
@@ -119,6 +120,8 @@ def _capture_pair(settings: FirstKernelSettings, root: Root, profile: Distro) ->
         xen.check()
     path = _capture_kernel(settings.capture_kernel, root, profile)
     image = kernelimage.read(path)
+    kernelimage.check_loadable(path, image)
+    _check_options(path, image.release, root, profile)
     initrd = root.file(root.named(settings.capture_initrd))
     if initrd is None:
         raise KdumpInitrdError(
@@ -154,6 +157,14 @@ def _capture_kernel(wanted: str, root: Root, profile: Distro) -> Path:
             f"-v {wanted}: no such kernel in {root}", hint=f"give a path, or one of: {there}"
         )
     return found
+
+
+def _check_options(path: Path, release: str, root: Root, profile: Distro) -> None:
+    """Refuse a capture kernel whose configuration says no, where there is one."""
+    if release:
+        config = releases.options_of(release, root=root, layout=profile.kernel, image=path)
+        if config:
+            releases.check_capture_options(KernelRelease(release, path, None, config))
 
 
 def _check_machine(pair: CapturePair, machine: str) -> None:
