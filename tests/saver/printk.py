@@ -31,13 +31,23 @@ class Record:
 class Printk:
     """A ring of 2^desc_bits descriptors and 2^data_bits bytes of text.
 
-    Identifiers and positions begin shortly before they wrap, as the kernel's own do.
+    Identifiers and positions begin shortly before they wrap, as the kernel's own do. new is for
+    Linux 7.2: a record may end where the ring does, and says more of its caller
+    (CONFIG_PRINTK_EXECUTION_CTX), between its caller and its device.
     """
 
     def __init__(
-        self, machine: Machine = X86_64, *, desc_bits: int = 4, data_bits: int = 9
+        self,
+        machine: Machine = X86_64,
+        *,
+        desc_bits: int = 4,
+        data_bits: int = 9,
+        new: bool = False,
     ) -> None:
-        self.machine = machine
+        self.machine, self.new = machine, new
+        # Numbers of 64 bits come first, and 64 bytes of the device last.
+        size = 24 + 20 * new + 64
+        self.info_size = -(-size // 8) * 8 if machine.word == 8 else size
         self.count, self.size = 1 << desc_bits, 1 << data_bits
         self.desc_bits, self.data_bits = desc_bits, data_bits
         self.id_mask = (1 << 8 * machine.word - 2) - 1
@@ -55,7 +65,8 @@ class Printk:
         length = -(-(word + len(text)) // word) * word
         end = begin + length
         place = begin % self.size
-        if begin // self.size != end // self.size:  # does not fit before the end: to the start
+        last = end - 1 if self.new else end
+        if begin // self.size != last // self.size:  # does not fit before the end: to the start
             end = (begin // self.size + 1) * self.size + length
             place = 0
         while end - self.tail > self.size:
@@ -99,15 +110,18 @@ class Printk:
         ring += struct.pack(order + "I", self.data_bits).ljust(word, b"\0")
         ring += long(base + _DATA) + long(self.head) + long(self.tail)
         descs = bytearray(self.count * 3 * word)
-        infos = bytearray(self.count * 88)
+        infos = bytearray(self.count * self.info_size)
         for record in self.records:
             index = record.ident & self.count - 1
             state = record.state << 8 * word - 2 | record.ident
             desc = long(state) + long(record.begin) + long(record.end)
             descs[index * 3 * word : (index + 1) * 3 * word] = desc
             info = struct.pack(order + "QQH", record.ident, record.time, len(record.text))
-            infos[index * 88 : index * 88 + len(info)] = info
-            struct.pack_into(order + "I", infos, index * 88 + 20, record.caller)
+            at = index * self.info_size
+            infos[at : at + len(info)] = info
+            struct.pack_into(order + "I", infos, at + 20, record.caller)
+            if self.new:  # the other way to say who it was, and its name
+                struct.pack_into(order + "I16s", infos, at + 24, record.caller ^ 1 << 31, b"sh")
         start = long(base + _RING).ljust(_RING, b"\0") + ring
         return start.ljust(_DATA, b"\0") + self.data + descs + infos
 
@@ -136,7 +150,7 @@ class Printk:
         return [
             f"SYMBOL(prb)={base + _PRB:x}",
             f"SIZE(prb_desc)={3 * word}",
-            "SIZE(printk_info)=88",
+            f"SIZE(printk_info)={self.info_size}",
             *callers,
             *[f"OFFSET({name})={value}" for name, value in offsets.items()],
         ]

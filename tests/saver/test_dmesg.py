@@ -262,14 +262,30 @@ def test_a_text_that_is_none(tmp_path: Path) -> None:
     [(0, "[    T0]"), (1, "[    T1]"), (1234567, "[T1234567]"), (1 << 31, "[    C0]"),
      (1 << 31 | 255, "[  C255]")],
 )  # fmt: skip
-def test_callers(tmp_path: Path, who: int, shown: str) -> None:
+@pytest.mark.parametrize("machine", [X86_64, I386, ARM, PPC64, S390X])
+def test_callers(tmp_path: Path, machine: Machine, who: int, shown: str) -> None:
     # Before 5.10, VMCOREINFO has the offset only where the kernel shows them.
-    old, new = Records(callers=True), Printk()
-    new.callers = True
-    for ring in (old, new):
+    old, new, newest = Records(machine, callers=True), Printk(machine), Printk(machine, new=True)
+    new.callers = newest.callers = True
+    for ring in (old, new, newest):
         ring.add(1_000_000, b"two\nlines", caller=who)
+        ring.add(2_000_000, b"another", caller=7)
         start = f"[    0.001000]{shown} "
-        assert lines(tmp_path, ring) == [f"{start}two", " " * len(start) + "lines"]
+        wanted = [f"{start}two", " " * len(start) + "lines", "[    0.002000][    T7] another"]
+        assert lines(tmp_path, ring) == wanted
+
+
+@pytest.mark.parametrize("machine", [X86_64, I386, PPC64])
+def test_records_that_end_where_the_ring_does(tmp_path: Path, machine: Machine) -> None:
+    """Those of Linux 7.2 do: also where positions begin anew, which is at the first such end."""
+    ring = Printk(machine, new=True)
+    texts = []
+    for number in range(64):
+        texts.append(f"line {number} " + "x" * (64 - machine.word - len(f"line {number} ")))
+        ring.add(number, texts[-1].encode())
+        found = [line[15:] for line in lines(tmp_path, ring)]
+        assert found == texts[-len(found) :] and len(found) >= min(number, 8)
+    assert {record.end % ring.size for record in ring.records if record.state != REUSABLE} >= {0}
 
 
 FORMAT = b",caller=%c%u"

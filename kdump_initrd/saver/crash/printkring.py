@@ -106,9 +106,9 @@ class Ring:
         if begin & 1 or end & 1:
             return b"" if begin == end == 3 else None
         size, word = self.size, abi.word
-        start = begin % size
-        if (end - 1) // size == begin // size:
-            stop = (end - 1) % size + 1
+        start, last = begin % size, end - 1 & abi.mask  # a position may be 0, where they begin anew
+        if last // size == begin // size:
+            stop = last % size + 1
         else:  # a block that does not fit before the end of the ring lies at its start
             start, stop = 0, end % size
         if stop - start < word:
