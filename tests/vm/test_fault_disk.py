@@ -125,7 +125,8 @@ def test_a_power_cut_leaves_what_was_written(
     scenario = built(scenario, f"UUID={disks.UUID}", *whole)
 
     def cut(line: str) -> None:
-        if re.search(r"kdump-initrd: \d+ %", line):
+        # The first lines come by the clock: a busy host has written next to nothing by then.
+        if re.search(r"kdump-initrd: [2-9]\d %", line):
             raise PowerCut
 
     with pytest.raises(PowerCut):
