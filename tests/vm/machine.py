@@ -101,10 +101,12 @@ class Run:
     """What a machine left behind.
 
     ``reached`` is in seconds since QEMU's start, or since the state was loaded that it began with.
+    ``paced`` are the seconds from the panic on that the host gave the machine (pace.py).
     """
 
     console: str
     reached: Mapping[Phase, float]
+    paced: float
     log: Path
 
     def took(self, phase: Phase) -> float:
@@ -143,6 +145,7 @@ class Machine:
         self._reason: str | None = None
         self._heard = True  # something since the last reset
         self._reached: dict[Phase, float] = {}
+        self._paced = 0.0
         self._markers = {
             Phase.ARMED: f"{config.speaker}: armed in ",
             Phase.BOOTED: f"{config.token} booted",
@@ -212,6 +215,7 @@ class Machine:
             self._lose(f"its state cannot be loaded: {error}", self._config.phases[0])
         self._start = time.monotonic()
         self._reached[Phase.CRASHED] = -since_crash
+        self._paced = since_crash
 
     def run(self) -> Run:
         """Go through all phases; raises PanicWithoutDump, Hang or LostMachine."""
@@ -219,12 +223,19 @@ class Machine:
             seconds = self._config.deadlines.get(phase, DEADLINES[phase]) * self._slow
             self._reach(phase, seconds)
             self._reached[phase] = time.monotonic() - self._start
+            if phase is Phase.CRASHED:
+                self._paced = 0.0
             self._on_phase(phase)
-        return Run("\n".join(self._lines), dict(self._reached), self._log)
+        return Run("\n".join(self._lines), dict(self._reached), self._paced, self._log)
 
     def _reach(self, phase: Phase, seconds: float) -> None:
         remaining, pace, last = seconds, Pace(), time.monotonic()
         while True:
+            now = time.monotonic()
+            given = pace.worth(now - last)
+            last = now
+            remaining -= given
+            self._paced += given
             while self._fresh:
                 line = self._fresh.popleft()
                 if phase in self._markers and self._markers[phase] in line:
@@ -242,9 +253,6 @@ class Machine:
                 return
             if self._qmp.closed or self._qemu.poll() is not None:
                 self._lose("QEMU ended by itself", phase)
-            now = time.monotonic()
-            remaining -= pace.worth(now - last)
-            last = now
             if remaining <= 0:
                 self._fail(Hang, f"not {phase.value} within {seconds:g} s", phase)
             self._listen(remaining)
