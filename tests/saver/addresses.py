@@ -55,8 +55,8 @@ _TABLES = {
 }
 
 
-def entries(number: int) -> list[tuple[int, bytes]]:
-    """Return the entries of the tables that a machine needs, and how far behind the first."""
+def _entries(number: int) -> list[tuple[int, bytes]]:
+    # The entries of the tables that a machine needs, and how far behind the first.
     _, size, found = _TABLES.get(number, (0, 0, []))
     raws = [(index * size, entry.to_bytes(size, "little")) for index, entry in found]
     return [(table * PAGE + at, raw) for table, (at, raw) in enumerate(raws)]
@@ -64,7 +64,7 @@ def entries(number: int) -> list[tuple[int, bytes]]:
 
 def add_tables(core: Core) -> Core:
     """Put page tables into a core of one of the CASES that needs them, as its first load."""
-    found = entries(core.machine.number)
+    found = _entries(core.machine.number)
     raw = bytearray(len(found) * PAGE)
     for at, entry in found:
         raw[at : at + len(entry)] = entry

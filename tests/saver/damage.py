@@ -12,17 +12,18 @@ from pathlib import Path
 from kdump_initrd.saver.formats import dumpfile
 
 from . import flattening
-from .addresses import CASES, LATER, add_tables, entries
 from .description import parse
 from .faults import FaultyWindow
 from .layout import Layout
 from .logged import LOG, logged
 from .minireader import MiniReader
-from .printk import Printk, Records, Text, add_log
+from .pagetables import LARGE
+from .ports import PORTS
+from .printk import Printk, Records, Text
 from .running import save
 from .samples import sample
 from .synthetic import KINDS_OF_PAGES, build
-from .vmcore import PAGE, X86_64, Core, Machine, text
+from .vmcore import PAGE, X86_64, Core, Machine
 
 #: (offset, bytes) of parts of a file.
 Places = list[tuple[int, int]]
@@ -30,7 +31,19 @@ Places = list[tuple[int, int]]
 LOG_TEXT = "".join(f"[    0.000000] {line}\n" for line in LOG).encode()
 #: Room in VMCOREINFO for longer values.
 _PAD = "PAD=" + "x" * 400
+SOME_PAGES = """
+    0x10+16 anon
+    0x20+16 file
+    0x30+8 free order=3
+    0x38+8 slab order=3
+    0x40+16 hugetlb-file order=4
+"""
 MACHINE = f"kernel 6.12\nmemory 0-11M\n{KINDS_OF_PAGES}\nset {_PAD}"
+#: Ports of other architectures that are damaged: the structures of none are large.
+FOREIGNERS = (
+    "aarch64-4k-48", "aarch64_be-64k-52", "i386-pae", "ppc64-hash-64k", "ppc64le-radix-64k",
+    "riscv64-sv39", "s390x",
+)  # fmt: skip
 #: Values of VMCOREINFO that have been seen nowhere.
 WILD = (
     "", "0", "1", "-1", "63", "4096", "4097", "0x1000", "ffffffff81000000", "ffffffffffffffff",
@@ -53,6 +66,7 @@ class Input:
     name: str
     raw: bytes
     parts: dict[str, Places]
+    machine: Machine = X86_64
 
     @property
     def info(self) -> tuple[int, int]:
@@ -88,50 +102,39 @@ def core() -> Input:
     return Input("core", raw, {"headers": [(0, 64 + 56 * 5)], "notes": [notes]})
 
 
-def foreign(name: str) -> Input:
-    """A vmcore of another machine (test_translate.CASES), which says that it has struct pages."""
-    abi, vaddr, paddr, info = CASES[name]
-    vmcore = add_tables(Core(abi))
-    lines = _keys(vmcore.info or [])
-    lines.update(parse(MACHINE).info)
-    lines.update(_keys([*info, *LATER.get(abi.number, [])]))
-    ring = Printk(abi)
-    for line in LOG:
-        ring.add(0, line.encode())
-    vmcore.info = [f"{key}={value}" for key, value in lines.items() if key != "PAD"]
-    add_log(vmcore, ring, paddr, vaddr).load(paddr + (1 << 20), text(20), vaddr + (1 << 20))
-    vmcore.info.append(_PAD)
-    ehdr, entry = (64, 56) if abi.word == 8 else (52, 32)
-    notes = len(vmcore.notes())
-    parts = {"headers": [(0, ehdr + 4 * entry)], "notes": [(PAGE, notes)]}
-    first = PAGE + -(-notes // PAGE) * PAGE
-    found = entries(abi.number)
-    if found:
-        parts["tables"] = [(first + at, len(raw)) for at, raw in found]
-    return Input(name, vmcore.build(), parts)
-
-
 def _keys(lines: list[str]) -> dict[str, str]:
     return {key: value for key, _, value in (line.partition("=") for line in lines)}
 
 
-def machine(folder: Path, text: str = MACHINE) -> Input:
+def machine(folder: Path, text: str = MACHINE, name: str = "machine") -> Input:
     """A vmcore with every kind of page, and a log in the kernel's image."""
     layout = parse(text)
-    ring = Printk()
+    ring = Printk(layout.port.machine)
     for line in LOG:
         ring.add(0, line.encode())
     place, vaddr = layout.base + (1 << 20), layout.place.text + (1 << 20)
     layout.sets.update(_keys(ring.info(vaddr)))
     # The padding comes last.
     layout.sets["PAD"] = layout.sets.pop("PAD")
-    path = build(layout, folder / "machine")
+    path = build(layout, folder / name)
     raw = bytearray(path.read_bytes())
     path.unlink()
     image = ring.image(vaddr)
     for at, size in _physical(raw, place, place + len(image)):
         raw[at : at + size] = image[:size]
-    return Input("machine", bytes(raw), _parts(layout, bytes(raw)))
+    return Input(name, bytes(raw), _parts(layout, bytes(raw)), layout.port.machine)
+
+
+def foreign(folder: Path, name: str) -> Input:
+    """The same of another architecture, with some kinds of pages only, for its pages may be large.
+
+    name is that of a port.
+    """
+    page = PORTS[name].page
+    low = -(-0x50 * page // LARGE) * LARGE
+    size = parse(f"port {name}\nmemory 0-64M").size
+    text = f"port {name}\nmemory 0-{low + size}\n{SOME_PAGES}\nset {_PAD}"
+    return machine(folder, text, name)
 
 
 def with_log(path: Path, log: Records | Text, release: str) -> Path:
@@ -152,37 +155,53 @@ def with_log(path: Path, log: Records | Text, release: str) -> Path:
 
 
 def _parts(layout: Layout, raw: bytes) -> dict[str, Places]:
-    base, arena = layout.base, layout.base + (2 << 20)
-    roots = layout.place.roots * 8
-    notes = struct.unpack_from("<Q", raw, 64 + 8)[0], struct.unpack_from("<Q", raw, 64 + 32)[0]
+    base, arena, page = layout.base, layout.base + LARGE, layout.port.page
+    roots = layout.roots * layout.root_size
+    root, tables = base + layout.port.root, -(-(arena + roots) // page) * page
+    notes, *loads = _headers(raw)
+    size = layout.port.page_struct
     return {
-        "headers": [(0, 64 + 56 * (2 + len(layout.memory)))],
-        "notes": [notes],
+        "headers": [(0, len(Core(layout.port.machine).header(0)) + 56 * (1 + len(loads)))],
+        "notes": [(notes[1], notes[3])],
         "sections": _physical(raw, arena, arena + 64)
-        + _physical(raw, arena + roots, arena + roots + 2 * PAGE),
-        "tables": _physical(raw, base + 0x3000, base + 0x4000)
-        + _physical(raw, arena + roots + 2 * PAGE, arena + roots + 10 * PAGE),
+        + _physical(raw, tables, tables + 2 * page)
+        + _physical(raw, base + 0x2000, base + 0x2200),
+        "tables": _physical(raw, root, root + 0x1000)
+        + _physical(raw, tables + 2 * page, tables + 2 * page + 8 * PAGE)
+        + _physical(raw, base + 0x4000, base + 0x7000),
         "struct pages": _physical(
-            raw, base + layout.tables + 0x40 * 0x100, base + layout.tables + 0x40 * 0x400
+            raw, base + layout.tables + 16 * size, base + layout.tables + 0x400 * size
         ),
     }
+
+
+def _headers(raw: bytes | bytearray) -> list[tuple[int, int, int, int]]:
+    # Of each program header: type, file offset, physical address, bytes in the file.
+    order, found = ">" if raw[5] == 2 else "<", []
+    wide = raw[4] == 2
+    (count,) = struct.unpack_from(order + "H", raw, 56 if wide else 44)
+    for number in range(count):
+        if wide:
+            kind, _, offset, _, paddr, size = struct.unpack_from(
+                order + "IIQQQQ", raw, 64 + 56 * number
+            )
+        else:
+            kind, offset, _, paddr, size = struct.unpack_from(order + "5I", raw, 52 + 32 * number)
+        found.append((kind, offset, paddr, size))
+    return found
 
 
 def _physical(raw: bytes | bytearray, start: int, end: int) -> Places:
     # All places of a part of memory in a vmcore.
     found = []
-    (count,) = struct.unpack_from("<H", raw, 56)
-    for number in range(count):
-        kind, _, offset, _, paddr, size = struct.unpack_from("<IIQQQQ", raw, 64 + 56 * number)
+    for kind, offset, paddr, size in _headers(raw):
         low, high = max(start, paddr), min(end, paddr + size)
         if kind == 1 and low < high:
             found.append((offset + low - paddr, high - low))
     return found
 
 
-def dump(
-    folder: Path, source: Input, codec: str, abi: Machine = X86_64, **options: object
-) -> Input:
+def dump(folder: Path, source: Input, codec: str, **options: object) -> Input:
     """What becomes of a vmcore: a kdump-compressed dump, or an ELF one."""
     path = folder / f"{source.name}.in"
     path.write_bytes(source.raw)
@@ -191,17 +210,18 @@ def dump(
     if options:
         raw = done.dump.read_bytes()
         return Input("elf", raw, {"headers": [(0, 64 + 56 * 4)], "notes": [(PAGE, 800)]})
-    reader = MiniReader(done.dump, abi)
+    reader = MiniReader(done.dump, source.machine)
+    page = reader.block
     data = reader.table + 24 * len(reader.second)
     parts = {
-        "headers": [(0, 16), (272, 12), (408, 56), (PAGE, 104)],
-        "numbers": [(428, 16), (PAGE + 32, 32), (PAGE + 96, 8)],
+        "headers": [(0, 16), (272, 12), (408, 56), (page, 104)],
+        "numbers": [(428, 16), (page + 32, 32), (page + 96, 8)],
         "notes": [(reader.notes_at, len(reader.notes))],
-        "bitmaps": [(PAGE * (1 + reader.sub_blocks), reader.table - 2 * PAGE)],
+        "bitmaps": [(page * (1 + reader.sub_blocks), reader.table - 2 * page)],
         "descriptors": [(reader.table, data - reader.table)],
         "data": [(data, len(reader.raw) - data)],
     }
-    return Input(f"{source.name} {codec}", reader.raw, parts)
+    return Input(f"{source.name} {codec}", reader.raw, parts, source.machine)
 
 
 def flat(source: Input, seed: int) -> Input:

@@ -22,7 +22,6 @@ from tests.vm.kernels import newest
 from tests.vm.vmcores import raw_vmcore
 
 from . import damage
-from .addresses import CASES
 from .attempt import attempt, problems
 
 #: The start of a real vmcore that is damaged: headers, notes, and the kernel's image, which has
@@ -47,9 +46,9 @@ class Fuzzer:
         dumps = [damage.dump(folder, machine, codec) for codec in ("lzo", "zstd", "zlib", "snappy")]
         self._inputs = [damage.core(), machine, machine, *dumps, damage.flat(dumps[0], 1)]
         self._inputs.append(damage.dump(folder, machine, "none", dump_format="elf"))
-        for name, (abi, *_) in CASES.items():
-            given = damage.foreign(name)
-            self._inputs += [given, damage.dump(folder, given, "none", abi)]
+        for name in damage.FOREIGNERS:
+            given = damage.foreign(folder, name)
+            self._inputs += [given, damage.dump(folder, given, "none")]
         self._real = folder / "real" if real else None
         if real and self._real:
             words = ["cp", "--sparse=always", str(real), str(self._real)]

@@ -16,12 +16,12 @@ from tests.vm.kernels import newest
 from tests.vm.vmcores import raw_vmcore
 
 from . import damage, fuzz
-from .addresses import CASES
 from .attempt import Attempt, attempt, problems
 from .damage import LOG_TEXT, MACHINE, Input
 from .description import parse
 from .filtering import expected
 from .minireader import MiniReader
+from .ports import PORTS
 from .printk import Printk
 from .vmcore import PAGE, X86_64
 
@@ -141,26 +141,33 @@ def test_wild_vmcoreinfo(world: World, amount: int) -> None:
     for_all(amount, st.dictionaries(keys, values, min_size=1, max_size=4), check=check)
 
 
-#: Keys that tell where memory is.
-ADDRESSES = {
-    "NUMBER(VA_BITS)", "NUMBER(TCR_EL1_T1SZ)", "NUMBER(PHYS_OFFSET)", "NUMBER(kimage_voffset)",
-    "NUMBER(phys_ram_base)", "NUMBER(PAGE_OFFSET)", "NUMBER(KERNEL_LINK_ADDR)", "SYMBOL(_stext)",
-    "NUMBER(va_kernel_pa_offset)", "NUMBER(phys_base)", "SYMBOL(init_top_pgt)",
-}  # fmt: skip
+@pytest.mark.parametrize("name", damage.FOREIGNERS)
+def test_what_is_not_damaged_of_other_machines_is_saved(world: World, name: str) -> None:
+    given = damage.foreign(world.folder, name)
+    dump = damage.dump(world.folder, given, "none")
+    for each in (given, dump):
+        for kind in ("kdump", "elf"):
+            done = world.save(each.raw, dump_format=kind)
+            assert (done.status, done.saved_log) == (0, LOG_TEXT)
+            assert done.report["dump"]["level"] == 31
 
 
-@pytest.mark.parametrize("name", list(CASES))
-@pytest.mark.parametrize(
-    "values", [("-1", "0x1000"), pytest.param(damage.WILD, marks=pytest.mark.full)]
-)
-def test_wild_addresses_of_other_machines(world: World, name: str, values: tuple[str, ...]) -> None:
-    abi = CASES[name][0]
-    given = damage.foreign(name)
-    dump = damage.dump(world.folder, given, "none", abi)
-    for key in ADDRESSES & set(given.info_keys()):
-        for value in values:
-            for each in (given, dump):
-                world.save(each.with_info({key: value}), verify="none")
+@AMOUNTS
+@pytest.mark.parametrize("name", damage.FOREIGNERS)
+def test_damage_of_other_machines(world: World, name: str, amount: int) -> None:
+    given = damage.foreign(world.folder, name)
+    dump = damage.dump(world.folder, given, "none")
+    own = [*PORTS[name].info(parse(f"port {name}\nmemory 0-64M")), "SYMBOL(swapper_pg_dir)"]
+
+    def check(rng: random.Random, kind: str) -> None:
+        part = rng.choice(("tables", "tables", "sections", "struct pages"))
+        how = rng.choice((damage.flip, damage.flip, damage.garbage, damage.repeated))
+        world.save(how(given, rng, part), verify="none", dump_format=kind)
+        changes = {rng.choice(own): rng.choice((None, *damage.WILD))}
+        each = rng.choice((given, dump))
+        world.save(each.with_info(changes), verify="none", dump_format=kind)
+
+    for_all(amount // 3, RANDOM, st.sampled_from(["kdump", "elf"]), check=check)
 
 
 @AMOUNTS
