@@ -53,9 +53,8 @@ class Aarch64(Architecture):
     def translator(self, memory: Memory, info: VmcoreInfo) -> Translate:
         """See Architecture."""
         layout = _Layout(info)
-        root = info.need("symbol", "swapper_pg_dir") - number(info, "kimage_voffset") & _ALL
         read, big = memory.read_physical, memory.abi.big
-        walk = walker(read, root, layout.levels, layout.decode, big=big)
+        walk = walker(read, layout.root, layout.levels, layout.decode, big=big)
         lowest, signs = layout.lowest, layout.signs
         start, end, offset = layout.start, layout.end, layout.offset
 
@@ -101,11 +100,11 @@ class Aarch64(Architecture):
 class _Layout:
     """What VMCOREINFO says of the kernel's addresses.
 
-    levels, decode  see walker()
-    start, end      the first address of the direct map, and the one behind its last
-    offset          how far addresses there are from physical ones, modulo 2^64
-    lowest          the lowest address that can be the kernel's
-    signs           bits that all addresses of the kernel have, where others may be in their place
+    root, levels, decode  see walker()
+    start, end            the first address of the direct map, and the one behind its last
+    offset                how far addresses there are from physical ones, modulo 2^64
+    lowest                the lowest address that can be the kernel's
+    signs                 bits of all addresses of the kernel, where others may be in their place
     """
 
     def __init__(self, info: VmcoreInfo) -> None:
@@ -117,6 +116,7 @@ class _Layout:
             raise SaverError(
                 f"VMCOREINFO: pages of {size} bytes, and {actual} of {bits} bits of addresses"
             )
+        self.root = info.need("symbol", "swapper_pg_dir") - number(info, "kimage_voffset") & _ALL
         # The CPU lays out entries for 52 bits if it has so many (lpa2_is_enabled()); with pages of
         # 64 KiB it needs no bits for that which are not zeros otherwise.
         self.decode = _decoder(page, wide=actual == 52 or page == 16)
@@ -133,12 +133,12 @@ class _Layout:
             self.offset = self.start - physical & _ALL
             return
         self.start, self.end = self.lowest, (1 << 64) - (1 << fewest - 1)
-        # PHYS_OFFSET belongs to the first address of the widest CPU. Up to Linux 5.9 (commit
+        # PHYS_OFFSET belongs to the first address of the widest CPU; up to Linux 5.9 (commit
         # 7bc1a0f9e176 ("arm64: mm: use single quantity to represent the PA to VA translation"))
-        # it belongs to that of this CPU, and is not so far below zero.
-        is_below = (1 << 64) - (1 << bits) < physical < (1 << 64) - (1 << 48)
-        first = bits if is_below else actual
-        self.offset = (1 << 64) - (1 << first) - physical & _ALL
+        # to that of this one. The direct map has the kernel's image, too: it must be in there.
+        widest = (1 << 64) - (1 << bits)
+        is_widest = self.start <= widest - physical + self.root & _ALL < self.end
+        self.offset = (widest if is_widest else self.start) - physical & _ALL
 
 
 def _levels(page: int, bits: int, actual: int) -> Levels:
