@@ -135,6 +135,10 @@ def test_a_large_table_that_is_mostly_holes(tmp_path: Path) -> None:
         ),
         ("model flat\nset OFFSET(pglist_data.node_mem_map)=0", "no struct pages are where"),
         ("model static", "no struct pages are where VMCOREINFO says"),
+        (
+            "set SYMBOL(mem_section)=ffff88ff00000000",
+            "no struct pages are where VMCOREINFO says: virtual address 0xffff88ff00000000 is not",
+        ),
         ("physical-bits 36\nset NUMBER(MAX_PHYSMEM_BITS)=29", "no struct pages are where"),
     ],
 )

@@ -51,6 +51,7 @@ class MemoryMap:
             self._model = model
             self._base = self._here = (0, 0, 0)
             good = sum([bool(self.read(pfn, 1)) for pfn in frames])
+            self._reason = self._reason or model.reason
             if good > best:
                 best, found = good, model
         if found is None:

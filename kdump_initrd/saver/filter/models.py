@@ -6,7 +6,7 @@ They are told apart by the keys of VMCOREINFO (kernel/vmcore_info.c), never by a
 
 from __future__ import annotations
 
-from ..low.failure import SaverError
+from ..low.failure import SaverError, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ _END = 1 << 64
 
 class Model:
     """How one kernel finds struct pages."""
+
+    @property
+    def reason(self) -> str:
+        """Why a part of its tables could not be read; "" if all could."""
+        return ""
 
     def span(self, pfn: int) -> tuple[int, int]:
         """Return the base that a page frame has, and the first frame that may have another one.
@@ -79,6 +84,11 @@ class Sparse(Model):
         self._per_root = 1 if static else sizes.per_root
         self._static = static
         self._roots, self._entries = _Words(space), _Words(space)
+
+    @property
+    def reason(self) -> str:
+        """See Model."""
+        return self._roots.reason or self._entries.reason
 
     def span(self, pfn: int) -> tuple[int, int]:
         """See Model."""
@@ -162,6 +172,7 @@ class _Words:
         self._space = space
         self.word = space.memory.abi.word
         self._part: tuple[int, bytes] = (-1, b"")
+        self.reason = ""  # why the last part could not be read
 
     def at(self, address: int) -> int:
         """Return the long at an address; 0 where nothing is: ELF dumps leave out zero pages."""
@@ -171,7 +182,7 @@ class _Words:
             start = address - skip
             try:
                 data = self._space.read(start, _CHUNK)
-            except (SaverError, OSError):
-                data = b""
+            except (SaverError, OSError) as error:
+                data, self.reason = b"", describe(error)
             self._part = start, data
         return self._space.memory.abi.long(data, skip)
