@@ -70,7 +70,7 @@ def write(target: Path, first: FirstKernel) -> int:
     )
     archive = Archive()
     archive.busybox(kernel.program("busybox"), _APPLETS)
-    archive.program("/bin/kexec", kernel.program("kexec"), kernel.root)
+    archive.program("/bin/kexec", kernel.program("kexec"), kernel.programs)
     archive.content("/init", init.encode())
     archive.file("/capture/kernel", kernel.image)
     archive.file("/capture/initrd", first.capture_initrd)

@@ -75,7 +75,7 @@ def build(target: Path, kernel: Kernel, *, collect: str = collector(1)) -> Floor
     archive.busybox(kernel.program("busybox"), _APPLETS)
     program = collect.split()[0]
     if program not in _APPLETS:
-        archive.program(f"/bin/{program}", kernel.program(program), kernel.root)
+        archive.program(f"/bin/{program}", kernel.program(program), kernel.programs)
     kmods = kernel.load_order(*_KMODS)
     for name, data in kmods.items():
         archive.content(f"/kmods/{name}", data)

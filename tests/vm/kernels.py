@@ -40,6 +40,11 @@ class Kernel:
         """Whether programs of its root are for another architecture than the host's."""
         return self.architecture is not X86_64
 
+    @property
+    def programs(self) -> Path:
+        """The root that programs for its machine are of, with their libraries."""
+        return self.root if self.foreign else Path("/")
+
     def program(self, name: str) -> Path:
         """Return a program that its machine can run: the host's, or one of a foreign root.
 
