@@ -13,44 +13,49 @@ from ..vmcore import Machine
 if TYPE_CHECKING:
     from ..layout import Layout
 
-_DIRECT = 0xC000000000000000
+DIRECT = 0xC000000000000000
 _VMEMMAP = {4096: 0xC0003F0000000000, 65536: 0xC00C000000000000}
+#: Where older kernels have it: a region of its own (VMEMMAP_REGION_ID).
+_OLD = 0xF000000000000000
 #: Bits of the indexes, the lowest level first.
 _RADIX = {4096: (9, 9, 9, 13), 65536: (5, 9, 9, 13)}
 _HASH = {4096: (9, 7, 9, 9), 65536: (8, 10, 10, 8)}
 #: Entries: it is one, of a page; a page of the kernel; bits that only hash tables have in one.
 _VALID, _LEAF, _KERNEL, _HASHED = 1 << 63, 1 << 62, 0x18E, 0x00E0000000000000
 #: Where these lie in the kernel's image, and bytes of the structures.
-_LIST, _PSIZE, _DEFS, _SPEC = 0x4000, 0x4100, 0x5000, 0x6000
+LIST, _PSIZE, _DEFS, _SPEC = 0x4000, 0x4100, 0x5000, 0x6000
 _DEF_SIZE, _NODE_SIZE = 96, 24
 _KIND = {4096: 0, 65536: 2, 2 << 20: 7, 16 << 20: 10}
 
 
 class Ppc64(Port):
-    """See Port; vmemmap is mapped by blocks of the hash's pages, or of 2 MiB by radix tables."""
+    """See Port; vmemmap is mapped by blocks of the hash's pages, or of 2 MiB by radix tables.
+
+    old says that it is where older kernels have it.
+    """
 
     section_bits = 24
     section_struct = 16
     leaves = 3
 
-    def __init__(self, page: int, *, radix: bool, big: bool) -> None:
+    def __init__(self, page: int, *, radix: bool, big: bool, old: bool = False) -> None:
         self.machine = Machine(8, big, 21)
         self.uname = "ppc64" if big else "ppc64le"
-        self.page, self.radix = page, radix
+        self.page, self.radix, self.old = page, radix, old
         self.block = 2 << 20 if radix else 65536 if page == 65536 else 16 << 20
         self.physical_bits = 51 if page == 65536 else 46
 
     def text(self, layout: Layout) -> int:
         """See Port."""
-        return _DIRECT + layout.base
+        return DIRECT + layout.base
 
     def direct(self, layout: Layout) -> int:
         """See Port."""
-        return _DIRECT
+        return DIRECT
 
     def vmemmap(self, layout: Layout) -> int:
         """See Port."""
-        return _VMEMMAP[self.page]
+        return _OLD if self.old else _VMEMMAP[self.page]
 
     def shape(self, layout: Layout) -> Shape:
         """See Port."""
@@ -100,16 +105,26 @@ class Ppc64(Port):
         self, layout: Layout, tables: PageTables, pieces: list[Piece], image: Image, arena: Arena
     ) -> None:
         """See Port."""
-        long = self.machine.long
         if self.radix:
             super().map_vmemmap(layout, tables, pieces, image, arena)
-        head = 0
-        for vaddr, paddr, length in pieces if self._has_list(layout) else ():
-            assert length == self.block, "all blocks of the list have one size"
-            node = arena.take(_NODE_SIZE, 8)
-            image.write(node, long(head) + long(paddr) + long(vaddr))
-            head = _DIRECT + node
-        image.write(layout.base + _LIST, long(head))
+        if self._has_list(layout):
+            assert {size for _, _, size in pieces} == {self.block}, "all of a list have one size"
+            self.chain(layout, [(vaddr, paddr) for vaddr, paddr, _ in pieces], image, arena)
+
+    def chain(
+        self, layout: Layout, places: list[tuple[int, int]], image: Image, arena: Arena
+    ) -> list[int]:
+        """Write a list of blocks by (virtual, physical address), the last one first.
+
+        Returns where its nodes are, in the order of the blocks.
+        """
+        long, nodes, head = self.machine.long, [], 0
+        for vaddr, paddr in places:
+            nodes.append(arena.take(_NODE_SIZE, 8))
+            image.write(nodes[-1], long(head) + long(paddr) + long(vaddr))
+            head = DIRECT + nodes[-1]
+        image.write(layout.base + LIST, long(head))
+        return nodes
 
     def data(self, layout: Layout, image: Image) -> None:
         """See Port: the size of a block, by its kind, and what CPU it is."""
@@ -126,7 +141,7 @@ class Ppc64(Port):
         """See Port."""
         text = self.text(layout)
         info = {
-            "SYMBOL(vmemmap_list)": f"{text + _LIST:x}",
+            "SYMBOL(vmemmap_list)": f"{text + LIST:x}",
             "SYMBOL(mmu_vmemmap_psize)": f"{text + _PSIZE:x}",
             "SYMBOL(mmu_psize_defs)": f"{text + _DEFS:x}",
             "SIZE(vmemmap_backing)": f"{_NODE_SIZE}",
@@ -154,4 +169,4 @@ def _ports() -> dict[str, Port]:
     return found
 
 
-PORTS = _ports()
+PORTS = {"ppc64-hash-64k-old": Ppc64(65536, radix=False, big=True, old=True), **_ports()}
