@@ -33,6 +33,8 @@ SOME = [*{(type(port), port.page, port.machine): name for name, port in PORTS.it
 #: Those that have vmemmap, and those of them that drgn 0.3.0 cannot follow there.
 VMEMMAP = [name for name in SOME if PORTS[name].model == "vmemmap"]
 NO_DRGN = {name for name in PORTS if "hash" in name or "riscv" in name}
+#: Whose pages are too small for libkdumpfile, by which drgn reads dumps.
+REFUSED = {name for name in PORTS if name.startswith("ppc64") and name.endswith("-4k")}
 #: Those that have no other tests of what they lack.
 OTHERS = [name for name in PORTS if name != "x86_64"]
 KERNELS = ["6.1", "6.6", "7.1"]
@@ -133,6 +135,22 @@ def test_drgn_reads_the_struct_pages(tmp_path: Path, name: str) -> None:
             with pytest.raises(drgn.FaultError):
                 core.read(address, layout.port.page_struct)
     assert core.read(0x100 * layout.port.page, 18, physical=True) == b"page frame 0x100, "
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_drgn_reads_the_dump(tmp_path: Path, name: str) -> None:
+    layout = parse(f"port {name}\n{PAGES}")
+    vmcore = build(layout, tmp_path / "vmcore")
+    dump = convert(vmcore, tmp_path / "dump", "--dump-level", "31")
+    program, kept = drgn.Program(), MiniReader(dump, layout.port.machine)
+    program.set_core_dump(str(dump))
+    for pfn in kept.second[:: len(kept.second) // 50]:
+        page = layout.port.page
+        if name in REFUSED:
+            with pytest.raises(drgn.FaultError):
+                program.read(pfn * page, page, physical=True)
+        else:
+            assert program.read(pfn * page, page, physical=True) == kept.page(pfn)
 
 
 def own_keys(layout: Layout) -> list[str]:

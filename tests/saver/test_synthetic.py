@@ -15,7 +15,7 @@ from .description import parse
 from .layout import DescriptionError, Layout
 from .minireader import MiniReader
 from .structpages import StructPage, pack
-from .synthetic import EVERY_KIND, build
+from .synthetic import EVERY_KIND, KINDS_OF_PAGES, build
 from .vmcore import PAGE, X86_64
 
 #: Other places and layouts of the structures.
@@ -115,6 +115,14 @@ def test_single_pages_of_6_6_against_makedumpfile(tmp_path: Path, level: int) ->
 @pytest.mark.parametrize("name", list(MACHINES)[1:])
 def test_machines_against_makedumpfile(tmp_path: Path, name: str) -> None:
     assert compare(tmp_path, f"kernel 6.1\n{MACHINES[name]}\n{EVERY_KIND}", 31) > 5000
+
+
+@pytest.mark.parametrize(
+    "model", ["sparse", "sparse\nsections pointer", "static\nphysical-bits 36", "flat"]
+)
+def test_memory_models_against_makedumpfile(tmp_path: Path, model: str) -> None:
+    memory = "structures 64M\nmemory 0-80M, 256M-264M\n0x10000+1024 free order=10\n"
+    assert compare(tmp_path, f"kernel 6.1\nmodel {model}\n{memory}{KINDS_OF_PAGES}", 31) > 1500
 
 
 @pytest.mark.parametrize("name", list(MEMORIES))

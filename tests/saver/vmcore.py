@@ -40,6 +40,10 @@ S390X = Machine(8, True, 22)
 PPC32 = Machine(4, True, 20)
 
 
+#: Bytes of struct elf_prstatus by ELF machine, where it is not x86_64's: registers make it long.
+_PRSTATUS = {3: 144, 21: 504, 40: 148, 183: 392, 243: 376}
+
+
 @dataclass
 class Load:
     """One PT_LOAD; filesz lies about the contents when it is set."""
@@ -75,7 +79,8 @@ class Core:
         order = self.machine.order
         notes = b""
         for cpu in range(self.cpus):
-            notes += _note(order, b"CORE", 1, struct.pack(order + "I", cpu) + bytes(332))
+            size = _PRSTATUS.get(self.machine.number, 336)
+            notes += _note(order, b"CORE", 1, struct.pack(order + "I", cpu).ljust(size, b"\0"))
         if self.vmcoreinfo_raw is not None:
             notes += _note(order, b"VMCOREINFO", 0, self.vmcoreinfo_raw)
         elif self.info is not None:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
-from ..pagetables import Shape
+from ..pagetables import Image, Shape
 from ..port import Port
 from ..vmcore import S390X as MACHINE
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 #: The identity mapping of a kernel with random addresses; the kernel's image, and what lies between
 #: its start and its text (CONFIG_KERNEL_IMAGE_BASE, TEXT_OFFSET).
 _IDENTITY, _IMAGE, _TEXT = 0x280000000, 0x3FFE0000000, 0x100000
+#: Where its pointer is in the lowcore (asm/lowcore.h), and the note behind the image's start.
+_VMCORE_INFO, _NOTE = 0xE0C, 0x8000
 #: Entries: present, read, write, young, dirty, no execution; the same of a large page; the length
 #: of a table of regions.
 _PAGE, _LARGE, _LENGTH = 0x13D, 0x3503, 3
@@ -77,6 +80,13 @@ class S390x(Port):
         if entry & 0x400 and level < 3:
             return entry & -size, size
         return entry & -(2048 if level == 1 else 4096), 0
+
+    def data(self, layout: Layout, image: Image) -> None:
+        """See Port: VMCOREINFO's note, of which the lowcore tells the physical address."""
+        text = "".join(f"{key}={value}\n" for key, value in layout.info.items()).encode()
+        note = struct.pack(">III", 11, len(text), 0) + b"VMCOREINFO\0\0" + text
+        image.write(layout.base + _NOTE, note)
+        image.write(_VMCORE_INFO, self.machine.long(layout.base + _NOTE))
 
     def info(self, layout: Layout) -> dict[str, str]:
         """See Port."""
