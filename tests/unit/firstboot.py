@@ -16,6 +16,7 @@ from kdump_initrd.core.root import Root
 from kdump_initrd.image.tree import Tree
 from kdump_initrd.probe.distro import profiles
 from kdump_initrd.recipes.firstkernel import payload
+from kdump_initrd.recipes.firstkernel.loading import loading_of
 from kdump_initrd.recipes.firstkernel.payload import Arming, Limits, Runner
 
 LIMITS = Limits(80, 96, 128)
@@ -27,6 +28,7 @@ KEXEC = """\
 #!/bin/sh
 printf '%s\\n' "$@" >>calls
 echo >>calls
+[ "$2" != -u ] || { rm -f loads?; echo 0 >sys/kernel/kexec_crash_loaded; }
 way=${2#-}
 [ ! -e hangs ] || sleep 60
 loaded=sys/kernel/kexec/crash_loaded
@@ -44,8 +46,13 @@ def render(
     inherit: tuple[str, ...] = ("as shipped",),
     modules: tuple[str, ...] = (),
     longest: int = LONGEST,
+    machine: str = "x86_64",
+    kexec: bytes = b"",
 ) -> str:
-    """Return the hook's text, as for a root that has all its tools in static programs."""
+    """Return the hook's text, as for a root that has all its tools in static programs.
+
+    ``kexec`` is what the program of that name says of itself.
+    """
     tree = Tree()
     words = {"rm": ("/bin/rm",), "timeout": ("/usr/bin/timeout",),
              "kexec": (f"/{payload.HOME}/bin/kexec",), "sh": ("/bin/sh",)}  # fmt: skip
@@ -54,7 +61,8 @@ def render(
     profile = profiles.load("linux", search_path=search_path("distros", root=Root()), root=Root())
     if inherit != ("as shipped",):
         profile = replace(profile, cmdline={**profile.cmdline, "inherit": inherit}, hardware={})
-    payload.add_payload(tree, arming, Runner("x86_64", words), root=Root(), profile=profile)
+    runner = Runner(machine, words, loading_of(machine, kexec))
+    payload.add_payload(tree, arming, runner, root=Root(), profile=profile)
     return tree[payload.HOME / "arm"].content.decode()
 
 
@@ -123,10 +131,13 @@ class Boot:
         inherit: tuple[str, ...] = ("as shipped",),
         modules: tuple[str, ...] = (),
         longest: int = LONGEST,
+        machine: str = "x86_64",
+        kexec: bytes = b"",
         env: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Run the hook."""
-        script = self.script(render(line, append, inherit, modules, longest), seconds)
+        text = render(line, append, inherit, modules, longest, machine, kexec)
+        script = self.script(text, seconds)
         done = subprocess.run(
             [*self.shell, script], cwd=self.top, stdin=subprocess.DEVNULL, capture_output=True,
             env={"PATH": os.environ["PATH"], **(env or {})}, timeout=20, check=False, text=True,

@@ -13,7 +13,7 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.distro import architectures
 from kdump_initrd.probe.distro.architectures import Architecture, Facts, facts, runs_here
 from kdump_initrd.probe.kernel import kernelimage
-from kdump_initrd.recipes.firstkernel import payload
+from kdump_initrd.recipes.firstkernel import loading
 from kdump_initrd.recipes.parts.kernelterms import terms_of
 from kdump_initrd.saver import arch
 
@@ -34,7 +34,10 @@ cmdline = ["quiet"]
 kexec = ["-c", "-s"]
 image = { magic = "64 75", magic_at = 16, size_at = 32, cmdline_at = 40, pe = 17, cmdline = 99 }
 reservation = { runtime = 1048576 }
+old_call = { symbol = "_dummy", mark = "whole", lacks = "all", remedy = "wait" }
 """
+#: What is said of options of kexec that are none.
+CALLS = 'dummy.kexec: expected options of kexec that begin with "-s" or "-c", each once'
 
 
 def read(folder: Path, text: str) -> Facts:
@@ -77,11 +80,13 @@ def test_an_architecture_is_one_table(tmp_path: Path, monkeypatch: pytest.Monkey
     """It is known wherever an architecture matters, with what holds for all."""
     more = read(tmp_path, SHIPPED + DUMMY)
     assert [*more.known] == [*facts().known, "dummy"]
-    for module in (architectures, kernelimage, payload):
+    for module in (architectures, kernelimage, loading):
         monkeypatch.setattr(module, "facts", lambda: more)
     monkeypatch.setattr(f"{terms_of.__module__}.facts", lambda: more)
     dummy = more.of_elf(4711, bits=32, order=">")
     assert (dummy.name, dummy.libraries, dummy.cmdline) == ("dummy", ("lib/dummy",), ("quiet",))
+    assert dummy.old_call.by(b"a whole kexec").lacks == ""
+    assert dummy.old_call.by(b"another").lacks == "all"
     assert terms_of("dummy", 0) == replace(terms_of("x86_64", 0), runtime=1 << 20)
     # A kernel image of it: magic number, size in memory, length of the command line with the NUL.
     data = bytearray(1 << 17)
@@ -99,13 +104,12 @@ def test_the_hook_loads_as_the_architecture_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = firstboot.render("a=1", "").splitlines()
-    text = SHIPPED.replace('kexec = ["-s", "-c"]', 'kexec = ["-c", "-s"]')
+    text = SHIPPED.replace('kexec = ["-s", "-c"]', 'kexec = ["-c -i", "-s"]')
     other = read(tmp_path, text)
-    monkeypatch.setattr(payload, "facts", lambda: other)
+    monkeypatch.setattr(loading, "facts", lambda: other)
     changed = firstboot.render.__wrapped__("a=1", "").splitlines()
     assert [pair for pair in zip(usual, changed) if pair[0] != pair[1]] == [
-        ("if ! load -s; then", "if ! load -c; then"),
-        ("\tif ! load -c; then", "\tif ! load -s; then"),
+        ("for call in -s -c; do", "for call in '-c -i' -s; do")
     ]
 
 
@@ -144,8 +148,12 @@ def test_of_an_unknown_one_is_known_what_holds_for_all() -> None:
          "dummy.libraries: '/lib': expected a path without a / in front and without .."),
         ('["lib/dummy"]', "[]", "dummy.libraries: expected at least one"),
         ('["quiet"]', '[" "]', "dummy.cmdline: ' ': expected a word"),
-        ('kexec = ["-c", "-s"]', 'kexec = ["-c"]',
-         'dummy.kexec: expected "-s" and "-c", the first one first'),
+        ('kexec = ["-c", "-s"]', 'kexec = ["-c"]', None),
+        ('kexec = ["-c", "-s"]', 'kexec = ["-c", "-c -i"]', CALLS),
+        ('kexec = ["-c", "-s"]', 'kexec = []', CALLS),
+        ('kexec = ["-c", "-s"]', 'kexec = ["--load"]', CALLS),
+        ('"_dummy"', '" "', "dummy.old_call.symbol: ' ': expected a word"),
+        ("lacks =", "lack =", "dummy.old_call.lack: unknown key"),
         ('"64 75"', '"6"', "dummy.image.magic: '6': expected hexadecimal digits, two per byte"),
         ("pe = 17", "pee = 17", "dummy.image.pee: unknown key"),
         ("pe = 17", "bzimage = 1", "dummy.image.bzimage: expected true or false"),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,33 @@ class Reservation:
 
 
 @dataclass(frozen=True)
+class OldCall:
+    """What a dump takes where kexec -c loads: kexec then writes the headers of /proc/vmcore.
+
+    ``symbol`` is the one in /proc/kallsyms by which kexec finds the kernel; only a kernel with
+    ``symbols_option`` lists it. ``mark`` is in a kexec that leaves nothing out; with others dumps
+    lack what ``lacks`` says, and ``remedy`` says what to do. "" and b"" are for nothing.
+    """
+
+    symbol: str = ""
+    symbols_option: str = ""
+    mark: bytes = b""
+    lacks: str = ""
+    remedy: str = ""
+
+    def by(self, kexec: bytes) -> OldCall:
+        """Return what it takes with the program ``kexec``."""
+        return replace(self, lacks="") if self.mark in kexec else self
+
+
+@dataclass(frozen=True)
 class Architecture:
     """One architecture. ``name`` is the usual one of uname -m, ``uname`` are all (see is_called).
 
     ``elf`` is e_machine, ``bits`` 32 or 64, ``order`` struct's sign of the byte order.
     ``libraries`` are folders below / and /usr, ``cmdline`` words of the capture kernel's command
-    line, ``kexec`` the options of kexec that say how it loads, the first one first.
+    line, ``kexec`` the options of kexec that say how it loads, in the order in which they are
+    tried: "-s" or "-c" is the first word of each.
     """
 
     name: str
@@ -102,6 +123,7 @@ class Architecture:
     kexec: tuple[str, ...]
     image: Image
     reservation: Reservation
+    old_call: OldCall
 
     def is_called(self, machine: str) -> bool:
         """Tell whether ``uname -m`` says that on it."""
@@ -174,6 +196,7 @@ def _architecture(name: str, facts: Mapping[str, Any], common: Mapping[str, Any]
         order=facts["byte_order"],
         image=Image(**{**common["image"], **facts["image"]}),
         reservation=Reservation(**{**common["reservation"], **facts["reservation"]}),
+        old_call=OldCall(**facts.get("old_call", {})),
         **rest,
     )
 
@@ -197,8 +220,9 @@ def _magic(digits: str) -> bytes:
 
 def _calls(value: object) -> tuple[str, ...]:
     calls: tuple[str, ...] = texts()(value)
-    if sorted(calls) != ["-c", "-s"]:
-        raise ValueError('expected "-s" and "-c", the first one first')
+    names = [call.split(" ")[0] for call in calls]
+    if not names or len(set(names)) < len(names) or {*names} - {"-s", "-c"}:
+        raise ValueError('expected options of kexec that begin with "-s" or "-c", each once')
     return calls
 
 
@@ -213,6 +237,11 @@ _IMAGE = {
     "loaded": some(texts(lambda said: Kind(_KIND(said)))),
 }
 _RESERVATION = dict.fromkeys(("kernel", "runtime", "freed"), whole)
+_OLD_CALL = {
+    **dict.fromkeys(("symbol", "symbols_option"), text(word)),
+    "mark": text(str.encode),
+    **dict.fromkeys(("lacks", "remedy"), text()),
+}
 _SHARED = {
     "libraries": some(texts(relative)),
     "cmdline": texts(word),
@@ -226,6 +255,7 @@ _DECLARED = Table(
     }, needed=(*_SHARED, "image", "reservation"))},
     others=Table({
         **_IDENTITY, **_SHARED, "image": Table(_IMAGE), "reservation": Table(_RESERVATION),
+        "old_call": Table(_OLD_CALL),
     }, needed=tuple(_IDENTITY)),
     needed=(_COMMON,),
 )  # fmt: skip

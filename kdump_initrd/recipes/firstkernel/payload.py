@@ -16,11 +16,11 @@ from ...core.root import Root
 from ...image.hooks import read_needs
 from ...image.render import render
 from ...image.tree import Tree, inside
-from ...probe.distro.architectures import facts
 from ...probe.distro.profiles import Distro
 from ...probe.host import xen
 from ...probe.programs import closure, elffile, tools
 from ...saver.imagepaths import PAYLOAD
+from .loading import Loading, loading_of
 
 #: Its folder in the image: no other initrd has it, and the hook removes it at the end.
 HOME = inside(PAYLOAD)
@@ -39,11 +39,13 @@ class Runner:
     """How the programs of the payload are run: words by command, "sh" and "kexec" among them.
 
     The programs are the root's; the image may have another loader and other libraries, so each
-    program that is not static is run by the loader that it came with.
+    program that is not static is run by the loader that it came with. ``loading`` is what kexec
+    is told.
     """
 
     machine: str
     words: Mapping[str, tuple[str, ...]]
+    loading: Loading
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def add_programs(tree: Tree, *, root: Root, profile: Distro, source: ToolSource)
         words[name] = (*run, f"/{dest}", *(["sh"] if path == busybox else []))
     for name in toolbox.applets:
         words[name] = (*words["sh"][:-1], name)
-    return Runner(images["kexec"].architecture.name, words)
+    machine = images["kexec"].architecture.name
+    return Runner(machine, words, loading_of(machine, root.read(kexec)))
 
 
 def _add_libraries(tree: Tree, files: Iterable[Path], root: Root) -> None:
@@ -129,7 +132,7 @@ def add_payload(
         "rm": runner.words["rm"],
         "timeout": runner.words["timeout"],
         "kexec": runner.words["kexec"],
-        "calls": facts().named(runner.machine).kexec,
+        **runner.loading.values(),
         "cmdline": arming.cmdline,
         "append": arming.append,
         "inherit": _inherited(arming, profile),

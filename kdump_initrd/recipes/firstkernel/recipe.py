@@ -60,6 +60,8 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
     with step("Resolving kexec, tools and libraries"):
         runner = payload.add_programs(tree, root=root, profile=profile, source=settings.tools)
         _check_machine(pair, runner.machine)
+        regular = releases.options_of(release, root=root, layout=profile.kernel)
+        runner.loading.warn(release, regular)
     with step("Rendering the hook"):
         arming = _arming(pair, settings, profile)
         values = payload.add_payload(tree, arming, runner, root=root, profile=profile)
