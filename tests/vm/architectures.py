@@ -16,7 +16,8 @@ class Architecture:
     words for both kernels' command lines, and ``capture`` those for the capture kernel alone;
     ``kexec`` are the calls by which a throw-away initrd loads it, the first that works;
     ``crasher`` is the processor that panics; ``user`` is QEMU's program that runs a Linux program;
-    ``variant`` tells a machine from the usual one.
+    ``variant`` tells a machine from the usual one; ``armed`` is what our hook says there when it
+    has loaded the capture kernel.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Architecture:
     crasher: int = 0
     user: str = ""
     variant: str = ""
+    armed: str = "armed"
 
 
 X86_64 = Architecture("x86_64", "amd64", "qemu-system-x86_64", ("-cpu", "qemu64"))
@@ -79,6 +81,7 @@ RISCV64 = Architecture(
     capture=("nokaslr",),
     kexec=("-c",),
     user="qemu-riscv64",
+    armed="loaded",  # for a dump that lacks something
 )
 # It starts another kernel by a reset, which only one processor gets through: the one that boots.
 S390X = Architecture(

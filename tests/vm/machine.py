@@ -147,7 +147,7 @@ class Machine:
         self._reached: dict[Phase, float] = {}
         self._paced = 0.0
         self._markers = {
-            Phase.ARMED: f"{config.speaker}: armed in ",
+            Phase.ARMED: f"{config.speaker}: {config.architecture.armed} in ",
             Phase.BOOTED: f"{config.token} booted",
             Phase.LOADED: f"{config.token} loaded",
             Phase.CRASHED: _PANIC,
