@@ -88,7 +88,7 @@ check: setup
 	$(PYTEST) -m 'not qemu and not full' --ignore tests/packaging -q
 
 bench: setup
-	@missed=0; for script in size build saver restart reservation arming; do \
+	@missed=0; for script in size build saver restart reservation arming status; do \
 		$(BIN)/python -m tests.bench.$$script || missed=1; done; exit $$missed
 
 # What the .deb gets: Debian's own libarchive-c, pyelftools and Jinja; only the test tools are newer.
@@ -134,10 +134,10 @@ CALLED = $(if $(filter /usr/sbin /usr/bin /usr/local/sbin /usr/local/bin,$(SBIND
 CALLS := command -v |! |^ExecStart=
 
 # Each is SOURCE=TARGET; the commands' source is the module that they start.
-COMMANDS := mkinitrd=$(SBINDIR)/mkinitrd-kdump vmcore=$(BINDIR)/vmcore-save
+COMMANDS := mkinitrd=$(SBINDIR)/mkinitrd-kdump admin=$(SBINDIR)/kdump-initrd vmcore=$(BINDIR)/vmcore-save
 PAGES := $(foreach page,$(wildcard docs/man/*.[1-9]),$(page)=$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 TEXTS := $(foreach text,README.md $(wildcard docs/*.md docs/examples/*),$(text)=$(DOCDIR)/$(text:docs/%=%))
-COMPLETIONS := $(if $(SHTAB),$(foreach name,mkinitrd-kdump vmcore-save,build/completions/bash/$(name)=$(BASHDIR)/$(name) \
+COMPLETIONS := $(if $(SHTAB),$(foreach name,$(notdir $(COMMANDS)),build/completions/bash/$(name)=$(BASHDIR)/$(name) \
 	build/completions/zsh/_$(name)=$(ZSHDIR)/_$(name) build/completions/fish/$(name).fish=$(FISHDIR)/$(name).fish))
 UNIT := hooks/host/systemd/kdump-initrd-refresh.service=$(UNITDIR)/kdump-initrd-refresh.service
 # Programs.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Write the shell completions of both commands, made from their parsers: completions.py FOLDER.
+"""Write the shell completions of all commands, made from their parsers: completions.py FOLDER.
 
 It wants shtab 1.13 or newer. ``make completions`` runs it; nothing of it is installed.
 """
@@ -16,7 +16,7 @@ sys.path.insert(0, str(CHECKOUT))
 
 import shtab  # noqa: E402
 
-from kdump_initrd.commands import vmcoresave  # noqa: E402
+from kdump_initrd.commands import admin, vmcoresave  # noqa: E402
 from kdump_initrd.commands.grammar import debian, redhat, suse  # noqa: E402
 from kdump_initrd.config.settings import SETTINGS  # noqa: E402
 
@@ -77,7 +77,7 @@ def annotate(parser: argparse.ArgumentParser) -> None:
 
 def main(folder: Path) -> None:
     """Write a file for each shell and command into ``folder``/SHELL."""
-    for parser in (generator(), vmcoresave.parser()):
+    for parser in (generator(), admin.whole(), vmcoresave.parser()):
         annotate(parser)
         for shell, name in SHELLS.items():
             target = folder / shell / name.format(parser.prog)

@@ -20,6 +20,11 @@ def mkinitrd() -> int:
     return _start("kdump-initrd", "mkinitrd")
 
 
+def admin() -> int:
+    """Run ``kdump-initrd``, and return its exit status."""
+    return _start("kdump-initrd", "admin")
+
+
 def vmcore() -> int:
     """Run ``vmcore-save``, and return its exit status."""
     return _start("vmcore-save", "vmcoresave")

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..config.settings import COMMON
 from ..core.errors import UsageError
-from .options import Arguments, Parser, values
+from .options import Arguments, Parser, add_settings, values
 
 #: More KERNEL_VERSIONs than anybody gives.
 MANY = 1000
@@ -33,7 +33,7 @@ class Verb(Request):
     Before run() it looks at nothing, and imports nothing that --help does not need.
     """
 
-    #: The option that asks for it, without the dashes.
+    #: The option that asks for it, without the dashes; a command may take it as a word.
     name: ClassVar[str]
     #: Usage lines, without the command's name.
     usage: ClassVar[Sequence[str]]
@@ -75,6 +75,28 @@ class HostVerb(Verb):
     def read(cls, arguments: Arguments) -> HostVerb:
         """See Verb."""
         return cls(*host_of(arguments))
+
+
+@dataclass(frozen=True)
+class Question(HostVerb):
+    """A word of kdump-initrd: a question about a host, whose answer programs can read, too."""
+
+    json: bool = False
+
+    usage: ClassVar[Sequence[str]] = ("[--json] [--root DIR] [--distro ID]",)
+
+    @classmethod
+    def configure(cls, parser: Parser) -> None:
+        """See Verb: its name is a word of its own."""
+        rows = {row.name: row for row in _HOST}
+        rows["root"] = replace(rows["root"], help="the root of the system that is asked about")
+        add_settings(parser, [*rows.values()])
+        parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+    @classmethod
+    def read(cls, arguments: Arguments) -> Question:
+        """See Verb."""
+        return cls(*host_of(arguments), json=arguments.json)
 
 
 @dataclass(frozen=True)

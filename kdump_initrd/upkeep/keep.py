@@ -142,18 +142,12 @@ def manifest_of(image: Path) -> Manifest | None:
 
 
 def _is_current(wanted: Wanted, before: Record, manner: Manner) -> bool:
-    if before.output != str(wanted.out) or not _is_intact(wanted.out, before):
+    if (before.output, before.settings) != (str(wanted.out), describe(wanted.settings)):
         return False
-    if (before.version, before.settings) != (__version__, describe(wanted.settings)):
-        return False
-    name = inputs.changed(before.inputs, root=manner.root)
-    if name is not None:
-        logger.debug("%s: %s is not the same", wanted.out, name)
-    return name is None
-
-
-def _is_intact(out: Path, before: Record) -> bool:
-    return bool(before.stored.digest) and inputs.is_same(out, before.stored)
+    why = before.outdated(root=manner.root)
+    if why:
+        logger.debug("%s: %s", wanted.out, why)
+    return not why
 
 
 def _describe(wanted: Wanted, planned: Plan) -> Record:
@@ -190,7 +184,7 @@ def _why(wanted: Wanted, before: Record | None, new: Record, manner: Manner) -> 
     Raises KdumpInitrdError if a file of that name is not ours.
     """
     out = wanted.out
-    intact = before is not None and _is_intact(out, before)
+    intact = before is not None and before.is_intact(out)
     if not intact and not wanted.in_place and out.exists() and not manner.force:
         manifest = manifest_of(out)
         if manifest is None or manifest.kind != wanted.kind:

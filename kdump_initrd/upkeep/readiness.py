@@ -55,18 +55,34 @@ _PROGRAMS = ("usr/sbin", "usr/bin", "sbin", "bin")
 #: The units of the other tools that load a capture kernel.
 _OTHERS = ("kdump-tools.service", "kdump.service", "kdump-early.service")
 _WORD = re.compile(rb"(?<![\w.])crashkernel=")
-_REFUSAL = re.compile(r";kdump-initrd: (not armed: .*)")
+_REFUSAL = re.compile(r";kdump-initrd: not armed: (.*)")
 _CRASH = "echo c >/proc/sysrq-trigger"
+_KERNEL = "sys/kernel"
+#: What the kernel says of itself is short, in bytes; it refuses to be asked for much more.
+_SHORT = 1 << 16
 _MIB = 1 << 20
 
 
 @dataclass(frozen=True)
 class Running:
-    """The running kernel: its command line, the MiB that it has reserved, what is loaded there."""
+    """The running kernel: its command line, the MiB that it has reserved, what is loaded there.
+
+    ``cma`` are the MiB beside it that the capture kernel gets of crashkernel=SIZE,cma.
+    """
 
     cmdline: bytes
     reserved: int
     loaded: bool
+    cma: int = 0
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What a machine lacks, and how to mend it; ``restarts``: a restart has to follow."""
+
+    what: str
+    how: str
+    restarts: bool = False
 
 
 def say(root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Iterator[str]:
@@ -91,35 +107,37 @@ def lacking(
     """Yield what a machine lacks; it is None if the system does not run, as in a chroot."""
     if machine is not None and machine.loaded:
         return
-    test = (
-        f"  test it, which crashes this machine immediately: {_CRASH}; the dump will be in {dumps}"
+    found = lack(machine, root, images)
+    then = "then restart, and " if found.restarts else ""
+    yield (
+        f"not armed: {found.what}\n  {found.how}\n"
+        f"  {then}test it, which crashes this machine immediately: {_CRASH}; "
+        f"the dump will be in {dumps}"
     )
-    said = machine is not None and _WORD.search(machine.cmdline) is not None
+
+
+def lack(machine: Running | None, root: Root, images: Iterable[tuple[Path, Path]]) -> Lack:
+    """Return what a machine lacks that has no capture kernel loaded; see lacking()."""
     if machine is not None and machine.reserved:
-        why = (
-            _refusal(root.path / "dev/kmsg")
-            or "not armed: the machine was started before its initrd was built"
+        why = in_log(_REFUSAL, root) or "the machine was started before its initrd was built"
+        return Lack(why, "restart; dmesg | grep kdump-initrd shows the result")
+    if machine is not None and _WORD.search(machine.cmdline):
+        return Lack(
+            "the kernel could not reserve what crashkernel= on its command line asks for",
+            f"dmesg | grep -i crashkernel tells why; {_size(images)} is enough, then restart",
         )
-        yield f"{why}\n  restart; dmesg | grep kdump-initrd shows the result\n{test}"
-    elif said:
-        yield (
-            "not armed: the kernel could not reserve what crashkernel= on its command line asks "
-            f"for\n  dmesg | grep -i crashkernel tells why; {_size(images)} is enough, then restart"
-            f"\n{test}"
+    if is_in(_LOADER, root):
+        return Lack("crashkernel= is configured, but not in effect yet", "restart")
+    if is_in(_SOURCES, root):
+        return Lack(
+            "crashkernel= is in GRUB's defaults, but not in what GRUB reads",
+            "run update-grub (or grub2-mkconfig -o /boot/grub2/grub.cfg), then restart",
         )
-    elif is_in(_LOADER, root):
-        yield f"not armed: crashkernel= is configured, but not in effect yet\n  restart\n{test}"
-    elif is_in(_SOURCES, root):
-        yield (
-            "not armed: crashkernel= is in GRUB's defaults, but not in what GRUB reads\n"
-            f"  run update-grub (or grub2-mkconfig -o /boot/grub2/grub.cfg), then restart\n{test}"
-        )
-    else:
-        yield (
-            "not armed: no memory is reserved, crashkernel= is not on the kernel's command line\n"
-            f"  {_command(root, _size(images))}\n"
-            f"  then restart, and{test[1:]}"
-        )
+    return Lack(
+        "no memory is reserved, crashkernel= is not on the kernel's command line",
+        _command(root, _size(images)),
+        restarts=True,
+    )
 
 
 def running(root: Root) -> Running | None:
@@ -128,11 +146,24 @@ def running(root: Root) -> Running | None:
         if not os.path.samestat((root.path / "proc/1/root").stat(), root.path.stat()):
             return None
     try:
-        cmdline = (root.path / "proc/cmdline").read_bytes()
+        cmdline = root.read("proc/cmdline", limit=_SHORT)
     except OSError:
         return None
-    size, loaded = (_said(root.path / "sys/kernel", name) for name in ("size", "loaded"))
-    return Running(cmdline, size // _MIB, bool(loaded))
+    size, loaded = (_said(root, name) for name in ("size", "loaded"))
+    return Running(cmdline, size // _MIB, bool(loaded), _cma(root) // _MIB)
+
+
+def release(root: Root) -> str:
+    """Return the release of the kernel that runs ``root``, "" where none does."""
+    with suppress(OSError):
+        return root.read_text("proc/sys/kernel/osrelease", limit=_SHORT).strip()
+    return ""
+
+
+def words(machine: Running) -> list[str]:
+    """Return the crashkernel= words of a running kernel's command line."""
+    found = machine.cmdline.decode(errors="replace").split()
+    return [word for word in found if word.startswith("crashkernel=")]
 
 
 def others(root: Root) -> list[str]:
@@ -166,26 +197,35 @@ def _command(root: Root, word: str) -> str:
     raise AssertionError("the last one needs no program")
 
 
+def needed(image: Path, kernel: Path) -> tuple[int, int]:
+    """Return the MiB without which an image cannot work, and those to reserve for it.
+
+    Raises KdumpInitrdError if one of the files cannot be read.
+    """
+    header = kernelimage.read(kernel)
+    weight, terms = reservation.weigh(image), terms_of(header.machine, header.unpacked)
+    return reservation.least(weight, terms), reservation.crashkernel(weight, terms)
+
+
 def _size(images: Iterable[tuple[Path, Path]]) -> str:
     """Return the word that reserves enough memory for each of the images."""
     sizes = [0]
     for image, kernel in images:
         with suppress(KdumpInitrdError):
-            header = kernelimage.read(kernel)
-            terms = terms_of(header.machine, header.unpacked)
-            sizes.append(reservation.crashkernel(reservation.weigh(image), terms))
+            sizes.append(needed(image, kernel)[1])
     return f"crashkernel={max(sizes) or reservation.USUAL}M"
 
 
-def _refusal(log: Path) -> str:
-    """Return the last reason in the kernel log of this boot, "" if there is none."""
+def in_log(pattern: re.Pattern[str], root: Root) -> str:
+    """Return the first group of the last match in the kernel log of this boot, "" for none."""
     found = ""
     with suppress(OSError):
+        log = root.resolve("dev/kmsg") or root.path
         descriptor = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             # Each read gives one record (Documentation/ABI/testing/dev-kmsg), EAGAIN marks the end.
             while text := os.read(descriptor, 1 << 13).decode(errors="replace"):
-                match = _REFUSAL.search(text)
+                match = pattern.search(text)
                 found = match[1].strip() if match else found
         except BlockingIOError:
             pass
@@ -198,9 +238,18 @@ def _is_masked(unit: Path) -> bool:
     return unit.is_symlink() and str(unit.readlink()) == os.devnull
 
 
-def _said(kernel: Path, name: str) -> int:
+def _said(root: Root, name: str) -> int:
     """Return a number of the crash kernel's, 0 where neither of its files has one."""
-    for path in (kernel / f"kexec/crash_{name}", kernel / f"kexec_crash_{name}"):
+    for path in (f"{_KERNEL}/kexec/crash_{name}", f"{_KERNEL}/kexec_crash_{name}"):
         with suppress(OSError, ValueError):
-            return int(path.read_text())
+            return int(root.read_text(path, limit=_SHORT))
+    return 0
+
+
+def _cma(root: Root) -> int:
+    """Return the bytes of the ranges, FIRST-LAST in hexadecimal (kernel/kexec_core.c, 6.17)."""
+    with suppress(OSError, ValueError):
+        lines = root.read_text(f"{_KERNEL}/kexec/crash_cma_ranges", limit=_SHORT).splitlines()
+        ranges = [[int(end, 16) for end in line.split("-")] for line in lines]
+        return sum(last - first + 1 for first, last in ranges)
     return 0

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..config.native import key_of
 from ..config.settings import SETTINGS
 from ..core.errors import KdumpInitrdError
@@ -22,6 +23,7 @@ from ..core.publish import new_file
 from ..core.root import Root
 from ..image.manifest import MANIFEST, SEGMENT
 from ..image.stage import SECOND_STAGE
+from . import inputs
 from .inputs import Input
 
 logger = get_logger(__name__)
@@ -79,6 +81,19 @@ class Record:
         found += [name for name in entries if name not in _DERIVED]
         return found or entries
 
+    def is_intact(self, out: Path) -> bool:
+        """Tell whether the file ``out`` is the image as it was written."""
+        return bool(self.stored.digest) and inputs.is_same(out, self.stored)
+
+    def outdated(self, *, root: Root) -> str:
+        """Return why the image may have to be written anew, "" if nothing has changed."""
+        if not self.is_intact(Path(self.output)):
+            return "it has been changed or removed since it was written"
+        if self.version != __version__:
+            return f"it was written by kdump-initrd {self.version}, and this is {__version__}"
+        name = inputs.changed(self.inputs, root=root)
+        return "" if name is None else f"{name} has changed since it was written"
+
     def save(self, name: str, *, root: Root) -> None:
         """Keep it as ``name``, completely or not at all. Raises KdumpInitrdError."""
         text = json.dumps(asdict(self), indent=1, sort_keys=True)
@@ -94,8 +109,8 @@ def load(name: str, *, root: Root) -> Record | None:
     """
     try:
         table = json.loads(root.read_text(_path(name, root), limit=_LARGEST))
-        inputs = {path: _input(each) for path, each in table["inputs"].items()}
-        record = Record(**{**table, "inputs": inputs, "stored": _input(table["stored"])})
+        taken = {path: _input(each) for path, each in table["inputs"].items()}
+        record = Record(**{**table, "inputs": taken, "stored": _input(table["stored"])})
         return record if _is_sound(record) and _is_inside(record.output, root) else None
     except (KdumpInitrdError, OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -168,6 +183,12 @@ def _try(root: Root) -> int | None:
         pass
     os.close(descriptor)
     return None
+
+
+def is_hidden(name: str, *, root: Root) -> bool:
+    """Tell whether there is something kept as ``name`` that this process may not read."""
+    path = root.file(_path(name, root))
+    return path is not None and not os.access(path, os.R_OK)
 
 
 def _path(name: str, root: Root) -> Path:

@@ -100,7 +100,8 @@ def test_the_code_is_whole(trees: Mapping[str, Path]) -> None:
 def test_modes_and_owners(packages: Packages, kind: str) -> None:
     entries = in_deb(packages.deb) if kind == "deb" else in_rpm(packages.rpm(kind))
     programs = [path for path, entry in entries.items() if entry.mode == 0o100755]
-    assert {"/usr/sbin/mkinitrd-kdump", "/usr/bin/vmcore-save"} <= set(programs)
+    commands = ("sbin/mkinitrd-kdump", "sbin/kdump-initrd", "bin/vmcore-save")
+    assert {f"/usr/{each}" for each in commands} <= set(programs)
     for path, entry in entries.items():
         assert entry.mode in (0o100644, 0o100755, 0o040755), path
         assert entry.owner in ("0:0", "root:root"), path
@@ -114,7 +115,7 @@ def test_pages_and_completions_are_inside(packages: Packages, kind: str) -> None
     found = plain(in_deb(packages.deb) if kind == "deb" else in_rpm(packages.rpm(kind)))
     pages = {f"/usr/share/man/man{p.suffix[1:]}/{p.name}" for p in REPO.glob("docs/man/*.[1-9]")}
     assert pages == {path for path in found if path.startswith("/usr/share/man/")}
-    for command in ("mkinitrd-kdump", "vmcore-save"):
+    for command in ("mkinitrd-kdump", "kdump-initrd", "vmcore-save"):
         assert f"/usr/share/man/man8/{command}.8" in pages
         assert f"/usr/share/bash-completion/completions/{command}" in found
         assert f"/usr/share/zsh/site-functions/_{command}" in found

@@ -13,7 +13,11 @@ from kdump_initrd.core.run import run
 
 from .building import REPO, make
 
-PROGRAMS = {"sbin/mkinitrd-kdump": "kdump-initrd ", "bin/vmcore-save": "vmcore-save "}
+PROGRAMS = {
+    "sbin/mkinitrd-kdump": "kdump-initrd ",
+    "sbin/kdump-initrd": "kdump-initrd ",
+    "bin/vmcore-save": "vmcore-save ",
+}
 
 
 @pytest.fixture

@@ -350,7 +350,7 @@ def test_a_damaged_record_is_none(host: Host, lines: Lines) -> None:
 def test_another_version_of_the_tool(
     host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (keep, capture):
+    for module in (keep, record, capture):
         monkeypatch.setattr(module, "__version__", "99.0")
     assert host.run() == 0
     assert "kdump-initrd itself (" in lines.take()[0]

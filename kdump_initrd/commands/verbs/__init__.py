@@ -15,6 +15,7 @@ from .printcmdline import PrintCmdline
 from .refresh import Refresh
 from .remove import Remove
 from .showdistro import ShowDistro
+from .status import Status
 from .strip import Strip
 
 #: Each command's verbs, in the order of its help. How mkinitrd-kdump is asked to build an image is
@@ -23,6 +24,7 @@ VERBS: Mapping[str, Sequence[type[Verb]]] = {
     "mkinitrd-kdump": (
         *(Refresh, Remove, CheckConfig, ImportConfig, ShowDistro, ListImage, Strip, PrintCmdline),
     ),
+    "kdump-initrd": (Status,),
     "vmcore-save": (Convert,),
 }
 

@@ -40,8 +40,13 @@ def read_superblock(path: Path) -> tuple[str, str]:
     The type is as mount(8) wants it to be written to.
     """
     values = _blkid(["--usages", "filesystem"], path)
-    found = unescape(values.get("TYPE", ""))
-    return _DRIVERS.get(found, found), unescape(values.get("UUID", ""))
+    return driver_of(values.get("TYPE", "")), unescape(values.get("UUID", ""))
+
+
+def driver_of(word: str) -> str:
+    """Return the type, as mount(8) wants it to be written to, for what blkid or udev calls it."""
+    found = unescape(word)
+    return _DRIVERS.get(found, found)
 
 
 def read_signature(path: Path) -> str:

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a root's own /dev, /sys, /proc and /run tell of a block device, to anybody.
+
+No program is started for it, but on the running host where udev has left nothing: there, findfs
+and blkid read the devices, if they may.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...core.devicename import is_tag, unescape, unescape_octal
+from ...core.root import Root
+from . import device
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A block device: its path, what is on it ("" if nobody tells), where that is mounted here."""
+
+    node: Path
+    fstype: str
+    mounted: Path | None
+
+
+def has_udev(root: Root) -> bool:
+    """Tell whether udev has left its links."""
+    return root.folder("dev/disk") is not None
+
+
+def find(spec: str, *, root: Root) -> Disk | None:
+    """Return the device that a path or TAG=value names, None if it is not there."""
+    node = _node(spec, root)
+    if node is None:
+        return None
+    number = _number(node, root)
+    fstype, mounted = _mount(node, number, root)
+    return Disk(node, fstype or _type(node, number, root), mounted)
+
+
+def _node(spec: str, root: Root) -> Path | None:
+    if not is_tag(spec):
+        return root.there(spec)
+    tag, _, value = spec.partition("=")
+    for path in root.entries(f"dev/disk/by-{tag.lower()}"):
+        if unescape(path.name) == value:
+            return root.there(path)
+    return device.node_of(spec) if root.is_host and not has_udev(root) else None
+
+
+def _number(node: Path, root: Root) -> str:
+    """Return the MAJOR:MINOR of a device, "" if sysfs does not know it."""
+    with suppress(OSError):
+        return root.read_text(f"sys/class/block/{node.name}/dev").strip()
+    return ""
+
+
+def _mount(node: Path, number: str, root: Root) -> tuple[str, Path | None]:
+    """Return (type, mount point) of a device, ("", None) if it is not mounted (proc(5)).
+
+    Of several mounts it is one that shows all of the file system, if there is one.
+    """
+    found = []
+    with suppress(OSError):
+        for line in root.read_text("proc/self/mountinfo").splitlines():
+            words, _, behind = line.partition(" - ")
+            fields, (fstype, source) = words.split(), behind.split()[:2]
+            if fields[2] == number or root.path / source.lstrip("/") == node:
+                place = root.folder(unescape_octal(fields[4]))
+                found.append((fields[3] != "/", len(fields[4]), fstype, place))
+    if not found:
+        return "", None
+    _, _, fstype, place = min(found, key=lambda each: each[:2])
+    return fstype, place
+
+
+def _type(node: Path, number: str, root: Root) -> str:
+    """Return the type of what is on a device that is not mounted, "" if nobody tells.
+
+    udev keeps what it has found in a file for each number (sd-device's database).
+    """
+    with suppress(OSError):
+        for line in root.read_text(f"run/udev/data/b{number}").splitlines():
+            if line.startswith("E:ID_FS_TYPE="):
+                return device.driver_of(line.partition("=")[2])
+    if root.is_host and os.access(node, os.R_OK):
+        return device.read_superblock(node)[0]
+    return ""

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A root with current images that looks as if it ran: its /proc, /sys, /dev, udev, dump disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .refreshroots import Host
+from .thiskernel import RELEASE
+from .wholeimages import UUID
+
+#: The dump disk: its name, number, and where it is mounted; the folder for dumps on it.
+DISK, NUMBER, MOUNTED, DUMPS = "sdb1", "8:17", "srv", "srv/var/crash"
+#: More than any image here needs, in MiB.
+ENOUGH = 512
+_MIB = 1 << 20
+
+
+def start(host: Host) -> None:
+    """Make it look like a machine that is ready, and has crashed before."""
+    host.write("proc/sys/kernel/osrelease", f"{RELEASE}\n")
+    host.write("proc/cmdline", f"root=/dev/sda1 crashkernel={ENOUGH}M quiet\n")
+    reserve(host, ENOUGH)
+    load(host, loaded=True)
+    host.write("proc/meminfo", f"MemTotal: {_MIB} kB\nMemFree: {_MIB - 4096} kB\nCached: 0 kB\n")
+    host.write(f"sys/class/block/{DISK}/dev", f"{NUMBER}\n")
+    host.write(f"dev/{DISK}", "")
+    tag = host.root / "dev/disk/by-uuid" / UUID.partition("=")[2]
+    tag.parent.mkdir(parents=True)
+    tag.symlink_to(f"../../{DISK}")
+    mount(host, "ext4")
+    report(host, "202611010101", "saved")
+
+
+def reserve(host: Host, mib: int) -> None:
+    """Reserve so many MiB."""
+    host.write("sys/kernel/kexec/crash_size", f"{mib * _MIB}\n")
+
+
+def load(host: Host, *, loaded: bool, log: str = "armed in 12 ms") -> None:
+    """Load the capture kernel or not; ``log`` is what the hook has said."""
+    host.write("sys/kernel/kexec/crash_loaded", f"{loaded:d}\n")
+    host.write("dev/kmsg", f"6,1,2,-;kdump-initrd: {log}\n")
+
+
+def mount(host: Host, fstype: str) -> None:
+    """Mount the dump disk as ``fstype``; "" for not at all."""
+    (host.root / MOUNTED).mkdir(exist_ok=True)
+    lines = ["25 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw"]
+    if fstype:
+        lines += [f"30 25 {NUMBER} / /{MOUNTED} rw - {fstype} /dev/{DISK} rw"]
+    host.write("proc/self/mountinfo", "".join(f"{line}\n" for line in lines))
+
+
+def report(host: Host, stamp: str, result: str) -> Path:
+    """Leave the report of a crash; return its folder's name in the root."""
+    text = json.dumps({"crash_time": f"{stamp}Z", "result": result})
+    host.write(f"{DUMPS}/{stamp}/report.json", text)
+    return host.root / DUMPS / stamp
