@@ -112,7 +112,8 @@ class PageWalk:
         found = {}
         pointers = self._program.read(root, count * self._word)
         for number in range(count):
-            raw = pointers[number * self._word :][: self._word]
+            start = number * self._word
+            raw = pointers[start : start + self._word]
             table = int.from_bytes(raw, self._order)  # type: ignore[arg-type]
             for place in range(each) if table else ():
                 value = self._long(table + place * size)
