@@ -15,12 +15,19 @@ from .phases import CAPTURE, Phase
 from .scenario import Scenario, crash
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(600)]
+#: What is made of such an end is in test_ends.py, without QEMU.
+FULL = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def image(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The floor image."""
+    return floor.build(tmp_path_factory.mktemp("floor") / "floor.zst", kernel).path
 
 
 @pytest.fixture
-def scenario(name: str, kernel: Kernel, folder: Path) -> Scenario:
+def scenario(name: str, kernel: Kernel, folder: Path, image: Path) -> Scenario:
     """A crash with the floor image and an empty disk, which ought to succeed."""
-    image = floor.build(folder / "floor.zst", kernel).path
     disk = disks.make(folder / "disk.raw")
     return Scenario(
         name, kernel, image, floor.COMMAND_LINE, disks=(disk.path,), speaker=floor.SPEAKER
@@ -52,6 +59,7 @@ def test_a_floor_image_saves_a_dump_of_this_very_crash(
         )
 
 
+@FULL
 def test_a_reservation_too_small_is_a_panic_without_dump(scenario: Scenario) -> None:
     with pytest.raises(PanicWithoutDump, match="the capture kernel panicked") as caught:
         crash(replace(scenario, crashkernel_mib=80))
@@ -60,12 +68,14 @@ def test_a_reservation_too_small_is_a_panic_without_dump(scenario: Scenario) -> 
     assert caught.value.log.exists()
 
 
+@FULL
 def test_no_reservation_is_an_end_without_dump(scenario: Scenario) -> None:
     with pytest.raises(PanicWithoutDump, match="the capture kernel is not loaded") as caught:
         crash(replace(scenario, crashkernel_mib=0))
     assert caught.value.phase is Phase.LOADED
 
 
+@FULL
 def test_a_deadline_that_passes_is_a_hang(scenario: Scenario) -> None:
     with pytest.raises(Hang, match="not booted within") as caught:
         crash(replace(scenario, deadlines={Phase.BOOTED: 0.5}))
@@ -77,6 +87,7 @@ def test_a_qemu_that_cannot_start_is_a_lost_machine(scenario: Scenario, folder: 
         crash(replace(scenario, disks=(folder / "no-such-disk",)))
 
 
+@FULL
 def test_a_restarted_machine_is_the_same_machine(scenario: Scenario) -> None:
     phases = (*CAPTURE, Phase.RESTARTED, Phase.FOUND)
     with pytest.raises(PanicWithoutDump, match="the restarted system panicked: sysrq") as caught:
