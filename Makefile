@@ -160,10 +160,11 @@ completions: $(if $(filter $(SHTAB_VENV)/bin/python,$(SHTAB)),$(SHTAB_VENV)/read
 
 install: completions
 	$(if $(filter-out $(FAMILIES),$(FAMILY)),$(error FAMILY=$(FAMILY): expected one of $(FAMILIES)))
-	@find kdump_initrd templates hooks distros -type f ! -path '*/__pycache__/*' ! -name '*~' \
-		! -path 'hooks/host/*' ! -path 'distros/*/packaging/*' | while read -r file; do \
-		mode=644; if [ -x "$$file" ]; then mode=755; fi; \
-		install -D -m $$mode "$$file" "$(DESTDIR)$(LIBDIR)/$$file" || exit 1; done
+	@install -d "$(DESTDIR)$(LIBDIR)"
+	@umask 022; find kdump_initrd templates hooks distros -type f ! -path '*/__pycache__/*' ! -name '*~' \
+		! -path 'hooks/host/*' ! -path 'distros/*/packaging/*' \
+		| tar --create --files-from=- --mode=u=rwX,go=rX \
+		| tar --extract --directory="$(DESTDIR)$(LIBDIR)" --preserve-permissions --no-same-owner --touch
 	@for each in $(COMMANDS); do \
 		install -D -m 755 distros/linux/packaging/starter "$(DESTDIR)$${each#*=}" && \
 		sed -i "s|@PYTHON@|$(PYTHON3)|; s|@LIBDIR@|$(LIBDIR)|; s|@COMMAND@|$${each%%=*}|" \
