@@ -207,13 +207,14 @@ deb: packages-deb $(SHTAB_VENV)/ready dist
 RPM_redhat := --define 'rhel 10' --define 'dist .redhat'
 RPM_suse := --define 'suse_version 1600' --define 'dist .suse'
 # Debian's rpm compresses manual pages by a script that wants bash, and asks for another shell.
-RPM := rpmbuild -bb --nodeps --quiet --define '_topdir $(CURDIR)/build/rpm' --define '_sourcedir $(abspath $(DIST))' \
+RPM := rpmbuild -bb --nodeps --quiet --define '_topdir $(CURDIR)/build/rpm' \
+	--define '_tmppath $(CURDIR)/build/rpm/tmp' --define '_sourcedir $(abspath $(DIST))' \
 	--define '_rpmdir $(abspath $(DIST))' --define '_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
 	--define '_buildhost localhost' --define 'use_source_date_epoch_as_buildtime 1' \
 	--define 'clamp_mtime_to_source_date_epoch 1' --define 'shtab $(CURDIR)/$(SHTAB_VENV)/bin/python' \
 	--define '__brp_compress bash %{_rpmconfigdir}/brp-compress %{?_prefix}'
 rpm: packages-rpm $(SHTAB_VENV)/ready dist
-	rm -rf build/rpm
+	rm -rf build/rpm && mkdir -p build/rpm/tmp
 	$(RPM) $(RPM_redhat) distros/redhat/packaging/kdump-initrd.spec
 	$(RPM) $(RPM_suse) distros/redhat/packaging/kdump-initrd.spec
 

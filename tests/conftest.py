@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all tests share: the option for golden texts, and signals as in a terminal."""
+"""What all tests share: the option for golden texts, signals as in a terminal, temporary files."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +24,42 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--update-golden writes in one process: leave -n out")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder for temporary files of this process and its children, in pytest's own.
+
+    What one that is killed leaves there goes with that.
+    """
+    _remove_killed(tmp_path_factory.getbasetemp())
+    folder = tmp_path_factory.mktemp("temporary", numbered=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
+
+
+def _remove_killed(base: Path) -> None:
+    # pytest keeps the folders of a run that was killed for three days; its lock has the process.
+    runs = [parent for parent in base.parents if parent.name.startswith("pytest-of-")]
+    for lock in (lock for top in runs for lock in top.glob("pytest-*/.lock")):
+        try:
+            os.kill(int(lock.read_text()), 0)
+        except ProcessLookupError:
+            shutil.rmtree(lock.parent, ignore_errors=True)
+        except (OSError, ValueError):
+            pass
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(temporary: Path) -> Iterator[None]:
+    """No test leaves a temporary file, and no program that it kills."""
+    yield
+    left = sorted(temporary.iterdir())
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    assert not left, f"left behind: {[path.name for path in left]}"

@@ -6,6 +6,7 @@ The scripts of a package run in it, by chroot: busybox is its shell and its tool
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -63,7 +64,9 @@ class SmallRoot:
 
     def enter(self, *argv: str) -> Result:
         """Run a program in the tree; raises KdumpInitrdError."""
-        return run([tool("chroot"), self.path, *argv], timeout=60)
+        # The folder for temporary files is the host's.
+        environment = {name: text for name, text in os.environ.items() if name != "TMPDIR"}
+        return run([tool("chroot"), self.path, *argv], timeout=60, environment=environment)
 
     def files(self) -> set[str]:
         """Return the paths of everything in the tree but what package managers keep."""

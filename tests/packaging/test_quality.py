@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -31,10 +32,13 @@ def lint_rpms(packages: Packages, config: Path) -> str:
 
 
 @pytest.mark.timeout(120)
-def test_lintian_is_silent(packages: Packages) -> None:
+def test_lintian_is_silent(packages: Packages, tmp_path: Path) -> None:
     # With -I it also names an override that overrides nothing.
     words = ["-EI", "--pedantic", "--tag-display-limit", "0"]
-    done = run(["lintian", *words, packages.deb], timeout=120, check=False)
+    # It leaves files there.
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    argv: list[str | Path] = ["lintian", *words, packages.deb]
+    done = run(argv, timeout=120, check=False, environment=environment)
     assert (done.status, done.stdout.decode()) == (0, "")
 
 

@@ -261,8 +261,10 @@ def test_what_comes_beside_makes_nobody_plan(
     settled(host, lines)
 
 
-@pytest.mark.parametrize("top", ["/tmp", "/var/tmp"])
-def test_a_checkout_and_a_root_below_a_folder_of_temporary_files(host: Host, top: str) -> None:
+@pytest.mark.parametrize("top", [None, pytest.param("/var/tmp", marks=pytest.mark.full)])
+def test_a_checkout_and_a_root_below_a_folder_of_temporary_files(
+    host: Host, top: str | None
+) -> None:
     """What programs write for themselves lies there, too; and so may what images are made of."""
     with tempfile.TemporaryDirectory(dir=top) as folder:
         root, checkout = Path(folder, "root"), Path(folder, "checkout")
