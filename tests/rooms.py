@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "kdump_initrd"
@@ -44,11 +45,16 @@ def _walk(tree: ast.AST, *, later: bool) -> Iterator[ast.AST]:
             yield from _walk(node, later=later)
 
 
-def imports(name: str, *, later: bool = True) -> Iterator[str]:
-    """Yield what a module imports: own modules as "a.b", others as "/name".
+@cache
+def imports(name: str, *, later: bool = True) -> tuple[str, ...]:
+    """Return what a module imports: own modules as "a.b", others as "/name".
 
     Without ``later`` these are what is imported at once, not by functions when they are called.
     """
+    return tuple(_imports(name, later=later))
+
+
+def _imports(name: str, *, later: bool) -> Iterator[str]:
     path = MODULES[name]
     package = name.split(".") if name else []
     if path.stem != "__init__":

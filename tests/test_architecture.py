@@ -68,55 +68,64 @@ SLOW = {"dataclasses", "logging", "argparse", "re", "json", "typing", "pathlib",
 TESTS = sorted(Path(__file__).parent.rglob("*.py"))
 
 
+def below(start: str) -> list[str]:
+    """Return the modules whose names begin so."""
+    return [name for name in MODULES if name.startswith(start)]
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def own_imports(name: str) -> list[str]:
     return [each for each in imports(name) if not each.startswith("/")]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_libraries_stay_behind_their_fences(name: str) -> None:
-    for each in imports(name):
-        fence = FENCES.get(each.lstrip("/")) if each.startswith("/") else None
-        assert fence is None or name in fence, f"{name} imports {each[1:]}"
+def test_libraries_stay_behind_their_fences() -> None:
+    for name in MODULES:
+        for each in imports(name):
+            fence = FENCES.get(each.lstrip("/")) if each.startswith("/") else None
+            assert fence is None or name in fence, f"{name} imports {each[1:]}"
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_dependency_direction(name: str) -> None:
-    room = name.split(".")[0]
-    if room in ("", "__main__"):
-        assert set(own_imports(name)) <= {"commands.start"}
-        return
-    for each in own_imports(name):
-        there = each.split(".")[0]
-        if there in ("", room):  # "": the version
+def test_dependency_direction() -> None:
+    for name in MODULES:
+        room = name.split(".")[0]
+        if room in ("", "__main__"):
+            assert set(own_imports(name)) <= {"commands.start"}, name
             continue
-        assert FLOOR[there] > FLOOR[room], f"{name} imports {each}"
-        if there == "saver":
-            assert each in OF_THE_SAVER.get(room, ()), f"{name} imports {each}"
+        for each in own_imports(name):
+            there = each.split(".")[0]
+            if there in ("", room):  # "": the version
+                continue
+            assert FLOOR[there] > FLOOR[room], f"{name} imports {each}"
+            if there == "saver":
+                assert each in OF_THE_SAVER.get(room, ()), f"{name} imports {each}"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("saver.")])
-def test_direction_in_the_saver(name: str) -> None:
-    folder = name.split(".")[1]
-    if folder not in SAVER:
-        assert name.count(".") == 1, f"{name}: its folder has no rule"
-        return
-    for each in own_imports(name):
-        there = each.split(".")[1:2]
-        allowed = there[0] in SAVER[folder] | {folder} if there else each == ""
-        assert allowed, f"{name} imports {each}"
+def test_direction_in_the_saver() -> None:
+    for name in below("saver."):
+        folder = name.split(".")[1]
+        if folder not in SAVER:
+            assert name.count(".") == 1, f"{name}: its folder has no rule"
+            continue
+        for each in own_imports(name):
+            there = each.split(".")[1:2]
+            allowed = there[0] in SAVER[folder] | {folder} if there else each == ""
+            assert allowed, f"{name} imports {each}"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("commands.grammar.")])
-def test_a_grammar_looks_at_nothing(name: str) -> None:
-    for each in own_imports(name):
-        assert each in WORDS_ONLY or each.rpartition(".")[0] in WORDS_ONLY, f"{name}: {each}"
+def test_a_grammar_looks_at_nothing() -> None:
+    for name in below("commands.grammar."):
+        for each in own_imports(name):
+            assert each in WORDS_ONLY or each.rpartition(".")[0] in WORDS_ONLY, f"{name}: {each}"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("commands.verb")])
-def test_a_verb_looks_at_nothing_until_it_runs(name: str) -> None:
-    for each in imports(name, later=False):
-        known = each in WORDS_ONLY or each.rpartition(".")[0] in WORDS_ONLY
-        assert known or each[1:] in sys.stdlib_module_names, f"{name}: {each}"
+def test_a_verb_looks_at_nothing_until_it_runs() -> None:
+    for name in below("commands.verb"):
+        for each in imports(name, later=False):
+            known = each in WORDS_ONLY or each.rpartition(".")[0] in WORDS_ONLY
+            assert known or each[1:] in sys.stdlib_module_names, f"{name}: {each}"
 
 
 def test_every_verb_is_in_a_file_of_its_own_and_in_the_list() -> None:
@@ -126,12 +135,12 @@ def test_every_verb_is_in_a_file_of_its_own_and_in_the_list() -> None:
     assert files == Counter(folder - {"build"})
 
 
-@pytest.mark.parametrize("name", WITHOUT_GENERATOR)
-def test_vmcore_save_needs_no_library(name: str) -> None:
-    for each in own_imports(name):
-        allowed = {*NEEDED_BY_THOSE, "commands.verbs"}
-        allowed |= {"config.settings", "config.targetsettings", "core.errors", "core.exits", ""}
-        assert each in allowed or each.split(".")[0] == "saver", f"{name} imports {each}"
+def test_vmcore_save_needs_no_library() -> None:
+    for name in WITHOUT_GENERATOR:
+        for each in own_imports(name):
+            allowed = {*NEEDED_BY_THOSE, "commands.verbs"}
+            allowed |= {"config.settings", "config.targetsettings", "core.errors", "core.exits", ""}
+            assert each in allowed or each.split(".")[0] == "saver", f"{name} imports {each}"
 
 
 def test_the_house_is_small_and_its_stairs_lead_down() -> None:
@@ -153,60 +162,61 @@ def test_no_two_modules_have_the_same_name() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("saver.")])
-def test_saver_is_standard_library_and_quick_to_start(name: str) -> None:
-    used = {each[1:] for each in imports(name) if each.startswith("/")}
-    assert not used & SLOW
-    assert used <= sys.stdlib_module_names
+def test_saver_is_standard_library_and_quick_to_start() -> None:
+    for name in below("saver."):
+        used = {each[1:] for each in imports(name) if each.startswith("/")}
+        assert not used & SLOW, name
+        assert used <= sys.stdlib_module_names, name
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_only_the_command_line_leaves(name: str) -> None:
-    text = MODULES[name].read_text(encoding="utf-8")
-    if name not in ("__main__", "saver.__main__", "commands.vmcoresave"):
-        assert "sys.exit(" not in text, name
-    for word in ("shell=True", "os.system", "eval(", "exec(", "chdir("):
-        assert word not in text, f"{name}: {word}"
+def test_only_the_command_line_leaves() -> None:
+    for name in MODULES:
+        text = MODULES[name].read_text(encoding="utf-8")
+        if name not in ("__main__", "saver.__main__", "commands.vmcoresave"):
+            assert "sys.exit(" not in text, name
+        for word in ("shell=True", "os.system", "eval(", "exec(", "chdir("):
+            assert word not in text, f"{name}: {word}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=MODULES)
-def test_nothing_is_too_long(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 300, f"{path.name} wants splitting"
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
-            length = (node.end_lineno or 0) - node.lineno + 1
-            assert length <= 50, f"{path.name}: {node.name} has {length} lines"
+def test_nothing_is_too_long() -> None:
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 300, f"{path.name} wants splitting"
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                assert length <= 50, f"{path.name}: {node.name} has {length} lines"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=MODULES)
-def test_public_things_have_docstrings(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    assert ast.get_docstring(tree), f"{path.name} has no docstring"
-    for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
-            assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
+def test_public_things_have_docstrings() -> None:
+    for path in SOURCES:
+        tree = tree_of(path)
+        assert ast.get_docstring(tree), f"{path.name} has no docstring"
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
 
 
 def test_no_distribution_is_named_in_code() -> None:
     for name, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Compare):
                 words = {c.value for c in ast.walk(node) if isinstance(c, ast.Constant)}
                 assert not words & {"debian", "fedora", "rhel", "sles", "suse"}, name
 
 
-@pytest.mark.parametrize("path", TESTS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_no_test_imports_from_a_test(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module or "", *(alias.name for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        parts = [part for name in names for part in name.split(".")]
-        assert not [part for part in parts if part.startswith("test_")], f"line {node.lineno}"
+def test_no_test_imports_from_a_test() -> None:
+    for path in TESTS:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or "", *(alias.name for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            parts = [part for name in names for part in name.split(".")]
+            named = [part for part in parts if part.startswith("test_")]
+            assert not named, f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize("name", ["architecture.md", "hacking.md"])
