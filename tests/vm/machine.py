@@ -252,7 +252,10 @@ class Machine:
                 self._ended(phase)
                 return
             if self._qmp.closed or self._qemu.poll() is not None:
-                self._lose("QEMU ended by itself", phase)
+                self._listen(0)
+                if not self._fresh and self._reason is None:
+                    self._lose("QEMU ended by itself", phase)
+                continue  # with its last words
             if remaining <= 0:
                 self._fail(Hang, f"not {phase.value} within {seconds:g} s", phase)
             self._listen(remaining)

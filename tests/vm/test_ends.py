@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .architectures import X86_64
 from .fakeqemu import Step, ended, write
 from .machine import (
     Hang,
@@ -45,7 +46,7 @@ def config(tmp_path: Path) -> MachineConfig:
 def play(config: MachineConfig, *steps: Step) -> Run:
     """Let the machine run whose program plays these steps."""
     program = write(config.folder.with_name("qemu"), *steps)
-    with Machine(replace(config, program=program)) as machine:
+    with Machine(replace(config, architecture=replace(X86_64, program=program))) as machine:
         return machine.run()
 
 
