@@ -90,7 +90,9 @@ class Capture:
 
     def run(self, *before: str, seconds: float = 60) -> Ended:
         """Run it to its end, behind other words of a command line."""
+        # Without its clock, that is after the end of this process, it would go on for ever.
         argv = [
+            *("setpriv", "--pdeathsig", "KILL"),
             *(before or ("unshare", "-pfm", "--mount-proc", "--kill-child")),
             *self._shell,
             str(self.script()),
