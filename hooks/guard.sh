@@ -35,17 +35,21 @@ prepare_guard() { # HOOK...
 	# One descriptor for the words of children, one for the end of the machine.
 	command exec 3<>"$KDUMP_LIB/words"
 	command exec 4>/proc/sysrq-trigger
-	# A child's end ends a pause. The end of this shell itself is the last thing to happen.
-	trap : CHLD
+	# The end of this shell itself is the last thing to happen.
 	trap force_end EXIT
 	timed=
 	ticker=
 	rung=
 	read -r -t 0 _ <&3 2>/dev/null
 	if [ $? -le 1 ]; then
+		# No signal is caught: after the first one busybox 1.38 never returns from a `read`
+		# (ash.c: it does not forget bb_got_signal). A child's end is seen after the second.
 		timed=yes
+		looks=3
 	else
+		# A child's end ends a pause, before its last word is read.
 		trap ring CHLD
+		looks=6
 	fi
 	# The page is there from now on, even if all memory should be in use later.
 	echo 0 >"$KDUMP_PROGRESS"
@@ -237,9 +241,9 @@ watch_hook() {
 			continue
 			;;
 		esac
-		# Its last word may still be there: signals end a pause before it is read.
+		# Its last word may still be there.
 		! is_gone "$pid" || gone=$((gone + 1))
-		[ "$gone" -lt 6 ] || status=killed
+		[ "$gone" -lt "$looks" ] || status=killed
 		tick
 		check_time
 		[ -n "$why" ] || continue
