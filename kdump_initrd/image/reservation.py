@@ -29,13 +29,15 @@ class Weight:
     """What a capture initrd weighs, in bytes.
 
     ``stored`` is the file, ``unpacked`` what the kernel unpacks of it, ``later`` what a hook
-    unpacks beyond that, ``window`` the most that a decoder keeps beside.
+    unpacks beyond that, ``window`` the most that a decoder keeps beside; ``files`` is how many
+    files there are of both, which take whole pages.
     """
 
     stored: int
     unpacked: int
     later: int
     window: int
+    files: int
 
 
 @dataclass(frozen=True)
@@ -43,33 +45,38 @@ class Terms:
     """What the capture kernel takes, in bytes.
 
     ``kernel`` is its unpacked image, ``runtime`` what it takes beside that before /init, ``freed``
-    what it gives back when it is set up.
+    what it gives back when it is set up; ``page`` is its page.
     """
 
     kernel: int
     runtime: int
     freed: int
+    page: int
 
 
 def weigh(path: Path) -> Weight:
     """Weigh any initrd; raises KdumpInitrdError for a file that is none or is damaged."""
     stored = open_stored(path)
     segments = segments_of(stored, path)
-    unpacked = later = 0
+    sizes: list[int] = []
+    more: list[int] = []
+    later = 0
     for segment in segments:
         for member in segment.entries(contents=lambda member: member.path == str(SECOND_STAGE)):
-            unpacked += member.size if stat.S_ISREG(member.mode) else 0
+            if stat.S_ISREG(member.mode):
+                sizes.append(member.size)
             if member.path == str(SECOND_STAGE):
-                later = _later(member.content) - member.size
+                more = _later(member.content)
+                later = sum(more) - member.size
     windows = [window(stored, each.offset, codec=each.compression) for each in segments]
-    return Weight(len(stored), unpacked, later, max(windows))
+    return Weight(len(stored), sum(sizes), later, max(windows), len(sizes) + len(more))
 
 
-def _later(packed: bytes) -> int:
+def _later(packed: bytes) -> list[int]:
     try:
-        return sum(member.size for member in read_packed(packed) if stat.S_ISREG(member.mode))
+        return [member.size for member in read_packed(packed) if stat.S_ISREG(member.mode)]
     except CorruptError:
-        return len(packed)  # its own hook will say so
+        return [len(packed)]  # its own hook will say so
 
 
 def least(weight: Weight, terms: Terms) -> int:
@@ -79,7 +86,8 @@ def least(weight: Weight, terms: Terms) -> int:
     and the decoder's window are in memory at once. When the saver starts, the kernel has freed
     the stored image and what it needed to start, but all of the tree is unpacked.
     """
-    base = terms.kernel + terms.runtime
+    # Of the last page of a file, half is empty on average.
+    base = terms.kernel + terms.runtime + weight.files * terms.page // 2
     unpacking = base + weight.stored + weight.unpacked + weight.window
     saving = base - terms.freed + weight.unpacked + weight.later + _SAVER
     return -(-max(unpacking, saving) // _MIB)

@@ -20,7 +20,7 @@ from ..image.archive.cpio import Packing, write_image
 from ..image.hooks import Hook, Needs
 from ..image.manifest import MANIFEST, Manifest
 from ..image.render import render
-from ..image.tree import Entry, Tree
+from ..image.tree import Entry, Kind, Tree
 from ..probe.host import xen
 from ..probe.host.hostfacts import HostFacts
 from ..probe.kernel import releases
@@ -99,7 +99,8 @@ class Capture:
         later -= self.tree[stage.SECOND_STAGE].size if self.second else 0
         with self.out.open("rb") as file:
             kept = window(file.read(4096), 0, codec=self.packing.compression)
-        return reservation.Weight(stored, first, later, kept)
+        files = sum(entry.kind is Kind.FILE for entry in (*self.tree, *self.second))
+        return reservation.Weight(stored, first, later, kept, files)
 
 
 def plan(settings: CaptureSettings) -> Capture:
@@ -149,7 +150,7 @@ def plan(settings: CaptureSettings) -> Capture:
             (*tree, *second),
             Claims(site, tuple(_needs(site, scripts)), runtime, dump_codec, folders),
         )
-    terms = terms_of(machine, site.kernel.header.unpacked if site.kernel.header else 0)
+    terms = terms_of(machine, site.kernel.header, site.kernel.config)
     return Capture(out, tree, second, manifest, Packing(compression, mtime), terms, site.root)
 
 

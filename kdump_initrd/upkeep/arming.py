@@ -8,16 +8,21 @@ from pathlib import Path
 
 from ..core.errors import KdumpInitrdError, is_denied
 from ..core.root import Root
+from ..probe.kernel.releases import KernelRelease
 from . import readiness
 from .link import NO, YES, Fact, Link, unseen
 from .readiness import Running
 
-#: What the first kernel's hook says when it has loaded the capture kernel.
-_ARMED = re.compile(r";(kdump-initrd): armed in ")
+#: What the first kernel's hook says when it has loaded the capture kernel, and of a dump that will
+#: not be whole.
+_ARMED = re.compile(r";(kdump-initrd): (?:armed|loaded) in ")
+_LACKING = re.compile(r";kdump-initrd: loaded in \d+ ms, but (.*)")
 _ELSEWHERE = "this system does not run"
 
 
-def reservation(machine: Running | None, root: Root, pair: tuple[Path, Path] | None) -> Link:
+def reservation(
+    machine: Running | None, root: Root, pair: tuple[Path, KernelRelease] | None
+) -> Link:
     """Tell whether memory is reserved, and enough of it for the image and kernel of ``pair``."""
     if machine is None:
         return unseen("reservation", _ELSEWHERE)
@@ -59,6 +64,8 @@ def loaded(machine: Running | None, root: Root) -> Link:
     if machine.loaded:
         by = readiness.in_log(_ARMED, root)
         text = f"by {by}, when this system started" if by else "the kernel log does not say by whom"
+        but = readiness.in_log(_LACKING, root)
+        text += f", but {but}" if but else ""
         return Link("loaded", YES, text, facts={"by": by or "unknown"})
     if not machine.reserved:
         return unseen("loaded", "nothing is reserved for it")

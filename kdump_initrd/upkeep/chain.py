@@ -16,9 +16,11 @@ from typing import Any
 from ..config import effective
 from ..config.effective import Effective
 from ..config.settings import HOST, CommonSettings, HostSettings
+from ..core.errors import KdumpInitrdError
 from ..core.root import Root
 from ..probe.distro.profiles import Distro
 from ..probe.kernel import releases as kernel
+from ..probe.kernel.releases import KernelRelease
 from ..recipes.found import find_root
 from . import arming, destination, readiness, record
 from .link import NO, YES, Link, unseen
@@ -96,13 +98,16 @@ def _image(root: Root, release: str, made: Record | None, configured: Effective)
     return Link("image", YES, text, facts={**facts, "file": made.output})
 
 
-def _pair(root: Root, profile: Distro, made: Record | None) -> tuple[Path, Path] | None:
+def _pair(root: Root, profile: Distro, made: Record | None) -> tuple[Path, KernelRelease] | None:
     """Return the capture initrd and its kernel, None where one of them is not there."""
     if made is None:
         return None
     image = root.file(Path(made.output))
-    path = kernel.first(profile.kernel.image, root=root, release=made.release)
-    return (image, path) if image and path else None
+    try:
+        found = kernel.find(made.release, root=root, layout=profile.kernel)
+    except KdumpInitrdError:
+        return None
+    return (image, found) if image and found.image else None
 
 
 def _others(root: Root) -> Link:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from ..core.errors import KdumpInitrdError
 from ..core.root import Root
 from ..image import reservation
-from ..probe.kernel import kernelimage
+from ..probe.kernel.releases import KernelRelease
 from ..recipes.parts.kernelterms import terms_of
 
 #: The files from which a boot loader reads the kernel's command line, relative to the root, and the
@@ -85,7 +85,7 @@ class Lack:
     restarts: bool = False
 
 
-def say(root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Iterator[str]:
+def say(root: Root, images: Iterable[tuple[Path, KernelRelease]], *, dumps: str) -> Iterator[str]:
     """Yield warnings, each of several lines: what is missing, and how to fix it.
 
     ``images`` are capture initrds with their kernels, ``dumps`` is the folder for dumps. If the
@@ -102,7 +102,7 @@ def say(root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str) -> Itera
 
 
 def lacking(
-    machine: Running | None, root: Root, images: Iterable[tuple[Path, Path]], *, dumps: str
+    machine: Running | None, root: Root, images: Iterable[tuple[Path, KernelRelease]], *, dumps: str
 ) -> Iterator[str]:
     """Yield what a machine lacks; it is None if the system does not run, as in a chroot."""
     if machine is not None and machine.loaded:
@@ -116,7 +116,7 @@ def lacking(
     )
 
 
-def lack(machine: Running | None, root: Root, images: Iterable[tuple[Path, Path]]) -> Lack:
+def lack(machine: Running | None, root: Root, images: Iterable[tuple[Path, KernelRelease]]) -> Lack:
     """Return what a machine lacks that has no capture kernel loaded; see lacking()."""
     if machine is not None and machine.reserved:
         why = in_log(_REFUSAL, root) or "the machine was started before its initrd was built"
@@ -197,17 +197,17 @@ def _command(root: Root, word: str) -> str:
     raise AssertionError("the last one needs no program")
 
 
-def needed(image: Path, kernel: Path) -> tuple[int, int]:
+def needed(image: Path, kernel: KernelRelease) -> tuple[int, int]:
     """Return the MiB without which an image cannot work, and those to reserve for it.
 
     Raises KdumpInitrdError if one of the files cannot be read.
     """
-    header = kernelimage.read(kernel)
-    weight, terms = reservation.weigh(image), terms_of(header.machine, header.unpacked)
+    machine = kernel.header.machine if kernel.header else ""
+    weight, terms = reservation.weigh(image), terms_of(machine, kernel.header, kernel.config)
     return reservation.least(weight, terms), reservation.crashkernel(weight, terms)
 
 
-def _size(images: Iterable[tuple[Path, Path]]) -> str:
+def _size(images: Iterable[tuple[Path, KernelRelease]]) -> str:
     """Return the word that reserves enough memory for each of the images."""
     sizes = [0]
     for image, kernel in images:

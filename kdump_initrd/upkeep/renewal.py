@@ -155,9 +155,9 @@ def _refresh(host: Host, releases: Sequence[str]) -> int:
 def _say_readiness(host: Host, kernels: Sequence[str], target: CaptureSettings) -> None:
     images = []
     for release in kernels:
-        path = kernel.first(host.profile.kernel.image, root=host.root, release=release)
-        if path is not None:
-            images.append((capture_image(host, release, target).out, path))
+        found = kernel.find(release, root=host.root, layout=host.profile.kernel)
+        if found.image is not None:
+            images.append((capture_image(host, release, target).out, found))
     dumps = target.targets[0].path or host.profile.dump.path
     for warning in readiness.say(host.root, images, dumps=dumps):
         logger.warning("%s", warning)

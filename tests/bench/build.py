@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Seconds to build a capture initrd, medians of five, beside one run of mkinitramfs."""
+"""Seconds to build a capture initrd, medians of five, beside one run of mkinitramfs.
+
+Also for other architectures, whose programs this host cannot run: the usual ports of
+tests/ports/table.py.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import time
 from pathlib import Path
 
 from kdump_initrd.core.run import find, run
+from tests.ports.table import PORTS
 from tests.vm import disks, product
 from tests.vm.kernels import Kernel
 from tests.vm.scenario import folder_of
@@ -20,8 +25,9 @@ from .subject import chosen_kernel
 from .table import Row, report
 
 _ROUNDS = 5
-#: The demands in seconds, by set of hardware.
+#: The demands in seconds, by set of hardware; and for another architecture.
 _LIMITS = {"virtio": 1.2, "generic": 2.0}
+_FOREIGN_LIMIT = 2.0
 
 
 def _ours(kernel: Kernel, hardware: str, *, cold: bool) -> list[float]:
@@ -32,6 +38,16 @@ def _ours(kernel: Kernel, hardware: str, *, cold: bool) -> list[float]:
             os.environ["XDG_CACHE_HOME"] = f"{folder}/{number if cold else 0}"
             times.append(_build(kernel, hardware))
     return times[1:]
+
+
+def _rows(name: str, kernel: Kernel, hardware: str, limit: float) -> list[Row]:
+    rows = []
+    for cold in (True, False):
+        times = _ours(kernel, hardware, cold=cold)
+        what = f"{name}, {hardware}, {'first build' if cold else 'built before'}"
+        spread = f"{min(times):.2f} to {max(times):.2f} s"
+        rows.append(Row(what, statistics.median(times), "s", limit, spread))
+    return rows
 
 
 def _build(kernel: Kernel, hardware: str) -> float:
@@ -60,11 +76,9 @@ def main() -> int:
     kernel = chosen_kernel(__doc__ or "")
     rows = []
     for hardware, limit in _LIMITS.items():
-        for cold in (True, False):
-            times = _ours(kernel, hardware, cold=cold)
-            what = f"ours, {hardware}, {'first build' if cold else 'built before'}"
-            spread = f"{min(times):.2f} to {max(times):.2f} s"
-            rows.append(Row(what, statistics.median(times), "s", limit, spread))
+        rows += _rows("ours", kernel, hardware, limit)
+    for name in (name for name, port in PORTS.items() if port.usual):
+        rows += _rows(name, PORTS[name].kernel(), "virtio", _FOREIGN_LIMIT)
     for modules, what in (("most", "one run"), ("dep", "as kdump-tools' hook does; one run")):
         peer = _mkinitramfs(kernel, modules)
         if peer is not None:

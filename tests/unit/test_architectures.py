@@ -87,7 +87,9 @@ def test_an_architecture_is_one_table(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (dummy.name, dummy.libraries, dummy.cmdline) == ("dummy", ("lib/dummy",), ("quiet",))
     assert dummy.old_call.by(b"a whole kexec").lacks == ""
     assert dummy.old_call.by(b"another").lacks == "all"
-    assert terms_of("dummy", 0) == replace(terms_of("x86_64", 0), runtime=1 << 20)
+    common = more.named("4711").reservation
+    assert dummy.reservation == replace(common, runtime=1 << 20)
+    assert terms_of("dummy", None, {}).runtime == (1 << 20) + common.pages * common.page
     # A kernel image of it: magic number, size in memory, length of the command line with the NUL.
     data = bytearray(1 << 17)
     data[16:18] = b"du"

@@ -27,6 +27,12 @@ INHERITED = {
         "quiet console=ttyS0,115200 root=/dev/sda earlycon=uart8250,io,0x3f8 console=tty0",
         "console=ttyS0,115200 earlycon=uart8250,io,0x3f8 console=tty0",
     ),
+    "consoles of other architectures": (
+        "console=ttyAMA0,115200 x=1 console=hvc0 console=ttysclp0 conmode=sclp condev=001f "
+        "hvc_iucv=8 earlycon=sbi",
+        "console=ttyAMA0,115200 console=hvc0 console=ttysclp0 conmode=sclp condev=001f "
+        "hvc_iucv=8 earlycon=sbi",
+    ),
     "twice": ("console=tty0 console=tty0", "console=tty0 console=tty0"),
     "without a value": ("ignore_loglevel nolapic console", "ignore_loglevel nolapic console"),
     "whole names": ("consoleblank=0 xconsole=1 console.x=1 loglevelx loglevel=7", "loglevel=7"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core.root import Root
+from kdump_initrd.probe.kernel.releases import KernelRelease
 from kdump_initrd.upkeep import readiness
 from kdump_initrd.upkeep.readiness import Running
 
@@ -29,10 +30,10 @@ def put(root: Path, name: str, text: str = "") -> Path:
     return path
 
 
-def images(root: Path) -> list[tuple[Path, Path]]:
+def images(root: Path) -> list[tuple[Path, KernelRelease]]:
     kernel = root / "vmlinuz"
     kernel.write_bytes(bzimage("6.1.0-test"))
-    return [(write_capture(root / "capture"), kernel)]
+    return [(write_capture(root / "capture"), KernelRelease("6.1.0-test", kernel, None, {}))]
 
 
 def lacking(machine: Running | None, root: Path) -> list[list[str]]:

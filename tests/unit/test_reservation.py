@@ -6,54 +6,95 @@ from __future__ import annotations
 import random
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kdump_initrd.core.compression import Codec
 from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.core.root import Root
+from kdump_initrd.image import reservation
 from kdump_initrd.image.archive.boundary import window
-from kdump_initrd.image.reservation import Weight, crashkernel, least, weigh
+from kdump_initrd.image.reservation import Terms, Weight, crashkernel, least, weigh
 from kdump_initrd.image.stage import SECOND_STAGE
-from kdump_initrd.probe.kernel import kernelimage
+from kdump_initrd.probe.distro.architectures import facts
+from kdump_initrd.probe.kernel import releases
 from kdump_initrd.recipes.parts.kernelterms import terms_of
 
 from .captureimage import build
+from .debianlayout import LAYOUT
 from .initrdwriter import EARLY, PACK, file, newc, pipe, write_base
+from .kernelimages import IMAGES
 from .thiskernel import RELEASE
 
 MIB = 1 << 20
 #: Of a kernel whose header does not tell its size.
-USUAL = terms_of("x86_64", 0)
+USUAL = terms_of("x86_64", None, {})
 #: Text that packs, about 90 kB of it.
 TEXT = b"".join(b"%d %x\n" % (n, random.Random(n).getrandbits(64)) for n in range(4_000))
 
 
+#: A kernel of 60 MiB that takes 9 beside it, and gives 8 back.
+TERMS = Terms(60 * MIB, 9 * MIB, 8 * MIB, 4096)
+
+
 @pytest.mark.parametrize(
-    ("weight", "kernel", "mib"),
+    ("weight", "terms", "mib"),
     [
-        # Debian's kernel and an empty image: 63.5 + 8.5, and 63.5 + 8.5 - 8 + 8.
-        (Weight(0, 0, 0, 0), 0, 72),
-        (Weight(0, 0, 0, 0), 100 * MIB, 109),
-        # Unpacking: 72 + 6 + 17 + 1; saving: 72 + 17.
-        (Weight(6 * MIB, 17 * MIB, 0, 1 * MIB), 0, 96),
-        # The second stage: 72 + 3 + 4 and 72 + 4 + 10.
-        (Weight(3 * MIB, 4 * MIB, 10 * MIB, 0), 0, 86),
+        # An empty image: 60 + 9, and 60 + 9 - 8 + the saver's.
+        (Weight(0, 0, 0, 0, 0), TERMS, 69),
+        (Weight(0, 0, 0, 0, 0), replace(TERMS, freed=0), 77),
+        # Unpacking: 69 + 6 + 17 + 1; saving: 69 + 17.
+        (Weight(6 * MIB, 17 * MIB, 0, 1 * MIB, 0), TERMS, 93),
+        # The second stage: 69 + 3 + 4 and 69 + 4 + 10.
+        (Weight(3 * MIB, 4 * MIB, 10 * MIB, 0, 0), TERMS, 83),
         # A byte more is a MiB more.
-        (Weight(3 * MIB, 4 * MIB, 10 * MIB + 1, 0), 0, 87),
-        (Weight(1, 0, 0, 0), 0, 73),
+        (Weight(3 * MIB, 4 * MIB, 10 * MIB + 1, 0, 0), TERMS, 84),
+        (Weight(1, 0, 0, 0, 0), TERMS, 70),
+        # Half a page for each file.
+        (Weight(0, 0, 0, 0, 512), TERMS, 70),
+        (Weight(0, 0, 0, 0, 64), replace(TERMS, page=65536), 71),
     ],
 )
-def test_the_least_reservation(weight: Weight, kernel: int, mib: int) -> None:
-    assert least(weight, terms_of("x86_64", kernel)) == mib
+def test_the_least_reservation(weight: Weight, terms: Terms, mib: int) -> None:
+    assert least(weight, terms) == mib
+
+
+@pytest.mark.parametrize(
+    ("machine", "image", "config", "page"),
+    [
+        ("aarch64", "arm64, 16K", {"CONFIG_PAGE_SHIFT": "12"}, 16384),
+        ("aarch64", "arm64, any", {"CONFIG_PAGE_SHIFT": "16"}, 65536),
+        ("aarch64", "arm64, any", {}, 4096),
+        ("ppc64le", "ppc64le", {"CONFIG_PPC_4K_PAGES": "y", "CONFIG_PPC_64K_PAGES": "n"}, 4096),
+        ("ppc64le", "ppc64le", {"CONFIG_PAGE_SHIFT": "x", "CONFIG_PPC_64K_PAGES": "y"}, 65536),
+        ("ppc64le", "ppc64le", {}, 65536),
+        ("ppc64le", "ppc64le", {"CONFIG_PAGE_SHIFT": "9" * 99}, 1 << 18),
+        ("x86_64", "x86_64", {"CONFIG_HAVE_PAGE_SIZE_64KB": "y"}, 4096),
+    ],
+)
+def test_the_page_size(machine: str, image: str, config: dict[str, str], page: int) -> None:
+    """By the image, else the configuration, else what is usual."""
+    usual = facts().named(machine).reservation
+    found = terms_of(machine, IMAGES[image][1], config)
+    assert found.page == page
+    assert found.runtime == usual.runtime + usual.pages * page
+
+
+def test_the_size_of_the_kernel() -> None:
+    _, image = IMAGES["s390x"]
+    assert terms_of("s390x", image, {}).kernel == image.unpacked
+    assert terms_of("s390x", None, {}).kernel == facts().named("s390x").reservation.kernel
 
 
 def test_what_to_reserve_has_headroom_and_is_even() -> None:
-    weights = [Weight(stored * MIB // 3, 17 * MIB, 0, 0) for stored in range(60)]
+    weights = [Weight(stored * MIB // 3, 17 * MIB, 0, 0, 9) for stored in range(60)]
     for weight in weights:
         need, said = least(weight, USUAL), crashkernel(weight, USUAL)
         assert said % 8 == 0
-        assert 24 <= said - need < 32
+        headroom = said - need
+        assert reservation._HEADROOM <= headroom * MIB < reservation._HEADROOM + reservation._STEP
 
 
 def test_what_an_image_weighs(tmp_path: Path) -> None:
@@ -67,6 +108,7 @@ def test_what_an_image_weighs(tmp_path: Path) -> None:
         unpacked=99 + len(stage) + 3 + 5000,
         later=40_000 - len(stage),
         window=3_600_000,
+        files=6,
     )
 
 
@@ -92,8 +134,9 @@ def test_weighing_finds_what_the_builder_knew(
     image = build(tmp_path / "x.img", "--compress", codec)
     said = re.search(r"reserve +crashkernel=(\d+)M", capsys.readouterr().err)
     assert said
-    kernel = kernelimage.read(Path(f"/boot/vmlinuz-{RELEASE}"))
-    terms = terms_of(kernel.machine, kernel.unpacked)
+    kernel = releases.find(RELEASE, root=Root(), layout=LAYOUT)
+    assert kernel.header is not None
+    terms = terms_of(kernel.header.machine, kernel.header, kernel.config)
     assert crashkernel(weigh(image), terms) == int(said[1])
 
 

@@ -73,6 +73,14 @@ def test_a_machine_that_is_ready(host: Host, capsys: pytest.CaptureFixture[str])
     assert links["last crash"].facts["result"] == "saved"
 
 
+def test_a_dump_that_will_lack_something(host: Host) -> None:
+    """As the hook says it on riscv64."""
+    machines.load(host, loaded=True, log="loaded in 12 ms, but the dump will lack x: wait for y")
+    link = look(host)["loaded"]
+    assert (link.answer, link.facts["by"]) == (YES, "kdump-initrd")
+    assert link.text.endswith("but the dump will lack x: wait for y")
+
+
 def _cmdline(host: Host, text: str) -> None:
     machines.reserve(host, 0)
     machines.load(host, loaded=False)

@@ -74,13 +74,16 @@ class Image:
 class Reservation:
     """What a capture kernel takes of the reserved memory, in bytes.
 
-    ``kernel`` is its unpacked image where its header does not tell, ``runtime`` what it takes
-    beside that, ``freed`` what it gives back before /init runs.
+    ``kernel`` is its unpacked image where that does not tell, ``runtime`` what it takes beside
+    that, and ``pages`` how many pages, whatever their size; ``freed`` is what it gives back before
+    /init runs, and ``page`` its page where neither image nor configuration tells.
     """
 
     kernel: int
     runtime: int
+    pages: int
     freed: int
+    page: int
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,7 @@ _IMAGE = {
     "kind": text(lambda said: Kind(_KIND(said))),
     "loaded": some(texts(lambda said: Kind(_KIND(said)))),
 }
-_RESERVATION = dict.fromkeys(("kernel", "runtime", "freed"), whole)
+_RESERVATION = dict.fromkeys(("kernel", "runtime", "pages", "freed", "page"), whole)
 _OLD_CALL = {
     **dict.fromkeys(("symbol", "symbols_option"), text(word)),
     "mark": text(str.encode),

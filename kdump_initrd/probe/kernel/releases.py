@@ -24,6 +24,9 @@ logger = get_logger(__name__)
 
 #: What a capture kernel cannot do without.
 _REQUIRED = ("CONFIG_CRASH_DUMP", "CONFIG_PROC_VMCORE")
+#: What tells the size of a page: from 6.9 on, and before (arch/*/Kconfig). No page has more bits.
+_PAGE_SHIFT, _PAGES = "CONFIG_PAGE_SHIFT", re.compile(r"CONFIG_(?:ARM64|PPC)_(\d{1,3})K_PAGES")
+_LARGEST_PAGE = 18
 #: With CONFIG_IKCONFIG_PROC, the running kernel's configuration.
 _RUNNING = Path("/proc/config.gz")
 
@@ -139,6 +142,15 @@ def first(patterns: Sequence[str], *, root: Root, release: str) -> Path | None:
             if path is not None:
                 return path
     return None
+
+
+def page_size(config: Mapping[str, str]) -> int:
+    """Return the bytes of a page by a kernel's configuration, 0 where it does not tell."""
+    shift = config.get(_PAGE_SHIFT, "")
+    if shift.isascii() and shift.isdigit():
+        return 1 << min(int(shift), _LARGEST_PAGE)
+    sizes = (_PAGES.fullmatch(name) for name, value in config.items() if value == "y")
+    return next((int(match[1]) << 10 for match in sizes if match), 0)
 
 
 def _options(text: str) -> dict[str, str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +38,13 @@ _LUCK = 8
 class CapturePair:
     """The capture kernel and the capture initrd, checked against each other.
 
-    ``manifest`` is None for another tool's initrd.
+    ``config`` is the kernel's configuration, empty if it is not known. ``manifest`` is None for
+    another tool's initrd.
     """
 
     kernel: Path
     image: KernelImage
+    config: Mapping[str, str]
     initrd: Path
     manifest: Manifest | None
 
@@ -123,7 +126,7 @@ def _capture_pair(settings: FirstKernelSettings, root: Root, profile: Distro) ->
     path = _capture_kernel(settings.capture_kernel, root, profile)
     image = kernelimage.read(path)
     kernelimage.check_loadable(path, image)
-    _check_options(path, image.release, root, profile)
+    config = _options(path, image.release, root, profile)
     initrd = root.file(root.named(settings.capture_initrd))
     if initrd is None:
         raise KdumpInitrdError(
@@ -146,7 +149,7 @@ def _capture_pair(settings: FirstKernelSettings, root: Root, profile: Distro) ->
             f"{initrd}: for kernel {manifest.kernel}, but {path} is {image.release}",
             hint=f"mkinitrd-kdump -c DEV -f FS {image.release} writes one for it",
         )
-    return CapturePair(path, image, initrd, manifest)
+    return CapturePair(path, image, config, initrd, manifest)
 
 
 def _capture_kernel(wanted: str, root: Root, profile: Distro) -> Path:
@@ -161,12 +164,14 @@ def _capture_kernel(wanted: str, root: Root, profile: Distro) -> Path:
     return found
 
 
-def _check_options(path: Path, release: str, root: Root, profile: Distro) -> None:
-    """Refuse a capture kernel whose configuration says no, where there is one."""
-    if release:
-        config = releases.options_of(release, root=root, layout=profile.kernel, image=path)
-        if config:
-            releases.check_capture_options(KernelRelease(release, path, None, config))
+def _options(path: Path, release: str, root: Root, profile: Distro) -> Mapping[str, str]:
+    """Return the capture kernel's configuration; refuse one that says no."""
+    if not release:
+        return {}
+    config = releases.options_of(release, root=root, layout=profile.kernel, image=path)
+    if config:
+        releases.check_capture_options(KernelRelease(release, path, None, config))
+    return config
 
 
 def _check_machine(pair: CapturePair, machine: str) -> None:
@@ -197,7 +202,7 @@ def _arming(pair: CapturePair, settings: FirstKernelSettings, profile: Distro) -
 
 def _limits(pair: CapturePair) -> payload.Limits:
     weight = reservation.weigh(pair.initrd)
-    terms = terms_of(pair.image.machine, pair.image.unpacked)
+    terms = terms_of(pair.image.machine, pair.image, pair.config)
     least = reservation.least(weight, terms)
     wanted = reservation.crashkernel(weight, terms)
     return payload.Limits(max(1, least - _LUCK), least, wanted)
