@@ -22,6 +22,7 @@ from kdump_initrd.probe.kernel import kmod, moduleindex, releases
 from kdump_initrd.probe.kernel.kmod import KernelModule, Wish
 
 from ..golden_images import kowriter
+from . import indexorder
 from .debianlayout import LAYOUT
 from .elfwriter import AARCH64, X86_64
 from .initrdwriter import bzimage
@@ -67,9 +68,14 @@ class KernelRoot:
         return caught.value
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> KernelRoot:
-    return KernelRoot(tmp_path)
+@pytest.fixture(params=["depmod", "top first"])
+def root(tmp_path: Path, request: pytest.FixtureRequest) -> KernelRoot:
+    """One with the index of this host's depmod, or in both orders that there are of it."""
+    made = KernelRoot(tmp_path)
+    if request.param == "top first":
+        for path in made.modules.glob("modules.*.bin"):
+            path.write_bytes(indexorder.top_first(path.read_bytes()))
+    return made
 
 
 def cut(path: Path, size: int) -> None:

@@ -256,20 +256,33 @@ class ModuleIndex:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Tell whether an index ends with its top node, as depmod writes it (index_write__node)."""
+    """Tell whether an index ends with the node that depmod writes last (index_write__node).
+
+    That is the top node. Since kmod 34 it is written first, and its children behind it: then the
+    last one is the last child of the last child of it, and so on.
+    """
     try:
-        magic, _, top = struct.unpack_from(">III", data)
-        at = top & _OFFSET
-        if top & _PREFIX:
-            at = data.index(b"\0", at) + 1
-        if top & _CHILDS:
-            first, last = data[at], data[at + 1]
-            at += 2 + 4 * (last - first + 1)
-        if top & _VALUES:
-            (count,) = struct.unpack_from(">I", data, at)
-            at += 4
-            for _ in range(min(count, len(data))):
-                at = data.index(b"\0", at + 4) + 1
+        magic, _, node = struct.unpack_from(">III", data)
+        end, child = _read_node(data, node)
+        while end < len(data) and child & _OFFSET > node & _OFFSET:
+            node = child
+            end, child = _read_node(data, node)
     except (struct.error, ValueError, IndexError):
         return False
-    return bool(magic == _MAGIC and at == len(data))
+    return bool(magic == _MAGIC and end == len(data))
+
+
+def _read_node(data: bytes, node: int) -> tuple[int, int]:
+    """Return where a node ends, and its last child, or 0; of both it is where, and what it has."""
+    at, child = node & _OFFSET, 0
+    if node & _PREFIX:
+        at = data.index(b"\0", at) + 1
+    if node & _CHILDS:
+        at += 2 + 4 * (data[at + 1] - data[at] + 1)
+        (child,) = struct.unpack_from(">I", data, at - 4)
+    if node & _VALUES:
+        (count,) = struct.unpack_from(">I", data, at)
+        at += 4
+        for _ in range(min(count, len(data))):
+            at = data.index(b"\0", at + 4) + 1
+    return at, child
