@@ -10,7 +10,9 @@ from pathlib import Path
 from kdump_initrd.core.root import Root
 from kdump_initrd.core.run import Result, run
 from kdump_initrd.probe.python.minimal import PythonRuntime, find_python
+from tests.vm.kernels import fetched
 from tests.vm.rootfs import GUEST
+from tests.vm.sources import TRIXIE
 from tests.vm.suites import Suite
 from tests.vm.tools import tool
 
@@ -60,10 +62,14 @@ class DebianPython:
         return path
 
     def enter(self, state: Path, *argv: str, timeout: float) -> Result:
-        """Run a program in its root with the checkout as /mnt; what it changes is in ``state``."""
+        """Run a program in its root with the checkout as /mnt; what it changes is in ``state``.
+
+        The root's kernel is Debian 13's.
+        """
         self._prepare(state / "upper")
+        lower = f"{self.root}:{fetched(TRIXIE).root}"
         words = [str(tool("unshare")), "--mount", "--pid", "--fork", "--kill-child"]
-        words += map(str, (_OVERLAY, GUEST / "enter", self.root, state, REPO))
+        words += map(str, (_OVERLAY, GUEST / "enter", lower, state, REPO))
         words += ["/usr/bin/env", "-i", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
         words += ["PYTHONPATH=/mnt:/opt/modules", "PYTHONDONTWRITEBYTECODE=1"]
         script = 'ldconfig; cd /mnt; exec "$@"'
@@ -80,10 +86,10 @@ class DebianPython:
     def _prepare(self, upper: Path) -> None:
         """Do what the packages' scripts would have done."""
         self.install(upper / "opt/modules")
-        (upper / "etc").mkdir()
+        for name in ("dev", "etc", "mnt", "proc", "root", "sys", "tmp"):
+            (upper / name).mkdir()
         (upper / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
         (upper / "etc/group").write_text("root:x:0:\n")
-        (upper / "root").mkdir()
         folder = "usr/bin" if (self.root / "bin").is_symlink() else "bin"
         if not (self.root / folder / "sh").exists():
             (upper / folder).mkdir(parents=True)

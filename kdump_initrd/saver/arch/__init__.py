@@ -189,7 +189,9 @@ def _names() -> set[str]:
                 if folder.startswith(archive):
                     start = folder[len(archive) + 1 :] + os.sep
                     files += [each[len(start) :] for each in places if each.startswith(start)]
-    return {name for name in [file.partition(".")[0] for file in files] if name[:1] != "_"}
+    # Since Python 3.14 zipimport has the folder, too.
+    names = [file.partition(".")[0] for file in files if file]
+    return {name for name in names if name[:1] != "_"}
 
 
 def _fits(pattern: str, name: str) -> bool:
