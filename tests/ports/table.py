@@ -68,7 +68,8 @@ PORTS = {
     "aarch64-6.12-lpa2": Port(AARCH64_6_12, machine=AARCH64_LPA2),
     "aarch64-6.12-16k": Port(AARCH64_6_12_16K, 16 * KIB, machine=AARCH64_LPA2),
     "aarch64-7": Port(AARCH64_7),
-    "riscv64-7": Port(RISCV64_7, level=1, why=_RISCV64),
+    # Nothing but an ELF dump tells where the kernel lies without page tables.
+    "riscv64-7": Port(RISCV64_7, level=1, why=_RISCV64, dump_format="elf"),
     "s390x-6.12": Port(S390X_6_12, drgn=False, rival=Suite("forky", S390X)),
     "x86_64-7": Port(FORKY),
 }
