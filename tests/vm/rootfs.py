@@ -30,18 +30,23 @@ _PACKAGES = (
 )
 #: What a machine that lives for a minute has no use for, and emulation makes slow.
 _MASKED = (
-    "apt-daily.timer",
-    "apt-daily-upgrade.timer",
-    "dpkg-db-backup.timer",
-    "e2scrub_all.timer",
-    "e2scrub_reap.service",
-    "fstrim.timer",
-    "logrotate.timer",
-    "man-db.timer",
-    "systemd-timesyncd.service",
-    "systemd-update-utmp.service",
-    "systemd-update-utmp-runlevel.service",
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer"),
+    *("e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "logrotate.timer"),
+    *("man-db.timer", "systemd-tmpfiles-clean.timer"),
+    *("dev-hugepages.mount", "dev-mqueue.mount", "proc-sys-fs-binfmt_misc.automount"),
+    *("sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount"),
+    *("sys-kernel-tracing.mount", "modprobe@.service", "systemd-binfmt.service"),
+    *("systemd-pstore.service", "systemd-random-seed.service", "systemd-timesyncd.service"),
+    *("systemd-journal-flush.service", "systemd-logind.service", "getty@tty1.service"),
+    *("systemd-update-utmp.service", "systemd-update-utmp-runlevel.service"),
+    *("lvm2-monitor.service", "blk-availability.service", "mdadm-shutdown.service"),
 )
+#: Each looks for what is not there.
+_GENERATORS = tuple(
+    f"systemd-{name}-generator"
+    for name in ("cryptsetup", "debug", "gpt-auto", "hibernate-resume", "integritysetup",
+                 "rc-local", "run", "system-update", "sysv", "veritysetup")
+)  # fmt: skip
 #: Files for the guest, and the script that enters a root.
 GUEST = Path(__file__).parent / "guest"
 _UNIT = "etc/systemd/system"
@@ -56,6 +61,7 @@ _FILES = {
 _LINKS = {
     f"{_UNIT}/multi-user.target.wants/kdump-test.service": "../kdump-test.service",
     **{f"{_UNIT}/{unit}": "/dev/null" for unit in _MASKED},
+    **{f"etc/systemd/system-generators/{name}": "/dev/null" for name in _GENERATORS},
 }
 _MIB = 1 << 20
 _DISK_MIB = 3072
@@ -116,6 +122,7 @@ def _dress(root: Path) -> None:
         _put(root / name, text, mode=0o755 if "/sbin/" in name else 0o644)
     for name, target in _LINKS.items():
         path = root / name
+        path.parent.mkdir(exist_ok=True)
         if not (path.is_symlink() and str(path.readlink()) == target):
             path.unlink(missing_ok=True)
             path.symlink_to(target)

@@ -22,13 +22,12 @@ from kdump_initrd.image.archive.filters import unpack
 from kdump_initrd.image.archive.segments import read_segments
 
 from .archive import Archive
-from .cached import making
+from .cached import cache, making
 from .machine import Machine, MachineConfig
 from .phases import CAPTURE, Phase
-from .scenario import BUILD, Outcome, Scenario, folder_of, machine_config, write_first
+from .scenario import Outcome, Scenario, folder_of, machine_config, write_first
 from .tools import tool
 
-_SNAPSHOTS = BUILD / "snapshots"
 _BEFORE = CAPTURE[: CAPTURE.index(Phase.CAPTURING)]
 #: Seconds that a snapshot is kept after it was last used: one takes 0.4 GB.
 _KEPT = 24 * 3600
@@ -154,7 +153,7 @@ def _snapshot(scenario: Scenario) -> Snapshot:
     write_stub(stub.image)
     initrd = folder / "first.cpio"
     write_first(stub, "", initrd)
-    target = _SNAPSHOTS / key(_config(stub, "", initrd))
+    target = _home() / key(_config(stub, "", initrd))
     with making(target) as missing:
         if missing:
             _remove_old()
@@ -190,8 +189,12 @@ def _make(stub: Scenario, target: Path) -> None:
     fresh.rename(target)
 
 
+def _home() -> Path:
+    return cache() / "snapshots"
+
+
 def _remove_old() -> None:
-    for facts in _SNAPSHOTS.glob("*/facts.json"):
+    for facts in _home().glob("*/facts.json"):
         if time.time() - facts.stat().st_mtime > _KEPT:
             shutil.rmtree(facts.parent)
 

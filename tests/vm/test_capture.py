@@ -35,6 +35,8 @@ PAIRS = (
     ("PARTUUID", "busybox", "elf", "no-root"),
     ("PARTUUID", "root", "kdump", "no-root"),
 )
+#: A partition is found in other rows after a whole cycle, too.
+AGAIN = PAIRS[2:]
 ROWS = [
     pytest.param(*row, id="-".join(row), marks=[] if row in PAIRS else [pytest.mark.full])
     for row in itertools.product(DEVICES, TOOLS, FORMATS, ROOTS)
@@ -57,7 +59,8 @@ def test_a_dump_is_saved_and_read_back(
     options += product.NO_BUSYBOX if tools == "root" else []
     scenario = built(scenario, f"{device}={DEVICES[device]}", *options)
     before = [path.read_bytes() for path in others]
-    outcome = crash(replace(scenario, disks=(*others, disk.path)))
+    begin = crash_again if (device, tools, dump_format, root) in AGAIN else crash
+    outcome = begin(replace(scenario, disks=(*others, disk.path)))
     check(saved_on(disk, crash_copy), outcome.token, scenario.kernel, dump_format=dump_format)
     assert [path.read_bytes() for path in others] == before, "the root disk was written to"
 
@@ -148,7 +151,7 @@ def test_debian_13_is_captured_from_its_own_root(
 
 def test_without_the_dump_device_it_says_so_and_restarts(scenario: Scenario) -> None:
     scenario = built(scenario, f"UUID={disks.UUID}", "--setup-timeout", "20")
-    outcome = crash(replace(scenario, phases=WITHOUT_DUMP))
+    outcome = crash_again(replace(scenario, phases=WITHOUT_DUMP))
     lines = "\n".join(said(outcome.run))
     assert f"UUID={disks.UUID} did not appear" in lines
     assert "sysrq triggered crash" in lines, "the crashed kernel's last words are missing"

@@ -16,7 +16,7 @@ from . import disks, product
 from .capture import built, said
 from .machine import Hang, Phase
 from .sabotage import HOOKS_PATH, sabotage
-from .scenario import WITHOUT_DUMP, Scenario, crash
+from .scenario import WITHOUT_DUMP, Scenario
 from .snapshot import crash_again
 
 pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
@@ -30,7 +30,7 @@ def test_without_python_the_shell_copies_what_there_is(
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}")
     sabotage(scenario.image, **{f"{HOOKS_PATH}/pre-save/10-second-stage": b"#!/bin/sh\nexit 1\n"})
-    outcome = crash(replace(scenario, disks=(disk.path,), memory_mib=512))
+    outcome = crash_again(replace(scenario, disks=(disk.path,), memory_mib=512))
     assert disk.fsck() == ""
     (found,) = disk.crash_folders(crash_copy)
     copy = found.file("dump.")

@@ -87,12 +87,12 @@ def check_loop(system: System, outcome: Outcome, into: Path) -> None:
 BASES = [
     pytest.param(Base.MOST, None, id="most"),
     pytest.param(Base.DRACUT, None, id="dracut"),
-    pytest.param(Base.DEP, None, id="dep", marks=FULL),
-    pytest.param(Base.KLIBC, None, id="klibc", marks=FULL),
-    pytest.param(Base.DRACUT_NO_SYSTEMD, None, id="dracut-no-systemd", marks=FULL),
-    pytest.param(Base.KLIBC, Packing.MICROCODE, id="microcode", marks=FULL),
-    pytest.param(Base.KLIBC, Packing.GZIP, id="gzip", marks=FULL),
-    pytest.param(Base.KLIBC, Packing.XZ, id="xz", marks=FULL),
+    pytest.param(Base.DEP, None, id="dep"),
+    pytest.param(Base.KLIBC, None, id="klibc"),
+    pytest.param(Base.DRACUT_NO_SYSTEMD, None, id="dracut-no-systemd"),
+    pytest.param(Base.KLIBC, Packing.MICROCODE, id="microcode"),
+    pytest.param(Base.KLIBC, Packing.GZIP, id="gzip"),
+    pytest.param(Base.KLIBC, Packing.XZ, id="xz"),
 ]
 
 
@@ -101,6 +101,7 @@ def made(root: Root, base: Base, packing: Packing | None) -> Path:
     return bases.packed(root, packing, base) if packing else bases.base(root, base)
 
 
+@FULL
 @pytest.mark.parametrize(("base", "packing"), BASES)
 def test_the_complete_loop(
     system: System, crash_copy: Path, base: Base, packing: Packing | None
@@ -190,6 +191,12 @@ def test_a_base_of_every_packing_arms(system: System, packing: Packing) -> None:
     loop.go(replace(system.loop, phases=(Phase.ARMED,)))
 
 
+def test_dracut_arms(system: System) -> None:
+    """What comes after that is in its complete loop, and no other than that of a whole initrd."""
+    system.build(bases.base(system.root, Base.DRACUT))
+    loop.go(replace(system.loop, phases=(Phase.ARMED,)))
+
+
 def test_a_crash_before_the_root_is_mounted_is_captured(
     system: System, crash_copy: Path, folder: Path
 ) -> None:
@@ -206,6 +213,7 @@ def test_a_crash_before_the_root_is_mounted_is_captured(
     assert int(before) - int(after) <= _SLACK_KIB, "the payload keeps memory"
 
 
+@FULL
 def test_a_root_that_the_crash_destroys_does_no_harm(
     system: System, crash_copy: Path, folder: Path
 ) -> None:
@@ -267,8 +275,11 @@ def lsinitrd(root: Root, image: Path, out: Path) -> bytes:
 
 @pytest.mark.parametrize(
     ("base", "lister"),
-    [(Base.MOST, lsinitramfs), (Base.EARLY, lsinitramfs), (Base.DRACUT, lsinitrd)],
-    ids=["most", "early", "dracut"],
+    [
+        pytest.param(Base.MOST, lsinitramfs, id="most", marks=FULL),
+        pytest.param(Base.EARLY, lsinitramfs, id="early"),
+        pytest.param(Base.DRACUT, lsinitrd, id="dracut"),
+    ],
 )
 def test_the_base_stays_what_it_is(system: System, base: Base, lister: Lister) -> None:
     path = bases.base(system.root, base)
