@@ -17,7 +17,7 @@ _MIB = 1 << 20
 #: What the saver and the drivers take of their own, in bytes.
 _SAVER = 8 * _MIB
 #: For what a larger machine's drivers and tables take, in bytes.
-_HEADROOM = 24 * _MIB
+_HEADROOM = 16 * _MIB
 #: What is enough for nearly every image, where none is at hand; in MiB.
 USUAL = 144
 #: Nobody reserves odd numbers; in bytes.

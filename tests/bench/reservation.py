@@ -76,6 +76,10 @@ def _by_formula(scenario: Scenario) -> tuple[int, int]:
     return reservation.least(weight, terms), reservation.crashkernel(weight, terms)
 
 
+def _up(mib: int) -> int:
+    return -(-mib // _STEP) * _STEP
+
+
 def _rows(kernel: Kernel, limit: int | None, rounds: int) -> list[Row]:
     scenario = ours(f"bench-reservation-{kernel.release}", kernel)
     least, advised = _by_formula(scenario)
@@ -84,7 +88,7 @@ def _rows(kernel: Kernel, limit: int | None, rounds: int) -> list[Row]:
     above = None if found is None else advised - found
     return [
         Row("ours", found, "MiB", limit),
-        Row("ours, against the formula", found, "MiB", least, "what the tool reckons with"),
+        Row("ours, against the formula", found, "MiB", _up(least), f"{least} MiB, in such steps"),
         Row("the advice above it", above, "MiB", _ABOVE, f"crashkernel={advised}M"),
         Row("saved with the advice", saved, "times", rounds, at_least=True),
     ]

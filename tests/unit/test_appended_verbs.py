@@ -19,6 +19,8 @@ from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.core import publish
 from kdump_initrd.image.archive import cpio, filters
 from kdump_initrd.image.archive.segments import read_segments
+from kdump_initrd.probe.kernel.releases import KernelRelease
+from kdump_initrd.upkeep import readiness
 
 from .commandline import complain
 from .firstimages import REGULAR, Parts, make_parts, ours
@@ -238,6 +240,7 @@ def test_dry_run_writes_nothing(
 def test_the_summary(parts: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = parts.make(tmp_path / "image", "--force")
     lines = capsys.readouterr().err.splitlines()
+    kernel = KernelRelease("6.1.0-test", parts.kernel, None, {})
     stored = image.stat().st_size
     added = stored - parts.base.stat().st_size
     assert lines[-6:] == [
@@ -245,7 +248,7 @@ def test_the_summary(parts: Parts, tmp_path: Path, capsys: pytest.CaptureFixture
         f"  size           {stored / 1e6:.2f} MB stored, {added / 1e6:.2f} MB of it added",
         f"  base           {parts.base} (initramfs-tools with udev without busybox, zstd)",
         "  capture kernel 6.1.0-test (x86_64)",
-        "  reserve        crashkernel=88M",
+        f"  reserve        crashkernel={readiness.needed(parts.capture, kernel)[1]}M",
         "  command line   panic=10 nr_cpus=1",
     ]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,7 +189,7 @@ def test_what_is_wrong_is_named_by_key_and_line(
     [
         (DUMMY, ": common is missing"),
         ("[common]\n", ":1: common: libraries is missing"),
-        (SHIPPED.replace("freed = 8_388_608", ""), ": common.reservation: freed is missing"),
+        (re.sub(r"\nfreed = .*", "", SHIPPED, count=1), ": common.reservation: freed is missing"),
         ("x", ":1: not TOML"),
     ],
 )

@@ -36,6 +36,13 @@ def images(root: Path) -> list[tuple[Path, KernelRelease]]:
     return [(write_capture(root / "capture"), KernelRelease("6.1.0-test", kernel, None, {}))]
 
 
+def size(root: Path) -> int:
+    (pair,) = images(root)
+    least, advised = readiness.needed(*pair)
+    assert least < advised
+    return advised
+
+
 def lacking(machine: Running | None, root: Path) -> list[list[str]]:
     found = readiness.lacking(machine, Root(root), images(root), dumps="/var/crash")
     return [[line.strip() for line in each.splitlines()] for each in found]
@@ -47,24 +54,25 @@ def lacking(machine: Running | None, root: Path) -> list[list[str]]:
     [
         (
             "usr/sbin/update-grub",
-            "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=88M\"' "
+            "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT crashkernel={size}M\"' "
             ">/etc/default/grub.d/kdump-initrd.cfg && update-grub",
         ),
-        ("usr/sbin/grubby", "grubby --update-kernel=ALL --args=crashkernel=88M"),
+        ("usr/sbin/grubby", "grubby --update-kernel=ALL --args=crashkernel={size}M"),
         (
             "usr/sbin/grub2-mkconfig",
-            "add crashkernel=88M to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
+            "add crashkernel={size}M to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
             "grub2-mkconfig -o /boot/grub2/grub.cfg",
         ),
         (
             "bin/grub-mkconfig",
-            "add crashkernel=88M to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
+            "add crashkernel={size}M to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
             "grub-mkconfig -o /boot/grub/grub.cfg",
         ),
         (
             "bin/true",
-            "add crashkernel=88M to the kernel's command line in the boot loader's configuration "
-            "(GRUB: GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run update-grub)",
+            "add crashkernel={size}M to the kernel's command line in the boot loader's "
+            "configuration (GRUB: GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
+            "update-grub)",
         ),
     ],
 )
@@ -74,7 +82,7 @@ def test_nothing_is_reserved(tmp_path: Path, cmdline: bytes, program: str, comma
     (lines,) = lacking(Running(cmdline, 0, loaded=False), tmp_path)
     assert lines == [
         "not armed: no memory is reserved, crashkernel= is not on the kernel's command line",
-        command,
+        command.replace("{size}", str(size(tmp_path))),
         f"then restart, and {TEST}",
     ]
 
@@ -103,7 +111,7 @@ def test_a_reservation_that_the_kernel_could_not_make(tmp_path: Path) -> None:
     assert lines[0] == (
         "not armed: the kernel could not reserve what crashkernel= on its command line asks for"
     )
-    assert "crashkernel=88M is enough" in lines[1]
+    assert f"crashkernel={size(tmp_path)}M is enough" in lines[1]
 
 
 def test_why_this_start_has_not_armed_it(tmp_path: Path) -> None:
