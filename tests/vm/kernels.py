@@ -64,11 +64,14 @@ class Kernel:
         return usr if usr.is_dir() else self.root / "lib/modules" / self.release
 
     def load_order(self, *names: str) -> dict[str, bytes]:
-        """Return modules and those they need, in the order to load them: NAME.ko → contents."""
+        """Return modules and those they need, in the order to load them: NAME.ko → contents.
+
+        What is built in, or not there at all, is left out.
+        """
         found: dict[str, bytes] = {}
         for name in names:
             argv = ["modprobe", "-D", "-S", self.release, "-d", str(self.modules.parents[2]), name]
-            for line in run(argv, timeout=30).stdout.decode().splitlines():
+            for line in run(argv, timeout=30, check=False).stdout.decode().splitlines():
                 verb, _, rest = line.strip().partition(" ")
                 if verb == "insmod":
                     path = Path(rest.split()[0])

@@ -35,7 +35,7 @@ class Own:
     @property
     def name(self) -> str:
         """What its root in the cache is called."""
-        return f"own-{self.linux}-{digest(str(self.sources), self.config.read_text())}"
+        return f"own-{self.linux}-{digest(self.sources[1], self.config.read_text())}"
 
 
 #: Debian's kernels for it are without CONFIG_CRASH_DUMP.
