@@ -10,7 +10,6 @@ import pytest
 from tests.vm import capture, loop, product, readers, rivals, rootfs, smallest
 from tests.vm.kernels import Kernel
 from tests.vm.loop import Loop
-from tests.vm.phases import Phase
 
 from .record import Proof, Record, load_of
 from .table import PORTS, Port
@@ -37,9 +36,7 @@ def test_the_whole_cycle(name: str, port: str, folder: Path, crash_copy: Path) -
             kernel,
             first,
             (disk.path,),
-            phases=tuple(
-                phase for phase in loop.ONCE if machine.last_words or phase is not Phase.CRASHED
-            ),
+            phases=loop.ONCE,
             crashkernel_mib=machine.reservation_mib,
             more=f"kdump_processor={machine.crasher}",
         )

@@ -15,8 +15,8 @@ class Architecture:
     kernel calls it; ``reservation_mib`` is what a capture kernel always works in; ``both`` are
     words for both kernels' command lines, and ``capture`` those for the capture kernel alone;
     ``kexec`` are the calls by which a throw-away initrd loads it, the first that works;
-    ``crasher`` is the processor that panics, and ``last_words`` tells whether its console shows
-    that; ``user`` is QEMU's program that runs a Linux program;
+    ``crasher`` is the processor that panics, and ``last_words`` tells whether the console shows
+    what is said just before; ``user`` is QEMU's program that runs a Linux program;
     ``variant`` tells a machine from the usual one; ``armed`` is what our hook says there when it
     has loaded the capture kernel.
     """

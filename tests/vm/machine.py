@@ -25,6 +25,8 @@ from .tools import tool
 #: Lines of the console that an exception shows.
 _TAIL = 25
 _PANIC = "Kernel panic - not syncing"
+#: What is said at once before another kernel takes over.
+_LAST_WORDS = (Phase.LOADED, Phase.CRASHED)
 
 
 class MachineError(Exception):
@@ -220,6 +222,8 @@ class Machine:
     def run(self) -> Run:
         """Go through all phases; raises PanicWithoutDump, Hang or LostMachine."""
         for phase in self._config.phases:
+            if phase in _LAST_WORDS and not self._config.architecture.last_words:
+                continue
             seconds = self._config.deadlines.get(phase, DEADLINES[phase]) * self._slow
             self._reach(phase, seconds)
             self._reached[phase] = time.monotonic() - self._start
