@@ -25,6 +25,7 @@ _LEFT_OUT = (PurePosixPath("usr/lib/modules"), PurePosixPath("usr/lib/firmware")
 #: Imports each module, opens the codec, and tells what code is in memory.
 _SCRIPT = """
 import sys
+sys.path[:] = [folder for folder in sys.path if folder]  # without -P the current one is in it
 codec = sys.argv[1]
 for name in sys.argv[2:]:
     try:
