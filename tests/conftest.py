@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -40,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[:] = machines[::2] + others[:split] + machines[1::2] + others[split:]
     else:
         items[:] = machines + others
+
+
+@pytest.fixture(autouse=True)
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let caplog hear what is logged, whatever a command has set up before."""
+    monkeypatch.setattr(logging.getLogger("kdump-initrd"), "propagate", True)
 
 
 @pytest.fixture(scope="session", autouse=True)

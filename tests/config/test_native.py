@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,10 @@ def test_deep_nesting_and_long_numbers_are_errors(tmp_path: Path) -> None:
     for text in (f"[capture]\npath = {'[' * 9999}", f"[capture]\njobs = {'9' * 9999}\n"):
         found = read(tmp_path, {NAME: text})
         assert len(found.errors) == 1
-        assert found.errors[0].startswith(f"/{NAME}: not TOML: ")
+        # Before Python 3.9.14 a number is as long as one likes.
+        limited = hasattr(sys, "set_int_max_str_digits") or "[" * 9 in text
+        kind = ": not TOML: " if limited else ":2: capture.jobs: expected a number"
+        assert found.errors[0].startswith(f"/{NAME}{kind}")
 
 
 def test_all_mistakes_are_told_and_the_rest_is_read(tmp_path: Path) -> None:

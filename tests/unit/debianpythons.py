@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,37 +64,43 @@ class DebianPython:
         return path
 
     def enter(self, state: Path, *argv: str, timeout: float) -> Result:
-        """Run a program in its root with the checkout as /mnt; what it changes is in ``state``.
-
-        The root's kernel is Debian 13's.
-        """
+        """Run a program in its root with the checkout as /mnt; what it changes is in ``state``."""
         self._prepare(state / "upper")
-        lower = f"{self.root}:{fetched(TRIXIE).root}"
         words = [str(tool("unshare")), "--mount", "--pid", "--fork", "--kill-child"]
-        words += map(str, (_OVERLAY, GUEST / "enter", lower, state, REPO))
+        words += map(str, (_OVERLAY, GUEST / "enter", self.root, state, REPO))
         words += ["/usr/bin/env", "-i", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
         words += ["PYTHONPATH=/mnt:/opt/modules", "PYTHONDONTWRITEBYTECODE=1"]
-        script = 'ldconfig; cd /mnt; exec "$@"'
+        # Not as the first process, to which others' children fall.
+        script = 'ldconfig; cd /mnt; "$@"; exit $?'
         return run([*words, "sh", "-c", script, "sh", *argv], timeout=timeout, check=False)
 
     def install(self, folder: Path) -> Path:
         """Install in a folder what the generator and its tests import; return that."""
-        words = ["-q", "--target", str(folder), "--only-binary=:all:"]
-        words += ["--python-version", f"3.{self.minor}", *_MODULES]
-        words += ["tomli", "exceptiongroup"] if self.minor < 11 else []
-        run([sys.executable, "-m", "pip", "install", *words], timeout=300)
+        names = (*_MODULES, *(("tomli", "exceptiongroup") if self.minor < 11 else ()))
+        kind = ["--python-version", f"3.{self.minor}", "--only-binary=:all:"]
+        pip = [sys.executable, "-m", "pip", "-q"]
+        with tempfile.TemporaryDirectory() as wheels:
+            # Only this looks at what a release of theirs requires of the other Python.
+            run([*pip, "download", *kind, "-d", wheels, *names], timeout=300)
+            files = map(str, Path(wheels).iterdir())
+            words = ["--no-index", "--no-deps", "--target", str(folder), *kind]
+            run([*pip, "install", *words, *files], timeout=300)
         return folder
 
     def _prepare(self, upper: Path) -> None:
-        """Do what the packages' scripts would have done."""
+        """Do what the packages' scripts would have done; its kernel is Debian 13's."""
         self.install(upper / "opt/modules")
+        kernel = fetched(TRIXIE)
+        shutil.copytree(kernel.root / "boot", upper / "boot")
+        modules = upper / f"usr/lib/modules/{kernel.release}"
+        shutil.copytree(kernel.modules, modules, symlinks=True)
         for name in ("dev", "etc", "mnt", "proc", "root", "sys", "tmp"):
             (upper / name).mkdir()
         (upper / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
         (upper / "etc/group").write_text("root:x:0:\n")
         folder = "usr/bin" if (self.root / "bin").is_symlink() else "bin"
         if not (self.root / folder / "sh").exists():
-            (upper / folder).mkdir(parents=True)
+            (upper / folder).mkdir(parents=True, exist_ok=True)
             (upper / folder / "sh").symlink_to("dash")
 
 

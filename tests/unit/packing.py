@@ -15,6 +15,7 @@ def packed(suffix: str, data: bytes) -> bytes:
     if suffix == ".gz":
         return gzip.compress(data)
     if suffix == ".zst":
-        argv = ["zstd", "-q", "-c"]
+        # As the kernel's build does, with the size: depmod of kmod 34 wants it.
+        argv = ["zstd", "-q", "-c", f"--stream-size={len(data)}"]
         return subprocess.run(argv, input=data, capture_output=True, check=True).stdout
     return data

@@ -97,7 +97,6 @@ def test_a_folder_that_another_could_fill_or_exchange(
     assert kept(home)
     stored = entry(home).read_bytes()
     spoil(home)
-    monkeypatch.setattr(logging.getLogger("kdump-initrd"), "propagate", True)
     caplog.set_level(logging.DEBUG, "kdump-initrd")
     assert cache.fetch(KEY) is None
     cache.store("0" * 64, b"more")

@@ -41,13 +41,14 @@ from kdump_initrd.probe.python.minimal import find_python
 found = find_python(Root(Path(sys.argv[1])), python=Path(sys.argv[2]), chosen=sys.argv[3:])
 print(*found.names)
 """
-#: The generator's tests that ask nothing of the host but programs.
+#: The generator's tests that ask nothing of the host but programs, which these have not.
 TESTS = (
     *("tests/config", "tests/grammar", "tests/golden_images"),
     *(f"tests/unit/test_{name}.py" for name in (
-        "capture", "cpio", "elf", "inittab", "listing", "proof", "pruning", "python", "render",
+        "cpio", "elf", "inittab", "listing", "module_damage", "proof", "pruning", "python",
         "saver_modules", "segments", "tomllines")),
 )  # fmt: skip
+WITHOUT = "not shellcheck and not synopsis and not lsinitramfs and not module_that_is_damaged"
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +135,10 @@ def test_the_generator_reads_each_of_them(python: DebianPython, tmp_path: Path) 
 @every_python
 def test_the_generator_s_tests_pass_on_it(python: DebianPython, tmp_path: Path) -> None:
     """In its own root, and each warning is an error."""
-    words = ["-q", "-p", "no:cacheprovider", "-m", "not qemu and not full", "--timeout=600"]
-    argv = [f"/usr/bin/{python}", "-W", "error", "-m", "pytest", *words, *TESTS]
+    words = ["-q", "-p", "no:cacheprovider", "-m", "not qemu and not full", "-k", WITHOUT]
+    # Debian 11's depmod and modprobe read no module that is packed by zstd.
+    words[-1] += " and not zst" if python.suite == "bullseye" else ""
+    tests = [name for name in TESTS if python.suite != "bullseye" or "golden" not in name]
+    argv = [f"/usr/bin/{python}", "-W", "error", "-m", "pytest", *words, "--timeout=600", *tests]
     done = python.enter(tmp_path / "state", *argv, timeout=1700)
     assert done.status == 0, done.stdout.decode()[-4000:]

@@ -51,7 +51,7 @@ def make_root(top: Path, *, minor: int = HERE[1], without: tuple[str, ...] = ())
     names = ("_abc", *(name for name in ("_ctypes",) if name not in without))
     python = write_python(
         top / f"usr/bin/python3.{minor}", names, moves="rela",
-        strings=tuple(sorted(sys.stdlib_module_names)),
+        strings=tuple(sorted(getattr(sys, "stdlib_module_names", names))),
     )  # fmt: skip
     (top / "usr/bin/python3").symlink_to(python.name)
     return top
@@ -135,7 +135,8 @@ def test_zip_is_the_same_in_another_process(tmp_path: Path) -> None:
     )
     digests = set()
     for seed, folder in (("1", "a"), ("2", "b"), ("3", "a")):
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(CHECKOUT)}
+        path = os.pathsep.join((str(CHECKOUT), *sys.path))
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path}
         environment["XDG_CACHE_HOME"] = str(tmp_path / folder)
         done = subprocess.run(
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True,
@@ -272,7 +273,8 @@ def test_module_without_its_file(tmp_path: Path) -> None:
         (tmp_path / dest).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, tmp_path / dest)
     (tmp_path / interpreter.dynload.relative_to("/")).mkdir(exist_ok=True)
-    assert b"_ctypes\0" in b"".join(path.read_bytes() for path in files.values()), "a string"
+    if HERE >= (3, 10):
+        assert b"_ctypes\0" in b"".join(path.read_bytes() for path in files.values()), "a string"
     error = failure(tmp_path, tmp_path / interpreter.source.relative_to("/"))
     assert error.message.endswith("Python without the module ctypes, needed by ctypes")
     assert error.hint is not None and f"libpython3.{HERE[1]}-stdlib" in error.hint
