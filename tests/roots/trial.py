@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -15,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import kdump_initrd
+
 #: What a run may take: seconds on the clock, bytes in memory.
 SECONDS, MEMORY = 20.0, 500 << 20
 #: Events that change files, and how many of their arguments are paths.
@@ -25,11 +29,19 @@ _CHANGES = {
 }
 
 
+def _load() -> None:
+    """Import all modules once; else each run's process would do that again."""
+    for module in pkgutil.walk_packages(kdump_initrd.__path__, "kdump_initrd."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+
+
 def _resident() -> int:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize()
 
 
+_load()
 #: What this process had when no test had been run in it, in bytes.
 _BARE = _resident()
 

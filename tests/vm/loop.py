@@ -21,6 +21,8 @@ from .scenario import CRASHKERNEL_MIB, Outcome, folder_of
 LOGIN = (Phase.BOOTED, Phase.OFF)
 #: A crash whose dump the next boot of the machine cannot find in its root.
 ONCE = phases.LOOP[: phases.LOOP.index(Phase.REBOOTED) + 1]
+#: What the payload may keep of the memory after it is loaded, in KiB.
+SLACK_KIB = 1000
 #: A crash before the root is mounted, which a next boot would only repeat.
 EARLY = tuple(phase for phase in ONCE if phase is not Phase.BOOTED)
 
@@ -96,6 +98,15 @@ def said(outcome: Outcome, word: str = "") -> list[str]:
     """
     wanted = re.compile(rf"(?:^|\] ){outcome.token} {re.escape(word)}(.*)", re.MULTILINE)
     return [text.strip() for text in wanted.findall(outcome.run.console)]
+
+
+def kept_kib(armed: Outcome, plain: Outcome) -> int:
+    """Return the memory that an armed machine lacks, by what EARLY told in it and in a plain one.
+
+    That is in KiB. With nokaslr, which moves megabytes from boot to boot, it is comparable.
+    """
+    (after,), (before,) = (said(each, "available ") for each in (armed, plain))
+    return int(before) - int(after)
 
 
 @dataclass(frozen=True)

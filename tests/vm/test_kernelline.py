@@ -11,7 +11,7 @@ import pytest
 
 from . import bases, disks, loop, product, rootfs
 from .bases import Base
-from .loop import ONCE, Loop
+from .loop import EARLY, Loop
 from .phases import Phase
 from .rootfs import Root
 from .sabotage import sabotage
@@ -28,7 +28,6 @@ say "length ${#line}"
 """
 #: Words that the capture kernel has no room for: the regular one has, by a hair.
 _FILL = [f"nvme_core.none{n}={'x' * 180}" for n in range(9)]
-EARLY = tuple(phase for phase in ONCE if phase is not Phase.BOOTED)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +36,7 @@ EARLY = tuple(phase for phase in ONCE if phase is not Phase.BOOTED)
 def test_parameters_of_modules_and_words_without_room(
     name: str, folder: Path, crash_copy: Path, tools: str
 ) -> None:
+    """It is a crash before the root is mounted, and tells the memory that is left, too."""
     root: Root = rootfs.debian()
     dump = disks.make(folder / "dump.raw")
     capture, first = folder / "capture.img", folder / "first.img"
@@ -48,7 +48,8 @@ def test_parameters_of_modules_and_words_without_room(
     words = ['"virtio-blk.queue_depth=32"', "reboot=pci", "nokaslr", *_FILL]
     disk = rootfs.disk(root, folder / "root.raw")
     run = Loop(name, root.kernel, first, (disk.path, dump.path), test="early", phases=EARLY)
-    outcome = loop.go(replace(run, more=" ".join(words)))
+    run = replace(run, more=" ".join(words))
+    outcome = loop.go(run)
     console = outcome.run.console
     assert "kdump-initrd: depth 32" in console
     (length,) = re.findall(r"kdump-initrd: length (\d+)", console)
@@ -58,3 +59,5 @@ def test_parameters_of_modules_and_words_without_room(
     assert left_out, "nothing is said of the words that had no room"
     assert " ".join(left_out).split() == _FILL[-len(" ".join(left_out).split()) :]
     loop.read_back(dump, crash_copy, outcome, root.kernel.release)
+    plain = loop.go(replace(run, initrd=base, test="memory", phases=(Phase.OFF,)))
+    assert loop.kept_kib(outcome, plain) <= loop.SLACK_KIB, "the payload keeps memory"
