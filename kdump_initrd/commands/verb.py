@@ -98,6 +98,11 @@ class Question(HostVerb):
         """See Verb."""
         return cls(*host_of(arguments), json=arguments.json)
 
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The words that ask for it."""
+        return ("kdump-initrd", self.name)
+
 
 @dataclass(frozen=True)
 class ImageVerb(Verb):

@@ -24,9 +24,10 @@ from ..probe.host import unmounted
 from ..probe.kernel import kernelname
 from ..probe.kernel import releases as kernel
 from ..recipes.found import find_root
-from . import readiness, record, removal
+from . import record, removal
 from .hostimages import Host, capture_image, first_images, resolved
 from .keep import Manner, keep, say_pending
+from .ready import readiness
 
 logger = get_logger(__name__)
 

@@ -20,7 +20,7 @@ from kdump_initrd.core import publish
 from kdump_initrd.image.archive import cpio, filters
 from kdump_initrd.image.archive.segments import read_segments
 from kdump_initrd.probe.kernel.releases import KernelRelease
-from kdump_initrd.upkeep import readiness
+from kdump_initrd.upkeep.ready import readiness
 
 from .commandline import complain
 from .firstimages import REGULAR, Parts, make_parts, ours

@@ -9,8 +9,8 @@ import pytest
 
 from kdump_initrd.core.root import Root
 from kdump_initrd.probe.kernel.releases import KernelRelease
-from kdump_initrd.upkeep import readiness
-from kdump_initrd.upkeep.readiness import Running
+from kdump_initrd.upkeep.ready import readiness
+from kdump_initrd.upkeep.ready.readiness import Running
 
 from .initrdwriter import bzimage, write_capture
 

@@ -29,7 +29,8 @@ from kdump_initrd.recipes import capture
 from kdump_initrd.recipes.firstkernel import recipe
 from kdump_initrd.recipes.firstkernel.firstimage import FirstImage
 from kdump_initrd.targets import refusals
-from kdump_initrd.upkeep import keep, readiness, record
+from kdump_initrd.upkeep import keep, record
+from kdump_initrd.upkeep.ready import readiness
 
 from . import refreshroots
 from .initrdwriter import DRACUT, bzimage, write_base, write_capture

@@ -16,9 +16,10 @@ import pytest
 
 from kdump_initrd.commands import answers
 from kdump_initrd.commands.admin import main
+from kdump_initrd.commands.answers import Answer
 from kdump_initrd.core import exits
-from kdump_initrd.upkeep import chain
-from kdump_initrd.upkeep.link import NO, UNKNOWN, YES, Link, answer
+from kdump_initrd.upkeep.ready import chain
+from kdump_initrd.upkeep.ready.link import NO, UNKNOWN, YES, Link, answer
 
 from . import machines, refreshroots
 from .machines import DISK, ENOUGH, NUMBER
@@ -235,6 +236,8 @@ def test_json_has_a_version_and_the_same_answers(
     assert main(["status", "--json", "--root", str(host.root)]) == exits.NO
     table: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (table["schema"], table["answer"]) == (answers.SCHEMA, NO)
+    assert table["text"].startswith("not ready: loaded: ")
+    assert table["hints"] == [f"loaded: {look(host)['loaded'].hint}"]
     assert {each["name"]: each["answer"] for each in table["links"]} == {
         link.name: link.answer for link in look(host).values()
     }
@@ -298,13 +301,25 @@ def test_colours_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None
         with monkeypatch.context() as context:
             context.setenv(name, value)
             assert not answers.on_terminal()
-    links = [Link("a", YES, "well"), Link("longer", NO, "not well", "mend it")]
+
+
+def test_a_table_is_aligned() -> None:
+    rows = [(YES, "1", "well"), (UNKNOWN, "23", "not well"), ("other", "", "")]
+    answer = Answer(NO, "no: it", rows, ("answer", "size", "why"), right={1}, hints=["mend it"])
     plain, coloured = (
-        [*answers.lines(links, command=["x"], coloured=coloured)] for coloured in (False, True)
+        [*answers.lines(answer, command=["x"], coloured=coloured)] for coloured in (False, True)
     )
-    assert plain[1:3] == ["  yes      a       well", "  no       longer  not well"]
-    assert [line for line in plain if "\033" in line] == []
-    assert coloured[2].startswith("  \033[31mno     \033[m  longer")
+    assert plain == [
+        "no: it",
+        "  answer   size  why",
+        "  yes         1  well",
+        "  unknown    23  not well",
+        "  other",
+        "hint: mend it",
+    ]
+    assert coloured[0] == "\033[31mno: it\033[m"
+    assert coloured[2] == "  \033[32myes\033[m         1  well"
+    assert [*answers.lines(Answer(YES, "done"), command=["x"], coloured=False)] == ["done"]
 
 
 def test_who_is_not_root_gets_an_answer_of_this_host() -> None:

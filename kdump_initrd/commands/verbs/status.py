@@ -4,8 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..verb import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...upkeep.ready.link import Link
+    from ..answers import Answer
 
 
 @dataclass(frozen=True)
@@ -17,15 +24,29 @@ class Status(Question):
 
     def run(self) -> int:
         """See Verb."""
-        from ...upkeep import chain
-        from ...upkeep.link import answer
-        from .. import answers
+        from ...upkeep.ready import chain
+        from ..answers import give
 
-        links = chain.look(self.root, self.distro)
-        if self.json:
-            print(answers.as_json(links))
-        else:
-            command = ["kdump-initrd", self.name]
-            for line in answers.lines(links, command=command, coloured=answers.on_terminal()):
-                print(line)
-        return answers.STATUSES[answer(links)]
+        found = _answer(chain.look(self.root, self.distro))
+        return give(found, command=self.command, as_json=self.json)
+
+
+def _answer(links: Sequence[Link]) -> Answer:
+    from ...upkeep.ready.link import NO, UNKNOWN, YES, answer
+    from ..answers import Answer
+
+    said = answer([*links])
+    head = {YES: "ready", NO: "not ready", UNKNOWN: "cannot tell"}[said]
+    found = [link for link in links if link.decides and link.answer == said]
+    why = ", ".join(link.name for link in found)
+    if said == YES:
+        why = "a crash of this machine would be saved"
+    elif len(found) == 1:
+        why = f"{found[0].name}: {found[0].text}"
+    return Answer(
+        said,
+        f"{head}: {why}",
+        rows=[(link.answer, link.name, link.text) for link in links],
+        hints=[f"{link.name}: {link.hint}" for link in links if link.hint],
+        fields={"links": [{**vars(link), "facts": dict(link.facts)} for link in links]},
+    )

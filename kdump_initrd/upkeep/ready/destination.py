@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.devicename import is_tag
-from ..core.errors import KdumpInitrdError
-from ..core.root import Root
-from ..probe.host import disklook
-from ..probe.host.disklook import Disk
-from ..saver.store.naming import REPORT
+from ...core.devicename import is_tag
+from ...core.errors import KdumpInitrdError
+from ...core.root import Root
+from ...probe.host import disklook
+from ...probe.host.disklook import Disk
+from ...saver.store.naming import REPORT
 from . import forecast
 from .link import NO, UNKNOWN, YES, Fact, Link, unseen
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..core.errors import KdumpInitrdError, is_denied
-from ..core.root import Root
-from ..probe.kernel.releases import KernelRelease
+from ...core.errors import KdumpInitrdError, is_denied
+from ...core.root import Root
+from ...probe.kernel.releases import KernelRelease
 from . import readiness
 from .link import NO, YES, Fact, Link, unseen
 from .readiness import Running

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..core.errors import KdumpInitrdError
-from ..core.root import Root
-from ..image import reservation
-from ..probe.kernel.releases import KernelRelease
-from ..recipes.parts.kernelterms import terms_of
+from ...core.errors import KdumpInitrdError
+from ...core.root import Root
+from ...image import reservation
+from ...probe.kernel.releases import KernelRelease
+from ...recipes.parts.kernelterms import terms_of
 
 #: The files from which a boot loader reads the kernel's command line, relative to the root, and the
 #: files that those are made from.

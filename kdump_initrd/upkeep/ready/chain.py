@@ -13,18 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..config import effective
-from ..config.effective import Effective
-from ..config.settings import HOST, CommonSettings, HostSettings
-from ..core.errors import KdumpInitrdError
-from ..core.root import Root
-from ..probe.distro.profiles import Distro
-from ..probe.kernel import releases as kernel
-from ..probe.kernel.releases import KernelRelease
-from ..recipes.found import find_root
-from . import arming, destination, readiness, record
+from ...config import effective
+from ...config.effective import Effective
+from ...config.settings import HOST, CommonSettings, HostSettings
+from ...core.errors import KdumpInitrdError
+from ...core.root import Root
+from ...probe.distro.profiles import Distro
+from ...probe.kernel import releases as kernel
+from ...probe.kernel.releases import KernelRelease
+from ...recipes.found import find_root
+from .. import record
+from ..record import Record
+from . import arming, destination, readiness
 from .link import NO, YES, Link, unseen
-from .record import Record
 
 _NEEDS_ROOT = "only root may read it"
 
