@@ -21,7 +21,7 @@ from ..core.root import Root
 from ..probe.distro.profiles import Distro
 from ..recipes import capture, dumptarget
 from ..recipes.firstkernel import recipe
-from . import removal
+from . import places
 from .keep import Manner, Wanted
 
 
@@ -51,7 +51,7 @@ def resolved(host: Host) -> CaptureSettings:
 
 def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:
     """Return a kernel's capture initrd, which saves to ``target``."""
-    out = host.root.place(host.profile.kernel.capture_image.format(release=release))
+    out = places.capture_image(release, root=host.root, profile=host.profile)
     settings = replace(target, release=release, output=str(out))
     plan = partial(capture.plan, settings)
     return Wanted("capture", release, f"capture-{release}", out, settings, plan)
@@ -73,7 +73,7 @@ def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
         out = host.root.place(boot)
         yield _first_image(name, out, replace(settings, output=str(out)))
         return
-    bases = removal.initrds(release, root=host.root, profile=host.profile)
+    bases = places.initrds(release, root=host.root, profile=host.profile)
     if not bases:
         raise KdumpInitrdError(
             f"{release}: it has no initrd that could load the capture kernel: "

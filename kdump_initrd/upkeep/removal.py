@@ -16,7 +16,7 @@ from ..probe.distro.profiles import Distro
 from ..probe.kernel import releases as kernel
 from ..probe.kernel import versions
 from ..recipes.firstkernel.appended import strip
-from . import record
+from . import places, record, unifiedkernel
 from .keep import manifest_of
 
 logger = get_logger(__name__)
@@ -48,13 +48,14 @@ def drop(release: str, *, root: Root, profile: Distro) -> None:
         name: each for name, each in record.every(root=root).items() if each.release == release
     }
     paths = {Path(each.output) for each in records.values()}
-    paths.add(root.place(layout.capture_image.format(release=release)))
-    bases = {*initrds(release, root=root, profile=profile)}
+    paths |= {*places.capture_images(release, root=root, profile=profile)}
+    bases = {*places.initrds(release, root=root, profile=profile)}
     paths |= bases
     first_image = layout.first_image.format(release=release)
     # First what frees space, then what may need some.
     for path in sorted(paths, key=lambda path: (path in bases, path)):
         _drop_image(path, release, first_image=first_image)
+    unifiedkernel.place(release, root=root).unlink(missing_ok=True)
     for name in records:
         record.forget(name, root=root)
 
@@ -70,19 +71,12 @@ def say_left(releases: Sequence[str], *, root: Root, profile: Distro) -> None:
             continue
         # An initrd that the kernel boots with is needed without our segment, too; a copy is not.
         ways = "rm", "removes it"
-        if path in initrds(manifest.kernel, root=root, profile=profile):
+        if path in places.initrds(manifest.kernel, root=root, profile=profile):
             ways = "mkinitrd-kdump --strip", "restores it"
         logger.warning(
             "%s: stays: it is a %s initrd that --refresh has not written: %s %s %s",
             *(path, manifest.kind, ways[0], shlex.quote(str(path)), ways[1]),
         )
-
-
-def initrds(release: str, *, root: Root, profile: Distro) -> list[Path]:
-    """Return a release's own initrds: one, or also copies of it in the place it boots from."""
-    names = profile.kernel.initrd
-    found = (kernel.first([name], root=root, release=release) for name in names)
-    return list(dict.fromkeys(path for path in found if path is not None and path.is_file()))
 
 
 def _drop_image(path: Path, release: str, *, first_image: str) -> None:

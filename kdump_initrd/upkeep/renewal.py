@@ -24,7 +24,7 @@ from ..probe.host import unmounted
 from ..probe.kernel import kernelname
 from ..probe.kernel import releases as kernel
 from ..recipes.found import find_root
-from . import record, removal
+from . import places, record, removal, unifiedkernel
 from .hostimages import Host, capture_image, first_images, resolved
 from .keep import Manner, keep, say_pending
 from .ready import readiness
@@ -32,7 +32,7 @@ from .ready import readiness
 logger = get_logger(__name__)
 
 #: The modules whose log lines tell the result.
-_TELLING = ("renewal", "keep", "removal", "appended", "record")
+_TELLING = ("renewal", "keep", "removal", "appended", "record", "unifiedkernel")
 
 
 def run(
@@ -199,8 +199,7 @@ def _installed(host: Host) -> list[str]:
 
 
 def _has_image(host: Host, release: str) -> bool:
-    images = host.profile.kernel.image
-    return kernel.first(images, root=host.root, release=release) is not None
+    return unifiedkernel.is_installed(release, root=host.root, profile=host.profile)
 
 
 def _refresh_kernel(host: Host, release: str, target: CaptureSettings) -> bool:
@@ -212,11 +211,13 @@ def _refresh_kernel(host: Host, release: str, target: CaptureSettings) -> bool:
         )
     if not _can_capture(host, release):
         return False
-    written = False
+    root, profile, dry_run = host.root, host.profile, host.manner.dry_run
+    written = unifiedkernel.take_out(release, root=root, profile=profile, dry_run=dry_run)
     first = capture_image(host, release, target)
-    if "capture" in host.wanted.images:
-        written = keep(first, host.manner)
-    if "first-kernel" not in host.wanted.images:
+    images = places.kept(host.wanted.images, release, root=root, profile=profile)
+    if "capture" in images:
+        written |= keep(first, host.manner)
+    if "first-kernel" not in images:
         return written
     for each in first_images(host, release, first.out):
         if written and host.manner.dry_run:

@@ -6,9 +6,12 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdump_initrd.core import log
 from kdump_initrd.core.root import Root
 from kdump_initrd.image.archive.segments import read_manifest
 from kdump_initrd.probe.programs import closure
@@ -159,6 +162,17 @@ class Lines(logging.Handler):
         """Return the lines, and forget them."""
         lines, self.lines = self.lines, []
         return [line for line in lines if "not on this host" not in line]
+
+
+@contextmanager
+def hearing(host: Host) -> Iterator[Lines]:
+    """Yield what is said meanwhile, at the level of the command line's default."""
+    log.set_up(logging.INFO)
+    logger = logging.getLogger("kdump-initrd")
+    handler = Lines(host.root)
+    logger.handlers[:] = [handler]
+    yield handler
+    logger.handlers.clear()
 
 
 def kind_of(image: Path) -> str:

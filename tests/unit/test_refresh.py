@@ -7,7 +7,6 @@ import errno
 import fcntl
 import hashlib
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from kdump_initrd.core import log, publish
+from kdump_initrd.core import publish
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
 from kdump_initrd.image.archive.segments import read_manifest
@@ -73,12 +72,8 @@ def _copy(top: Path, source: str, dest: str) -> None:
 @pytest.fixture
 def lines(host: Host) -> Iterator[Lines]:
     """What is said at the level of the command line's default."""
-    log.set_up(logging.INFO)
-    logger = logging.getLogger("kdump-initrd")
-    handler = Lines(host.root)
-    logger.handlers[:] = [handler]
-    yield handler
-    logger.handlers.clear()
+    with refreshroots.hearing(host) as heard:
+        yield heard
 
 
 def settled(host: Host, lines: Lines) -> None:

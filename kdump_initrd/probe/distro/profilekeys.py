@@ -30,15 +30,19 @@ _EXAMPLE = time.gmtime(981216306)
 class Kernel:
     """Where kernels, their modules and images lie; kernel.first() resolves the words in braces.
 
-    ``initrd`` are the candidates for the distribution's own initrd, ``first_image`` is the name
-    of ours for the first kernel, beside it; ``versions`` orders releases (versions.ORDERS).
+    ``uki`` are patterns (fnmatch) for unified kernel images. ``initrd`` are the candidates for the
+    distribution's own initrd, ``first_image`` is the name of ours for the first kernel, beside it;
+    of ``managed``, any file says that /boot is replaced as a whole. ``versions`` orders releases
+    (versions.ORDERS).
     """
 
     image: tuple[str, ...]
+    uki: tuple[str, ...]
     config: tuple[str, ...]
     modules: tuple[str, ...]
     firmware: tuple[str, ...]
     initrd: tuple[str, ...]
+    managed: tuple[str, ...]
     capture_image: str
     first_image: str
     versions: str
@@ -152,6 +156,7 @@ def declared() -> Table:
         "kernel": record(
             Kernel, relative,
             image=texts(_ANY), config=texts(_ANY), initrd=texts(_ANY), modules=texts(_RELEASE),
+            uki=texts(_RELEASE),
             capture_image=text(_RELEASE),
             first_image=text(_pattern(placeholder.RELEASE, path=_file_name)),
             versions=text(one_of(*versions.ORDERS)),
