@@ -125,6 +125,7 @@ ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 # systemd looks in /usr, /usr/local and /etc only; kernel-install and pacman in /usr and /etc.
 UNITDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,$(SYSCONFDIR))/systemd/system
+UDEVDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,$(SYSCONFDIR))/udev/rules.d
 KERNELINSTALLDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,$(SYSCONFDIR))/kernel/install.d
 ALPMDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/share/libalpm,$(SYSCONFDIR)/pacman.d)/hooks
 # The interpreter of the commands.
@@ -136,9 +137,9 @@ SHTAB_VENV := build/shtab
 FAMILY ?=
 FAMILIES := arch debian redhat suse
 
-# What hooks and the unit call: by its place where no PATH of a package manager leads to it.
-CALLED = $(if $(filter /usr/sbin /usr/bin /usr/local/sbin /usr/local/bin,$(SBINDIR)),,$(SBINDIR)/)mkinitrd-kdump
-CALLS := command -v |! |^ExecStart=
+# What hooks and units call: by its place where no PATH of a package manager leads to it.
+CALLED = $(if $(filter /usr/sbin /usr/bin /usr/local/sbin /usr/local/bin,$(SBINDIR)),,$(SBINDIR)/)
+CALLS := command -v |! |^Exec[A-Za-z]+=
 
 # Each is SOURCE=TARGET; the commands' source is the module that they start.
 COMMANDS := mkinitrd=$(SBINDIR)/mkinitrd-kdump admin=$(SBINDIR)/kdump-initrd vmcore=$(BINDIR)/vmcore-save
@@ -146,7 +147,8 @@ PAGES := $(foreach page,$(wildcard docs/man/*.[1-9]),$(page)=$(MANDIR)/man$(subs
 TEXTS := $(foreach text,README.md $(wildcard docs/*.md docs/examples/*),$(text)=$(DOCDIR)/$(text:docs/%=%))
 COMPLETIONS := $(if $(SHTAB),$(foreach name,$(notdir $(COMMANDS)),build/completions/bash/$(name)=$(BASHDIR)/$(name) \
 	build/completions/zsh/_$(name)=$(ZSHDIR)/_$(name) build/completions/fish/$(name).fish=$(FISHDIR)/$(name).fish))
-UNIT := hooks/host/systemd/kdump-initrd-refresh.service=$(UNITDIR)/kdump-initrd-refresh.service
+UNITS := $(foreach unit,$(wildcard hooks/host/systemd/*),$(unit)=$(UNITDIR)/$(notdir $(unit)))
+RULES := $(foreach rules,$(wildcard hooks/host/udev/*.rules),$(rules)=$(UDEVDIR)/$(notdir $(rules)))
 # Programs.
 HOOKS_arch := hooks/host/kernels-changed=$(LIBDIR)/kernels-changed
 HOOKS_debian := hooks/host/debian/kernel-postinst=$(SYSCONFDIR)/kernel/postinst.d/zz-kdump-initrd \
@@ -177,12 +179,12 @@ install: completions
 		sed -i "s|@PYTHON@|$(PYTHON3)|; s|@LIBDIR@|$(LIBDIR)|; s|@COMMAND@|$${each%%=*}|" \
 			"$(DESTDIR)$${each#*=}" || exit 1; done
 	@for each in $(HOOKS_$(FAMILY)); do install -D -m 755 "$${each%%=*}" "$(DESTDIR)$${each#*=}" || exit 1; done
-	@for each in $(PAGES) $(TEXTS) $(TEXTS_$(FAMILY)) $(COMPLETIONS) $(UNIT); do \
+	@for each in $(PAGES) $(TEXTS) $(TEXTS_$(FAMILY)) $(COMPLETIONS) $(UNITS) $(RULES); do \
 		install -D -m 644 "$${each%%=*}" "$(DESTDIR)$${each#*=}" || exit 1; done
-	@for each in $(HOOKS_$(FAMILY)) $(TEXTS_$(FAMILY)) $(UNIT); do \
-		sed -E -i 's#($(CALLS))mkinitrd-kdump #\1$(CALLED) #; s#/usr/lib/kdump-initrd/#$(LIBDIR)/#' \
+	@for each in $(HOOKS_$(FAMILY)) $(TEXTS_$(FAMILY)) $(UNITS) $(RULES); do \
+		sed -E -i 's#($(CALLS))(mkinitrd-kdump|kdump-initrd) #\1$(CALLED)\2 #; s#/usr/lib/kdump-initrd/#$(LIBDIR)/#' \
 			"$(DESTDIR)$${each#*=}" || exit 1; done
-	@$(if $(DESTDIR),,echo 'Installed; now: systemctl enable kdump-initrd-refresh.service; $(CALLED) --refresh')
+	@$(if $(DESTDIR),,echo 'Installed; now: systemctl enable $(notdir $(wildcard hooks/host/systemd/*.service)); $(CALLED)mkinitrd-kdump --refresh')
 
 # What install would put there. Images that are still there are for mkinitrd-kdump --remove, before.
 uninstall:

@@ -22,7 +22,7 @@ from ...probe.distro.profiles import Distro
 from ...probe.kernel import releases as kernel
 from ...probe.kernel.releases import KernelRelease
 from ...recipes.found import find_root
-from .. import record
+from .. import places, record
 from ..record import Record
 from . import arming, destination, readiness
 from .link import NO, YES, Link, unseen
@@ -46,7 +46,7 @@ def _links(root: Root, profile: Distro) -> Iterator[Link]:
     release = readiness.release(root)
     made = record.load(f"capture-{release}", root=root)
     yield _settings(configured)
-    yield _image(root, release, made, configured)
+    yield _image(root, profile, release, made, configured)
     yield arming.reservation(machine, root, _pair(root, profile, made))
     yield arming.loaded(machine, root)
     yield _others(root)
@@ -70,7 +70,9 @@ def _settings(configured: Effective) -> Link:
     return Link("settings", YES, files or "all have their defaults")
 
 
-def _image(root: Root, release: str, made: Record | None, configured: Effective) -> Link:
+def _image(
+    root: Root, profile: Distro, release: str, made: Record | None, configured: Effective
+) -> Link:
     if not release:
         return unseen("image", "no kernel runs this system")
     if configured.errors:
@@ -85,7 +87,7 @@ def _image(root: Root, release: str, made: Record | None, configured: Effective)
         text = f"there is none for the running kernel {release}"
         return Link("image", NO, text, "mkinitrd-kdump --refresh", facts)
     each = [made]
-    if "first-kernel" in images:
+    if "first-kernel" in places.kept(images, release, root=root, profile=profile):
         records = record.every(root=root).values()
         each += [one for one in records if (one.kind, one.release) == ("first-kernel", release)]
         if len(each) == 1:
