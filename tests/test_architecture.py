@@ -30,7 +30,7 @@ OF_THE_SAVER = {
     "image": {"saver.imagepaths"},
     "probe": {"saver.low.stdlib", "saver.codec.rows"},
     "targets": {"saver.params", "saver.imagepaths", "saver.store.naming", "saver.low.failure"},
-    "upkeep": {"saver.store.naming"},
+    "upkeep": {"saver.store.naming", "saver.codec.opening"},
     "recipes": {
         *("saver.params", "saver.codec.rows", "saver.imagepaths", "saver.arch", "saver.store"),
     },

@@ -21,7 +21,15 @@ from ..upkeep.ready.link import NO, UNKNOWN, YES
 SCHEMA = 1
 STATUSES = {YES: exits.DONE, UNKNOWN: exits.ERROR, NO: exits.NO}
 #: The words that have a colour on a terminal (ECMA-48, SGR), as the first cell of a row.
-_COLOURS = {YES: "32", NO: "31", UNKNOWN: "33", "error": "31", "warning": "33", "note": "36"}
+_COLOURS = {
+    YES: "32",
+    NO: "31",
+    UNKNOWN: "33",
+    "error": "31",
+    "warning": "33",
+    "note": "36",
+    "fine": "32",
+}
 
 
 @dataclass(frozen=True)

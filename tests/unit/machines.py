@@ -4,8 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from . import refreshroots
+from .fakesysfs import FakeSysfs
 from .refreshroots import Host
 from .thiskernel import RELEASE
 from .wholeimages import UUID
@@ -15,6 +21,30 @@ DISK, NUMBER, MOUNTED, DUMPS = "sdb1", "8:17", "srv", "srv/var/crash"
 #: More than any image here needs, in MiB.
 ENOUGH = 512
 _MIB = 1 << 20
+#: Where the disk hangs: on virtio.
+VIRTIO = "devices/pci0000:00/0000:00:05.0"
+_DISK = f"{VIRTIO}/virtio2/block/sdb"
+
+
+def ready(root: Path) -> Path:
+    """Make a machine that is ready; return its root."""
+    host = Host(refreshroots.make(root))
+    assert host.run() == 0
+    start(host)
+    return root
+
+
+@contextmanager
+def copied(pattern: Path) -> Iterator[Host]:
+    """Give a copy of a machine at the same place, so that its records are about it."""
+    kept = pattern.with_name("kept")
+    pattern.rename(kept)
+    shutil.copytree(kept, pattern, symlinks=True, copy_function=os.link)
+    try:
+        yield Host(pattern)
+    finally:
+        shutil.rmtree(pattern)
+        kept.rename(pattern)
 
 
 def start(host: Host) -> None:
@@ -24,7 +54,13 @@ def start(host: Host) -> None:
     reserve(host, ENOUGH)
     load(host, loaded=True)
     host.write("proc/meminfo", f"MemTotal: {_MIB} kB\nMemFree: {_MIB - 4096} kB\nCached: 0 kB\n")
-    host.write(f"sys/class/block/{DISK}/dev", f"{NUMBER}\n")
+    system = FakeSysfs(host.root / "sys")
+    system.disk(_DISK, DISK)
+    system.write(f"{_DISK}/{DISK}/dev", NUMBER)
+    system.device(VIRTIO, "pci:v00001AF4d00001042", "virtio-pci")
+    system.device(f"{VIRTIO}/virtio2", "virtio:d00000002v00001AF4", "virtio_blk")
+    for module in ("virtio_pci", "virtio_blk"):
+        system.write(f"module/{module}/initstate", "live")
     host.write(f"dev/{DISK}", "")
     tag = host.root / "dev/disk/by-uuid" / UUID.partition("=")[2]
     tag.parent.mkdir(parents=True)
@@ -53,8 +89,8 @@ def mount(host: Host, fstype: str) -> None:
     host.write("proc/self/mountinfo", "".join(f"{line}\n" for line in lines))
 
 
-def report(host: Host, stamp: str, result: str) -> Path:
+def report(host: Host, stamp: str, result: str, panic: str = "Fatal exception") -> Path:
     """Leave the report of a crash; return its folder's name in the root."""
-    text = json.dumps({"crash_time": f"{stamp}Z", "result": result})
+    text = json.dumps({"crash_time": f"{stamp}Z", "result": result, "panic": panic})
     host.write(f"{DUMPS}/{stamp}/report.json", text)
     return host.root / DUMPS / stamp

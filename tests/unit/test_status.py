@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +17,35 @@ from kdump_initrd.commands import answers
 from kdump_initrd.commands.admin import main
 from kdump_initrd.commands.answers import Answer
 from kdump_initrd.core import exits
+from kdump_initrd.core.errors import KdumpInitrdError
+from kdump_initrd.image import reservation
 from kdump_initrd.upkeep.ready import chain
 from kdump_initrd.upkeep.ready.link import NO, UNKNOWN, YES, Link, answer
 
-from . import machines, refreshroots
-from .machines import DISK, ENOUGH, NUMBER
-from .refreshroots import CONFIGURATION, NEWER, Host
+from . import machines
+from .brokenmachines import BROKEN
+from .machines import ENOUGH
+from .refreshroots import Host
 from .thiskernel import RELEASE
 
 REPO = Path(__file__).parents[2]
-CAPTURE = f"boot/initrd.img-{RELEASE}-kdump"
 NAMES = [
     *("settings", "image", "reservation", "loaded", "other tools", "target", "last crash"),
+    "last test",
 ]
 
 
 @pytest.fixture(scope="module")
 def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A machine that is ready."""
-    root = refreshroots.make(tmp_path_factory.mktemp("status") / "root")
-    assert Host(root).run() == 0
-    machines.start(Host(root))
-    return root
+    return machines.ready(tmp_path_factory.mktemp("status") / "root")
 
 
 @pytest.fixture
 def host(pattern: Path) -> Iterator[Host]:
-    """A copy of it at the same place, so that the records are about it."""
-    kept = pattern.with_name("kept")
-    pattern.rename(kept)
-    shutil.copytree(kept, pattern, symlinks=True, copy_function=os.link)
-    try:
-        yield Host(pattern)
-    finally:
-        shutil.rmtree(pattern)
-        kept.rename(pattern)
+    """A copy of it."""
+    with machines.copied(pattern) as host:
+        yield host
 
 
 def look(host: Host) -> dict[str, Link]:
@@ -82,107 +75,6 @@ def test_a_dump_that_will_lack_something(host: Host) -> None:
     assert link.text.endswith("but the dump will lack x: wait for y")
 
 
-def _cmdline(host: Host, text: str) -> None:
-    machines.reserve(host, 0)
-    machines.load(host, loaded=False)
-    host.write("proc/cmdline", text)
-
-
-def _configured(host: Host) -> None:
-    _cmdline(host, "quiet\n")
-    host.write("boot/grub/grub.cfg", "linux /vmlinuz crashkernel=256M\n")
-
-
-def _other_tool(host: Host) -> None:
-    wants = host.root / "etc/systemd/system/multi-user.target.wants"
-    wants.mkdir(parents=True)
-    (wants / "kdump.service").symlink_to("/lib/systemd/system/kdump.service")
-
-
-def _gone(name: str) -> Callable[[Host], None]:
-    return lambda host: (host.root / name).unlink()
-
-
-def _text(name: str, text: str) -> Callable[[Host], None]:
-    return lambda host: host.write(name, text)
-
-
-def _too_small(host: Host) -> None:
-    machines.reserve(host, 32)
-    host.write("proc/cmdline", "crashkernel=32M\n")
-
-
-def _xfs_unmounted(host: Host) -> None:
-    machines.mount(host, "")
-    host.write(f"run/udev/data/b{NUMBER}", "S:disk\nE:ID_FS_TYPE=xfs\n")
-
-
-BROKEN: dict[str, tuple[Callable[[Host], None], str, str, str]] = {
-    "no-word": (
-        *(lambda host: _cmdline(host, "quiet\n"), "reservation"),
-        *("no memory is reserved", "crashkernel="),
-    ),
-    "not-restarted": (_configured, "reservation", "not in effect yet", "restart"),
-    "not-reserved": (
-        *(lambda host: _cmdline(host, "crashkernel=9G\n"), "reservation"),
-        *("could not reserve", "dmesg | grep -i crashkernel"),
-    ),
-    "too-small": (_too_small, "reservation", "too little, the image needs", "crashkernel="),
-    "refused": (
-        *(lambda host: machines.load(host, loaded=False, log="not armed: lockdown"), "loaded"),
-        *("lockdown", "restart"),
-    ),
-    "not-loaded": (
-        *(lambda host: machines.load(host, loaded=False), "loaded"),
-        *("started before its initrd was built", "restart"),
-    ),
-    "other-tool": (
-        _other_tool, "other tools", "kdump.service also", "systemctl disable --now kdump.service"
-    ),
-    "typo": (
-        _text("etc/kdump-initrd.toml", f"{CONFIGURATION}dump-levl = 1\n"),
-        *("settings", "image.dump-levl: unknown key", "mkinitrd-kdump --check-config"),
-    ),
-    "changed-setting": (
-        _text("etc/kdump-initrd.toml", CONFIGURATION.replace("ext4", "xfs")),
-        *("image", "etc/kdump-initrd.toml has changed", "mkinitrd-kdump --refresh"),
-    ),
-    "changed-program": (
-        _text("usr/bin/busybox", "another"),
-        *("image", "usr/bin/busybox has changed", "mkinitrd-kdump --refresh"),
-    ),
-    "no-image": (_gone(CAPTURE), "image", "changed or removed", "mkinitrd-kdump --refresh"),
-    "new-initrd": (
-        _text(f"boot/initrd.img-{RELEASE}", "the distribution's, without our segment"),
-        *("image", f"initrd.img-{RELEASE}: it has been changed", "mkinitrd-kdump --refresh"),
-    ),
-    "not-armed-by-any": (
-        _gone(f"var/lib/kdump-initrd/first-kernel-{RELEASE}.json"),
-        *("image", "no initrd", "mkinitrd-kdump --refresh"),
-    ),
-    "new-kernel": (
-        _text("proc/sys/kernel/osrelease", f"{NEWER}\n"),
-        *("image", f"none for the running kernel {NEWER}", "mkinitrd-kdump --refresh"),
-    ),
-    "no-disk": (
-        lambda host: shutil.rmtree(host.root / "dev/disk/by-uuid"),
-        *("target", "is not here", "lsblk"),
-    ),
-    "dead-link": (_gone(f"dev/{DISK}"), "target", "is not here", "lsblk"),
-    "another-type": (
-        lambda host: machines.mount(host, "xfs"),
-        *("target", "holds xfs, and the image mounts ext4", "mkinitrd-kdump --refresh"),
-    ),
-    "another-type-unmounted": (
-        _xfs_unmounted, "target", "holds xfs, and the image mounts ext4", "mkinitrd-kdump --refresh"
-    ),
-    "no-room": (
-        _text("proc/meminfo", f"MemTotal: {1 << 50} kB\nMemFree: 0 kB\n"),
-        *("target", "a dump takes about", "make room"),
-    ),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_machine(host: Host, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The one broken link is named, and no other: first which it is, at last what mends it."""
@@ -208,6 +100,46 @@ def test_what_cannot_be_looked_at_is_no_yes(host: Host) -> None:
     }
     machines.mount(host, "")
     assert look(host)["last crash"].text == "not looked at: the target is not mounted here"
+
+
+def test_a_test_is_told_from_a_crash(host: Host) -> None:
+    """It is newer, and was wanted; the other one is still there."""
+    assert look(host)["last test"].text == "none"
+    machines.report(host, "202611030303", "saved", "sysrq triggered crash")
+    links = look(host)
+    assert links["last test"].facts["crash_time"] == "202611030303Z"
+    assert links["last crash"].facts["crash_time"] == "202611010101Z"
+
+
+def test_an_image_that_cannot_be_read_is_not_known_to_be_good(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise KdumpInitrdError(f"{path}: damaged")
+
+    monkeypatch.setattr(reservation, "weigh", refuse)
+    links = look(host)
+    assert links["reservation"].answer == UNKNOWN
+    assert "damaged" in links["reservation"].text
+    assert answer([*links.values()]) == UNKNOWN
+
+
+def test_every_target_is_looked_at(host: Host) -> None:
+    """One that is not here does not decide if another one is."""
+    path = host.root / f"var/lib/kdump-initrd/capture-{RELEASE}.json"
+    table = json.loads(path.read_text())
+    (first,) = json.loads(table["settings"]["targets"])
+    other = {**first, "to": "LABEL=elsewhere"}
+    for targets, decides in (([other, first], False), ([first, other], False), ([other], True)):
+        table["settings"]["targets"] = json.dumps(targets)
+        host.write(path.relative_to(host.root).as_posix(), json.dumps(table))
+        links = look(host)
+        found = {name: link for name, link in links.items() if name.startswith("target")}
+        assert [*found] == ["target", "target 2"][: len(targets)]
+        (missing,) = [link for link in found.values() if link.answer == NO]
+        assert missing.text == "LABEL=elsewhere is not here"
+        assert missing.decides == decides
+        assert answer([*links.values()]) == (NO if decides else YES)
 
 
 def test_a_crash_that_was_not_saved_does_not_make_it_unready(host: Host) -> None:
@@ -251,7 +183,7 @@ def test_nothing_outside_the_root_is_read(host: Host) -> None:
     (host.root / "etc/kdump-initrd.toml").symlink_to("/../../../../etc/passwd")
     (host.root / "proc/cmdline").unlink()
     (host.root / "proc/cmdline").symlink_to("/etc/hostname")
-    allowed = (str(host.root), str(REPO), sys.prefix, sys.base_prefix, "/proc/self/fd/")
+    allowed = (str(host.root), str(REPO), sys.prefix, sys.base_prefix, "/proc/self/")
     seen: list[str] = []
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

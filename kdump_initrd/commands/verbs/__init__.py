@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ...core import exits
 from ..verb import Request, Verb
+from .check import Check
 from .checkconfig import CheckConfig
 from .convert import Convert
+from .estimate import Estimate
 from .importconfig import ImportConfig
 from .listimage import ListImage
 from .printcmdline import PrintCmdline
@@ -24,7 +26,7 @@ VERBS: Mapping[str, Sequence[type[Verb]]] = {
     "mkinitrd-kdump": (
         *(Refresh, Remove, CheckConfig, ImportConfig, ShowDistro, ListImage, Strip, PrintCmdline),
     ),
-    "kdump-initrd": (Status,),
+    "kdump-initrd": (Status, Check, Estimate),
     "vmcore-save": (Convert,),
 }
 

@@ -10,7 +10,7 @@ from ...core.errors import KdumpInitrdError, is_denied
 from ...core.root import Root
 from ...probe.kernel.releases import KernelRelease
 from . import readiness
-from .link import NO, YES, Fact, Link, unseen
+from .link import NO, UNKNOWN, YES, Fact, Link, unseen
 from .readiness import Running
 
 #: What the first kernel's hook says when it has loaded the capture kernel, and of a dump that will
@@ -41,20 +41,24 @@ def reservation(
     }
     text = f"{size}, by {words}"
     if pair is None:
-        return Link("reservation", YES, f"{text}; there is no image to compare it with", "", facts)
+        text += "; not compared with an image: none is known"
+        return Link("reservation", UNKNOWN, text, "", facts)
     try:
         least, usual = readiness.needed(*pair)
     except KdumpInitrdError as error:
         why = "only root may read the image" if is_denied(error) else error.message
-        return Link("reservation", YES, f"{text}; not compared with the image: {why}", "", facts)
+        text += f"; not compared with the image: {why}"
+        return Link("reservation", UNKNOWN, text, "", facts)
     facts |= {"least_mib": least, "advised_mib": usual}
     has = machine.reserved + machine.cma
     if has < least:
         text += f": too little, the image needs {least} MiB"
         hint = f"put crashkernel={usual}M on the kernel's command line, and restart"
         return Link("reservation", NO, text, hint, facts)
-    room = "enough for the image" if has >= usual else f"just enough, {usual} MiB are advised"
-    return Link("reservation", YES, f"{text}, {room}", "", facts)
+    if has < usual:
+        text += f", just enough: {usual} MiB are advised"
+        return Link("reservation", YES, text, "kdump-initrd reserve --set, and restart", facts)
+    return Link("reservation", YES, f"{text}, enough for the image", "", facts)
 
 
 def loaded(machine: Running | None, root: Root) -> Link:

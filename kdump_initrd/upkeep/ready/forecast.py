@@ -1,17 +1,84 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How large a dump of the running machine would be: from /proc/meminfo, without reading memory."""
+"""How large a dump of the running machine would be: by the kernel's own counts of its pages.
+
+No memory is read for it. What the counts cannot tell: which pages are full of zeros, and which of
+the page cache have private data; all of that is counted as if it were in the dump.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
-#: Bit of a dump level: the lines of /proc/meminfo that it leaves out (proc_meminfo(5)). Nobody
-#: counts pages full of zeros (1), nor those of the cache that have private data (4).
-_LEFT_OUT = {2: ("Cached", "SwapCached"), 8: ("AnonPages",), 16: ("MemFree",)}
+from ...core.root import Root
+
+#: Bits of a dump level (makedumpfile(8), -d).
+CACHE, PRIVATE, USER, FREE = 2, 4, 8, 16
+#: A line of /proc/iomem; who is not root sees zeros in place of the addresses.
+_RANGE = re.compile(r"\s*([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
+_PRESENT = re.compile(r"^ +present +(\d+)$", re.MULTILINE)
+_BALLOON = re.compile(r"^balloon_(in|de)flate (\d+)$", re.MULTILINE)
+#: A page's descriptor, and its bit in each of the two maps (kdump-compressed, diskdump.h).
+_DESCRIPTOR = 24
+_MAPS = 2 / 8
 
 
-def meminfo(text: str) -> dict[str, int]:
-    """Return the bytes of each line of /proc/meminfo, by its name."""
+@dataclass(frozen=True)
+class Memory:
+    """The memory of the running machine, in bytes; ``page`` is its page.
+
+    ``whole`` is what its capture kernel would see. Of that, the others are what a bit of the dump
+    level leaves out: page cache, what of it certainly has private data, user data, free pages.
+    """
+
+    whole: int
+    cache: int
+    private: int
+    user: int
+    free: int
+    page: int
+
+    def kept(self, level: int) -> int:
+        """Return the bytes that a dump of ``level`` has, before they are compressed."""
+        out = self.user if level & USER else 0
+        out += self.free if level & FREE else 0
+        out += self.cache if level & (CACHE | PRIVATE) else 0
+        out += self.private if level & PRIVATE else 0
+        return max(0, self.whole - out)
+
+    def size(self, level: int, ratio: float) -> int:
+        """Return the bytes of a dump whose pages are compressed to ``ratio`` of their size."""
+        pages = self.kept(level) // self.page
+        maps = int(self.whole // self.page * _MAPS)
+        return maps + pages * (_DESCRIPTOR + int(self.page * ratio))
+
+
+def count(root: Root, *, reserved: int) -> Memory:
+    """Count the memory of a root's machine, which has ``reserved`` bytes for its capture kernel.
+
+    Raises OSError where /proc does not tell.
+    """
+    known = _meminfo(root.read_text("proc/meminfo"))
+    if "MemTotal" not in known:
+        raise OSError("/proc/meminfo does not tell how much memory there is")
+    page = os.sysconf("SC_PAGESIZE")
+    whole = _ranges(root) or max(0, _present(root) * page - reserved) or known["MemTotal"]
+    absent = known.get("HardwareCorrupted", 0) + _balloon(root) * page
+    return Memory(
+        whole=max(0, whole - absent),
+        cache=known.get("Cached", 0),
+        private=known.get("Buffers", 0),  # each of these pages has its buffer heads
+        user=known.get("AnonPages", 0) + known.get("Hugetlb", 0),
+        free=known.get("MemFree", 0),
+        page=page,
+    )
+
+
+def _meminfo(text: str) -> Mapping[str, int]:
+    """Return the bytes of each line of /proc/meminfo, by its name (proc_meminfo(5))."""
     found = {}
     for line in text.splitlines():
         name, _, value = line.partition(":")
@@ -21,7 +88,29 @@ def meminfo(text: str) -> dict[str, int]:
     return found
 
 
-def pages(memory: Mapping[str, int], level: int) -> int:
-    """Return the bytes of memory that a dump of ``level`` has, before they are compressed."""
-    names = (name for bit, each in _LEFT_OUT.items() if level & bit for name in each)
-    return max(0, memory.get("MemTotal", 0) - sum(memory.get(name, 0) for name in names))
+def _ranges(root: Root) -> int:
+    """Return the bytes of memory without what is reserved, by /proc/iomem; 0 if it is hidden."""
+    found = 0
+    for line in _text(root, "proc/iomem").splitlines():
+        match = _RANGE.match(line)
+        if match and int(match[2], 16):
+            size = int(match[2], 16) - int(match[1], 16) + 1
+            found += size if match[3] == "System RAM" else -size
+    return max(0, found)
+
+
+def _present(root: Root) -> int:
+    """Return the pages of all zones, also those that the kernel took when it started."""
+    return sum(map(int, _PRESENT.findall(_text(root, "proc/zoneinfo"))))
+
+
+def _balloon(root: Root) -> int:
+    """Return the pages that the host of this machine has taken: no dump has them."""
+    counts = dict(_BALLOON.findall(_text(root, "proc/vmstat")))
+    return max(0, int(counts.get("in", 0)) - int(counts.get("de", 0)))
+
+
+def _text(root: Root, name: str) -> str:
+    with suppress(OSError):
+        return root.read_text(name)
+    return ""

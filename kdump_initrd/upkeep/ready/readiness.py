@@ -53,7 +53,8 @@ _COMMANDS = (
 )
 _PROGRAMS = ("usr/sbin", "usr/bin", "sbin", "bin")
 #: The units of the other tools that load a capture kernel.
-_OTHERS = ("kdump-tools.service", "kdump.service", "kdump-early.service")
+OTHERS = ("kdump-tools.service", "kdump.service", "kdump-early.service")
+_ENABLED = "etc/systemd/system"
 _WORD = re.compile(rb"(?<![\w.])crashkernel=")
 _REFUSAL = re.compile(r";kdump-initrd: not armed: (.*)")
 _CRASH = "echo c >/proc/sysrq-trigger"
@@ -168,12 +169,12 @@ def words(machine: Running) -> list[str]:
 
 def others(root: Root) -> list[str]:
     """Return the units of other tools that are enabled in a root."""
-    units = root.real_path(root.path / "etc/systemd/system")
+    units = root.real_path(root.path / _ENABLED)
     wanted = root.folders(root.entries(units, "*.wants"))
     return [
         name
-        for name in _OTHERS
-        if any(os.path.lexists(folder / name) for folder in wanted) and not _is_masked(units / name)
+        for name in OTHERS
+        if any(os.path.lexists(folder / name) for folder in wanted) and not is_masked(name, root)
     ]
 
 
@@ -234,7 +235,9 @@ def in_log(pattern: re.Pattern[str], root: Root) -> str:
     return found
 
 
-def _is_masked(unit: Path) -> bool:
+def is_masked(name: str, root: Root) -> bool:
+    """Tell whether a root's administrator has forbidden to start a unit (systemctl mask)."""
+    unit = root.real_path(root.path / _ENABLED) / name
     return unit.is_symlink() and str(unit.readlink()) == os.devnull
 
 

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is known of a host before anything is judged; each thing is looked at once, when asked for.
+
+Everything is read through the root; of the running host itself, findfs and blkid are asked where
+udev's files do not tell. Nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ...config import effective
+from ...config.capturesettings import capture_settings
+from ...config.effective import Effective
+from ...config.settings import HOST, CaptureSettings, CommonSettings, HostSettings
+from ...core.errors import KdumpInitrdError
+from ...core.root import Root
+from ...probe.distro.profiles import Distro
+from ...probe.host import disklook
+from ...probe.host.disklook import Disk
+from ...probe.kernel import releases as kernel
+from ...probe.kernel.releases import KernelRelease
+from ...recipes.found import find_root
+from .. import record
+from ..record import Record
+from . import dumpplaces, forecast, readiness, sample
+from .dumpplaces import Place
+from .forecast import Memory
+from .readiness import Running
+from .sample import Packing
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class View:
+    """A root, and its distribution's profile."""
+
+    root: Root
+    profile: Distro
+
+    @cached_property
+    def configured(self) -> Effective:
+        """The settings in effect."""
+        return effective.read(self.root, peer=self.profile.config.peer)
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        """The kinds of images that the settings want; raises KdumpInitrdError for wrong ones."""
+        return HostSettings(**self.configured.settings(HOST)).images
+
+    @cached_property
+    def running(self) -> Running | None:
+        """The running kernel's state, None if it does not run this root."""
+        return readiness.running(self.root)
+
+    @cached_property
+    def release(self) -> str:
+        """The running kernel's release, "" where none runs this root."""
+        return readiness.release(self.root)
+
+    @cached_property
+    def made(self) -> Record | None:
+        """The record of the running kernel's capture initrd."""
+        return record.load(f"capture-{self.release}", root=self.root)
+
+    @cached_property
+    def kernel(self) -> KernelRelease | None:
+        """The capture kernel, None where its files are not there."""
+        try:
+            return kernel.find(self.release, root=self.root, layout=self.profile.kernel)
+        except KdumpInitrdError:
+            return None
+
+    @cached_property
+    def pair(self) -> tuple[Path, KernelRelease] | None:
+        """The capture initrd and its kernel, None where one of them is not there."""
+        image = self.root.file(Path(self.made.output)) if self.made else None
+        found = self.kernel
+        return (image, found) if image and found and found.image else None
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Where the image saves to."""
+        return dumpplaces.of(self.made, self.profile)
+
+    @cached_property
+    def disks(self) -> Mapping[str, Disk | None]:
+        """The device of each place by its spec; None where it is not here, or is no device."""
+        return {
+            each.spec: disklook.find(each.spec, root=self.root) if each.is_device else None
+            for each in self.places
+        }
+
+    @cached_property
+    def memory(self) -> Memory:
+        """How the machine uses its memory; raises OSError where it does not tell."""
+        machine = self.running
+        reserved = machine.reserved + machine.cma if machine else 0
+        return forecast.count(self.root, reserved=reserved * _MIB)
+
+    @cached_property
+    def level(self) -> int:
+        """The dump level: the image's, else the one that the next image will have."""
+        return self.places[0].level if self.places else self._next.dump_level
+
+    @cached_property
+    def packing(self) -> Packing:
+        """What the codec makes of memory, by a sample; it is chosen as the level is."""
+        if self.places:
+            return sample.measure(self.places[0].codecs)
+        wanted = self._next
+        return sample.measure(
+            dumpplaces.codecs(wanted.dump_compress, wanted.dump_format, self.profile)
+        )
+
+    @cached_property
+    def _next(self) -> CaptureSettings:
+        return capture_settings(self.configured.values, {})
+
+
+def take(top: Path, distro: str | None) -> View:
+    """Return the view of the root ``top``; raises KdumpInitrdError if it or its profile is not."""
+    settings = CommonSettings(root=str(top), distro=distro, dry_run=True)
+    return View(*find_root(settings, target=None))
