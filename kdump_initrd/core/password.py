@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Passwords in URLs: nobody is to read one in an image or in a message."""
+"""Passwords in URLs, and in USER:PASSWORD@HOST: nobody may read one in an image or in a message."""
 
 from __future__ import annotations
 
 import re
 
-#: Behind the user's name. It may have an "@" or a "/" in it, but digits before a "/" are a port,
-#: and what is in brackets is an address.
+#: The password of a URL, after the user's name. It may contain "@" or "/", but digits before a "/"
+#: are a port, and what is in brackets is an address.
 _IN_URL = re.compile(r"(?<=://)(?!\[)([^/:@]*):(?:[^/]*|(?!\d*/)[^@]*)@")
-#: All that could be one: from the first ":" to the last "@" before the next URL.
+#: All of a URL that could be one: from the first ":" to the last "@" before the next URL.
 _ANYWHERE = re.compile(r"(?<=:/|//)([^:\s]*):(?!\s)(?:(?!\s\S*:/).)*@")
+#: The same without a scheme, from the beginning of a word. A path is not one, nor is what precedes
+#: ": ", which separates the parts of a message.
+_IN_WORD = re.compile(
+    r"(?<![^\s\"'=(\[,])(?!/)([^:\s]*):(?!\s|//|/\S*:\*{3}@)(?:(?!:\s|\s\S*:/).)*@"
+)
 
 
 def without(url: str) -> str:
@@ -20,6 +25,7 @@ def without(url: str) -> str:
 def hidden(text: str) -> str:
     """Return ``text`` as it may be printed: with "***" for all that could be a password.
 
-    That can be a port and a folder with an "@" in its name, which nothing tells apart.
+    That can also be a port and a folder, or a folder on another host, with an "@" in its name:
+    nothing tells them apart.
     """
-    return _ANYWHERE.sub(r"\1:***@", text)
+    return _IN_WORD.sub(r"\1:***@", _ANYWHERE.sub(r"\1:***@", text))

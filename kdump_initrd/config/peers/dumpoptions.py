@@ -47,7 +47,7 @@ def collector(findings: Findings, said: Said) -> None:
     elif program in _COPIES:
         plain_copy(findings, said)
     else:
-        findings.warn(said, f"not used: {program} is not run, the saver writes the dump")
+        findings.warn(said, f"not used: {words[0]} is not run, the saver writes the dump")
 
 
 def options(findings: Findings, said: Said) -> None:
