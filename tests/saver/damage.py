@@ -120,21 +120,25 @@ def machine(folder: Path, text: str = MACHINE, name: str = "machine") -> Input:
     raw = bytearray(path.read_bytes())
     path.unlink()
     image = ring.image(vaddr)
-    for at, size in _physical(raw, place, place + len(image)):
+    for at, size in physical(raw, place, place + len(image)):
         raw[at : at + size] = image[:size]
     return Input(name, bytes(raw), _parts(layout, bytes(raw)), layout.port.machine)
 
 
 def foreign(folder: Path, name: str) -> Input:
-    """The same of another architecture, with some kinds of pages only, for its pages may be large.
+    """The same of another architecture; name is that of a port."""
+    return machine(folder, described(name), name)
 
-    name is that of a port.
+
+def described(name: str, more: str = "") -> str:
+    """Return the text of a machine of a port, with some kinds of pages: its pages may be large.
+
+    more are further lines of the text.
     """
-    page = PORTS[name].page
+    page, start = PORTS[name].page, f"port {name}\n{more}\n"
     low = -(-0x50 * page // LARGE) * LARGE
-    size = parse(f"port {name}\nmemory 0-64M").size
-    text = f"port {name}\nmemory 0-{low + size}\n{SOME_PAGES}\nset {_PAD}"
-    return machine(folder, text, name)
+    size = parse(f"{start}memory 0-64M").size
+    return f"{start}memory 0-{low + size}\n{SOME_PAGES}\nset {_PAD}"
 
 
 def with_log(path: Path, log: Records | Text, release: str) -> Path:
@@ -148,7 +152,7 @@ def with_log(path: Path, log: Records | Text, release: str) -> Path:
         (place, log.image(vaddr)),
         (layout.base + 0x1000 + 2 * 65, release.encode().ljust(65, b"\0")),
     ):
-        for at, size in _physical(raw, start, start + len(content)):
+        for at, size in physical(raw, start, start + len(content)):
             raw[at : at + size] = content[:size]
     path.write_bytes(raw)
     return path
@@ -163,13 +167,13 @@ def _parts(layout: Layout, raw: bytes) -> dict[str, Places]:
     return {
         "headers": [(0, len(Core(layout.port.machine).header(0)) + 56 * (1 + len(loads)))],
         "notes": [(notes[1], notes[3])],
-        "sections": _physical(raw, arena, arena + 64)
-        + _physical(raw, tables, tables + 2 * page)
-        + _physical(raw, base + 0x2000, base + 0x2200),
-        "tables": _physical(raw, root, root + 0x1000)
-        + _physical(raw, tables + 2 * page, tables + 2 * page + 8 * PAGE)
-        + _physical(raw, base + 0x4000, base + 0x7000),
-        "struct pages": _physical(
+        "sections": physical(raw, arena, arena + 64)
+        + physical(raw, tables, tables + 2 * page)
+        + physical(raw, base + 0x2000, base + 0x2200),
+        "tables": physical(raw, root, root + 0x1000)
+        + physical(raw, tables + 2 * page, tables + 2 * page + 8 * PAGE)
+        + physical(raw, base + 0x4000, base + 0x7000),
+        "struct pages": physical(
             raw, base + layout.tables + 16 * size, base + layout.tables + 0x400 * size
         ),
     }
@@ -191,8 +195,8 @@ def _headers(raw: bytes | bytearray) -> list[tuple[int, int, int, int]]:
     return found
 
 
-def _physical(raw: bytes | bytearray, start: int, end: int) -> Places:
-    # All places of a part of memory in a vmcore.
+def physical(raw: bytes | bytearray, start: int, end: int) -> Places:
+    """Return all places of a vmcore that hold a part of memory, by its addresses."""
     found = []
     for kind, offset, paddr, size in _headers(raw):
         low, high = max(start, paddr), min(end, paddr + size)

@@ -2,7 +2,7 @@
 """64-bit POWER, of both byte orders: the direct map, vmemmap's own list, radix and hash tables.
 
 Constants are those of arch/powerpc/include/asm/book3s/64, of all kernels since 4.7. Older ones have
-other tables, which are not needed: their struct pages are in vmemmap_list.
+other tables, which are not needed: vmemmap_list tells where their struct pages are.
 """
 
 from __future__ import annotations
@@ -19,26 +19,29 @@ if TYPE_CHECKING:
     from ..memory.vmcoreinfo import VmcoreInfo
     from . import Translate
 
-#: PAGE_OFFSET, and the bits below it, which are physical addresses (__pa(), asm/page.h).
+#: PAGE_OFFSET, and the bits below it, which are the physical address (__pa(), asm/page.h).
 _DIRECT, _MASK = 0xC000000000000000, (1 << 60) - 1
 #: Where the direct map ends, by the size of pages: H_KERN_VIRT_START and RADIX_KERN_VIRT_START.
 _END = {4096: 0xC0003D0000000000, 65536: 0xC008000000000000}
+#: Where vmemmap, behind it, ends, by the size of pages, and where older kernels had their regions:
+#: H_VMEMMAP_END and RADIX_VMEMMAP_END; VMALLOC_REGION_ID, before Linux 5.2.
+_LAST, _OLD = {4096: 0xC000400000000000, 65536: 0xC00E000000000000}, 0xD000000000000000
 #: Bits of an index of each level, the last one first, by the size of pages: RADIX_PTE_INDEX_SIZE …
 #: (radix-4k.h, radix-64k.h), H_PTE_INDEX_SIZE … (hash-4k.h, hash-64k.h).
 _RADIX = {4096: (9, 9, 9, 13), 65536: (5, 9, 9, 13)}
 _HASH = {4096: (9, 7, 9, 9), 65536: (8, 10, 10, 8)}
 #: An entry, in big-endian order on all machines (asm/pgtable-be-types.h): _PAGE_PRESENT, _PAGE_PTE
-#: (it maps memory), and what is no address where it leads to a table (PMD_MASKED_BITS …).
+#: (it maps memory), and the bits that are not part of a table's address (PMD_MASKED_BITS …).
 _PRESENT, _LEAF, _NO_TABLE = 1 << 63, 1 << 62, 0xC0000000000000FF
 #: _PAGE_PA_MAX: bits of a physical address in an entry that maps memory.
 _ADDRESS_BITS = 53
 #: MMU_FTR_TYPE_RADIX in cpu_spec.mmu_features (asm/mmu.h).
 _TYPE_RADIX = 0x40
-#: MMU_PAGE_COUNT, the kinds of pages, and what the size of one in bits can be.
+#: MMU_PAGE_COUNT, the number of kinds of pages, and the possible bits of an offset in one.
 _KINDS, _SHIFTS = 16, range(12, 40)
-#: A block begins with a page.
+#: Blocks begin at a multiple of this, in bytes.
 _LEAST = 4096
-#: More blocks than this are damage: 16 TiB of memory have as many, with the smallest ones.
+#: More blocks than this are damage: 16 TiB of memory have as many, if they are the smallest.
 _MOST = 1 << 18
 
 
@@ -57,15 +60,18 @@ class Ppc64(Architecture):
     def translator(self, memory: Memory, info: VmcoreInfo) -> Translate:
         """See Architecture.
 
-        What follows the direct map is looked for when it is wanted: the log needs the direct map
-        alone.
+        What lies beyond the direct map is looked for when it is needed: the log only needs the
+        direct map.
         """
-        end = _END.get(info.page_size() or 0, min(_END.values()))
+        page = info.page_size() or 0
+        end, last = _END.get(page, min(_END.values())), _LAST.get(page, 0)
         found: list[Translate | SaverError] = []
 
         def translate(address: int) -> tuple[int, int]:
             if _DIRECT <= address < end:
                 return address & _MASK, end - address
+            if last <= address < _OLD:
+                raise absent("virtual", address)
             if not found:
                 try:
                     found.append(_beyond(memory, info))
@@ -84,12 +90,12 @@ class Ppc64(Architecture):
 
 
 def _beyond(memory: Memory, info: VmcoreInfo) -> Translate:
-    # What finds addresses outside of the direct map: vmemmap by its list, where there is one, and
-    # all else by page tables.
+    # Translates addresses outside of the direct map: vmemmap by its list, if there is one, and all
+    # else by page tables.
     blocks = _Blocks(memory, info)
     is_radix = _is_radix(memory, info)
     if is_radix is None and info.symbol("vmemmap_list") is not None and not blocks.places:
-        # Linux 6.6 and 6.7: radix has no list any more, and VMCOREINFO does not tell yet.
+        # Linux 6.6 and 6.7: radix has no list any more, and VMCOREINFO does not name the MMU yet.
         is_radix = True
     page = info.page_size() or 0
     walk: Translate | None = None
@@ -127,7 +133,7 @@ def _walk(memory: Memory, info: VmcoreInfo, page: int, bits: tuple[int, ...]) ->
 
 
 def _is_radix(memory: Memory, info: VmcoreInfo) -> bool | None:
-    # Which of the two MMUs runs; None where VMCOREINFO does not tell, as before Linux 6.8.
+    # Whether the MMU uses radix tables or a hash; None if VMCOREINFO does not tell (before 6.8).
     told = info.number("RADIX_MMU")
     if told is not None:
         return bool(told)
@@ -140,8 +146,8 @@ def _is_radix(memory: Memory, info: VmcoreInfo) -> bool | None:
 
 
 class _Blocks:
-    # vmemmap_list: the blocks of vmemmap by their addresses, which hash tables do not have
-    # (arch/powerpc/mm/init_64.c). Those that follow each other in both kinds of addresses are one.
+    # vmemmap_list: the addresses of the blocks of vmemmap, which hash page tables lack
+    # (arch/powerpc/mm/init_64.c). Blocks that are neighbours in both address spaces are joined.
 
     def __init__(self, memory: Memory, info: VmcoreInfo) -> None:
         #: (virtual address, end, physical address), ascending.
@@ -189,7 +195,7 @@ class _Blocks:
             else:
                 places.append((start, start + size, physical))
             count += 1
-            # One that goes in circles comes back to a node at which the count was a power of two.
+            # A list that goes in circles comes back to the node at the last power of two.
             if following == milestone or count > _MOST:
                 raise SaverError("vmemmap_list has no end")
             if not count & count - 1:
@@ -197,7 +203,7 @@ class _Blocks:
             node = following
 
     def find(self, address: int) -> tuple[int, int] | None:
-        """Return the physical address, and the bytes that follow there; None if it is in none."""
+        """Return the physical address, and the bytes from there on; None if it is in no block."""
         for number in self._intervals.touching(address, address + 1):
             start, end, physical = self.places[number]
             return physical + address - start, end - address

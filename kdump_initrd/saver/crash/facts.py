@@ -22,8 +22,8 @@ class Crash:
     """A vmcore, or an older dump of one, and its VMCOREINFO.
 
     uts        the crashed kernel's utsname, by the names of UTS_FIELDS
-    page_size  in bytes; where VMCOREINFO does not tell, the architecture's, or this machine's own
-    time       of the panic in seconds since 1970; now, where VMCOREINFO does not tell
+    page_size  in bytes; the architecture's, if it has one only; without VMCOREINFO, this machine's
+    time       of the panic in seconds since 1970; if VMCOREINFO does not tell, now
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -32,8 +32,9 @@ class Crash:
         self.info = VmcoreInfo(memory.notes.vmcoreinfo)
         self.uts = utsname(memory, self.info)
         self._architecture = of_elf(memory.abi.machine)
-        told = memory.page_size or self.info.page_size()
-        self.page_size = told or self._architecture.page or os.sysconf("SC_PAGE_SIZE")
+        # The file's own header says how it is laid out. VMCOREINFO may be damaged.
+        known = memory.page_size or self._architecture.page or self.info.page_size()
+        self.page_size = known or os.sysconf("SC_PAGE_SIZE")
         self.time = self.info.crash_time() or int(time.time())
 
     def identity(self) -> dict[str, object]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BATCH, _JUMP = 2048, 512
 #: Bytes of memory, the least that hotplug adds or takes away (SUBSECTION_SHIFT, mmzone.h).
 _SUBSECTION = 2 << 20
-#: Runs of memory that prove where the struct pages are.
+#: Runs of memory of which the first frames show where the struct pages are.
 _TRIED = 64
 #: Symbols in pages that are kept at any level: the kernel's own code and data.
 _OWN = ("_stext", "init_uts_ns")
@@ -60,8 +60,10 @@ class PageFilter:
         try:
             if not page.can_walk():
                 raise SaverError("")
+            if not (of_elf(memory.abi.machine).page or info.page_size()):
+                raise SaverError("VMCOREINFO has no PAGESIZE")
             frames = _first_frames(source)
-            # Frames beside one without struct page of which the same is expected.
+            # Around a frame without a struct page, this many are taken to have none.
             self._unseen = max(1, _SUBSECTION // source.page_size)
             self._map = MemoryMap(
                 memory, info, size=page.size, page_size=source.page_size, frames=frames
@@ -78,7 +80,7 @@ class PageFilter:
             self.give_up("VMCOREINFO is wrong about pages: the kernel's own would be left out")
 
     def _loses_the_kernel(self, memory: Memory, info: VmcoreInfo, page_size: int) -> bool:
-        # What most pages have, by a number that is damaged, its own pages have as well.
+        # If most pages seem to be of a kind because a number is damaged, so do the kernel's own.
         assert self._rules is not None
         kinds = []
         for name in _OWN:
@@ -103,10 +105,10 @@ class PageFilter:
     def run(
         self, runs: Iterable[tuple[int, int]], keep: Selection, step: Callable[[int], None]
     ) -> None:
-        """Hand the kept ones of some frames to a selection.
+        """Hand those of some frames that are kept to a selection.
 
         runs are (first frame, count), ascending; step is called with frames done now and then.
-        Raises SaverError where more than half of memory would be broken: that flag is another's.
+        Raises SaverError if more than half of memory seems broken: then that bit is another flag's.
         """
         if self._rules is None:
             for pfn, count in runs:
@@ -191,7 +193,7 @@ class _Walk:
             self.keep.add_bits(pfn, count, bits, kept)
 
     def _resolve(self, pfn: int, data: bytes, codes: bytearray) -> None:
-        # Look at the pages that want it one by one, each with its block.
+        # Look at the pages that need it one by one, each with its block.
         count = len(codes)
         at = codes.find(SINGLE)
         while at >= 0:
