@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The saver's main(): nothing gets past it but an exit status."""
+"""The saver's main(): no exception leaves it, only an exit status."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def main(argv: list[str]) -> int:
     1: the dump is incomplete, but it is there, readable and marked, and the report says why;
     2: the arguments or parameters are wrong, nothing was done;
     3: no dump at all could be saved (or no log printed), whatever the reason;
-    4: there is no room for a dump (beside what is to be kept free) at any level: nothing is wrong
-       with the saver, and nobody else is to fill the disk.
+    4: there is no room for a dump (besides what must stay free) at any level: nothing is wrong
+       with the saver, and no other tool should fill the disk.
     Raises nothing.
     """
     console = Console("")

@@ -32,8 +32,8 @@ _OTHERS = ("params", "target", "dmesg", "emergency")
 class Request:
     """What is asked for: help, the log of a file (dmesg, "" for none), or to save to a target.
 
-    number is that of the target in the list of params. emergency is the reason for saving no more
-    than what takes no time, "" to save all.
+    number is that of the target in the list of params. emergency is the reason for saving only
+    what is quick, "" to save everything.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def target(self) -> TargetParams:
-        """The target that is to be saved to."""
+        """The target to save to."""
         return self.params.targets[self.number]
 
 

@@ -17,7 +17,7 @@ _LONGEST = 1 << 12
 
 
 def make_place(store: Store, names: Names, state: str) -> str:
-    """Make the crash's place, and tell the file, "" for none, where; return the store's note.
+    """Make the crash's place, and write it to the file ("" for none); return the store's note.
 
     Raises SaverError, OSError.
     """
@@ -33,5 +33,5 @@ def make_place(store: Store, names: Names, state: str) -> str:
 
 
 def known_place(state: str) -> str:
-    """Return where the file says that the crash's place is; "" where it does not."""
+    """Return the crash's place that the file names; "" if it names none."""
     return os.fsdecode(read_start(state, _LONGEST).rstrip(b"\n")) if state else ""

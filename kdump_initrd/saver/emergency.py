@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def save_little(params: Params, target: TargetParams, console: Console, *, reason: str) -> bool:
     """Say the crashed kernel's last words, save its log, and write the reason into the report.
 
-    That is the report of the folder that params.talk.state names, if there is one; else of a new
-    folder. Where nothing is mounted for the target, the last words are all. Returns whether a
+    That is the report in the folder that params.talk.state names, if there is one; else in a new
+    folder. If nothing is mounted for the target, only the last words are said. Returns whether a
     report was written; raises nothing, but may hang on a disk that does.
     """
     console.error(f"{reason}: only what is quick is saved")
@@ -38,7 +38,7 @@ def save_little(params: Params, target: TargetParams, console: Console, *, reaso
     facts = LogFacts()
     if crash:
         _attempt(console, "dmesg", lambda: save_log(crash.memory, crash.info, facts))
-    # First: for this no disk is needed.
+    # First what needs no disk.
     for line in facts.tail:
         console.error(line)
     try:
@@ -81,7 +81,7 @@ def _open(params: Params, console: Console) -> Crash | None:
 
 
 def _take_over(store: Store, report: Report) -> None:
-    # What the saver has written before it ended.
+    # What the saver wrote before it ended.
     try:
         old = loads(store.read(REPORT).decode())
     except ValueError:

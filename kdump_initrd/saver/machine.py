@@ -15,7 +15,7 @@ _COMMANDS = {"reboot": 0x01234567, "poweroff": 0x4321FEDC, "halt": 0xCDEF0123}
 
 
 def load_module(path: str, parameters: str) -> None:
-    """Load a kernel module; raises OSError with the kernel's reason. One that is there is fine."""
+    """Load a kernel module, unless it is loaded; raises OSError with the kernel's reason."""
     libc = ctypes.CDLL(None, use_errno=True)
     machine = os.uname().machine
     number = of_uname(machine).finit_module
@@ -31,11 +31,10 @@ def load_module(path: str, parameters: str) -> None:
 
 
 def load_modules(listing: str, cmdline: str = "/proc/cmdline") -> int:
-    """Load the modules of a list in its order, and say those that refuse; return how many loaded.
+    """Load the modules of a list in its order, and name those that fail; return how many loaded.
 
-    A line is a path and the module's parameters. Behind them come those that the kernel's command
-    line has for the module: the last one counts, as with modprobe. The files are removed: they
-    take memory.
+    A line is a path and the module's parameters. Those on the kernel's command line are appended:
+    the last value of a parameter counts, as with modprobe. The files are removed: they take memory.
     """
     loaded = 0
     given = parameters_of(_read(cmdline) if os.path.exists(cmdline) else "")

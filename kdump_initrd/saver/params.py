@@ -46,7 +46,7 @@ class Record:
     """Fields with a default each: a class's annotations. A field may be a record, or a list."""
 
     def __init__(self, /, **values: object) -> None:
-        """Set the fields given by name; raises ParamsError, which names one that cannot be."""
+        """Set the fields given by name; raises ParamsError, which names the one that is wrong."""
         for name, value in values.items():
             setattr(self, name, self._typed(name, value))
         for name in self.fields():
@@ -106,7 +106,7 @@ class DumpParams(Record):
                that can be loaded here
     level      makedumpfile's -d, the sum of what is left out: 1 zero pages, 2 page cache, 4 page
                cache with private data, 8 user data, 16 free pages
-    jobs       workers; 0 for one a processor
+    jobs       workers; 0 for one per processor
     verify     what of the finished dump is compared with memory: "none", "sample" or "full"
     collector  the program that writes the dump: the path of a makedumpfile, "" for the saver
                itself, which also does it when that program fails
@@ -199,8 +199,8 @@ class TargetParams(Record):
     fstype         the file system there
     mount_options  how that is mounted, besides rw
     mount          where that is mounted in the image: links below it lead nowhere else, and its
-                   top is used where the folder cannot be; "" for a folder of this system
-    folder         the folder on it that gets one folder a crash
+                   top is used if the folder cannot be; "" for a folder of this system
+    folder         the folder on it that gets one folder per crash
     keep_free      per cent of the file system that the dump leaves free
     deadline       seconds for reaching and opening it; 0 for ever
     """
@@ -225,7 +225,7 @@ class Params(Record):
     """What the image is to do. Every field of the records has its default here, and nowhere else.
 
     vmcore     the ELF core to save: /proc/vmcore, or a file on a host
-    watchdogs  drivers of the hardware watchdogs that are to be petted
+    watchdogs  drivers of the hardware watchdogs to be kept from resetting the machine
     dump       the dump itself
     names      what the files of a crash are called
     limits     when all is given up, and what comes last

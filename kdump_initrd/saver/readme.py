@@ -39,7 +39,7 @@ class Readme:
         self._text = text
 
     def begin(self) -> None:
-        """Write what people are to read when nothing can be written any more; raises OSError."""
+        """Write what people will read if nothing can be written any more; raises OSError."""
         self._text.write(_FIRST.format_map(self._report.fields) + self._crash())
 
     def end(self) -> None:

@@ -136,7 +136,7 @@ class Save:
         return self._noted(self._store.where, note)
 
     def _noted(self, detail: str, note: str) -> str:
-        # A step's detail, and what is not as wished: that is said at once.
+        # A step's detail, and what is not as intended: that is said at once.
         if note:
             self.console.warning(note)
         return "; ".join([text for text in (detail, note) if text])

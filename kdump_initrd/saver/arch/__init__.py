@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What of a dump depends on the architecture? Each is a file here, and is named nowhere else.
+"""What in a dump depends on the architecture? Each one is a file here, and is named nowhere else.
 
-What is asked of one, and the answer where nobody knows better, is Architecture. A file has that, as
-ARCHITECTURE, and there is no list of them.
+Architecture has all that is asked of one, with the answers for an unknown one. Each file has an
+instance of it, ARCHITECTURE; there is no list of them.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from ..memory.reader import Memory
     from ..memory.vmcoreinfo import VmcoreInfo
 
-    #: From a kernel address to a physical one, and the bytes that follow there without a break.
+    #: From a kernel address to a physical one, and how many bytes are contiguous from there on.
     Translate = Callable[[int], tuple[int, int]]
 
-#: More bytes than any memory has: of translations that only need something added.
+#: More bytes than any memory has: the span of a translation that is a mere addition.
 ALL = 1 << 64
-#: (word, big) of the machines that there are, the usual ones first.
+#: (word, big) of all machines, the most common first.
 _LAYOUTS = ((8, False), (8, True), (4, False), (4, True))
-#: Those that were asked for.
+#: The architectures that have been imported.
 _known: list[Architecture] = []
 
 
 class Architecture:
-    """One architecture. What its file does not say is what stands here: not known, or not done yet.
+    """One architecture. What its file does not define is as here: unknown, or not implemented yet.
 
     elf           ELF machine number (e_machine in elf.h); 0 for unknown
-    unames        what uname -m says; anything may follow the letters before a "*"
+    unames        what uname -m prints; "*" at the end stands for anything
     word          bytes of a long; 0 for unknown
-    big           whether the byte order is big-endian; None: there are both
-    packed        whether a struct aligns numbers of 64 bits to 32 bits only
-    page          bytes of a page, where all kernels have the same; 0: there are several sizes
+    big           whether the byte order is big-endian; None if there are both
+    packed        whether structs align 64-bit numbers to 32 bits only
+    page          bytes of a page if all kernels have the same; 0 if there are several sizes
     finit_module  number of that system call (arch/*/include/…/unistd*.h); 0 for unknown
     """
 
@@ -59,7 +59,7 @@ class Architecture:
         return any(_fits(pattern, name) for pattern in self.unames)
 
     def uname(self, big: bool) -> str:
-        """Return the usual one of its unames for a byte order; "" for unknown."""
+        """Return the most common of its unames for a byte order; "" for unknown."""
         return self.unames[0] if self.unames else ""
 
     def abi(self, word: int, big: bool) -> Abi:
@@ -67,7 +67,7 @@ class Architecture:
         return Abi(word, big, packed=self.packed, machine=self.elf, uname=self.uname(big))
 
     def abis(self) -> list[Abi]:
-        """Return all that a file can be of, for files that do not tell: its own come first."""
+        """Return all ABIs that a file can have, its own first; for files that do not tell."""
         layouts = sorted(_LAYOUTS, key=lambda each: (each[0] != self.word, self._is_other(each[1])))
         return [self.abi(word, big) for word, big in layouts]
 
@@ -75,17 +75,17 @@ class Architecture:
         return self.big is not None and self.big != big
 
     def phys_base(self, info: VmcoreInfo, loads: Iterable[tuple[int, int]]) -> int:
-        """Return the phys_base of a dump's header, by which its readers find kernel addresses.
+        """Return phys_base for the header of a dump: its readers need it for kernel addresses.
 
-        loads are the virtual and the physical address of each PT_LOAD, where there are some. 0 is
-        right where readers need none.
+        loads are the virtual and the physical address of each PT_LOAD, if there are any. 0 is for
+        architectures whose readers need no phys_base.
         """
         return 0
 
     def translator(self, memory: Memory, info: VmcoreInfo) -> Translate:
-        """Return what finds kernel addresses. Raises SaverError without what it needs.
+        """Return the function that translates kernel addresses; raises SaverError for lack of data.
 
-        Struct pages are found by it: without, the filter leaves out no more than zero pages.
+        Struct pages are found by it: without it, the filter leaves out only zero pages.
         """
         name = memory.abi.uname or memory.abi.machine
         raise SaverError(f"kernel addresses of machine {name} are not known")
@@ -95,7 +95,7 @@ class Architecture:
         return AddressSpace(memory, self.translator(memory, info))
 
     def direct_map(self, memory: Memory, info: VmcoreInfo) -> int:
-        """Return how far virtual addresses of the direct map are from physical ones.
+        """Return virtual minus physical address in the direct map, modulo 2^64.
 
         An ELF dump that is made from another one needs it. Raises SaverError, OSError.
         """
@@ -104,29 +104,29 @@ class Architecture:
         )
 
     def direct_end(self, memory: Memory, info: VmcoreInfo) -> int:
-        """Return where memory ends that the direct map has; raises as direct_map() does.
+        """Return the physical address where the direct map ends; raises as direct_map() does.
 
-        Further memory has no virtual address of its own.
+        Memory beyond it has no virtual address of its own.
         """
         return ALL
 
     def kernel_image(self, memory: Memory, info: VmcoreInfo) -> tuple[int, int, int] | None:
-        """Return virtual and physical address and bytes of the kernel's image; None without one.
+        """Return virtual address, physical address and bytes of the kernel's image.
 
-        It is what is mapped outside of the direct map. Raises as direct_map() does.
+        None means that it is part of the direct map. Raises as direct_map() does.
         """
         return None
 
 
 class AddressSpace:
-    """The kernel's own address space in a dump: where its addresses are, and what is there."""
+    """The kernel's own address space in a dump: translates its addresses, and reads there."""
 
     def __init__(self, memory: Memory, locate: Translate) -> None:
         self.memory = memory
         self.locate = locate
 
     def read(self, address: int, length: int) -> bytes:
-        """Return length bytes; raises SaverError if not all are there, OSError."""
+        """Return length bytes from an address on; raises SaverError for a part missing, OSError."""
         parts = []
         while length > 0:
             physical, span = self.locate(address)
@@ -138,7 +138,7 @@ class AddressSpace:
 
 
 def number(info: VmcoreInfo, name: str) -> int:
-    """Return a constant of VMCOREINFO that an architecture needs; SaverError without it."""
+    """Return a constant of VMCOREINFO that an architecture needs; raises SaverError without it."""
     value = info.number(name)
     if value is None:
         raise SaverError(f"VMCOREINFO has no NUMBER({name})")
@@ -146,9 +146,9 @@ def number(info: VmcoreInfo, name: str) -> int:
 
 
 def of_elf(machine: int) -> Architecture:
-    """Return the architecture of an ELF machine number (e_machine); one without a name if unknown.
+    """Return the architecture of an ELF machine number (e_machine); an unnamed one if unknown.
 
-    It is mostly that of the machine that this runs on.
+    The one of the machine that this runs on is tried first: usually it is the right one.
     """
     for each in every(os.uname().machine):
         if each.elf == machine:
@@ -157,7 +157,7 @@ def of_elf(machine: int) -> Architecture:
 
 
 def of_uname(name: str) -> Architecture:
-    """Return the architecture of a machine of which uname -m says that; an unknown one likewise."""
+    """Return the architecture that uname -m calls by that name; an unnamed one if unknown."""
     for each in every(name):
         if each.is_called(name):
             return each
@@ -165,10 +165,10 @@ def of_uname(name: str) -> Architecture:
 
 
 def every(likely: str = "") -> Iterator[Architecture]:
-    """Yield each architecture of which there is a file here, as one asks for more.
+    """Yield the architectures one by one; each file is imported only when it is asked for.
 
-    The file whose name the likely one begins with comes first: mostly it is the only one that is
-    imported, which costs start-up time in the capture kernel.
+    The file whose name the likely one begins with comes first. Usually no other is needed, and
+    each import costs start-up time in the capture kernel.
     """
     yield from _known[:]
     for name in sorted(_names(), key=lambda name: (-len(name) * likely.startswith(name), name)):
@@ -184,12 +184,12 @@ def _names() -> set[str]:
         try:
             files += os.listdir(folder)
         except OSError:
-            # A zip archive: what zipimport has read of it is all that tells (as in pkgutil.py).
+            # In a zip archive, only zipimport's own directory tells the files (as in pkgutil.py).
             for archive, places in sys.modules["zipimport"]._zip_directory_cache.items():
                 if folder.startswith(archive):
                     start = folder[len(archive) + 1 :] + os.sep
                     files += [each[len(start) :] for each in places if each.startswith(start)]
-    # Since Python 3.14 zipimport has the folder, too.
+    # Since Python 3.14 zipimport lists the folder itself, too.
     names = [file.partition(".")[0] for file in files if file]
     return {name for name in names if name[:1] != "_"}
 

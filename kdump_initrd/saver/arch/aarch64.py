@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""64-bit ARM: pages of three sizes, addresses of 36 to 52 bits, fewer than configured on some CPUs.
+"""64-bit ARM: pages of three sizes, addresses of 36 to 52 bits, on some CPUs fewer than configured.
 
-The direct map is where two numbers of VMCOREINFO say (arch/arm64/kernel/vmcore_info.c). All else,
-the kernel's image among it, is found by page tables.
+Two numbers of VMCOREINFO tell where the direct map is (arch/arm64/kernel/vmcore_info.c). All else,
+the kernel's image included, is found by page tables.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from . import Translate
 
 _ALL = (1 << 64) - 1
-#: Bits of a virtual address that can be true (ARM64_VA_BITS in arch/arm64/Kconfig).
+#: The possible numbers of bits of a virtual address (ARM64_VA_BITS in arch/arm64/Kconfig).
 _BITS = range(36, 53)
-#: Bits of an offset in a page, and in the largest block: without and with physical addresses of 52
-#: bits (Arm Architecture Reference Manual, translation table descriptors).
+#: By the bits of an offset in a page: those in the largest block, without and with physical
+#: addresses of 52 bits (Arm Architecture Reference Manual, translation table descriptors).
 _LARGEST = {12: (30, 39), 14: (25, 36), 16: (29, 42)}
-#: The top byte of an address may be a tag; bit 55 is what its bits are without
+#: The top byte of an address may be a tag; without one, all its bits are as bit 55
 #: (__untagged_addr() in arch/arm64/include/asm/memory.h).
 _TAG, _UPPER_HALF = 0xFF << 56, 1 << 55
-#: What the lowest bits of an entry say (arch/arm64/include/asm/pgtable-hwdef.h): a table, which at
-#: the lowest level is a page, or a block.
+#: The lowest bits of an entry tell what it is (arch/arm64/include/asm/pgtable-hwdef.h): a table,
+#: which at the lowest level means a page, or a block.
 _KIND, _TABLE, _BLOCK = 3, 3, 1
-#: Bytes: to where the image's segments are aligned (SEGMENT_ALIGN in memory.h), more than there is
-#: of it before _stext, and more than any image has.
+#: Bytes: the alignment of the image's segments (SEGMENT_ALIGN in memory.h), more than there is of
+#: an image before _stext, and more than any image has.
 _SEGMENT, _HEAD, _LARGEST_IMAGE = 64 << 10, 2 << 20, 512 << 20
 
 
@@ -74,10 +74,10 @@ class Aarch64(Architecture):
         return _Layout(info).offset
 
     def kernel_image(self, memory: Memory, info: VmcoreInfo) -> tuple[int, int, int] | None:
-        """See Architecture: all around _stext that is as far from its memory as _stext.
+        """See Architecture: all around _stext that is mapped at the same distance as _stext.
 
-        VMCOREINFO does not tell where the image ends, and it has a hole where code was that only
-        the start needs.
+        VMCOREINFO does not tell where the image ends. The image has a hole where the code was that
+        only the kernel's start needs.
         """
         voffset = number(info, "kimage_voffset")
         stext = info.need("symbol", "_stext")
@@ -101,10 +101,10 @@ class _Layout:
     """What VMCOREINFO says of the kernel's addresses.
 
     root, levels, decode  see walker()
-    start, end            the first address of the direct map, and the one behind its last
-    offset                how far addresses there are from physical ones, modulo 2^64
+    start, end            the first address of the direct map, and the one after its last
+    offset                virtual minus physical address there, modulo 2^64
     lowest                the lowest address that can be the kernel's
-    signs                 bits of all addresses of the kernel, where others may be in their place
+    signs                 bits that every kernel address has, but tags and signatures may replace
     """
 
     def __init__(self, info: VmcoreInfo) -> None:
@@ -117,15 +117,15 @@ class _Layout:
                 f"VMCOREINFO: pages of {size} bytes, and {actual} of {bits} bits of addresses"
             )
         self.root = info.need("symbol", "swapper_pg_dir") - number(info, "kimage_voffset") & _ALL
-        # The CPU lays out entries for 52 bits if it has so many (lpa2_is_enabled()); with pages of
-        # 64 KiB it needs no bits for that which are not zeros otherwise.
+        # Entries have the layout for 52 bits if the CPU has so many (lpa2_is_enabled()). With pages
+        # of 64 KiB, the bits that are needed for that are zeros otherwise.
         self.decode = _decoder(page, wide=actual == 52 or page == 16)
         self.levels = _levels(page, bits, actual)
         self.lowest = (1 << 64) - (1 << actual)
         # Tags, and signatures (ptrauth_kernel_pac_mask()).
         self.signs = (_TAG | (info.number("KERNELPACMASK") or 0)) & self.lowest
         physical = number(info, "PHYS_OFFSET") & _ALL
-        # CPUs have VA_BITS_MIN bits at least (memory.h).
+        # CPUs have at least VA_BITS_MIN bits (memory.h).
         fewest = bits if bits <= 48 else 47 if page == 14 else 48
         if info.need("symbol", "_stext") < (1 << 64) - (1 << fewest - 1):
             # Up to Linux 5.3 the direct map is the upper half.
@@ -135,15 +135,15 @@ class _Layout:
         self.start, self.end = self.lowest, (1 << 64) - (1 << fewest - 1)
         # PHYS_OFFSET belongs to the first address of the widest CPU; up to Linux 5.9 (commit
         # 7bc1a0f9e176 ("arm64: mm: use single quantity to represent the PA to VA translation"))
-        # to that of this one. The direct map has the kernel's image, too: it must be in there.
+        # to that of this one. The direct map contains the kernel's image: this tells them apart.
         widest = (1 << 64) - (1 << bits)
         is_widest = self.start <= widest - physical + self.root & _ALL < self.end
         self.offset = (widest if is_widest else self.start) - physical & _ALL
 
 
 def _levels(page: int, bits: int, actual: int) -> Levels:
-    # A level is left out where the CPU's addresses need fewer (p4d_offset_lockless_folded() in
-    # arch/arm64/include/asm/pgtable.h); else the first table is that of the widest CPU.
+    # A level is left out if the CPU's addresses do not need it (p4d_offset_lockless_folded() in
+    # arch/arm64/include/asm/pgtable.h); otherwise the first table is that of the widest CPU.
     step = page - 3
     count = -(-(actual - page) // step)
     is_folded = -(-(bits - page) // step) > count
@@ -153,7 +153,7 @@ def _levels(page: int, bits: int, actual: int) -> Levels:
 
 
 def _decoder(page: int, *, wide: bool) -> Decode:
-    # The bits of an address that are in their place, and those that are not.
+    # The bits of an address that an entry has in their own place, and those that are elsewhere.
     largest, low, high, up = _LARGEST[page][wide], (1 << 48) - (1 << page), 0, 0
     if page == 16:
         high, up = 0xF << 12, 36

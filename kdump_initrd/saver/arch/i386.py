@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from ..memory.vmcoreinfo import VmcoreInfo
     from . import Translate
 
-#: PAGE_OFFSET, where lowmem begins, by the splits between programs and the kernel that
-#: arch/x86/Kconfig has; the usual one first.
+#: PAGE_OFFSET, where lowmem begins, for each split between programs and the kernel in
+#: arch/x86/Kconfig (VMSPLIT_…), the usual one first.
 _SPLITS = (0xC0000000, 0x80000000, 0xB0000000, 0x78000000, 0x40000000)
-#: Levels, see walker(); bits of an offset in the largest page; bytes of an entry; where the address
-#: is in it (arch/x86/include/asm/pgtable-2level_types.h, pgtable-3level_types.h).
+#: Levels, see walker(); bits of an offset in the largest page; bytes of an entry; mask of the
+#: address in it (arch/x86/include/asm/pgtable-2level_types.h, pgtable-3level_types.h).
 _PLAIN = ((22, 10), (12, 10)), 22, 4, 0xFFFFF000
 _PAE = ((30, 2), (21, 9), (12, 9)), 21, 8, 0x000FFFFFFFFFF000
 #: Bits of an entry (arch/x86/include/asm/pgtable_types.h), and of the offset in a page.
@@ -53,7 +53,7 @@ class I386(Architecture):
         return _find(memory, info)[0]
 
     def direct_end(self, memory: Memory, info: VmcoreInfo) -> int:
-        """See Architecture: it has what is mapped from its start on; the rest is highmem."""
+        """See Architecture: where the contiguous mapping of lowmem ends; the rest is highmem."""
         split, walk = _find(memory, info)
         address = split
         while address < 1 << 32:
@@ -68,8 +68,8 @@ class I386(Architecture):
 
 
 def _find(memory: Memory, info: VmcoreInfo) -> tuple[int, Translate]:
-    # Where lowmem begins, and what follows page tables. The first table is in lowmem, so the right
-    # tables say that they are where they were read.
+    # Where lowmem begins, and the walker of the page tables. The first table is in lowmem: with the
+    # right split, the tables say that they are where they were read.
     symbol = info.need("symbol", "swapper_pg_dir")
     levels, largest, size, frame = _PAE if info.text("CONFIG_X86_PAE") == "y" else _PLAIN
     decode = _decoder(largest, frame)

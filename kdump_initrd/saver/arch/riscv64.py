@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """64-bit RISC-V: page tables of three to five levels, and two ranges that need none.
 
-Those are the direct map and the kernel's image, as VMCOREINFO tells
+They are the direct map and the kernel's image, which VMCOREINFO describes
 (arch/riscv/kernel/vmcore_info.c): a vmcore may lack the page tables.
 """
 
@@ -25,14 +25,14 @@ _ALL = (1 << 64) - 1
 _PAGE, _INDEX = 12, 9
 #: Levels of page tables by the bits of an address: Sv39, Sv48, Sv57.
 _LEVELS = {39: 3, 48: 4, 57: 5}
-#: Entries of the first table that the direct map has (KERN_VIRT_SIZE in
+#: Entries of the first table that belong to the direct map (KERN_VIRT_SIZE in
 #: arch/riscv/include/asm/pgtable.h).
 _DIRECT_ENTRIES = 128
 #: Bytes from the first place of modules to the end of the image (MODULES_VADDR in pgtable.h).
 _MODULES = 2 << 30
 #: An entry (arch/riscv/include/asm/pgtable-bits.h, pgtable-64.h): it is valid; it may be read,
-#: written or executed, which makes it a leaf; page frame; one of sixteen alike, which it tells by
-#: the lowest bits of its page frame.
+#: written or executed, which makes it a leaf; its page frame; one of sixteen that map a larger page
+#: together, whose size the lowest bits of the page frame tell.
 _VALID, _LEAF, _FRAME, _NAPOT = 1, 0xE, (1 << 54) - (1 << 10), 1 << 63
 _NAPOT_MASK, _NAPOT_64K, _NAPOT_SHIFT = 0xF << 10, 8 << 10, 16
 
@@ -83,7 +83,7 @@ class Riscv64(Architecture):
         return number(info, "PAGE_OFFSET") - number(info, "phys_ram_base") & _ALL
 
     def kernel_image(self, memory: Memory, info: VmcoreInfo) -> tuple[int, int, int] | None:
-        """See Architecture: it is where modules cannot be."""
+        """See Architecture: what follows the range of modules."""
         start = number(info, "MODULES_END") & _ALL
         size = (number(info, "MODULES_VADDR") & _ALL) + _MODULES - start
         if not 0 < size <= _MODULES:
@@ -98,7 +98,7 @@ def _decode(entry: int, shift: int) -> tuple[int, int] | None:
     if not entry & _LEAF:
         return address, 0
     if entry & _NAPOT:
-        # No other size is there (the Svnapot extension).
+        # The Svnapot extension defines no other size.
         is_one = shift == _PAGE and entry & _NAPOT_MASK == _NAPOT_64K
         return (address, _NAPOT_SHIFT) if is_one else None
     return address, shift

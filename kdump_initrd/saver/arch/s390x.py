@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """64-bit s390 (IBM Z): the kernel's image, and region, segment and page tables for all else.
 
-What a vmcore holds are absolute addresses. Each processor sees its own prefix area at address 0,
-but memory itself is not in another order for that: the area lies in a vmcore where the memory is
-that was given to it (lowcore_ptr), and absolute zero at 0 (copy_oldmem_iter() in
-arch/s390/kernel/crash_dump.c, which also takes back that the capture kernel has swapped places
-with the start of memory). So nothing is swapped here.
+A vmcore has absolute addresses. Each processor sees its own prefix area at address 0, but that does
+not change the order of a vmcore: there the area is where its memory was allocated (lowcore_ptr),
+and absolute zero is at 0 (copy_oldmem_iter() in arch/s390/kernel/crash_dump.c, which also undoes
+that the capture kernel has swapped places with the start of memory). So nothing is swapped here.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ if TYPE_CHECKING:
     from ..memory.vmcoreinfo import VmcoreInfo
     from . import Translate
 
-#: All of arch/s390/include/asm/pgtable.h: a page table, a segment table and the three kinds of
-#: region tables above it, as the lowest bit of addresses that is a part of the index, and its bits.
+#: All from arch/s390/include/asm/pgtable.h: three kinds of region tables, a segment table and a
+#: page table, each with the lowest bit of its index in an address, and the bits of that index.
 _LEVELS = [(53, 11), (42, 11), (31, 11), (20, 11), (12, 8)]
 _SEGMENT, _REGION3, _PAGE = 20, 31, 12
-#: In entries: no address, in page tables and others; a page of 1 MiB or 2 GiB; the kind of table
-#: that the entry is in (0 for segments, 1 to 3 for regions).
+#: Bits of entries: invalid, in page tables and in others; a page of 1 MiB or 2 GiB; the kind of
+#: table that the entry is in (0 for segments, 1 to 3 for regions).
 _PAGE_INVALID, _INVALID, _LARGE, _KIND = 0x400, 0x20, 0x400, 0x0C
 #: KERNEL_IMAGE_SIZE (asm/page.h).
 _IMAGE_SIZE = 512 << 20
@@ -100,7 +99,7 @@ class _Image:
 
 
 def _walker(memory: Memory, root: int) -> Translate:
-    # The entries of the first table tell what kind it is, whether they lead anywhere or not.
+    # Each entry of the first table tells what kind of table it is, even an invalid one.
     kind = memory.abi.long(memory.read_physical(root, 8)) & _KIND
     levels = _LEVELS[3 - kind // 4 :]
     top = sum(levels[0])
@@ -112,7 +111,7 @@ def _walker(memory: Memory, root: int) -> Translate:
             return None
         if entry & _LARGE and shift in (_SEGMENT, _REGION3):
             return entry, shift
-        # A page table is half a page; all others have their length of four.
+        # A page table takes half a page; all other tables begin at whole pages.
         return entry & -(_GRANULE // 2 if shift == _SEGMENT else _GRANULE), 0
 
     walk = walker(memory.read_physical, root, levels, decode, big=True)

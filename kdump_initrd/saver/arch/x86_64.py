@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""x86_64: page tables of four or five levels, the kernel's image at the end of all addresses."""
+"""x86_64: page tables of four or five levels, the kernel's image at the end of the addresses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class X86_64(Architecture):
     finit_module = 313
 
     def phys_base(self, info: VmcoreInfo, loads: Iterable[tuple[int, int]]) -> int:
-        """See Architecture: the kernel's own, or what its image says."""
+        """See Architecture: VMCOREINFO's, or else by the PT_LOAD of the kernel's image."""
         value = info.number("phys_base")
         if value is not None:
             return value
@@ -70,7 +70,7 @@ class X86_64(Architecture):
     def direct_map(self, memory: Memory, info: VmcoreInfo) -> int:
         """See Architecture.
 
-        mem_section lies in the direct map; VMCOREINFO tells its address, or that of the pointer.
+        mem_section lies in the direct map; VMCOREINFO has its address, or that of a pointer to it.
         """
         space = self.space(memory, info)
         address = info.need("symbol", "mem_section")
@@ -94,8 +94,8 @@ class X86_64(Architecture):
 
 
 def _walker(info: VmcoreInfo, read: ReadPhysical) -> Translate:
-    # What follows the page tables for every address. Raises SaverError without what VMCOREINFO
-    # tells of them.
+    # The walker of the page tables, without any shortcut. Raises SaverError if VMCOREINFO does not
+    # tell where they are.
     table = info.symbol("init_top_pgt") or info.need("symbol", "swapper_pg_dir")
     root = table - _KERNEL + number(info, "phys_base")
     levels = 5 if info.number("pgtable_l5_enabled") else 4

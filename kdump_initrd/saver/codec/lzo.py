@@ -38,7 +38,7 @@ class Lzo(Codec):
         small = page_size <= _SMALL_PAGE
         name, work_size = (_SMALL, _SMALL_WORK) if small else (_LARGE, _LARGE_WORK)
         self._function = library[name]
-        # What cast() returns keeps the memory.
+        # What cast() returns keeps the memory alive.
         self._work = ctypes.cast(ctypes.create_string_buffer(work_size), ctypes.c_void_p)
         self._decompress = library["lzo1x_decompress_safe"]
         pointer = ctypes.c_void_p

@@ -34,7 +34,7 @@ def open_codec(name: str, page_size: int) -> Codec | None:
 def open_any(name: str, page_size: int) -> tuple[Codec | None, str]:
     """Load a codec as open_codec does, or the first of the others that works, or none at all.
 
-    The line says why it is not the wished one; "" where it is. Raises nothing.
+    The line says why it is not the one that was asked for; "" if it is. Raises nothing.
     """
     if name == "none":
         return None, ""

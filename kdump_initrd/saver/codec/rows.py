@@ -18,11 +18,11 @@ LIBZ = "libz.so.1"
 
 
 class Row:
-    """What there is to know of a codec.
+    """What there is to know about a codec.
 
     name       in settings, parameters and reports
     flag       of a page's descriptor, and of the dump's header (diskdump.h, DUMP_DH_COMPRESSED_*)
-    option     of makedumpfile, which compresses by it
+    option     makedumpfile's option for it
     libraries  the shared libraries that do the work, the better one first, each with what makes its
                Codec for a page size. Its module is imported then: each costs start-up time in the
                capture kernel
@@ -67,9 +67,9 @@ def _zlib(page_size: int) -> Codec:
     return Zlib(page_size)
 
 
-#: The order in which "auto" tries, the fastest first, which every reader of dumps knows, too: that
-#: of a distribution's readers is in its profile. Microseconds for a page of 4 KiB (of the pages of
-#: a kernel that are not zero, two fifths of them not compressible; the call from Python included):
+#: The order in which "auto" tries: first the fastest, which every reader of dumps knows, too (what
+#: a distribution's readers know is in its profile). Microseconds for a page of 4 KiB (of a kernel's
+#: pages that are not zero, two fifths of them not compressible; the call from Python included):
 #: LZO 3.0, Snappy 3.5, zstd 5.9, zlib 17.5 by libdeflate, 48 by libz.
 ROWS = (
     Row("lzo", 0x02, "-l", {LIBLZO2: _lzo}),

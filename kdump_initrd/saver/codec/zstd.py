@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from .library import Bare
 
-#: A page of 4 KiB takes 5.9 us and gets 57.8 % of its size; at level 1 8.5 us and 55.3 % (it
+#: A page of 4 KiB takes 5.9 us and becomes 57.8 % of its size; at level 1 8.5 us and 55.3 % (it
 #: codes the literals too), -2 5.3 and 58.7, -3 5.0 and 60.3, -5 4.5 and 62.7: from -3 on LZO is
-#: better in both. Other logs of window and table are slower; no content size gains nothing.
+#: better in both. Other window and table sizes are slower; omitting the content size gains nothing.
 _LEVEL = -1
 
 
@@ -44,7 +44,7 @@ class Zstd(Codec):
         self._compress.restype = size
 
     def room(self, length: int) -> int:
-        """Return length: more is not wanted."""
+        """Return length: a page that does not get smaller is stored as it is."""
         return length
 
     def bare(self, length: int) -> Bare:

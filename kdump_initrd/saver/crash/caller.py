@@ -13,9 +13,9 @@ from ..memory.vmcoreinfo import VmcoreInfo, utsname
 #: in the constants of such a kernel and of no other (kernel/printk/printk.c,
 #: info_print_ext_header).
 _SIGN, _FORMAT = b",caller=", b",caller=%c%u"
-#: Bytes of a kernel's text and constants, at most, and that are looked at at once.
+#: Bytes: the most that a kernel's text and constants take, and how much is searched at a time.
 _IMAGE, _PIECE, _PAGE = 128 << 20, 1 << 20, 4096
-#: Bytes without memory behind which nothing of the kernel follows.
+#: After so many bytes without memory, nothing of the kernel follows.
 _GAP = 8 << 20
 _KMSG = "/dev/kmsg"
 

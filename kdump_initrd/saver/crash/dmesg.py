@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Optional
 
-    #: Nanoseconds since the start, who said it (None: nobody is to see that), and what.
+    #: Nanoseconds since the start, the caller's number (None: it is not shown), and the text.
     Record = tuple[int, Optional[int], bytes]
 
 #: The bit of a caller's number that says "processor", not "thread" (kernel/printk/printk.c,
@@ -29,7 +29,7 @@ def log_lines(memory: Memory, info: VmcoreInfo) -> Iterator[bytes]:
     printable nor white space are shown as \\xHH. Raises SaverError and OSError, possibly after
     some lines.
     """
-    # Imported when wanted only: a kernel has one of them.
+    # Imported only when needed: a kernel has one of the formats.
     if info.symbol("prb") is None and info.symbol("log_buf") is not None:
         from .logbuf import read_records, read_text
 

@@ -16,9 +16,9 @@ _BUFFER = 32 << 10
 
 
 def save_log(memory: Memory, info: VmcoreInfo, facts: LogFacts, lines: Lines | None = None) -> int:
-    """Show the log to facts, and have it in lines; return how many there are.
+    """Show each line of the log to facts, and write it to lines; return how many there are.
 
-    Lines are ended in any case. Raises SaverError, OSError; what could be read by then is there.
+    Lines are ended in any case. Raises SaverError, OSError; what was read by then is written.
     """
     count = size = 0
     held: list[bytes] = []

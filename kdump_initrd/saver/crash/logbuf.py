@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _MAX_SIZE = 1 << 31
 #: Bytes that are read at once: more than the largest record has.
 _PIECE = 128 << 10
-#: struct log of Linux 3.5, whose VMCOREINFO does not tell, and of all kernels after it but for
-#: what they added behind: u64 ts_nsec, u16 len, text_len, dict_len, and two bytes more.
+#: struct log of Linux 3.5, whose VMCOREINFO does not describe it; later kernels only added to its
+#: end: u64 ts_nsec, u16 len, text_len, dict_len, and two bytes more.
 _LAYOUT = {"ts_nsec": 0, "len": 8, "text_len": 10}
 _SIZE = 16
 
@@ -33,7 +33,7 @@ class _Buffer:
         self.size = self.variable("log_buf_len")
         if not 0 < self.size <= _MAX_SIZE:
             raise SaverError(f"the kernel log's buffer is damaged ({self.size} bytes)")
-        # One that does not lie in memory is found here, not after a walk of all memory.
+        # A buffer that is not in memory is noticed here, not after a walk through all memory.
         self.read(self.size - 1, 1)
         self._start, self._piece = 0, b""
 
@@ -46,7 +46,7 @@ class _Buffer:
         return self._memory.read_virtual(self.address + at, length)
 
     def near(self, at: int, length: int) -> bytes:
-        # Fewer bytes at the end of the buffer. For offsets that mostly ascend by little.
+        # Fewer bytes at the end of the buffer. For offsets that mostly ascend in small steps.
         skip = at - self._start
         if skip < 0 or skip + length > len(self._piece):
             self._piece = self.read(at, min(_PIECE, self.size - at))
@@ -67,7 +67,7 @@ def read_records(memory: Memory, info: VmcoreInfo) -> Iterator[Record]:
     for name, default in _LAYOUT.items():
         found = info.offset(f"{kind}.{name}")
         places[name] = default if found is None else found
-    # It tells only where the kernel shows it (CONFIG_PRINTK_CALLER).
+    # VMCOREINFO has it only if the kernel shows callers (CONFIG_PRINTK_CALLER).
     caller_at = info.offset(f"{kind}.caller_id")
     ends = [at + (8 if name == "ts_nsec" else 2) for name, at in places.items()]
     if caller_at is not None:
@@ -79,7 +79,7 @@ def read_records(memory: Memory, info: VmcoreInfo) -> Iterator[Record]:
     while at != end:
         head = buffer.near(at, size) if at < buffer.size else b""
         length = abi.number(head, places["len"], 2)
-        if at and head and not length:  # no room for a record before the end: on at the start
+        if at and head and not length:  # no room for a record before the end: go on at the start
             left -= buffer.size - at
             at = 0
             continue
@@ -101,7 +101,7 @@ def read_text(memory: Memory, info: VmcoreInfo) -> Iterator[bytes]:
     buffer = _Buffer(memory, info)
     end, size = buffer.variable("log_end"), buffer.size
     since = buffer.variable("logged_chars") if info.symbol("logged_chars") is not None else 0
-    # log_end is an index that only grows, and begins anew after 4 GiB.
+    # log_end is an index that only grows, and wraps after 4 GiB.
     wrapped = end >= size or min(since, size) > end
     parts = [(end % size, size), (0, end % size)] if wrapped else [(0, end)]
     held = b""

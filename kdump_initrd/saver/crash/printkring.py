@@ -59,13 +59,13 @@ class Ring:
         self.time = need("offset", "printk_info.ts_nsec")
         self.length = need("offset", "printk_info.text_len")
         _check(self.info_size, 2, self.time, self.length)
-        #: Where a record's caller is, -1 if nobody is to see it.
+        #: Offset of the caller in a printk_info, -1 if it is not shown.
         self.caller = -1
         offset = info.offset("printk_info.caller_id")
         if offset is not None and has_callers(memory, info):
             _check(self.info_size, 4, offset)
             self.caller = offset
-        # Arrays that do not lie in memory are found here, not after a walk of all memory.
+        # Arrays that are not in memory are noticed here, not after a walk through all memory.
         memory.read_virtual(self.descs + (self.count - 1) * self.desc_size, self.desc_size)
         memory.read_virtual(self.infos + (self.count - 1) * self.info_size, self.info_size)
 
@@ -99,14 +99,14 @@ class Ring:
             yield ident + step & self.id_mask, desc, info
 
     def _text(self, ident: int, desc: bytes, length: int) -> bytes | None:
-        # None when its data are gone.
+        # None if its data have been overwritten.
         abi = self.memory.abi
         begin, end = abi.long(desc, self.begin), abi.long(desc, self.next)
         # Odd positions mean a record without data: 3 an empty one, 1 one that got no room.
         if begin & 1 or end & 1:
             return b"" if begin == end == 3 else None
         size, word = self.size, abi.word
-        start, last = begin % size, end - 1 & abi.mask  # a position may be 0, where they begin anew
+        start, last = begin % size, end - 1 & abi.mask  # positions wrap, so one may be 0
         if last // size == begin // size:
             stop = last % size + 1
         else:  # a block that does not fit before the end of the ring lies at its start
@@ -120,7 +120,7 @@ class Ring:
 
 
 def _check(size: int, width: int, *offsets: int) -> None:
-    # The members of a record must be in it, and take some room: else the walk has no end.
+    # The members of a record must be within it, and it must have a size: else the walk has no end.
     if min(offsets) < 0 or not max(offsets) + width <= size <= 4096:
         raise SaverError(f"VMCOREINFO: a record of the kernel log of {size} bytes")
 

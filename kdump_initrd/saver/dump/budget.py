@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 #: Pages that are compressed to learn how large all will be.
 _SAMPLE = 128
-#: The golden ratio times 65536: its multiples, modulo that, are all over a range.
+#: The golden ratio times 65536: its multiples, modulo 65536, are spread evenly.
 _GOLDEN = 40503
 
 
 class Forecast:
-    """The size of the pages' contents in a dump: least and most are bytes, nearly certain."""
+    """An estimate of the pages' contents in a dump: almost certainly from least to most bytes."""
 
     def __init__(
         self, source: PageSource, selection: Selection, codec: Codec | None, *, zero_free: bool
@@ -37,7 +37,7 @@ class Forecast:
 def sample(selection: Selection, count: int) -> list[int]:
     """Return frames of a selection, some from each part of it, ascending: count or fewer.
 
-    They have no step in common with what memory is used for.
+    Their distances are irregular: no pattern in the use of memory can distort the sample.
     """
     ranges = selection.ranges
     each = max(1, count // ranges) if ranges else 0

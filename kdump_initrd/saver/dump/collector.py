@@ -29,7 +29,7 @@ _LOOKS = (0.01, 0.05)
 
 
 class Collected(Dumping):
-    """A dump by makedumpfile, with the fields of our own."""
+    """A dump that makedumpfile writes, with the same fields in the report as one of our own."""
 
     def run(self) -> str:
         """Write it, by its path. Raises SaverError, OSError; then there is none."""
@@ -144,7 +144,7 @@ class Collected(Dumping):
 
 
 def _codec_of(dump: Memory) -> str:
-    # One that it was built without is left out by makedumpfile, and nothing is said.
+    # makedumpfile says nothing of a codec that it was built without, and does not compress.
     if not isinstance(dump, KdumpDump):
         return "none"
     status = dump.header.status

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class Copying:
-    """One try to fill a dump file with the pages of a selection.
+    """One attempt to fill a dump file with the pages of a selection.
 
-    fields are the report's of the dump. stopped is the errno of what ended it, 0 for nothing.
+    fields are those of the dump in the report. stopped is the errno that ended it, 0 for none.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Copying:
         progress.start("", self._selection.pages * page)
 
         def tell() -> None:
-            # Pages that are written again are a sign of life, too, and of no weight.
+            # Pages that are written again are a sign of life, too, though they hardly count.
             progress.update(board.done * page + board.moved + board.unwritten)
 
         def begin(slot: int) -> Work:
@@ -133,7 +133,7 @@ class Copying:
         return problem
 
     def _secure(self, board: Board) -> int:
-        # Have all on the disk; return the pages that are lost with what their readers need.
+        # Get all onto the disk; return the pages that are lost with what readers need to find them.
         code = self._disk.commit()
         board.set_error(code)
         if not board.error:

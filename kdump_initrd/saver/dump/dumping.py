@@ -30,7 +30,7 @@ _NO_LIMIT = 1 << 62
 class Dumping:
     """A dump in the making.
 
-    fields   what the report says of it, as far as it has come
+    fields   what the report says about it so far
     exists   whether there is one, complete or not
     """
 
@@ -43,7 +43,7 @@ class Dumping:
         console: Console,
         progress: Progress,
     ) -> None:
-        """Nothing is written yet. A codec that cannot be used gives way to another, or to none."""
+        """Nothing is written yet. If a codec cannot be used, another one is taken, or none."""
         self._crash = crash
         self._params = params
         self._part = part
@@ -95,7 +95,7 @@ class Dumping:
     def run(self) -> str:
         """Write it; return what went wrong, "" for nothing.
 
-        What cannot be begun is gone again; then SpaceError, SaverError or OSError is raised.
+        If it cannot even be begun, nothing is left of it; raises SpaceError, SaverError, OSError.
         """
         part = self._part
         fd = part.create()
@@ -130,7 +130,7 @@ class Dumping:
             problem, selection, again = self._try(fd, choice)
             if not again:
                 return problem, selection
-            # What is there is of less use than what is to come, and takes its room.
+            # What is there is worth less than the next attempt, and takes its room.
             self.exists = False
             for each in (fd, self._scratch):
                 if each >= 0:
@@ -140,7 +140,7 @@ class Dumping:
             self._limit = self._room()
 
     def _try(self, fd: int, choice: Choice) -> tuple[str, Selection, bool]:
-        # What went wrong, the pages, and whether it is to be begun anew with fewer of them.
+        # What went wrong, the pages, and whether to begin again with fewer of them.
         lock, jobs = self._choose_jobs(fd if self._scratch < 0 else self._scratch)
         writer = self._writer(fd, lock)
         selection, level = choice.choose(writer, limit=self._limit)
@@ -174,7 +174,7 @@ class Dumping:
         return _NO_LIMIT if room is None else room
 
     def _choose_jobs(self, fd: int) -> tuple[Lock, int]:
-        # fd is a regular file, for locks. Chosen once: what is in the way is said once.
+        # fd is a regular file, for locks. Chosen once, so that a warning appears only once.
         if self._workers:
             return self._workers
         jobs = self._params.dump.jobs or len(os.sched_getaffinity(0))

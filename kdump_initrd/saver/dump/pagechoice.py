@@ -47,8 +47,8 @@ class Choice:
         self._progress = progress
         self._fields = fields
         self._levels = [wanted, *[wanted | more for more in _STRONGER if wanted | more != wanted]]
-        self._level = -1  # what the pages were chosen by last
-        self._mean, self._scale = 0.0, 1.0  # bytes a page: foretold; what came, times that
+        self._level = -1  # the level by which the pages were chosen last
+        self._mean, self._scale = 0.0, 1.0  # bytes per page: the forecast; the truth, times that
         self._anew = False
         self._why = ""
 
@@ -67,7 +67,7 @@ class Choice:
             middle = (forecast.least + forecast.most) // 2
             self._mean = middle / max(1, selection.pages)
             self._fields["predicted_bytes"] = fixed + int(middle * self._scale)
-            # Only the last step is tried on a chance: half of a dump is better than none.
+            # Only the last step is tried by luck: half of a dump is better than none.
             size = fixed + int((forecast.least if last else forecast.most) * self._scale)
             if size <= limit or (last and self._anew):
                 self._level = level
@@ -81,9 +81,8 @@ class Choice:
             os.ftruncate(writer.bitmap[0], 0)
 
     def choose_less(self, problem: str, *, pages: int, size: int) -> bool:
-        """Turn to the levels that leave out more, if there are such: choose takes the next of them.
-
-        The problem is why; pages took size bytes so far. What fits at the last level is taken.
+        """Turn to the levels that leave out more, for choose() to take the next; False without any.
+        problem says why; so far, pages took size bytes. At the last level, whatever fits is taken.
         """
         crash = self._crash
         while self._levels:
@@ -96,7 +95,7 @@ class Choice:
             return False
         if pages and self._mean:
             self._scale = max(1.0, size / pages / self._mean)
-        else:  # the forecast was worth nothing
+        else:  # the forecast was of no use
             del self._levels[:-1]
         self._anew = True
         self._why = f"{problem} at dump level {self._level}"
@@ -143,7 +142,7 @@ class Choice:
 
 
 def took(fields: dict[str, object], what: str, start: float) -> None:
-    """Note the seconds of a step since its start by the monotonic clock; more of it adds up."""
+    """Add the seconds since start, by the monotonic clock, to those that a step took."""
     seconds = fields["seconds"]
     assert isinstance(seconds, dict)
     seconds[what] = round(seconds.get(what, 0) + time.monotonic() - start, 3)

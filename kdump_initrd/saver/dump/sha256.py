@@ -42,8 +42,8 @@ class _AbsentError(Exception):
 def too_many_holes(fd: int) -> str:
     """Return a line where holes would take most of the time that a file's SHA-256 takes.
 
-    Each of their zeros counts for it: the bitmaps of 256 MiB of memory at 64 TiB are 4 GiB of
-    holes in a dump of 2 MB. "" where they have no more bytes than the data, or than 64 MiB.
+    Every zero in them has to be hashed: the bitmaps of 256 MiB of memory at 64 TiB are 4 GiB of
+    holes in a dump of 2 MB. "" if they have no more bytes than the data, or than 64 MiB.
     """
     size = os.fstat(fd).st_size
     data = data_bytes(fd, 0, size)
@@ -93,8 +93,8 @@ def _by_pieces(fd: int, buffer: bytearray, by: Hash, feed: Callable[[int], objec
 
 
 def _by_program(fd: int, feed: Callable[[int], object]) -> str:
-    # "" when that fails: whoever takes its place will meet the same error, or do better, and
-    # begins anew.
+    # "" when that fails: the next implementation begins again, and meets the same error or does
+    # better.
     if not os.path.exists(_PROGRAM):
         return ""
     told: list[int] = []
@@ -164,7 +164,7 @@ def _libcrypto(file: str, buffer: bytearray) -> Hash:
     add, finish, free = (
         library[f"EVP_{name}"] for name in ("DigestUpdate", "DigestFinal_ex", "MD_CTX_free")
     )
-    # It keeps the buffer.
+    # It keeps the buffer alive.
     memory = (ctypes.c_char * len(buffer)).from_buffer(buffer)
 
     def update(count: int) -> None:

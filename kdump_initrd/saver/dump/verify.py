@@ -50,7 +50,7 @@ class Verification:
 
     @property
     def size(self) -> int:
-        """The bytes that structure() looks at: what bitmaps have between their holes, and more."""
+        """The bytes that structure() looks at: the bitmaps without their holes, and descriptors."""
         if not isinstance(self._dump, KdumpDump):
             return 0
         geometry, window = self._dump.header.geometry, self._dump.window
@@ -63,7 +63,7 @@ class Verification:
         self._dump.close()
 
     def structure(self, lost: int, tell: Tell = lambda length: None) -> None:
-        """Check bitmaps and descriptors, of which lost are all zeros; raises SaverError.
+        """Check bitmaps and descriptors; lost of the latter must be all zeros. Raises SaverError.
 
         tell gets bytes looked at, now and then: those of a huge dump take their time.
         """
@@ -165,7 +165,7 @@ def _ones(dump: KdumpDump, bitmap_at: int, tell: Tell) -> int:
     size, nothing = dump.header.geometry.bitmap_size, bytes(_LOOK)
     ones = at = 0
     while True:
-        # Nearly all of a machine's with memory far away is a hole, or zeros.
+        # If some memory has a very high address, nearly all of the bitmap is a hole, or zeros.
         at = max(at, dump.window.skip(bitmap_at + at) - bitmap_at)
         length = min(_LOOK, size - at)
         if length <= 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Processes that share the ranges of pages among them; one of them can die without the others."""
+"""Processes that share the ranges of pages among them; one can die without harm to the others."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def run(board: Board, ranges: int, start: Start, tell: Callable[[], None]) -> st
     With one worker that happens in this process; tell is called now and then. start is called in
     each worker, and what it returns does a range by its number. An error costs its range, the
     death of a worker the range that it was in (another one takes its place, and does again what
-    was on its way to the disk), and SpaceError ends all. Workers that cannot be started are done
-    without.
+    was on its way to the disk), and SpaceError ends all. If a worker cannot be started, the others
+    do its work.
     """
     if board.workers == 1:
         return _work(board, 0, ranges, start, tell)
@@ -106,7 +106,7 @@ def _fork(board: Board, slot: int, ranges: int, start: Start) -> int:
             die_with_parent()
             status = 1 if _work(board, slot, ranges, start, lambda: None) else 0
     finally:
-        # What the parent still has to do is none of a worker's business, whenever Ctrl-C comes.
+        # A worker must not run the parent's clean-up, whenever Ctrl-C comes.
         if os.getpid() != parent:
             os._exit(status)
     return pid
@@ -147,7 +147,7 @@ def _wait(children: dict[int, int], tell: Callable[[], None]) -> tuple[int, int]
         for pid in children:
             try:
                 found, status = os.waitpid(pid, os.WNOHANG)
-            except ChildProcessError:  # SIGCHLD is ignored: how it ended, nobody knows
+            except ChildProcessError:  # SIGCHLD is ignored: it is unknown how it ended
                 return pid, 0
             if found:
                 return pid, status

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Struct pages by the page frames that they are of."""
+"""Struct pages, by their page frames."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class MemoryMap:
     ) -> None:
         """Find them; raises SaverError when VMCOREINFO or memory do not tell where, OSError.
 
-        frames are some of memory, whose struct pages must be there. page_size is that of the dump,
-        in bytes.
+        frames are some that memory has: struct pages are where most of theirs are found. page_size
+        is that of the dump, in bytes.
         """
         self._memory = memory
         self._size = size
@@ -61,7 +61,7 @@ class MemoryMap:
         self._base = self._here = (0, 0, 0)
 
     def read(self, pfn: int, count: int) -> bytes:
-        """Return the struct pages of count frames at most, at least one; b"" for none there."""
+        """Return the struct pages of up to count frames; b"" if the first frame has none."""
         start, end, place = self._here
         if not start <= pfn < end:
             start, end, place = self._here = self._look(pfn)
@@ -99,7 +99,7 @@ class MemoryMap:
         return base, end
 
     def _read_one(self, pfn: int) -> bytes:
-        # Across the border of two pages, or not at all.
+        # One that crosses the border of two pages, or is not there at all.
         base, _ = self._span(pfn)
         if not base:
             return b""

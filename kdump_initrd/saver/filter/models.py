@@ -34,10 +34,10 @@ class Model:
         return ""
 
     def span(self, pfn: int) -> tuple[int, int]:
-        """Return the base that a page frame has, and the first frame that may have another one.
+        """Return the base of a page frame, and the first frame behind it that may have another one.
 
-        The struct page of a frame is as many struct pages behind its base as its number says. Base
-        0 is for frames that have none.
+        A frame's struct page is at the base plus the frame's number times the size of a struct
+        page. Base 0 is for frames that have none.
         """
         raise NotImplementedError
 
@@ -45,8 +45,8 @@ class Model:
 class Flat(Model):
     """FLATMEM: one array, which begins with the node's first frame (alloc_node_mem_map()).
 
-    mem_map is the struct page of ARCH_PFN_OFFSET, which each architecture has in a way of its own;
-    the node tells its first frame itself.
+    mem_map is the struct page of ARCH_PFN_OFFSET, which each architecture defines differently; but
+    the node itself tells its first frame.
     """
 
     def __init__(self, space: AddressSpace, info: VmcoreInfo, size: int) -> None:
@@ -74,11 +74,11 @@ class Sparse(Model):
     """SPARSEMEM, with vmemmap or without: memory is in sections, each with a base of its own.
 
     mem_section is a table of pages of struct mem_section (SPARSEMEM_EXTREME), or of these
-    themselves. It may be far larger than what is in use of it: only that is read.
+    themselves. Only a small part of it may be in use: only that is read.
     """
 
     def __init__(self, space: AddressSpace, sizes: Sizes, table: int, *, static: bool) -> None:
-        """Take the table at an address; static tells that it has no pages between."""
+        """Take the table at an address; static says that it has the structs, not pages of them."""
         self._sizes = sizes
         self._table = table
         self._per_root = 1 if static else sizes.per_root
@@ -117,10 +117,10 @@ class Sizes:
     count     entries of mem_section
     pages     page frames of a section
     entry     bytes of struct mem_section; member is where section_mem_map lies in it
-    per_root  structs of a page of them
-    flags     the bits of section_mem_map that are no address: six at least, for PFN_SECTION_SHIFT
-              of them, and those of an offset in a page, are always free (include/linux/mmzone.h)
-    static    whether mem_section has an entry for each section that there can be
+    per_root  structs in a page of them
+    flags     the low bits of section_mem_map that are not part of the address: PFN_SECTION_SHIFT of
+              them, but no more than an offset in a page has (include/linux/mmzone.h)
+    static    whether mem_section has an entry for each possible section
     """
 
     def __init__(self, info: VmcoreInfo, page_size: int, word: int) -> None:
@@ -143,9 +143,9 @@ class Sizes:
 
 
 def models(space: AddressSpace, info: VmcoreInfo, *, size: int, page_size: int) -> Iterator[Model]:
-    """Yield what can be meant: the right one leads to struct pages. Raises SaverError, OSError.
+    """Yield the models that may be meant: the right one leads to struct pages.
 
-    size and page_size are the bytes of a struct page and of a page.
+    size and page_size are the bytes of a struct page and of a page. Raises SaverError, OSError.
     """
     if info.symbol("mem_section") is None and info.offset("pglist_data.node_mem_map") is not None:
         if info.symbol("contig_page_data") is None and info.symbol("node_data") is not None:
@@ -166,7 +166,7 @@ def models(space: AddressSpace, info: VmcoreInfo, *, size: int, page_size: int) 
 
 
 class _Words:
-    """Longs by their kernel addresses, from large tables: a part of one is kept."""
+    """Longs by their kernel addresses, from large tables: the part that was read last is kept."""
 
     def __init__(self, space: AddressSpace) -> None:
         self._space = space
@@ -175,7 +175,7 @@ class _Words:
         self.reason = ""  # why the last part could not be read
 
     def at(self, address: int) -> int:
-        """Return the long at an address; 0 where nothing is: ELF dumps leave out zero pages."""
+        """Return the long at an address; 0 if it is not there: ELF dumps leave out zero pages."""
         skip = address % _CHUNK
         start, data = self._part
         if start != address - skip:

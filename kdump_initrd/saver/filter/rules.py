@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..memory.abi import Abi
     from .structpage import StructPage
 
-#: What is said of a page: keep it, or why it is left out.
+#: The verdict on a page: keep it, or why it is left out.
 KEEP, CACHE, PRIVATE, USER, POISON, OFFLINE, FREE = range(7)
 KINDS = ("", "cache", "private_cache", "user", "hwpoison", "offline", "free")
 #: To be looked at alone: several pages, or a rare type.
@@ -95,7 +95,8 @@ class Rules:
         return tables
 
     def _make_type_tables(self) -> tuple[list[tuple[int, bytes]], int]:
-        # The bytes of _mapcount that tell types, each with those it fits; and the types that count.
+        # The bytes of _mapcount that tell types, each with the types that it fits; and the types
+        # that matter.
         page, level = self.page, self.level
         known = [(page.slab, _SLAB, False), (page.offline, _OFFLINE_TYPE, True)]
         if level & structpage.FREE:
@@ -152,7 +153,7 @@ class Rules:
         return code
 
     def _mask(self, kind: int) -> int:
-        # What of that code is still true for a page of this type.
+        # The bits of that code that are still true for a page of this type.
         if kind & _TAIL:
             return _LOOK
         return SINGLE | _LOOK if kind & _SLAB else SINGLE | _CODE
@@ -184,8 +185,8 @@ class Rules:
     def single(self, data: bytes, index: int, pfn: int) -> tuple[int, int]:
         """Return the kind and the number of pages of the block that one struct page begins.
 
-        It is the one at an index of data, of which codes() was called last. A block whose size
-        makes no sense counts as one page; a free one of that sort is kept.
+        It is the one at an index of data, for which codes() was called last. A block whose size
+        makes no sense counts as one page; if it is free, it is kept.
         """
         flags, kind = self._lanes[0][index], self._lanes[1][index]
         return self._block(data, index * self.page.size, pfn, flags, kind)
@@ -221,7 +222,7 @@ class Rules:
         return found, 1 << self._order(data, at, pfn) if is_first else 1
 
     def _order(self, data: bytes, at: int, pfn: int) -> int:
-        # A page at the end of a batch of 512 is not a first one; nor is one out of line.
+        # The last of 512 pages does not begin a block, nor does one that is not aligned to it.
         place = self.page.order_at
         if pfn & 511 == 511 or place is None or at + place >= len(data):
             return 0

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 #: Bits of a dump level, as makedumpfile's -d.
 ZERO, CACHE, PRIVATE, USER, FREE = 1, 2, 4, 8, 16
-#: Bytes of a struct page that can be true: 32-bit kernels have 32, debugging ones some more.
+#: Possible sizes of a struct page: 32-bit kernels have 32 bytes, debugging options add some.
 _SIZES = range(32, 513)
-#: Both names that a key has had, for a line that says what is missing.
+#: Both names that a key has had, for messages about what is missing.
 _SLAB = "NUMBER(PG_slab) or NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)"
 _COMPOUND = "OFFSET(page.compound_head) or OFFSET(page.compound_info)"
 #: Flags, each with a bit of its own.
 _FLAGS = ("PG_lru", "PG_private", "PG_swapcache", "PG_swapbacked", "PG_slab", "PG_hwpoison")
-#: Orders of the buddy allocator that can be true (10 and 11 are usual, and there are 13).
+#: More orders of the buddy allocator than this are damage (10 and 11 are usual, 13 exist).
 _MAX_ORDERS = 32
 
 
@@ -39,8 +39,7 @@ class StructPage:
     """
 
     def __init__(self, info: VmcoreInfo, abi: Abi) -> None:
-        """Take what makes sense, and leave out the rest; missing has the keys of the latter."""
-        self.missing: list[str] = []
+        """Take what makes sense, and ignore the rest."""
         self._info, self._abi = info, abi
         self._numbers = [info.number(name) for name in _FLAGS]
         size = info.size("page") or 0

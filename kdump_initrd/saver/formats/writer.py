@@ -48,12 +48,12 @@ class Sink:
         raise NotImplementedError
 
     def doubtful(self, *, last: bool) -> list[Piece]:
-        """Return what may not have reached the disk: of all, or of a step that is due."""
+        """Return what may not have reached the disk: of everything, or of a step that is due."""
         raise NotImplementedError
 
     def repeat(self, piece: Piece) -> None:
-        """Take the piece's pages once more, those after it until flush: where they are, if the disk
-        has them there, else elsewhere, else they are lost. Raises SpaceError for a dead disk.
+        """Let the pages that follow, until flush, be those of the piece again. They stay where they
+        are if the disk has them, else they go elsewhere or are lost. SpaceError: the disk is dead.
         """
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class DumpWriter:
     """One dump file. The methods raise SpaceError when it cannot grow.
 
     bitmap is the place of the selection's bitmap: an open file, and an offset in it. solid is the
-    end of what must be where it is in the file: headers, and what tells where the rest is.
+    end of what cannot be elsewhere in the file: headers, and what tells where the rest is.
     """
 
     output: Output
@@ -75,7 +75,7 @@ class DumpWriter:
     def fixed_size(self, selection: Selection) -> int:
         """Return the bytes that a dump takes of the file system without its pages' contents.
 
-        Holes take nothing, files that are there while it is written do.
+        Holes do not count, but files that exist while it is written do.
         """
         raise NotImplementedError
 
@@ -98,8 +98,8 @@ class DumpWriter:
         raise NotImplementedError
 
     def harmed(self, bad: list[tuple[int, int]]) -> int:
-        """Return the pages that are lost with parts (offset, bytes) of what is solid; -1 for all.
+        """Return how many pages are lost with parts (offset, bytes) of what is solid; -1 for all.
 
-        More pages than that can be lost already.
+        They are counted in any case, even if they were lost already.
         """
         return -1 if bad else 0

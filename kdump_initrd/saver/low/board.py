@@ -10,12 +10,12 @@ from . import libc
 from .failure import SpaceError
 
 _TEXT = 256
-#: Ranges of a worker that are not known to be on the disk yet, of dead ones, and places of the
-#: file that are given up, at most.
+#: At most so many: ranges of a worker that may not be on the disk yet, such ranges of dead workers,
+#: and places of the file that are given up.
 PENDING, _AGAIN, _GIVEN_UP = 20, 1000, 4000
-#: Of those places, the last ones may go on.
+#: The last so many of those places can be extended.
 _NEAR = 16
-# The first numbers are of all, the others of one worker each.
+# The first numbers are shared by all, the others belong to one worker each.
 _NEXT, _POSITION, _HOLES, _STOP, _CODE, _ERROR, _SYNCED, _REDONE, _PLACES, _SHARED = range(10)
 _DONE, _GOOD, _ZERO, _RAW, _MOVED, _UNWRITTEN, _PEAK, _RANGE, _COUNT = range(9)
 _SLOT = _COUNT + 1 + PENDING
@@ -25,7 +25,7 @@ class Lock:
     """A lock between processes that ends with its holder (fcntl(2), record locks)."""
 
     def __init__(self, fd: int) -> None:
-        """Take an open regular file for it; -1 for a lock that nobody else wants."""
+        """Take an open regular file for it; -1 if there is only one process."""
         self._fd = fd
 
     def works(self) -> bool:
@@ -46,7 +46,7 @@ class Lock:
 
 
 class Board:
-    """Numbers in memory that survives none of the workers; each has a slot, from 0.
+    """Numbers in shared memory, for as long as the saver lives; each worker has a slot, from 0.
 
     position and limit are the bytes that the dump takes of the file system, and may take at most.
     What has been taken since the start tells where in the file the next data go.
@@ -98,7 +98,7 @@ class Board:
         self._numbers[at] = min(len(ranges), PENDING)
 
     def redo(self, slot: int) -> None:
-        """Give out once more what a dead worker had pending; not the range that it was at."""
+        """Give out again what a dead worker had pending; not the range that it was working on."""
         numbers, at = self._numbers, self._at(slot, _COUNT)
         with self._lock:
             for number in numbers[at + 1 : at + 1 + numbers[at]]:
@@ -108,14 +108,14 @@ class Board:
             numbers[at] = 0
 
     def allocate(self, length: int, *, gap: int = 0) -> int:
-        """Return the position of length bytes that are the caller's now, behind a hole.
+        """Reserve length bytes after a hole of gap bytes; return their position.
 
-        Raises SpaceError when that would take room that is to be kept free.
+        Raises SpaceError if that would take room that must stay free.
         """
         return self._allocate(length, length, gap)[0]
 
     def allocate_part(self, length: int, unit: int) -> int:
-        """Take as many units of length bytes as there is room for; return their bytes.
+        """Reserve as many whole units of length bytes as there is room for; return their bytes.
 
         Raises SpaceError when there is none for the first.
         """
@@ -149,7 +149,7 @@ class Board:
                 numbers[_PLACES] = count + 1
 
     def given_up(self) -> list[tuple[int, int]]:
-        """Return those places by offset, what joins as one."""
+        """Return those places by offset; neighbours are joined."""
         numbers, at = self._numbers, self._places
         found: list[tuple[int, int]] = []
         words = list(numbers[at : at + 2 * numbers[_PLACES]])
@@ -176,7 +176,7 @@ class Board:
         return int(self._numbers[_CODE])
 
     def set_error(self, code: int) -> None:
-        """Note what the disk says first, an errno."""
+        """Note the disk's first error, an errno."""
         self._numbers[_ERROR] = self._numbers[_ERROR] or code
 
     @property
@@ -185,7 +185,7 @@ class Board:
         return int(self._numbers[_ERROR])
 
     def is_due(self, milliseconds: int, every: int) -> bool:
-        """Tell one worker that so many milliseconds have passed since it was told last."""
+        """Tell whether so many milliseconds have passed since a worker was last told so."""
         due = milliseconds - int(self._numbers[_SYNCED]) >= every
         if due:
             self._numbers[_SYNCED] = milliseconds

@@ -13,7 +13,7 @@ _KILL = 9
 
 
 def start(words: list[str], *, stdin: int, output: int) -> int:
-    """Start a program by its path; return its number. Raises OSError when there is no fork.
+    """Start a program by its path; return its process ID. Raises OSError if it cannot fork.
 
     stdin and output are open files; output gets its messages, too, and says so when it cannot be
     executed (status 127).

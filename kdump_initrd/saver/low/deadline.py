@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _KILL = 9
-#: Seconds between two looks, and that a killed child has to go; bytes of what went wrong.
+#: Seconds between two looks, and for a killed child to end; the most bytes of what went wrong.
 _LOOK, _GRACE, _TEXT = 0.01, 1.0, 1000
 
 
 def within(seconds: float, work: Callable[[], object]) -> None:
     """Have work done in a child; raises SaverError for what went wrong in it, or when it is late.
 
-    A child that the kernel does not let go is left behind. Where there is no process to be had,
-    this one does it.
+    A child that the kernel does not let go is left behind. If no child can be started, this
+    process does the work.
     """
     reader, writer = os.pipe()
     parent, pid = os.getpid(), 0

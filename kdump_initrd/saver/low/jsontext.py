@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""JSON text, strictly after RFC 8259: the json module costs 0.4 s of start-up under emulation."""
+"""JSON text, strictly by RFC 8259: the json module costs 0.4 s of start-up under emulation."""
 
 from __future__ import annotations
 

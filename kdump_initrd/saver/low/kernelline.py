@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's command line, by the kernel's own rules, and what of it is for a kernel module."""
+"""The kernel's command line, by the kernel's own rules, and which words are for kernel modules."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def words(line: str) -> list[str]:
 
 
 def parameters(line: str) -> dict[str, str]:
-    """Return what a command line has for modules (MODULE.PARAMETER), as load_module() wants it.
+    """Return the parameters for each module (MODULE.PARAMETER=VALUE), as load_module() takes them.
 
-    The keys are modules as /proc/modules names them; the last one that says a thing counts.
+    The keys are modules as /proc/modules names them. Of one parameter, the last value counts.
     """
     found: dict[str, str] = {}
     for word in words(line):

@@ -104,7 +104,7 @@ def is_readable(address: int, length: int) -> bool:
     """Fault a mapping in; False where touching it would end the process by SIGBUS.
 
     Kernels before 5.14 do not know the request, and mappings of /proc/vmcore do not take it
-    (they are populated from the start): then nothing is known against it.
+    (they are populated from the start): then it is taken to be readable.
     """
     if _madvise(address, length, MADV_POPULATE_READ) == 0:
         return True

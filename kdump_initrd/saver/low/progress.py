@@ -33,7 +33,7 @@ class Progress:
         self._spoken = self._start + self.first - self.every
         if path:
             try:
-                # Over what is there: that can be written when nothing else can.
+                # Over the old content: that works even when there is no room for anything new.
                 flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
                 self._fd = os.open(path, flags, 0o600)
             except OSError as error:

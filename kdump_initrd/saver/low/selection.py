@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     Read = Callable[[int, int], bytes]
     Skip = Callable[[int], int]
 
-#: Bytes of bitmap that are held while it is filled, and that are looked at at once afterwards.
+#: Bytes of bitmap that are held while it is filled, and that are read at once afterwards.
 _PIECE, _LOOK = 64 << 10, 4096
 #: The most that is looked at at once while all is zeros.
 _ZEROS = bytes(256 << 10)
-#: Bytes of a file system's block, and where no file reaches to.
+#: Bytes of a file system's block, and an offset beyond the end of any file.
 _BLOCK, _NOWHERE = 4096, 1 << 62
 #: Pages of a range, about: what a worker takes at a time.
 _RANGE = 2048
@@ -25,7 +25,7 @@ _ENTRY = struct.Struct("QQ")
 
 
 class Selection:
-    """A set of page frames; memory does not grow with it, but for 16 bytes a range or hole.
+    """A set of page frames; it takes no memory beyond 16 bytes for each range and hole.
 
     pages is the count of frames, allocated the bytes of the file system that the bitmap takes once
     it is finished. A range is a part of the set: its first frame, and the count of pages before it.
@@ -41,7 +41,7 @@ class Selection:
         self._used = False
         self._end = 0
         self._table = bytearray()
-        # What was in no piece, from byte to byte of the bitmap; it ends where the last piece does.
+        # Parts of the bitmap that are in no piece, from byte to byte, up to the last piece's end.
         self._holes = bytearray()
         self._filled = 0
         self._room = 0  # pages until the next range
@@ -134,7 +134,7 @@ class Selection:
         return bitmap_runs(self._read, self._offset, pfn, end, skip=self.skip)
 
     def skip(self, offset: int) -> int:
-        """Return the first offset of the file, from one on, where there may be a page's bit."""
+        """Return the first offset of the file, from this one on, that may have a page's bit."""
         byte = offset - self._offset
         if byte >= self._filled:
             return _NOWHERE

@@ -23,15 +23,15 @@ _TYPE_MASK, _REGULAR = 0o170000, 0o100000
 
 
 class Writeback:
-    """One view on a file's way to the disk; works is False for what has no such way, as a pipe.
+    """One process's view of a file's way to the disk; works is False if it has none, as a pipe.
 
-    A write that fails is told once to each open file description (Linux commit 5660e13d2fd6 ("fs:
-    new infrastructure for writeback error handling and reporting") (in v4.13)), and not where in
-    the file it was. So each process has a description of its own, and holds tells where.
+    A failed write is reported once to each open file description (Linux commit 5660e13d2fd6 ("fs:
+    new infrastructure for writeback error handling and reporting") (in v4.13)), without its place
+    in the file. So each process has a description of its own, and holds() finds the place.
     """
 
     def __init__(self, fd: int) -> None:
-        """Look at an open file; what went wrong before and was told nobody is told, too."""
+        """Open the file anew; earlier errors that nobody has been told of are reported, too."""
         self.works = os.fstat(fd).st_mode & _TYPE_MASK == _REGULAR
         self._fd = self._direct = -1
         self._buffer = 0
@@ -81,11 +81,11 @@ class Writeback:
         return 0
 
     def drop(self) -> None:
-        """Have what is read of the file from now on come from the disk, as far as it is there."""
+        """Drop the file from the page cache, so that it is read from the disk from now on."""
         if self.works:
             try:
                 os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
-            except OSError:  # a file system that has nothing else
+            except OSError:  # a file system in memory
                 return
 
     def holds(self, address: int, length: int, offset: int) -> bool:
@@ -113,9 +113,9 @@ class Writeback:
             libc.punch(self._fd, start, end - start)
 
     def mend(self, low: int, high: int) -> list[tuple[int, int]]:
-        """Have the disk take a part of the file as it is read, in other blocks where need be.
+        """Get a part of the file, as it is read, onto the disk, in other blocks if need be.
 
-        Returns (offset, bytes) of what it does not take. Nobody may write to the part meanwhile.
+        Returns (offset, bytes) of what the disk does not take. Meanwhile nobody may write there.
         """
         bad: list[tuple[int, int]] = []
         low, high = low // _UNIT * _UNIT, -(-high // _UNIT) * _UNIT

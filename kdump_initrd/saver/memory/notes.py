@@ -17,7 +17,7 @@ NT_PRSTATUS = 1
 #: More notes than this are damage: Linux counts to 8192 CPUs.
 _MAX_NOTES = 1 << 16
 _MAX_NAME = 256
-#: Bytes of notes up to which what is not understood is kept too, and of all notes.
+#: Up to so many bytes, what is not understood is kept, too; and the most bytes of all notes.
 _MAX_SIZE, _MOST = 16 << 20, 1 << 30
 #: VMCOREINFO is one page today; larger ones have been announced.
 _MAX_VMCOREINFO = 1 << 20
@@ -25,9 +25,9 @@ _COPY = 64 << 10
 
 
 class Notes:
-    """The notes in some parts of a file, as they lie behind each other.
+    """The notes in some parts of a file, one after another.
 
-    parts        (file offset, bytes) of each PT_NOTE; of large ones, only what are notes
+    parts        (file offset, bytes) of each PT_NOTE; huge ones are cut after their last note
     size         bytes of all parts together
     cpus         count of NT_PRSTATUS notes
     vmcoreinfo   text of VMCOREINFO, b"" without one

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Page tables: from a virtual address to a physical one, whatever the architecture's tables are.
 
-A walk takes one entry of each level at most, whatever they say. Of each level one part of a table
-is kept, and where the table came from: addresses that follow each other need the lowest one only.
+A walk takes at most one entry of each level, whatever they say. Of each level, the last part of a
+table is kept, and which addresses the table is for: ascending addresses only need the lowest level.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     Read = Callable[[int, int], bytes]
     Levels = Sequence[tuple[int, int]]
-    #: From an entry, and the bit of addresses where its level begins, to the physical address that
-    #: it has and the bits of addresses that are an offset there; 0 bits: a table is there. None for
-    #: an entry that leads nowhere.
+    #: From an entry and the lowest bit of its level's index, to the physical address in the entry
+    #: and how many bits of an address are an offset from there; 0 bits mean that a table is there.
+    #: None for an entry that leads nowhere.
     Decode = Callable[[int, int], "tuple[int, int] | None"]
 
 #: The most bytes of a table that are read at once.
@@ -29,20 +29,20 @@ _CHUNK = 4096
 def walker(
     read: Read, root: int, levels: Levels, decode: Decode, *, size: int = 8, big: bool = False
 ) -> Callable[[int], tuple[int, int]]:
-    """Return what finds virtual addresses: the physical one, and the bytes that follow it there.
+    """Return the function from a virtual to a physical address, and the bytes from there on.
 
-    It raises SaverError for what is not mapped or has tables that cannot be read, OSError.
+    It raises SaverError for an address that is not mapped, or whose tables are not there; OSError.
 
-    read    returns bytes of physical memory: from an address on, so many
+    read    returns physical memory, by its address and length
     root    physical address of the table of the first level
-    levels  the lowest bit of addresses that is a part of the index, and its bits; first level first
-    size    bytes of an entry, 4 or 8; big: its byte order
+    levels  of each, the lowest bit of its index in an address, and the bits of that, root first
+    size    bytes of an entry, 4 or 8; big: whether it is big-endian
     """
     unpack = struct.Struct((">" if big else "<") + {4: "I", 8: "Q"}[size]).unpack_from
     last = len(levels) - 1
     steps = [(shift, (1 << bits) - 1, min(_CHUNK, size << bits) - 1) for shift, bits in levels]
-    # By level: the first bit of addresses above the index, what the last one had from there on, the
-    # table that belongs to that, the part of it that is kept, and the physical address of the part.
+    # By level: the first bit above the index, the last address from there on, the table for that,
+    # the part of the table that is kept, and the physical address of the part.
     above = [shift + bits for shift, bits in levels]
     prefixes: list[int | None] = [None] * len(levels)
     tables = [root] * len(levels)

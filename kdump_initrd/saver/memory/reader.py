@@ -30,7 +30,7 @@ class Memory:
         raise NotImplementedError
 
     def view_physical(self, address: int, length: int, unit: int) -> tuple[int, int]:
-        """Return where physical memory can be seen in ours, and how many bytes of it.
+        """Return the address at which this process sees physical memory, and how many bytes of it.
 
         They are at most length, a multiple of unit, and valid until the next call; none means
         that the first unit cannot be seen as a whole. Raises SaverError, OSError.

@@ -17,8 +17,8 @@ _MAX_TIME = 253402300799
 class VmcoreInfo:
     """The keys of a VMCOREINFO text. A key that is missing or has no proper value gives None.
 
-    Bases after Linux, include/linux/vmcore_info.h: SYMBOL and KERNELOFFSET are hexadecimal, NUMBER
-    is decimal or has 0x in front, the others are decimal.
+    As in Linux (include/linux/vmcore_info.h), SYMBOL and KERNELOFFSET are hexadecimal, NUMBER is
+    decimal or has 0x in front, and the others are decimal.
     """
 
     def __init__(self, text: bytes) -> None:
@@ -60,7 +60,7 @@ class VmcoreInfo:
         return value
 
     def address(self, key: str) -> int:
-        """Return the value of a key that is an address but no symbol; SaverError without."""
+        """Return the value of a key that is an address, but not a symbol; SaverError without."""
         value = self._integer(key, 16)
         if value is None:
             raise SaverError(f"VMCOREINFO has no {key}")
@@ -96,8 +96,8 @@ class VmcoreInfo:
 def utsname(memory: Memory, info: VmcoreInfo) -> dict[str, str]:
     """Return the UTS_FIELDS of the crashed kernel.
 
-    Where its memory does not tell, OSRELEASE and the ELF machine fill in, and the rest is
-    "(none)": libkdumpfile takes no machine from a utsname with an empty field.
+    If its memory does not tell, OSRELEASE and the ELF machine stand in, and the rest is "(none)":
+    libkdumpfile does not take the machine from a utsname with an empty field.
     """
     fields = dict.fromkeys(UTS_FIELDS, "(none)")
     fields.update(sysname="Linux", release=info.text("OSRELEASE"), machine=memory.abi.uname)

@@ -16,9 +16,9 @@ READ_SPAN = 128 << 10
 
 
 def data_bytes(fd: int, start: int, end: int) -> int:
-    """Return how many bytes of an open file, between two offsets, are in no hole.
+    """Return how many bytes of an open file, between two offsets, are not in holes.
 
-    All of them where the file system does not know of holes.
+    All of them if the file system does not know of holes.
     """
     found = 0
     while start < end:
@@ -72,11 +72,11 @@ class Window:
         return b"".join(parts)
 
     def has(self, offset: int, length: int) -> bool:
-        """Tell whether bytes were written as such, as far as the file tells that from holes."""
+        """Tell whether bytes are really there, as far as the file tells them from holes."""
         return True
 
     def skip(self, offset: int) -> int:
-        """Return the first offset, from one on, where the file may have more than zeros."""
+        """Return the first offset, from this one on, where the file may have more than zeros."""
         try:
             return os.lseek(self.fd, offset, os.SEEK_DATA)
         except OSError as error:
@@ -84,7 +84,7 @@ class Window:
             return max(offset, self.size) if error.errno == errno.ENXIO else offset
 
     def data(self, start: int, end: int) -> int:
-        """Return how many bytes between two offsets are in no hole of the file."""
+        """Return how many bytes between two offsets are not in holes of the file."""
         return data_bytes(self.fd, start, min(end, self.size))
 
     def view(self, offset: int, length: int, unit: int) -> tuple[int, int]:

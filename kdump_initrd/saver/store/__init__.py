@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where does the saver write, and when is it safe there? Each way is a file here.
 
-What is asked of one is Store. A file has that, as STORE, and there is no list of them: a target
-says the name of the file. It gives out what is written: a Text, the Lines of the kernel log, the
-Part that becomes a dump. Each has a name, and a note: a line on why that is not the wished one, ""
-where it is.
+Store has all that is asked of one. Each file has a subclass of it, STORE; there is no list of them:
+a target names the file. A store hands out what is written: a Text, the Lines of the kernel log, the
+Part that becomes a dump. Each has a name, and a note: a line on why that is not the name that was
+asked for, "" if it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Text:
-    """A small text: whole at every moment, and safe when write comes back."""
+    """A small text: whole at every moment, and safe when write() returns."""
 
     name = note = ""
 
@@ -40,7 +40,7 @@ class Lines:
     def end(self, data: bytes, *, whole: bool) -> None:
         """Add the last of it, and have all of it safe; whole: nothing is missing. Raises OSError.
 
-        What holds nothing is gone then.
+        If it is empty, it is removed.
         """
         raise NotImplementedError
 
@@ -58,33 +58,33 @@ class Part:
     seekable = True
 
     def create(self) -> int:
-        """Begin it, which must not be there, and return its descriptor; raises OSError."""
+        """Create it, which must not exist yet, and return its descriptor; raises OSError."""
         raise NotImplementedError
 
     def scratch(self) -> int:
-        """Return a file without a name for what is to be had aside; raises OSError."""
+        """Return a file without a name, for temporary data; raises OSError."""
         raise NotImplementedError
 
     def room(self) -> int | None:
-        """Return the bytes that it may take more, None for any number; raises OSError."""
+        """Return how many more bytes it may take, None for any number; raises OSError."""
         return None
 
     def close(self) -> None:
         """Close what create has opened."""
 
     def discard(self) -> None:
-        """Have it gone; raises OSError."""
+        """Remove it; raises OSError."""
 
     def commit(self) -> None:
-        """Give it its final name, in one step, and have that safe; raises OSError.
+        """Give it its final name, in one step, and make that safe; raises OSError.
 
-        Its name is what it is called then, whatever is raised.
+        Whatever is raised, name is what it is called afterwards.
         """
         raise NotImplementedError
 
 
 class Store:
-    """A place for crashes, and in it that of one; where is the latter's for people, "" for none."""
+    """A place for crashes, and in it that of one crash; where tells people of it, "" for none."""
 
     where = ""
 
@@ -93,7 +93,7 @@ class Store:
         return True
 
     def begin(self, name: str, last: str) -> str:
-        """Make the place of a crash; return a note. last is a name that every store takes.
+        """Make the place of a crash; return a note. last is a name that every store accepts.
 
         Raises SaverError, OSError.
         """
@@ -104,7 +104,7 @@ class Store:
         self.where = where
 
     def read(self, name: str) -> bytes:
-        """Return a text that is there; b"" where there is none, or it cannot be told."""
+        """Return a text that is there; b"" if there is none, or it cannot be read."""
         return b""
 
     def has(self, name: str) -> bool:
@@ -116,7 +116,7 @@ class Store:
         return []
 
     def text(self, name: str, last: str = "") -> Text:
-        """Return a text to be; without another name to be tried last, it has the wished one."""
+        """Return a text to be written; without a name to be tried last, this is its name."""
         raise NotImplementedError
 
     def lines(self, name: str, last: str) -> Lines:
@@ -124,12 +124,12 @@ class Store:
         raise NotImplementedError
 
     def dump(self, name: str, last: str) -> Part:
-        """Return a dump to be."""
+        """Return a dump to be written."""
         raise NotImplementedError
 
 
 def open_store(target: TargetParams) -> Store:
-    """Return the store of a target; raises SaverError for a kind that there is not."""
+    """Return the store of a target; raises SaverError for an unknown kind."""
     try:
         module = __import__(f"{__name__}.{target.store}", fromlist=["STORE"])
         kind: Callable[[TargetParams], Store] = module.STORE

@@ -23,11 +23,11 @@ _HOPELESS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def make_folder(output: str, name: str, *, last: str, mount: str = "") -> tuple[str, str]:
-    """Make a new folder in output; return its plain path, and a line on what is not as wished.
+    """Make a new folder in output; return its plain path, and a line on what is not as intended.
 
     It has the first of the candidates' names that the file system takes; one that is there already
     gets -2, -3, … behind it. output itself is made if need be. With a mount point, which output is
-    below, nothing leads out of it, and its top is used where output cannot be. Raises OSError,
+    below, nothing leads out of it, and its top is used if output cannot be. Raises OSError,
     SaverError.
     """
     if not mount:
@@ -96,11 +96,11 @@ def _suffixes() -> Iterator[str]:
 
 
 def fit_name(folder: str, name: str, *, last: str, suffixes: tuple[str, ...]) -> tuple[str, str]:
-    """Return the name that a new file of a folder can have, and a line if it is not the wished one.
+    """Return the name that a new file of a folder can have, and a line if it is not the given one.
 
-    It is tried out with the longest of the suffixes ("" is none), and none of the files is there
-    then; what has its final name is never a trial.
-    Candidates are those of make_folder. Raises nothing: where all fail, it is the wished one.
+    A name is tried out with the longest of the suffixes ("" is none); nothing is left of a trial,
+    and no trial has a final name.
+    Candidates are those of make_folder. Raises nothing: if all fail, the given name is returned.
     """
     failed: OSError | UnicodeError | None = None
     for each in candidates(name, last):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files of a disk: a new one, all of its data, its name made safe; the start of one."""
+"""Files of a disk: create one, write all of its data, make its name safe; read the start of one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 def create(path: str) -> int:
     """Create a new file that only root may read; return its descriptor.
 
-    Raises OSError, FileExistsError where there is anything of that name, a link too.
+    Raises OSError, and FileExistsError if anything has that name, even a link.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(path, flags, 0o600)
@@ -32,7 +32,7 @@ def sync_folder(path: str) -> None:
 
 
 def read_start(path: str, limit: int) -> bytes:
-    """Return the start of a file, which is no link; b"" where it cannot be read."""
+    """Return the start of a file; b"" if it is a link, or cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a dump is written to: a file by offsets, or a stream of records for a file to be."""
+"""Where a dump is written to: a file by offsets, or a stream of records that a file can become."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ class Output:
         return 0
 
     def mend(self, disk: Writeback, length: int, place: int) -> bool:
-        """Have the disk take what was written to a place of the file, in other blocks, if what
-        the dump's readers are told of it cannot be another place; tell whether it has it.
+        """Get what was written to a place of the file onto the disk, in other blocks, if the format
+        cannot tell readers of another place; tell whether the disk has it.
         """
         return False
 
     def release(self, end: int | None) -> None:
-        """Take it that the disk has what this process wrote before an offset; None for all."""
+        """Hear that the disk has what this process wrote before an offset; None for all of it."""
 
     def end(self, size: int) -> None:
         """Set the final size; raises OSError."""
@@ -101,9 +101,9 @@ class FlatOutput(Output):
 
     In a file, a record is there as a whole or not at all, and room is kept for the last ones.
 
-    Records share blocks of the disk, and have one place. So when a block is bad, those around it
-    are taken from the page cache, which drops what could not be written like anything that could:
-    each is held there by its writer until it is released.
+    Records share blocks of the disk, and cannot be moved. So when a block is bad, those around it
+    are taken from the page cache. As that drops even data that could not be written, each record is
+    held there by its writer until it is released.
     """
 
     appends = True

@@ -11,10 +11,10 @@ from .folder import FilePart
 
 
 class NamedFiles(Store):
-    """See Store: names are paths. What is there already is replaced. No target is one."""
+    """See Store: names are paths. What is there already is replaced. No target uses this."""
 
     def __init__(self, keep_free: int) -> None:
-        """keep_free is in per cent of the file system."""
+        """Take keep_free, in per cent of the file system."""
         self._keep_free = keep_free
 
     def lines(self, name: str, last: str) -> Lines:

@@ -27,7 +27,7 @@ class Names:
         self._seconds = seconds
 
     def of(self, kind: str) -> tuple[str, str]:
-        """Return the wished name for a field of the patterns, and the one to be tried last.
+        """Return the name for a field of the patterns, and the name to be tried last.
 
         Raises SaverError.
         """

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .medium import Output
     from .steps import Piece, Steps
 
-#: Other places that are tried for each bit of data, and how far they are away in the file, in
-#: bytes: more each time that one is no good, since what is next to a bad block is bad, too.
+#: Other places that are tried for each piece of data, and how far away they are in the file, in
+#: bytes: farther each time, since the neighbours of a bad block are often bad, too.
 _TRIES = 4
 _GAP, _MOST_GAP = 64 << 10, 4 << 20
 #: Failures in a row, and seconds of them, after which a disk is taken for dead.
@@ -27,7 +27,7 @@ class Places:
     """Looks for places, and gives up when the disk takes nothing any more.
 
     moved says that the place found last has other blocks of the disk now, away that it is another
-    one in the dump; dead that there are none.
+    place in the dump; dead that the disk takes nothing any more.
     """
 
     def __init__(self, output: Output, board: Board, steps: Steps, *, skipped: int = 0) -> None:
@@ -50,7 +50,7 @@ class Places:
         before = disk.rewritten
         kept = self._output.mend(disk, length, place)
         if disk.rewritten != before:
-            self._steps.doubt_all()  # that has heard of all errors
+            self._steps.doubt_all()  # all errors have been reported to that
         return kept
 
     def find(self, address: int, length: int) -> int:

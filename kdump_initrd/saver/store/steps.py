@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The steps in which one worker's data go to the disk, each behind the one that is being made."""
+"""The steps in which one worker's data go to the disk: one is on its way while the next is made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..low.board import Board
     from .medium import Output
 
-#: A step's bytes and ranges, about: some tenths of a second of a slow disk.
+#: A step's bytes and ranges, roughly: some tenths of a second of a slow disk.
 _BYTES, _RANGES = 4 << 20, 8
 #: Milliseconds between two times that the file's size and blocks are made safe.
 _EVERY = 4000
@@ -24,8 +24,8 @@ class Piece:
     """Pages of a range that went out at once: count of them, from the first one in the range.
 
     Their data are length bytes at the place in the file. failed says that writing them failed.
-    told and told_length are the same for what readers are told of them, where that is written with
-    the data.
+    told and told_length are place and length of what tells readers about them, if that is written
+    with the data.
     """
 
     def __init__(self, number: int, first: int, count: int) -> None:
@@ -76,7 +76,7 @@ class Steps:
         self._bytes += piece.length
 
     def end_range(self) -> None:
-        """Let the range be a part of the step."""
+        """Add the finished range to the step."""
         if not self._range:
             return
         step = self._filling
@@ -137,12 +137,12 @@ class Steps:
         return []
 
     def doubt_all(self) -> None:
-        """Take it that what is on its way may not arrive, nor what shares a block with that."""
+        """Assume that what is on its way may not arrive, nor what shares a block with that."""
         for step in (*self._going, self._filling):
             step.doubt = True
 
     def _look(self, code: int) -> None:
-        # What has gone wrong may be of anything.
+        # The error may be about anything that is on its way.
         if code:
             self.code = code
             self._board.set_error(code)

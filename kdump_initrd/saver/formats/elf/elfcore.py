@@ -25,7 +25,7 @@ INCOMPLETE = 1
 MAX_HEADERS = 1 << 17
 #: Physical addresses have 52 bits at most; more is damage, or "no address".
 MAX_PHYSICAL = 1 << 52
-#: Bytes of memory in one piece that are believed, though they are not in the file.
+#: The most bytes of a PT_LOAD that are believed if the file is smaller.
 _MAX_SIZE = 1 << 44
 
 # e_type … e_shstrndx behind e_ident; Phdr; sh_size, sh_link, sh_info of Shdr at their offsets.
@@ -63,8 +63,8 @@ class ElfCore(Memory):
     """The headers of an ELF core in a window.
 
     ident is e_ident, flags e_flags; headers says how numbers lie in the headers, whose addresses
-    may have more bits than the machine's; loads are the PT_LOADs in their order, without empty ones
-    and those whose physical address cannot be.
+    may have more bits than the machine's; loads are the PT_LOADs in their order, without those that
+    are empty or have an impossible physical address.
     """
 
     def __init__(self, window: Window) -> None:
@@ -93,7 +93,7 @@ class ElfCore(Memory):
         if not self.loads:
             raise SaverError(f"{window.path}: no memory in it (no PT_LOAD)")
         self._last = self.loads[0]
-        #: The PT_LOADs by "paddr" or "vaddr".
+        #: The PT_LOADs sorted by "paddr" or "vaddr".
         self._sorted: dict[str, tuple[list[Segment], Intervals]] = {}
         parts = []
         for part in segments:

@@ -25,7 +25,7 @@ def headers_of(crash: Crash, source: PageSource) -> ElfCore | ElfHeaders:
 
 
 class ElfHeaders:
-    """What an ELF dump takes from an ElfCore, for another dump: all but the window."""
+    """Stands for the ElfCore of an ELF dump whose input is another dump: all but the window."""
 
     flags = 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an ELF dump has of a core's PT_LOADs: parts of them, and where in its file they lie."""
+"""The parts of a core's PT_LOADs that an ELF dump has, and where in its file they lie."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ if TYPE_CHECKING:
     from ...low.selection import Selection
     from .elfcore import Segment
 
-#: Fewer pages than this that are left out stay a hole in a PT_LOAD; more of them end it.
+#: If fewer pages than this are left out in a row, they are a hole in a PT_LOAD; more end it.
 BRIDGE = 256
-#: Where that makes too many PT_LOADs, larger holes stay too, so many times as large; no memory
-#: has one as large as the last.
+#: If that makes too many PT_LOADs, holes may be this many times as large, and again, up to more
+#: than any memory has.
 _STEP, _LAST = 4, 1 << 40
 _OFFSET = struct.Struct("Q")
 
 
 class ElfParts:
-    """The pages of a selection behind each other in a file, and the PT_LOADs that show them.
+    """The pages of a selection one after another in a file, and the PT_LOADs that show them.
 
-    bridge   fewer pages than this that are left out stay a hole in the file
+    bridge   fewer pages than this that are left out in a row are a hole in the file
     counts   the parts of each PT_LOAD
     """
 
     def __init__(
         self, selection: Selection, loads: list[Segment], *, page_size: int, most: int
     ) -> None:
-        """Split PT_LOADs into as few parts as a reader takes: most, or as many as there are."""
+        """Split PT_LOADs into at most so many parts, or one each if there are more of them."""
         self._selection = selection
         self._page = page_size
         self.bridge = BRIDGE
-        # Whether what is left out at a PT_LOAD's start is a part: memory without data.
+        # Whether pages left out at the start of a PT_LOAD become a part of their own, without data.
         self._leads = True
         self.counts = self._count(loads, most)
         while loads and not self.counts:
             self._leads = self.bridge < _LAST
             self.bridge *= _STEP
             self.counts = self._count(loads, most if self._leads else len(loads))
-        #: File offset of the first page of each range, from that of all data on.
+        #: Offset of the first page of each range, from the start of all data.
         self._table = bytearray()
         # The run of pages that was asked for last, its place, and what follows it in its range.
         self._run, self._at, self._end = (0, 0), 0, 0
         self._runs: Iterator[tuple[int, int]] = iter(())
 
     def _count(self, loads: list[Segment], most: int) -> list[int]:
-        # None at all if they are more than that.
+        # An empty list if there would be more than that.
         counts = []
         for part in loads:
             count = 0

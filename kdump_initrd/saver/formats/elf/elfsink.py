@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...low.board import Board
     from .elfdump import ElfWriter
 
-#: Bytes that are written at once when it is a second time.
+#: Bytes that are written at once when pages are written again.
 _AGAIN = 32 << 10
 
 

@@ -19,7 +19,7 @@ _MAX_MEMORY = 1 << 44
 #: Page frames that a dump can have: its bitmaps have a hole of 8 GiB where there is no memory.
 #: Pages of 4 KiB beyond 256 TiB are those of a damaged header.
 _MAX_FRAMES = 1 << 36
-#: So is less than a section of memory behind so large a hole; bytes of both.
+#: Less than a section of memory after so large a gap is damage, too; bytes of both.
 _FAR, _SECTION = 1 << 44, 128 << 20
 
 
@@ -27,8 +27,8 @@ class Extents:
     """The pages of a core in ascending order, each once.
 
     runs     list of Extent, not overlapping
-    ram      (first frame, pages) of all memory that the headers tell of, the same with the pages
-             that a filter has left out of the core before (p_memsz beyond p_filesz)
+    ram      (first frame, pages) of all memory that the headers tell of, including pages that a
+             filter has left out of the core before (p_memsz beyond p_filesz)
     pages    pages in all runs
     end      the highest page frame + 1
     pieces   the PT_LOADs that share a page in PIECES, by its frame
@@ -85,7 +85,7 @@ class Extents:
 
 
 def _sane_loads(core: ElfCore, page_size: int) -> list[Segment]:
-    # Without those whose address cannot be: the bitmaps of a dump reach to the last one.
+    # Without those at impossible addresses: the bitmaps of a dump reach to the last one.
     groups: list[list[Segment]] = [[]]
     end, file_size = 0, core.window.size
     for part in sorted(core.loads, key=lambda part: part.paddr):
@@ -101,7 +101,7 @@ def _sane_loads(core: ElfCore, page_size: int) -> list[Segment]:
 
 
 def _size_there(part: Segment, file_size: int, page_size: int) -> int:
-    # Bytes in the file; a page that the file's end cuts through is not there.
+    # Bytes in the file; a page that is cut off by the file's end does not count.
     size = max(0, file_size - part.offset)
     if size >= part.filesz:
         return part.filesz

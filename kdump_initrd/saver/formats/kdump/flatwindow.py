@@ -15,7 +15,7 @@ _MAX_OFFSET = 1 << 56
 
 
 class FlatWindow(Window):
-    """Records in any order; what none of them has reads as zeros. A later record is on top."""
+    """Records in any order; what none of them has reads as zeros. A later record overrides."""
 
     def __init__(self, path: str) -> None:
         """Look through all records; raises SaverError where one is damaged, OSError."""
@@ -71,7 +71,7 @@ class FlatWindow(Window):
         return self._places.following(offset)
 
     def data(self, start: int, end: int) -> int:
-        """See Window; what two records have counts twice."""
+        """See Window; what is in two records counts twice."""
         parts = [self._records[place] for place in self._places.touching(start, end)]
         return sum([min(high, end) - max(low, start) for low, high, _ in parts])
 

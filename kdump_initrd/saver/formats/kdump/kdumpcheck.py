@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .kdumpread import KdumpDump
 
 _LOOK = 64 << 10
-#: Those of a page's descriptor: 0 for one that is stored as it is.
+#: The flags that a page descriptor may have; 0 is for a page that is stored as it is.
 _FLAGS = (0, *[row.flag for row in ROWS])
 
 
@@ -22,7 +22,7 @@ def disagreement(dump: KdumpDump, pages: int) -> str:
     """Return a line on what does not fit; "" when nothing is found.
 
     pages is the count of bits in the second bitmap. Each page of a dump is found by counting
-    those, so one that is not right gives the wrong contents to all pages behind it. Raises OSError.
+    those, so one wrong bit gives wrong contents to all pages behind it. Raises OSError.
     """
     block = dump.header.geometry.block
     size = VmcoreInfo(dump.notes.vmcoreinfo).page_size() or block
@@ -38,7 +38,7 @@ def _bitmaps(dump: KdumpDump) -> str:
     size = min(geometry.bitmap_size, window.size - geometry.bitmap2)
     at = 0
     while at < size:
-        # Both bitmaps may have bits where the second one has.
+        # Only where the second one has bits is there something to compare.
         at = max(at, window.skip(geometry.bitmap2 + at) - geometry.bitmap2)
         step = min(_LOOK, size - at)
         if step <= 0:
@@ -56,7 +56,7 @@ def _bitmaps(dump: KdumpDump) -> str:
 
 
 def _descriptors(dump: KdumpDump, pages: int) -> str:
-    # What follows the table is the page that comes first in the file: some descriptor says so.
+    # The table is followed by the first page in the file: some descriptor must point there.
     table, window = dump.header.geometry.descriptors, dump.window
     data = table + pages * DESCRIPTOR_SIZE
     least = window.size

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..elf.source import PageSource
 
 _COPY = 64 << 10
-#: Bytes of descriptors that are written before they are known.
+#: A table of descriptors up to this many bytes is written as zeros first.
 _PROVEN = 64 << 20
 
 
@@ -48,7 +48,7 @@ class KdumpWriter(DumpWriter):
     ) -> None:
         """Codec None stores every page as it is; scratch is a file for the selection's bitmap.
 
-        Without one (-1) that is filled where it belongs.
+        Without one (-1), the bitmap is filled in its own place in the dump.
         """
         self.output = output
         self.abi = abi = crash.memory.abi
@@ -65,7 +65,7 @@ class KdumpWriter(DumpWriter):
         self.bitmap = in_place if scratch < 0 else (scratch, 0)
         self.selection: Selection
         self.zero_page = 0
-        #: What a position of the board lacks to an offset of the file: the holes.
+        #: Bytes of holes, by which offsets in the file exceed the board's positions.
         self.skipped = 0
         self._bitmap1: list[int] = []
 
@@ -117,8 +117,8 @@ class KdumpWriter(DumpWriter):
         return taken
 
     def _make_table(self, end: int) -> None:
-        # Of zeros, that is of lost pages. They are written: a bad block there costs many pages, and
-        # can be replaced now. That of a huge machine must do without.
+        # Zeros mean lost pages. They are really written: a bad block there would cost many pages,
+        # and can be replaced now. The table of a huge machine is too large for that.
         start = self.geometry.descriptors
         self.output.allocate(start, end - start)
         if not self._flat:

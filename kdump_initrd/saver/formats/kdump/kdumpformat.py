@@ -18,7 +18,7 @@ LEVEL_ZERO = 1
 #: offset, size, flags, page_flags of a page descriptor
 DESCRIPTOR = "QIIQ"
 DESCRIPTOR_SIZE = 24
-#: 32-bit fields that newer 64-bit ones replace stop here.
+#: The largest value of the 32-bit fields that newer 64-bit ones replace.
 _SATURATED = (1 << 32) - 1
 
 # Main header: signature, version, utsname, time, status, block size, sub header's blocks,
@@ -174,7 +174,7 @@ class Header:
 
 
 def _frames(main: int, sub: int, room: int) -> int:
-    # The page frames of memory, by both headers; where they disagree, all that can be had.
+    # The page frames of memory, by both headers; if they disagree, the most that there is room for.
     found = [count for count in (main, sub) if count <= room]
     if not found or (sub > room and main == _SATURATED):
         raise SaverError("the dump's header is damaged: its bitmaps are smaller than memory")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...codec.library import Codec
     from ...memory.window import Window
 
-#: Bytes of bitmap between two known counts of set bits, and that are counted at once.
+#: Bytes of bitmap between two known counts of set bits, and how many are counted at once.
 _STEP, _LOOK = 4096, 64 << 10
 _NOTHING = bytes(_LOOK)
 #: Decompressed pages that are kept.

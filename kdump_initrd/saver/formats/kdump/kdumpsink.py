@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from ...low.board import Board
     from .kdumpfile import KdumpWriter
 
-#: Bytes of compressed pages that are written at once, about, pages that are held at most, and
-#: pages that are packed between two looks at that.
+#: Bytes of compressed pages that are written at once, roughly, the most pages that are held, and
+#: how many are packed between two checks of that.
 BUFFER, HELD, _CHUNK = 256 << 10, 4096, 64
-#: The same for what is written a second time: it is lost in pieces as small as these.
+#: The same for what is written again: if it is lost, it is lost in pieces as small as these.
 _BUFFER_AGAIN, _CHUNK_AGAIN = 32 << 10, 8
-#: Instead of the size of a page; a lost one has one more than that of a page.
+#: Stands for the size of a zero page; that of a lost page is one more than a page's.
 _ZERO = 0
 
 
 class KdumpSink(Sink):
-    """Writes the descriptors when the disk has the data: none points to nothing."""
+    """Writes descriptors when the disk has the data, so that none points to nothing."""
 
     def __init__(self, writer: KdumpWriter, board: Board, slot: int, level: int) -> None:
         self._board = board
@@ -57,8 +57,8 @@ class KdumpSink(Sink):
         self._zero_page = writer.zero_page
         self._skipped = writer.skipped
         self._number = self._first = 0  # the range, and the first page in it that is held
-        self._again: Piece | None = None  # what is written a second time
-        self._told = False  # whether the disk has what readers are told of that
+        self._again: Piece | None = None  # what is written again
+        self._told = False  # whether the disk has the descriptors of that
         self._most = BUFFER
         self._fill = 0
         #: The size of each page in the buffer; _ZERO, or self._lost, for one without data.
@@ -139,7 +139,7 @@ class KdumpSink(Sink):
         self._most = _BUFFER_AGAIN
         self._chunk = min(_CHUNK_AGAIN, self._most_chunk)
         self._places.start(piece)
-        # A look at the data does not see what precedes them, nor what tells of them.
+        # Comparing the data shows neither the record's head before them nor their descriptors.
         self._told = (
             piece.told_length > 0
             and (not piece.length or self._places.keep(piece.place, 0))
@@ -170,7 +170,7 @@ class KdumpSink(Sink):
         if code in FULL:
             sizes = self._those_written(sizes, done)
         self._describe(piece, sizes)
-        if self._output.appends:  # room for it may be gone later
+        if self._output.appends:  # later, there may be no room for it
             self._output.write(piece.table, piece.at)
             piece.told, piece.told_length = self._output.place, len(piece.table)
             piece.table = b""
