@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from kdump_initrd.upkeep.ready.finding import (
     worst_first,
 )
 from kdump_initrd.upkeep.ready.link import NO, UNKNOWN, YES
+from tests.roots.oddities import KINDS, odd
 
 from . import machines
 from .brokenmachines import BROKEN
@@ -116,6 +118,20 @@ def _xen(host: Host) -> None:
     machines.load(host, loaded=False)
 
 
+#: Of the odd files, those of which something can be read.
+PARSED = ("half", "damaged", "garbage", "one long line")
+#: What the verbs read of /proc and /sys.
+READ = (
+    *("proc/cmdline", "proc/meminfo", "proc/iomem", "proc/zoneinfo", "proc/vmstat"),
+    *("proc/self/mountinfo", "proc/sys/kernel/osrelease", "proc/sys/kernel/sysrq"),
+    *("proc/sys/kernel/panic_on_oops", "proc/sys/kernel/kexec_load_disabled"),
+    *("sys/kernel/kexec/crash_size", "sys/kernel/kexec/crash_loaded"),
+    *("sys/kernel/kexec/crash_cma_ranges", "sys/kernel/security/lockdown"),
+    *(
+        "sys/module/kernel/parameters/crash_kexec_post_notifiers",
+        f"{DUMPS}/202611010101/report.json",
+    ),
+)
 LOCKED = "none [integrity] confidentiality\n"
 LOST: dict[str, tuple[Callable[[Host], None], str, str, str]] = {
     "moved-disk": (_moved, "drivers", "hangs on nvme now", "mkinitrd-kdump --refresh"),
@@ -254,6 +270,29 @@ def test_just_enough_memory_is_a_warning(host: Host) -> None:
     machines.reserve(host, int(facts["advised_mib"]) - 1)
     (found,) = of(host, WARNING)
     assert (found.name, found.mend) == ("reservation", "kdump-initrd reserve --set, and restart")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_lies_in_proc_and_sys_is_no_traceback(
+    host: Host, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All files that the verbs read, odd at once, and what parses to something each by itself."""
+    (tmp_path / "file").write_text("not to be read")
+    paths = [host.root / name for name in READ]
+    for path in paths:
+        if not path.exists():
+            host.write(path.relative_to(host.root).as_posix(), "1\n")
+    wrongs = [paths, *([path] for path in paths if kind in PARSED)]
+    for wrong in wrongs:
+        with ExitStack() as stack:
+            for path in wrong:
+                stack.enter_context(odd(path, kind, tmp_path))
+            for verb in ("status", "check", "estimate") if wrong is paths else ("check",):
+                status = main([verb, "--root", str(host.root)])
+                said = capsys.readouterr()
+                assert status in (exits.DONE, exits.ERROR, exits.NO), said
+                assert "not to be read" not in said.out + said.err
+                assert "Traceback" not in said.err
 
 
 def test_json(host: Host, capsys: pytest.CaptureFixture[str]) -> None:

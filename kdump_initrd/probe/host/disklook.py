@@ -67,7 +67,9 @@ def _mount(node: Path, number: str, root: Root) -> tuple[str, Path | None]:
     with suppress(OSError):
         for line in root.read_text("proc/self/mountinfo").splitlines():
             words, _, behind = line.partition(" - ")
-            fields, (fstype, source) = words.split(), behind.split()[:2]
+            fields, (fstype, source, *_) = words.split(), [*behind.split(), "", ""]
+            if len(fields) < 5:
+                continue
             if fields[2] == number or root.path / source.lstrip("/") == node:
                 place = root.folder(unescape_octal(fields[4]))
                 found.append((fields[3] != "/", len(fields[4]), fstype, place))
