@@ -17,9 +17,9 @@ from .log import get_logger
 
 logger = get_logger(__name__)
 
-#: An entry that nobody asked for so long is removed, in seconds.
+#: Seconds after which an entry that nobody has asked for is removed.
 _KEEP = 60 * 24 * 3600
-#: Names of ours: a digest, or one with the process that writes it.
+#: The names of our files: a digest, or one with the process ID of whoever is writing it.
 _OURS = re.compile(r"[0-9a-f]{16,}(\.[0-9]+\.new)?")
 #: No entry is larger, in bytes.
 _LARGEST = 1 << 26
@@ -28,7 +28,7 @@ _LARGEST = 1 << 26
 def fetch(key: str) -> bytes | None:
     """Return what was stored under ``key`` (a digest of all that it depends on), or None.
 
-    A damaged entry counts as nothing, and so does whatever somebody else could have put there.
+    A damaged entry counts as missing, and so does what another user could have put there.
     """
     with suppress(OSError), _folder() as folder:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -44,7 +44,7 @@ def fetch(key: str) -> bytes | None:
 
 
 def store(key: str, payload: bytes) -> None:
-    """Keep ``payload`` for fetch(); where that cannot be, nothing happens."""
+    """Keep ``payload`` for fetch(); if that is not possible, nothing happens."""
     with suppress(OSError), _folder() as folder:
         _drop_old(folder)
         new = f"{key}.{os.getpid()}.new"
@@ -60,7 +60,7 @@ def store(key: str, payload: bytes) -> None:
 
 @contextmanager
 def _folder() -> Iterator[int]:
-    """Yield a descriptor of the cache's folder; raises OSError where there can be none.
+    """Yield a descriptor of the cache's folder; raises OSError if there cannot be one.
 
     The environment may be another user's (su, sudo -E): whoever could write there, or could put
     another folder in its place, could put code into the image.

@@ -9,10 +9,10 @@ from enum import Enum
 
 
 class Codec(str, Enum):
-    """The codecs that Linux unpacks initrds of, and lz4's frame format, which it does not.
+    """The codecs of initrds that Linux can unpack, and lz4's frame format, which it cannot.
 
-    The first ones are those of whole images, from the smallest reservation that one needs to the
-    largest (docs/architecture.md); NONE is the last resort.
+    Those that whole images are packed with come first, in the order of the reservation that such
+    an image needs, the smallest first (docs/architecture.md); NONE is the last resort.
     """
 
     ZSTD = "zstd"
@@ -27,20 +27,20 @@ class Codec(str, Enum):
 
     @property
     def row(self) -> Row:
-        """What there is to know of it."""
+        """What there is to know about it."""
         return _ROWS[self]
 
 
 @dataclass(frozen=True)
 class Row:
-    """What there is to know of a codec.
+    """What there is to know about a codec.
 
     ``magics`` are the first bytes of what it packs, longer than lib/decompress.c of Linux asks
-    for. ``kernel_option`` makes a kernel unpack it, "" for none needed, or none that does.
-    ``reader`` is libarchive's name for it. ``program`` packs by ``options`` a whole image, "" where
-    none is packed so, and by ``fast`` what is mostly packed already, by the least effort; without
-    a program, libarchive does, and they are options of its filter. ``window`` returns the bytes
-    that a decoder keeps of what it unpacked, from the first bytes of a sound segment.
+    for. ``kernel_option`` is what a kernel must be built with to unpack it, "" if there is no such
+    option. ``reader`` is libarchive's name for it. ``program`` packs a whole image with ``options``
+    ("" if no image is packed so), and with ``fast`` what is mostly packed already, quickly; without
+    a program, libarchive packs, and they are options of its filter. ``window`` returns, from the
+    first bytes of a sound segment, the bytes that a decoder keeps of what it has unpacked.
     """
 
     magics: tuple[bytes, ...]

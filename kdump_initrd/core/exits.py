@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The exit statuses of every command and verb; --help and the man pages say the same.
 
-The saver in a capture kernel has its own: /init tells its ends apart.
+The saver in a capture kernel has its own, which /init tells apart.
 """
 
 from __future__ import annotations

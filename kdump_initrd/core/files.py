@@ -27,7 +27,7 @@ def read(path: Path, *, limit: int = FILE) -> bytes:
         too_large = OSError(errno.EFBIG, f"is larger than {limit >> 20} MB", str(path))
         if os.fstat(file.fileno()).st_size > limit:
             raise too_large
-        # What the kernel makes up has no size.
+        # The size of files in /proc and /sys is 0.
         content = file.read(limit + 1)
         if len(content) > limit:
             raise too_large
@@ -43,7 +43,7 @@ def open_file(path: Path) -> BinaryIO:
     """Open the regular file at ``path`` to be read; the path must be free of links.
 
     Nothing waits, and nothing but a regular file is opened, not even for a moment: some devices
-    act when they are. Raises OSError, with a text for what is not a file, or has a link on its way.
+    act when they are. Raises OSError, also for what is not a regular file, or is behind a link.
     """
     spot = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -70,7 +70,7 @@ def _check(spot: int, path: Path) -> None:
 
 
 def _real_name(spot: int, path: Path) -> str:
-    # By what name the kernel knows what was opened; where /proc is not mounted, nobody tells.
+    # The name by which the kernel knows what was opened; unknown if /proc is not mounted.
     try:
         return str(Path(f"/proc/self/fd/{spot}").readlink())
     except FileNotFoundError:

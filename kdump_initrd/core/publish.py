@@ -17,7 +17,7 @@ from .errors import KdumpInitrdError
 
 #: What link(2) says on a file system that has no hard links (vfat, some network ones).
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-#: Names that nothing else has, whatever becomes of the file: they are swept away by it.
+#: What temporary names begin and end with: by this, sweep() knows what is left over.
 _BEFORE, _BEHIND = ".kdump-initrd-", ".new"
 #: What was written and removed in this process, in words, each with a test whether it is so.
 _journal: list[tuple[str, Callable[[], bool]]] = []
@@ -26,7 +26,7 @@ _Result = TypeVar("_Result")
 
 
 class ChangedError(KdumpInitrdError):
-    """What was to be replaced is not what was read before."""
+    """The file to be replaced is not the one that was read before."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def check_same(path: Path, before: Stamp) -> None:
 def unchanged(path: Path) -> Iterator[Stamp]:
     """Yield the stamp of an initrd that the block reads, perhaps several times.
 
-    Raises ChangedError where it is another one behind the block, also instead of what the block
-    says of it then, and KdumpInitrdError for one that is not there.
+    Raises ChangedError if it is another one after the block, even if the block itself has raised
+    an error, and KdumpInitrdError if there is none.
     """
     try:
         before = stamp(path)
@@ -142,7 +142,7 @@ def unchanged(path: Path) -> Iterator[Stamp]:
 
 
 def twice(work: Callable[[], _Result]) -> _Result:
-    """Do ``work``, and once more from its start where what it was to replace has changed."""
+    """Do ``work``; if what it should replace has changed meanwhile, do all of it once more."""
     try:
         return work()
     except ChangedError:
@@ -179,7 +179,7 @@ def shorten(path: Path, size: int, *, before: Stamp) -> None:
 
 
 def done(since: int = 0) -> list[str]:
-    """Return what was written and removed in this process, but for the first ``since`` things."""
+    """Return what was written and removed in this process, without the first ``since`` things."""
     return [words for words, is_so in _journal[since:] if is_so()]
 
 
@@ -215,7 +215,7 @@ def _remove_left(path: Path) -> None:
 
 
 def _note(new: NewFile, out: Path) -> None:
-    # Before it is so: an interruption may come right behind it.
+    # Noted before it is done: an interruption may come right afterwards.
     mine = os.fstat(new.descriptor)
 
     def is_there() -> bool:

@@ -50,7 +50,7 @@ def shipped(kind: str) -> Path:
 
 @functools.cache
 def _mistrust(folder: Path) -> None:
-    """Warn once of what others than root could have put into the image."""
+    """Warn once about a folder whose files users other than root could have changed."""
     for path in (folder, *sorted(folder.rglob("*"))):
         text = trust.warning(path)
         if text:

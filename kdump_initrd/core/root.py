@@ -64,8 +64,8 @@ def follow(
 class Asked:
     """What a root was asked, by absolute paths of the host, found or not.
 
-    ``looked`` are files and folders that were looked for, and the links on their way; of what is
-    not there, the first part that is missing. ``listed`` are folders whose names were asked for.
+    ``looked`` are files and folders that were looked for, and the links on their way; for what is
+    missing, its first missing part. ``listed`` are folders whose entries were asked for.
     """
 
     looked: set[str] = field(default_factory=set)
@@ -78,11 +78,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Root:
-    """A folder that a system lies in, "/" for this host's own.
+    """A folder that contains a system, "/" for this host's own.
 
     Absolute link targets start at its top again, and ``..`` ends there. Paths that it returns are
-    the host's, and free of links. ``asked`` remembers the questions, but for those of where
-    something is to be written.
+    the host's, and free of links. ``asked`` remembers the questions, except those about where
+    something will be written.
     """
 
     path: Path = Path("/")
@@ -99,7 +99,7 @@ class Root:
     def resolve(self, name: Name) -> Path | None:
         """Return the path of ``name``, which need not exist; None for a loop of links.
 
-        One that no file can have (too long, a NUL in it) is None, too.
+        A name that no file can have (too long, a NUL in it) gives None, too.
         """
         found, links, missing = self._follow(name)
         self.asked.looked.update(links, missing or ([str(found)] if found else []))
@@ -119,16 +119,16 @@ class Root:
         return self.resolve(path) or path
 
     def named(self, name: str | Path) -> Path:
-        """Return the host's path that a person names, free of links: the root's where it is there.
+        """Return the host's path that a person means, free of links: the root's if it exists there.
 
-        A loop of links is left for whoever opens it to complain of.
+        A loop of links is not an error here, but for whoever opens the path.
         """
         path = Path(name).absolute()
         inside = not self.is_host and ".." not in path.parts and path.is_relative_to(self.path)
         return self.real_path(path) if inside else Path(os.path.realpath(name))
 
     def place(self, name: Name) -> Path:
-        """Return where ``name`` is written: its folder is free of links, it may be one.
+        """Return where ``name`` is written: its folder is free of links, but it may be one itself.
 
         Raises KdumpInitrdError for a loop of links.
         """
@@ -163,10 +163,10 @@ class Root:
         return list(dict.fromkeys(found))
 
     def entries(self, name: Name, pattern: str = "*") -> list[Path]:
-        """Return what is in a folder and has such a name, sorted; nothing where there is none.
+        """Return the entries of a folder with such a name, sorted; [] if there is no such folder.
 
-        These may be links: the root tells where they lead. Only for a pattern are all names of the
-        folder asked for.
+        They may be links: resolve() tells where these lead. Only for a pattern does this count as
+        having asked for all entries of the folder.
         """
         folder = self.folder(name)
         if folder is None:

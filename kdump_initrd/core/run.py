@@ -50,8 +50,8 @@ def run(
 ) -> Result:
     """Run ``argv`` and return its result; ``timeout`` is in seconds.
 
-    ``environment`` is all that it has, but for LC_ALL; None for this process's own. ``memory`` is
-    the most that it may take for itself, in bytes, mapped files aside.
+    ``environment`` is all that it gets, except for LC_ALL; None for this process's own. ``memory``
+    is the most that it may take for itself, in bytes, not counting mapped files.
 
     Raises KdumpInitrdError when the program is missing, overruns its deadline or, with
     ``check``, ends with another status than 0.
@@ -84,9 +84,9 @@ def run(
 def output_of(
     argv: Sequence[str | Path], *, stdin: bytes, timeout: float, limit: int, check: bool = True
 ) -> bytes:
-    """Return what ``argv`` makes of ``stdin``; no more than ``limit`` bytes are taken.
+    """Return what ``argv`` makes of ``stdin``, up to ``limit`` bytes.
 
-    Raises KdumpInitrdError as run() does, and where there is more.
+    Raises KdumpInitrdError as run() does, and if there is more.
     """
     words, program = _command(argv)
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as errors:

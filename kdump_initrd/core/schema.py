@@ -17,8 +17,8 @@ from .toml import Document, Key
 
 #: How a value is read.
 Read = Callable[[Any], Any]
-#: Longer names, and the names of a file with more mistakes than that, are not compared with those
-#: that are known: comparing is dear.
+#: Longer names, and those of a file with more mistakes than this, are not compared with the names
+#: that are known: comparing takes long.
 _LONGEST, _MANY = 60, 100
 
 
@@ -26,8 +26,8 @@ _LONGEST, _MANY = 60, 100
 class Table:
     """A table of keys.
 
-    ``others`` is what any other key holds, None where no other is known; ``names`` reads what the
-    file calls it. ``needed`` are the keys that must be there. ``array`` is for [[NAME]]: a list of
+    ``others`` is what any other key holds, None if no other is allowed; ``names`` reads the name of
+    such a key. ``needed`` are the keys that must be there. ``array`` is for [[NAME]]: a list of
     such tables.
     """
 
@@ -40,7 +40,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is wrong with a key, and a hint how to mend it, "" for none."""
+    """What is wrong with a key, and a hint on how to mend it, "" for none."""
 
     key: Key
     what: str
@@ -65,14 +65,14 @@ def check(document: Document, declared: Table) -> dict[str, Any]:
 
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Return which of ``known`` may have been meant by ``name``; "" where none looks like it."""
+    """Return which of ``known`` may have been meant by ``name``; "" if none resembles it."""
     if len(name) > _LONGEST:
         return ""
     return next(iter(difflib.get_close_matches(name, tuple(known), n=1, cutoff=cutoff)), "")
 
 
 class _Reader:
-    """Reads tables by what is declared of them, and collects the mistakes."""
+    """Reads tables as they are declared, and collects the mistakes."""
 
     def __init__(self, declared: Table) -> None:
         self.mistakes: list[Mistake] = []
@@ -158,7 +158,7 @@ def _text(word: str, each: Read) -> object:
 
 
 def whole(value: object) -> int:
-    """Read a whole number, which is not negative."""
+    """Read a whole number that is not negative."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError("expected a whole number")
     return value
@@ -200,7 +200,7 @@ def one_of(*names: str) -> Read:
 
 
 def some(each: Read) -> Read:
-    """Return what takes what ``each`` reads, unless there is nothing in it."""
+    """Return what reads as ``each`` does, but refuses an empty value."""
 
     def read_some(value: object) -> object:
         found = each(value)
@@ -214,7 +214,7 @@ def some(each: Read) -> Read:
 def record(kind: type, each: Read = str, **others: Read) -> Table:
     """Return the table of a dataclass of strings and of tuples of them: its fields are the keys.
 
-    ``each`` gets every string, but for the fields that are read as ``others`` say.
+    ``each`` gets every string, except those of fields that ``others`` read.
     """
     kinds = {row.name: text if row.type in (str, "str") else texts for row in fields(kind)}
     return Table({name: others.get(name) or read(each) for name, read in kinds.items()})

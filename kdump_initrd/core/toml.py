@@ -18,10 +18,10 @@ else:
 
 #: The path of a key: names of tables, numbers of an array's tables (from 0), and its own name.
 Key = tuple[Union[str, int], ...]
-#: No file of ours has a key below so many others.
+#: No key of ours is nested as deeply as this.
 _DEEPEST = 8
-#: What a bracket or a line's end can be hidden in, and these two (toml.io, v1.0.0). Up to two
-#: quotes may stand before those that end a string of several lines.
+#: Comments and strings, which can contain brackets and line ends, and these themselves (toml.io,
+#: v1.0.0). Up to two quotes may stand before those that end a string of several lines.
 _TOKEN = re.compile(
     r"""\#[^\n]*
     |\"{3}(?:[^"\\]+|\\[\s\S]|"(?!""))*"{3,5}
@@ -94,7 +94,7 @@ def parse(path: Path, content: bytes) -> Document:
 
 def _loads(text: str) -> dict[str, Any]:
     # A number of too many digits is a ValueError, too.
-    # The parser needs the square of a key's parts.
+    # The parser's time grows with the square of the number of a key's parts.
     if _FAR.search(text):
         raise ValueError("a key with too many parts")
     table: dict[str, Any] = tomllib.loads(text)
@@ -106,8 +106,8 @@ def lines_of(text: str) -> Mapping[Key, int]:
     """Return the line (from 1) of each table's header and of each key, by its path.
 
     ``text`` is valid TOML, with LF at the end of lines. A key in an inline table has the line on
-    which its statement begins; what an array in brackets holds has none. Keys deeper than any that
-    is known are left out.
+    which its statement begins; what is in an array in brackets has none. Keys that are nested more
+    deeply than any of ours are left out.
     """
     found: dict[Key, int] = {}
     numbers: dict[Key, int] = {}
@@ -132,7 +132,7 @@ def lines_of(text: str) -> Mapping[Key, int]:
 
 
 def _numbered(key: Key, numbers: Mapping[Key, int]) -> Key:
-    """Return the path of a header's key: above it, the last table of an array is meant."""
+    """Return the path of a header's key: an array in it stands for its last table."""
     path: Key = ()
     for name in key:
         number = numbers.get(path)
@@ -155,7 +155,7 @@ def _statements(text: str) -> Iterator[str]:
 
 
 def _keys(values: Mapping[str, Any], above: Key) -> Iterator[Key]:
-    """Yield the path of each key in a table, those above first."""
+    """Yield the path of each key in a table, outer ones first."""
     for name, value in values.items():
         path = (*above, name)
         yield path

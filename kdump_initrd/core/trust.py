@@ -17,11 +17,10 @@ class Untrusted(OSError):
 
 
 def doubt(status: os.stat_result, *, passage: bool = False) -> str:
-    """Return who else could have written what has this status, "" where nobody could.
+    """Return who else could have written a file with this status, "" if nobody could.
 
-    That is anybody but root and the user that this process works for. ``passage`` is for a folder
-    on the way to another one of ours: where names are their owner's (sticky, as /tmp), it may be
-    everybody's.
+    That is anybody but root and the user that this process runs as. ``passage`` is for a folder on
+    the way to one of ours: if it is sticky, as /tmp is, everybody may write to it.
     """
     if status.st_uid not in (0, os.geteuid()):
         return f"it belongs to user {status.st_uid}"
@@ -36,9 +35,9 @@ def doubt(status: os.stat_result, *, passage: bool = False) -> str:
 
 
 def warning(path: Path) -> str:
-    """Return a warning of a file or folder that is configuration, "" where there is none to give.
+    """Return a warning about a file or folder that is configuration, "" for none.
 
-    It is of interest to root alone: what another user configures is as good as that user.
+    Only root is warned: what another user configures can be trusted as much as that user.
     """
     try:
         why = doubt(path.lstat()) if os.geteuid() == 0 else ""
@@ -53,11 +52,11 @@ def warning(path: Path) -> str:
 
 
 def open_folder(path: str, *, make: bool = False) -> int:
-    """Return a descriptor of an absolute folder that nobody else could exchange or fill.
+    """Return a descriptor of an absolute folder that nobody else could replace or write to.
 
-    Each folder on the way is held to that by its descriptor, and each link by who made it. The
-    folder itself has to be this user's own. ``make`` makes what is missing of it, for this user
-    alone. Raises Untrusted, or OSError where it cannot be opened.
+    Each folder on the way is checked by its descriptor, and each link by its owner. The folder
+    itself has to be this user's own. ``make`` creates what is missing of it, for this user alone.
+    Raises Untrusted, or OSError if it cannot be opened.
     """
     todo = [part for part in path.split("/") if part not in ("", ".")]
     spots = [os.open("/", _FOLDER)]
@@ -107,7 +106,7 @@ def _enter(name: str, spot: int, path: str, *, make: int) -> int:
 
 
 def _read_link(name: str, spot: int, path: str) -> str | None:
-    """Return where a link leads to, None for anything else; raises Untrusted for others' links."""
+    """Return where a link leads, None for anything else; raises Untrusted for others' links."""
     try:
         status = os.stat(name, dir_fd=spot, follow_symlinks=False)
     except FileNotFoundError:

@@ -19,7 +19,7 @@ from ..core.errors import KdumpInitrdError
 
 #: What the process may take: processor time in seconds, memory beyond its parent's in bytes.
 SECONDS, MEMORY = 3, 256 << 20
-#: How long its parent waits at most, in seconds: the processor may be busy with others' work.
+#: How long its parent waits at most, in seconds: the processor may be busy with other work.
 _PATIENCE = 15.0
 #: The largest text that it may return, in characters, and what that takes as JSON, in bytes.
 _TEXT = 8 << 20
@@ -28,7 +28,7 @@ _CHUNK = 1 << 16
 
 
 class Overdue(BaseException):
-    """The time is over. No Exception, so that nothing on the way takes it for one of its own."""
+    """The time is over. Not an Exception, so that no handler on the way catches it."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ class Outcome:
 def confine(work: Callable[[], Outcome], *, name: str) -> Outcome:
     """Return what ``work`` does in a process of its own; ``name`` is what it is done for.
 
-    Time that is over is Overdue in it, memory that is used up MemoryError. Raises KdumpInitrdError
-    for an outcome that is an error, and where there is none: it did not stop, or was stopped.
+    In that process, Overdue is raised when the time is over, MemoryError when the memory is used
+    up. Raises KdumpInitrdError for an outcome that is an error, and if there is no outcome because
+    the process did not end, or was killed.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -73,7 +74,7 @@ def confine(work: Callable[[], Outcome], *, name: str) -> Outcome:
 
 
 def _work(work: Callable[[], Outcome], writer: int, name: str) -> NoReturn:
-    # Nothing of the parent's is to be tidied up here: neither its buffers nor its files.
+    # Nothing of the parent's must be cleaned up here: neither its buffers nor its files.
     try:
         _limit()
         outcome = work()

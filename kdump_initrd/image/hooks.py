@@ -16,7 +16,7 @@ from ..core.root import Root
 #: The stages of a capture, in order; inside a stage the order is lexical.
 STAGES = ("pre-mount", "mount", "pre-save", "save", "post-save", "umount", "final")
 _NAME = re.compile(r"[0-9][\w-]*")
-#: Bytes of a hook in which its header ends.
+#: The header of a hook ends within so many bytes.
 _HEAD = 1 << 16
 _SECONDS = re.compile(r"[0-9]{1,6}")
 _HEADER = re.compile(r"# (needs|applets|timeout): (.*)")
@@ -24,7 +24,7 @@ _HEADER = re.compile(r"# (needs|applets|timeout): (.*)")
 
 @dataclass(frozen=True)
 class Needs:
-    """What a script says of itself in its header.
+    """What a script's header says that it needs.
 
     ``commands`` must be in the image; ``applets`` are taken from busybox where there is one and
     done by Python elsewhere; ``timeout`` is in seconds, 0 for none.
@@ -54,15 +54,15 @@ class Hook:
 
     @property
     def timeout(self) -> int:
-        """Seconds that the hook may take, 0 for any number."""
+        """Seconds that the hook may take, 0 for no limit."""
         return self.needs.timeout
 
 
 def discover(search_path: Sequence[Path], *, root: Root) -> tuple[Hook, ...]:
-    """Return the hooks on ``search_path`` in their order; of two of one name the first wins.
+    """Return the hooks on ``search_path`` in their order; of two with one name the first wins.
 
-    Links of folders in ``root`` lead where that root's do. Raises KdumpInitrdError for a hook that
-    is not executable, or no file.
+    Links in folders of ``root`` are followed within it. Raises KdumpInitrdError for a hook that is
+    not executable, or not a file.
     """
     found: dict[tuple[int, str], Hook] = {}
     for order, stage in enumerate(STAGES):

@@ -58,7 +58,7 @@ def list_entries(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def _manifest(segments: Sequence[Segment]) -> Manifest | None:
-    # A damaged one is no reason not to list the rest.
+    # If it is damaged, the rest is listed all the same.
     try:
         return manifest_in(segments)
     except KdumpInitrdError as error:
@@ -70,7 +70,7 @@ def _reasons(segment: Segment) -> Mapping[str, str]:
     try:
         manifest = manifest_of(segment)
     except KdumpInitrdError:
-        return {}  # _manifest() has said so
+        return {}  # _manifest() has already warned
     return manifest.entries if manifest else {}
 
 
@@ -92,7 +92,7 @@ def _introduce(manifest: Manifest) -> Iterator[str]:
 
 
 def _list_segment(segment: Segment, reasons: Mapping[str, str]) -> Iterator[str]:
-    # Twice through it: what it has may be more than memory holds.
+    # It is read twice: memory may not hold all that it has.
     what = f"segment {segment.number}: offset {segment.offset}, {segment.compression.value}"
     yield _headline(what, segment.size, segment.entries())
     stage = b""

@@ -52,7 +52,7 @@ class Manifest:
     def from_json(cls, text: str, *, name: str = "manifest.json") -> Manifest:
         """Read what to_json wrote; fields that a newer version added are passed over.
 
-        Raises KdumpInitrdError, naming ``name``, when the text is no such record.
+        Raises KdumpInitrdError, naming ``name``, if the text is not such a record.
         """
         try:
             record = json.loads(text)

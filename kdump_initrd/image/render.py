@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The Jinja environment: text from templates/, every value of a script quoted for the shell.
 
-A template may be anybody's: an administrator's, or another root's, whose owner is not to do more
-here than to say what a text is. It gets plain values only, since a path in one is the host's; and
-what does not lie in this program's own folder is rendered in a process of its own, with limits.
+A template may come from an administrator, or from another root, whose owner must not be able to do
+anything here but to define a text. It gets plain values only, since paths in it are the host's; and
+a template that is not this program's own is rendered in a separate process, with limits.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def render(
 ) -> str:
     """Return the text of template ``name``, looked up on ``search_path``, first wins.
 
-    The last folder is this program's own; the others lie in ``root``, and links in them lead
-    where that root's do. ``values`` are str, int, float, bool, None, and lists, tuples and dicts
-    of such by names; anything else is a TypeError.
+    The last folder is this program's own; the others lie in ``root``, and links in them are
+    followed within it. ``values`` are str, int, float, bool, None, and lists, tuples and dicts of
+    these, whose keys are names; anything else is a TypeError.
 
     Raises KdumpInitrdError, with the template's name and line, for a value that is missing and
     for a template that is wrong, or takes too long or too much memory.
@@ -48,15 +48,15 @@ def render(
         return _render(name, values, _Loader(search_path, root, trusted=True))
     except _ForeignError:
         done = confine(lambda: _outcome(name, values, search_path, root), name=f"template {name}")
-    # The other process's memory goes with it.
+    # Otherwise what the other process has asked the root would be forgotten with it.
     root.asked.looked.update(done.looked)
     return done.text
 
 
 def _check_plain(value: object, where: str) -> None:
-    """Raise TypeError for an object that can do more than to be a value.
+    """Raise TypeError for an object that is more than a value.
 
-    Classes derived from plain ones can do more.
+    That includes objects of classes that are derived from plain ones.
     """
     kind = type(value)
     if kind is dict:
@@ -76,7 +76,7 @@ class _ForeignError(Exception):
 
 
 class _Loader(jinja2.BaseLoader):
-    """Reads templates; a ``trusted`` one gives up at the first that is not of this program."""
+    """Reads templates; a ``trusted`` one gives up at the first that is not this program's own."""
 
     def __init__(self, search_path: Sequence[Path], root: Root, *, trusted: bool) -> None:
         self._folders = search_path
@@ -87,7 +87,7 @@ class _Loader(jinja2.BaseLoader):
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str, Callable[[], bool] | None]:
-        """Return text and path; raises TemplateNotFound, or KdumpInitrdError for a non-file."""
+        """Return text and path; raises TemplateNotFound, and KdumpInitrdError for a non-file."""
         parts = template.split("/")
         if {"", ".", ".."} & {*parts} or "\0" in template:
             raise jinja2.TemplateNotFound(
@@ -195,12 +195,12 @@ def _one_line(text: str) -> str:
 
 
 def _line(trace: TracebackType | None, files: Mapping[str, None]) -> str:
-    """Return "FILE:LINE" of the innermost template in a traceback, "" where there is none."""
+    """Return "FILE:LINE" of the innermost template in a traceback, "" if there is none."""
     found = ""
     while trace is not None:
         frame = trace.tb_frame
         file, line = frame.f_code.co_filename, trace.tb_lineno
-        # Of an Exception, jinja2 has put the template's lines there already.
+        # For an Exception, jinja2 has put the template's lines there already.
         template = frame.f_globals.get("__jinja_template__")
         if isinstance(template, jinja2.Template):
             file, line = template.filename or file, template.get_corresponding_lineno(line)

@@ -14,13 +14,13 @@ from .archive.stored import open_stored
 from .stage import SECOND_STAGE
 
 _MIB = 1 << 20
-#: What the saver and the drivers take of their own, in bytes.
+#: What the saver and the drivers take in addition, in bytes.
 _SAVER = 8 * _MIB
-#: For what a larger machine's drivers and tables take, in bytes.
+#: Headroom for the drivers and tables of a larger machine, in bytes.
 _HEADROOM = 16 * _MIB
-#: What is enough for nearly every image, where none is at hand; in MiB.
+#: What is enough for nearly every image, if none is at hand; in MiB.
 USUAL = 144
-#: Nobody reserves odd numbers; in bytes.
+#: Recommendations are multiples of this; in bytes.
 _STEP = 8 * _MIB
 
 
@@ -44,7 +44,7 @@ class Weight:
 class Terms:
     """What the capture kernel takes, in bytes.
 
-    ``kernel`` is its unpacked image, ``runtime`` what it takes beside that before /init, ``freed``
+    ``kernel`` is its unpacked image, ``runtime`` what it takes besides before /init, ``freed``
     what it gives back when it is set up; ``page`` is its page.
     """
 
@@ -80,13 +80,13 @@ def _later(packed: bytes) -> list[int]:
 
 
 def least(weight: Weight, terms: Terms) -> int:
-    """Return the MiB without which an image cannot work.
+    """Return the MiB that an image needs at least.
 
     Two moments count. While the kernel unpacks the initrd, the stored image, the unpacked tree
     and the decoder's window are in memory at once. When the saver starts, the kernel has freed
     the stored image and what it needed to start, but all of the tree is unpacked.
     """
-    # Of the last page of a file, half is empty on average.
+    # On average, half of a file's last page is empty.
     base = terms.kernel + terms.runtime + weight.files * terms.page // 2
     unpacking = base + weight.stored + weight.unpacked + weight.window
     saving = base - terms.freed + weight.unpacked + weight.later + _SAVER
@@ -94,6 +94,6 @@ def least(weight: Weight, terms: Terms) -> int:
 
 
 def crashkernel(weight: Weight, terms: Terms) -> int:
-    """Return the MiB to reserve for an image: least() and headroom, a multiple of eight."""
+    """Return the MiB to reserve for an image: least() plus headroom, a multiple of eight."""
     need = least(weight, terms) * _MIB + _HEADROOM
     return -(-need // _STEP) * _STEP // _MIB

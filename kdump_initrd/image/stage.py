@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The second stage: what a hook unpacks later, so that the kernel need not all at once.
+"""The second stage: what a hook unpacks later, so that the kernel need not unpack all at once.
 
 While the kernel unpacks an initrd, the stored image and the unpacked tree are in memory at once,
 and its own set-up code and data are not freed yet: that moment decides how much memory must be
@@ -18,12 +18,12 @@ from .tree import Entry, Tree, inside
 
 #: Where the packed stage lies; hooks/pre-save/10-second-stage unpacks it.
 SECOND_STAGE = inside(imagepaths.SECOND_STAGE)
-#: What can unpack it: busybox has no zstd, and gzip's window is the smallest.
+#: The commands that unpack it: busybox has no zstd, and gzip's window is the smallest.
 COMMANDS = ("cpio", "gunzip")
 
 
 def add_stage(tree: Tree, later: Tree, *, mtime: int) -> tuple[Entry, ...]:
-    """Add to ``tree`` the packed stage with what ``later`` has beyond it, and return that.
+    """Add to ``tree`` the packed stage: what ``later`` has in addition; return its entries.
 
     The packed bytes come from the cache, if it has them.
     """

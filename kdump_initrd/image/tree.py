@@ -75,7 +75,7 @@ def inside(path: str) -> PurePosixPath:
 
 
 class Tree:
-    """Entries by path. Parents are made, a second equal entry is not a change, another is an error.
+    """Entries by path. Parents are added; an equal entry may be added twice, a different one not.
 
     A destination below a symlink of the tree goes where the kernel would put it: with ``lib`` a
     link to ``usr/lib``, adding ``lib/x`` adds ``usr/lib/x``.

@@ -146,7 +146,7 @@ def test_without_the_program_that_unpacks_it(
     found = read(tmp_path / "kernel", s390(inside=ZSTD))
     assert (found.release, found.unpacked) == (NAME, 0)
     assert caplog.messages[0] == (
-        "how large the kernel is unpacked is not known: zstd: program not found"
+        "the unpacked size of the kernel is not known: zstd: program not found"
     )
 
 

@@ -20,7 +20,7 @@ from .stored import Bytes, Part, open_stored, pieces
 
 #: Files of a base up to this size keep their contents, in bytes: scripts that are extended.
 _KEPT = 1 << 14
-#: What the entries of a base may take in memory, and what one takes at least; in bytes.
+#: What the entries of a base may take in memory, and what each takes at least; in bytes.
 _MEMORY, _ENTRY = 128 << 20, 1 << 10
 
 
@@ -28,8 +28,8 @@ _MEMORY, _ENTRY = 128 << 20, 1 << 10
 class Base:
     """An initrd that a segment can be appended to.
 
-    ``data`` is what it was before a segment of ours came, which ``extended`` says is there;
-    ``sha256`` is its digest, in hex.
+    ``data`` is the initrd without a segment of ours, ``extended`` whether it had one; ``sha256`` is
+    the digest of ``data``, in hex.
     ``codec`` is that of the last segment. ``members`` are what the kernel's tree has in the end,
     by path without leading slash; small files have their contents. ``stamp`` is that of the file
     that it was read from.
@@ -124,7 +124,7 @@ def digest(data: Bytes) -> str:
 
 
 def _read(path: Path) -> tuple[Bytes, Sequence[Segment], bool]:
-    """Return the bytes and segments before a segment of ours, or all, and whether there is one."""
+    """Return the bytes and segments before a segment of ours, or all, and whether it has one."""
     data = open_stored(path)
     segments = segments_of(data, path)
     for index, segment in enumerate(segments):

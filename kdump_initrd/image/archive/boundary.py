@@ -13,9 +13,9 @@ from .newc import ByteView, CorruptError, read_archive
 from .stored import Bytes
 
 _CHUNK = 1 << 16
-#: Every header of a codec ends within, in bytes.
+#: The header of every codec ends within so many bytes.
 _HEAD = 1 << 12
-#: A decoder may ask for its dictionary; what wants more than this is not an initrd.
+#: The most memory for a decoder's dictionary, in bytes; what needs more is not an initrd.
 _MEMORY_LIMIT = 512 << 20
 
 
@@ -39,8 +39,8 @@ def find_end(data: Bytes, offset: int, *, codec: Codec) -> int:
 def window(data: Bytes, offset: int, *, codec: Codec) -> int:
     """Return the bytes that a decoder keeps of what it unpacked, for the segment at ``offset``.
 
-    It is what the header says, or what the format has always; it is part of the memory that
-    unpacking takes. The segment must be a sound one.
+    It is what the header says, or a constant of the format; unpacking takes that much memory, too.
+    The segment must be a sound one.
     """
     return codec.row.window(data[offset : offset + _HEAD])
 
@@ -113,7 +113,7 @@ def _end_by_decoder(data: Bytes, offset: int, decoder: _Decoder) -> int:
                 raise CorruptError("truncated")
         try:
             unpacked = decoder.decompress(chunk, _CHUNK)
-        except Exception as error:  # lzma.LZMAError is an Exception itself, and not always there
+        except Exception as error:  # lzma.LZMAError derives from Exception, and may not exist
             raise CorruptError(str(error)) from error
         meter.count(len(unpacked))
     return position - len(decoder.unused_data)

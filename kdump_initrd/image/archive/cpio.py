@@ -27,7 +27,7 @@ _MAX_MTIME = (1 << 31) - 1
 class Packing:
     """How entries become bytes: the codec, the time of all (seconds since 1970), the effort.
 
-    ``fast`` is for what is mostly packed already.
+    ``fast`` is for content that is mostly packed already.
     """
 
     compression: Codec
@@ -49,9 +49,9 @@ def write_image(
 
     ``base`` is an initrd, padded as it has to be, to which the archive is appended; ``instead`` is
     the stamp of what is replaced. Owner and group are 0; the manifest comes first, then the rest
-    in path order. Raises KdumpInitrdError: ``out`` exists and not ``force``, or is not ``instead``
-    any more (ChangedError), it cannot be written, the packing program is missing, or the archive
-    does not hold the entries.
+    in path order. Raises KdumpInitrdError if ``out`` exists without ``force``, is not ``instead``
+    any more (ChangedError) or cannot be written, if the packing program is missing, and if the
+    archive does not hold the entries.
     """
     mtime = packing.mtime
     if not 0 <= mtime <= _MAX_MTIME:
@@ -105,7 +105,7 @@ def _write(members: Sequence[Member], descriptor: int, packing: Packing, out: Pa
 
 
 def _compare(members: Sequence[Member], segments: Iterable[Segment], out: Path) -> None:
-    # Another reader than newc.py must find every entry as it was meant.
+    # A reader other than newc.py must find every entry as it was meant.
     written = (member for segment in segments for member in segment.again())
     for wanted, found in zip_longest(members, written):
         one_side = wanted is None or found is None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fence around libarchive: it packs and unpacks, and reads archives in its own way.
+"""The fence around libarchive, which packs and unpacks, and reads archives in its own way.
 
-It is untyped, and nothing else touches it. libarchive-c 2.9 and 5.3 do.
+Its binding is untyped, and nothing else uses it. The versions 2.9 and 5.3 of libarchive-c work.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .stored import Bytes, pieces
 _CHUNK = 1 << 18
 #: archive.h: ARCHIVE_EOF, ARCHIVE_FATAL.
 _EOF, _FATAL = 1, -30
-#: Of every libarchive since 3.0.
+#: That of every libarchive since 3.0.
 _SONAME = "libarchive.so.13"
-#: Less room than this, in bytes, and a write that failed has failed for want of room.
+#: If there is less room than this, in bytes, a failed write has failed for lack of room.
 _NO_ROOM = 1 << 16
 
 
 def missing(codec: Codec) -> str:
-    """Return the program that a codec needs and this host lacks, "" where it can be written."""
+    """Return the program that a codec needs and this host lacks, "" if it lacks none."""
     name = codec.row.program
     return name if name and find(name) is None else ""
 
@@ -42,8 +42,8 @@ def missing(codec: Codec) -> str:
 def pack(chunks: Iterable[bytes], descriptor: int, codec: Codec, *, fast: bool, out: Path) -> None:
     """Write the bytes to an open file, packed; errors name it ``out``.
 
-    ``fast`` is for what is mostly packed already. Raises KdumpInitrdError where the file cannot be
-    written, and where the program is missing or fails.
+    ``fast`` is for what is mostly packed already. Raises KdumpInitrdError if the file cannot be
+    written, and if the program is missing or fails.
     """
     ffi = load_libarchive()
     try:
@@ -52,7 +52,7 @@ def pack(chunks: Iterable[bytes], descriptor: int, codec: Codec, *, fast: bool, 
                 ffi.write_data(archive, chunk, len(chunk))
     except ffi.ArchiveError as error:
         room = os.fstatvfs(descriptor)
-        # Behind a program libarchive forgets why the file could not be written.
+        # With a program in between, libarchive does not tell why the file could not be written.
         if error.errno == errno.ENOSPC or room.f_bavail * room.f_frsize < _NO_ROOM:
             raise KdumpInitrdError(
                 f"{out}: {os.strerror(errno.ENOSPC)}", hint=f"make room in {out.parent}"
@@ -65,7 +65,7 @@ def pack(chunks: Iterable[bytes], descriptor: int, codec: Codec, *, fast: bool, 
 @contextmanager
 def _archive(ffi: ModuleType, descriptor: int, codec: Codec, fast: bool) -> Iterator[int]:
     """Open an archive of libarchive's format "raw": what is written to it, and nothing else."""
-    pointer, number = ctypes.c_void_p, ctypes.c_int  # neither libarchive-c declares these two
+    pointer, number = ctypes.c_void_p, ctypes.c_int  # no libarchive-c declares these two
     ffi.ffi("write_set_format_raw", [pointer], number, ffi.check_int)
     ffi.ffi("write_add_filter_program", [pointer, ctypes.c_char_p], number, ffi.check_int)
     archive: int = ffi.write_new()
@@ -107,8 +107,8 @@ def _command(name: str, options: str) -> bytes:
 def unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
     """Yield the bytes that ``data``, one segment, holds packed.
 
-    Raises CorruptError, also for what would be endless, and KdumpInitrdError when libarchive
-    cannot unpack this codec.
+    Raises CorruptError, also for what would never end, and KdumpInitrdError if libarchive cannot
+    unpack this codec.
     """
     if codec is Codec.NONE:
         yield from pieces(data)
@@ -124,7 +124,7 @@ def unpack(data: Bytes, codec: Codec) -> Iterator[bytes]:
 def foreign(data: Bytes, codec: Codec) -> Iterator[Member]:
     """Yield the members of one segment, and their bodies, as libarchive reads a cpio archive.
 
-    That is another reader than newc.py's. Raises as unpack().
+    This reader shares no code with newc.py's. Raises as unpack() does.
     """
     with _reading(data, codec, "cpio") as (ffi, archive, entry):
         while ffi.read_next_header2(archive, entry) != _EOF:
@@ -150,11 +150,11 @@ def _body(ffi: ModuleType, archive: int) -> Iterator[bytes]:
 
 @contextmanager
 def _reading(data: Bytes, codec: Codec, form: str) -> Iterator[tuple[ModuleType, int, int]]:
-    """Open bytes as an archive of libarchive's format ``form``, and an entry for it."""
+    """Open bytes as an archive of libarchive's format ``form``, with an entry to read into."""
     ffi = load_libarchive()
     archive, entry = ffi.read_new(), ffi.entry_new()
     failed: list[BaseException] = []
-    calls = _callbacks(ffi, data, failed)  # libarchive has them until it is freed
+    calls = _callbacks(ffi, data, failed)  # libarchive uses them until it is freed
     try:
         _support(ffi, archive, codec)
         getattr(ffi, f"read_support_format_{form}")(archive)
@@ -172,9 +172,9 @@ def _reading(data: Bytes, codec: Codec, form: str) -> Iterator[tuple[ModuleType,
 def _callbacks(
     ffi: ModuleType, data: Bytes, failed: list[BaseException]
 ) -> tuple[object, object, object]:
-    """Return libarchive's ways to open the bytes, to ask for the next piece, and to close them.
+    """Return the functions by which libarchive opens, reads and closes the bytes.
 
-    No exception gets through it: one goes into ``failed``.
+    An exception cannot pass through libarchive: it goes into ``failed``.
     """
     rest = pieces(data)
     held = [b""]  # a piece must stay where it is until the next one is asked for
@@ -199,8 +199,8 @@ def load_libarchive() -> ModuleType:
     # What it logs are details of filters; what matters comes as an exception.
     logging.getLogger("libarchive").addHandler(logging.NullHandler())
     with suppress(OSError):
-        # The loader finds it in its folders at once; libarchive-c asks ldconfig's cache, which does
-        # not have it yet where a package manager has just unpacked it.
+        # The loader looks into its folders; libarchive-c only asks ldconfig's cache, which lacks a
+        # library that a package manager has just unpacked.
         ctypes.CDLL(_SONAME)
         os.environ.setdefault("LIBARCHIVE", _SONAME)
     try:

@@ -9,7 +9,7 @@ from .newc import CorruptError
 class Meter:
     """Counts what is unpacked, and stops what a few bytes would make endless."""
 
-    #: A real initrd unpacks to a few times its size: so much for each byte, and for any.
+    #: A real initrd unpacks to a few times its size. Allowed for each stored byte, and in any case.
     _TIMES, _ANY = 50, 1 << 28
 
     def __init__(self, stored: int) -> None:

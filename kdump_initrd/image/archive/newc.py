@@ -30,8 +30,8 @@ class Member:
     """One entry of a newc archive.
 
     ``mode`` is st_mode with the type bits; ``size`` the bytes of the body; ``target`` that of a
-    symlink, else ""; ``device`` ``(major, minor)`` of a node; ``content`` the body of a file, if
-    it was asked for, else b"". A name that is not UTF-8 has surrogate escapes.
+    symlink, else ""; ``device`` ``(major, minor)`` of a node; ``content`` the body of a file if it
+    was asked for, else b"". Bytes of a name that are not UTF-8 become surrogate escapes.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Member:
     content: bytes = b""
 
 
-#: Whose bodies are taken: all, none, or those of some files.
+#: Which bodies are read: all, none, or those of some files.
 Contents = Union[bool, Callable[[Member], bool]]
 
 
@@ -95,7 +95,7 @@ class ByteStream:
 
 
 class ByteView:
-    """The same of bytes that can be read anywhere: what is passed over is not read."""
+    """The same for bytes with random access: what is passed over is not read."""
 
     def __init__(self, data: Bytes, offset: int = 0) -> None:
         self._data = data
@@ -123,7 +123,7 @@ class ByteView:
         return False
 
 
-#: What archives are read from.
+#: Whatever archives can be read from.
 Stream = Union[ByteStream, ByteView]
 
 
@@ -147,8 +147,8 @@ def write_archive(members: Iterable[Member]) -> Iterator[bytes]:
 def read_archive(stream: Stream, *, contents: Contents) -> Iterator[Member]:
     """Yield the members of one archive, up to its trailer, which is taken too.
 
-    Bodies of files are passed over where they are no ``contents``, and where they are larger than
-    any file that is put into an image. Raises CorruptError.
+    Bodies of files are passed over if ``contents`` does not ask for them, or if they are larger
+    than any file that is put into an image. Raises CorruptError.
     """
     while True:
         header = stream.take(_HEADER_SIZE)
@@ -170,7 +170,7 @@ def read_archive(stream: Stream, *, contents: Contents) -> Iterator[Member]:
 
 
 def read_archives(stream: Stream, *, contents: Contents) -> Iterator[Member]:
-    """Yield the members of all archives of a stream, which zero bytes may keep apart."""
+    """Yield the members of all archives of a stream, between which there may be zero bytes."""
     while stream.skip_zeros():
         yield from read_archive(stream, contents=contents)
 

@@ -15,7 +15,7 @@ from .filters import foreign, unpack
 from .newc import ByteStream, ByteView, Contents, CorruptError, Member, read_archives
 from .stored import Bytes, Part, open_stored, zeros_before
 
-#: What else lies beside initrds: offset, magic number, and what it is.
+#: Other files that lie beside initrds: offset, magic number, and what it is.
 _OTHERS = (
     # The boot protocol's header, of images for EFI and others (Documentation/arch/x86/boot.rst).
     (0x202, b"HdrS", "a kernel"),
@@ -25,12 +25,12 @@ _OTHERS = (
     (0, b"makedumpfile", "a dump"),
     (0, b"#!", "a script"),
 )
-#: What tells one of them from an initrd lies within, in bytes.
+#: The bytes within which those magic numbers are.
 _HEAD = 1 << 10
 _CHUNK = 1 << 18
-#: No initrd has more padding in one place, in bytes: a file with a hole has, and may be endless.
+#: No initrd has more padding in one place, in bytes; a sparse file has, and takes long to read.
 _PADDING = 256 << 20
-#: More segments than that no initrd has.
+#: No initrd has more segments than this.
 _MOST = 1000
 #: The largest manifest, in bytes: some thousand entries with their reasons.
 _MANIFEST = 16 << 20
@@ -54,7 +54,7 @@ class Segment:
     def entries(self, *, contents: Contents = False) -> Iterator[Member]:
         """Yield the members, in the order of the archive; files have bodies with ``contents``.
 
-        Raises KdumpInitrdError naming the file, the offset and the segment, also half-way.
+        Raises KdumpInitrdError naming the file, the offset and the segment, possibly half-way.
         """
         with _named(self.path, self.number, self.offset):
             plain = self.compression is Codec.NONE
@@ -129,7 +129,7 @@ def read_manifest(path: Path) -> Manifest | None:
 
 
 def manifest_in(segments: Sequence[Segment]) -> Manifest | None:
-    """Return what the last segment of ours says, None where there is none; raises so, too."""
+    """Return what the last segment of ours says, None if there is none; raises as the above."""
     found = map(manifest_of, reversed(segments))
     return next((manifest for manifest in found if manifest is not None), None)
 
@@ -137,7 +137,7 @@ def manifest_in(segments: Sequence[Segment]) -> Manifest | None:
 def manifest_of(segment: Segment) -> Manifest | None:
     """Return what a segment of ours says about itself, or None for any other.
 
-    Only its beginning is unpacked. Raises KdumpInitrdError when that is damaged.
+    Only its beginning is unpacked. Raises KdumpInitrdError if that is damaged.
     """
     for member in segment.entries(contents=lambda member: member.size <= _MANIFEST):
         if member.path in (str(MANIFEST), str(SEGMENT)):

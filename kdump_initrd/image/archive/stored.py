@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The bytes of an initrd where they lie: it may be larger than memory, and is read in pieces."""
+"""The bytes of an initrd in its file: it may be larger than memory, and is read in pieces."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Bytes(Protocol):
 
 
 class _Same:
-    # Equal is what has the same bytes, wherever they lie.
+    # Two of these are equal if they have the same bytes, wherever these are.
     __hash__ = None  # type: ignore[assignment]
 
     def __len__(self) -> int:
@@ -43,7 +43,7 @@ class _Same:
 
 
 class Stored(_Same):
-    """The bytes of a file that stays open: the same ones, whatever comes to its name."""
+    """The bytes of a file that stays open: the same ones, even if its name gets another file."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -100,7 +100,7 @@ def open_stored(path: Path) -> Stored:
 
 
 def zeros_before(piece: bytes) -> int:
-    """Return how many zero bytes a piece begins with; one of zeros only is told at once."""
+    """Return how many zero bytes a piece begins with; quick if there is nothing else in it."""
     if piece == _ZEROS[: len(piece)]:
         return len(piece)
     return len(piece) - len(piece.lstrip(b"\0"))

@@ -30,7 +30,7 @@ from ...core.toml import Document
 from . import profilefile
 
 _FILE = "linux/architectures.toml"
-#: What holds where an architecture says nothing else.
+#: The table of what holds for every architecture that does not say otherwise.
 _COMMON = "common"
 
 
@@ -47,14 +47,14 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Image:
-    """How a kernel image is told from others, and what it takes.
+    """How a kernel image is told from others, and what its header tells.
 
-    ``bzimage`` tells of x86's header, ``pe`` is Machine of PE/COFF, ``magic`` are the bytes from
-    ``magic_at`` on of an image of ``kind``; ``loaded`` are the kinds that kexec loads as a capture
-    kernel. ``cmdline`` are the bytes of the longest command line, without the NUL. ``cmdline_at``,
-    ``size_at`` and ``release_at`` are where a header has that, with the NUL, the bytes of memory
-    that the kernel needs, and the place of its release, as numbers of 64 bits; ``page_at`` is where
-    it has the page size, in bits 1 and 2: of 4, 16 or 64 KiB. 0 and b"" are for none.
+    ``bzimage`` says that it has x86's header, ``pe`` is Machine of PE/COFF, ``magic`` are the bytes
+    from ``magic_at`` on of an image of ``kind``; ``loaded`` are the kinds that kexec loads as a
+    capture kernel. ``cmdline`` are the bytes of the longest command line, without the NUL. At
+    ``cmdline_at``, ``size_at`` and ``release_at`` a header has, as 64-bit numbers, that with the
+    NUL, the bytes of memory that the kernel needs, and the place of its release; at ``page_at`` it
+    has the page size, in bits 1 and 2: 4, 16 or 64 KiB. 0 and b"" are for none.
     """
 
     cmdline: int
@@ -74,9 +74,9 @@ class Image:
 class Reservation:
     """What a capture kernel takes of the reserved memory, in bytes.
 
-    ``kernel`` is its unpacked image where that does not tell, ``runtime`` what it takes beside
-    that, and ``pages`` how many pages, whatever their size; ``freed`` is what it gives back before
-    /init runs, and ``page`` its page where neither image nor configuration tells.
+    ``kernel`` is its unpacked image if the file does not tell, ``runtime`` what it takes besides,
+    and ``pages`` how many pages in addition, whatever their size; ``freed`` is what it gives back
+    before the saver starts, and ``page`` its page size if neither image nor configuration tells.
     """
 
     kernel: int
@@ -88,11 +88,11 @@ class Reservation:
 
 @dataclass(frozen=True)
 class OldCall:
-    """What a dump takes where kexec -c loads: kexec then writes the headers of /proc/vmcore.
+    """What a good dump needs if kexec -c loads: then kexec writes the headers of /proc/vmcore.
 
     ``symbol`` is the one in /proc/kallsyms by which kexec finds the kernel; only a kernel with
-    ``symbols_option`` lists it. ``mark`` is in a kexec that leaves nothing out; with others dumps
-    lack what ``lacks`` says, and ``remedy`` says what to do. "" and b"" are for nothing.
+    ``symbols_option`` lists it. A kexec that leaves nothing out contains ``mark``; with others,
+    dumps lack what ``lacks`` says, and ``remedy`` says what to do. "" and b"" are for nothing.
     """
 
     symbol: str = ""
@@ -102,13 +102,13 @@ class OldCall:
     remedy: str = ""
 
     def by(self, kexec: bytes) -> OldCall:
-        """Return what it takes with the program ``kexec``."""
+        """Return what is needed with the program ``kexec``, of which these are the bytes."""
         return replace(self, lacks="") if self.mark in kexec else self
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """One architecture. ``name`` is the usual one of uname -m, ``uname`` are all (see is_called).
+    """One architecture. ``name`` is what uname -m usually says, ``uname`` are all such names.
 
     ``elf`` is e_machine, ``bits`` 32 or 64, ``order`` struct's sign of the byte order.
     ``libraries`` are folders below / and /usr, ``cmdline`` words of the capture kernel's command
@@ -129,7 +129,7 @@ class Architecture:
     old_call: OldCall
 
     def is_called(self, machine: str) -> bool:
-        """Tell whether ``uname -m`` says that on it."""
+        """Tell whether ``machine`` is what ``uname -m`` says on it."""
         return any(
             machine.startswith(each[:-1]) if each.endswith("*") else machine == each
             for each in self.uname
@@ -138,14 +138,14 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Facts:
-    """What such a file says; ``known`` are the architectures by their names."""
+    """What the file says; ``known`` are the architectures by their names."""
 
     document: Document
     common: Mapping[str, Any]
     known: Mapping[str, Architecture]
 
     def named(self, name: str) -> Architecture:
-        """Return the architecture of that name; for an unknown one, what holds for all."""
+        """Return the architecture of that name; an unknown one has what holds for all."""
         return self.known.get(name) or self._unknown(name, elf=0, bits=0, order="<")
 
     def of_elf(self, elf: int, *, bits: int, order: str, otherwise: str = "") -> Architecture:

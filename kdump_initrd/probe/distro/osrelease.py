@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 from ...core.root import Root
 
-#: No value is longer, and what is takes long to be unquoted.
+#: No value is longer than this, and unquoting a longer one would take long.
 _LONGEST = 4096
 
 
 def read(root: Root) -> Mapping[str, str]:
-    """Return the assignments of ``root``'s os-release, unquoted; empty where it has none.
+    """Return the assignments of ``root``'s os-release, unquoted; empty if it has none.
 
     A value that cannot be unquoted is "".
     """

@@ -13,14 +13,14 @@ from . import osrelease
 
 RELEASE = "release"
 _WORD = re.compile(r"\{([^{}]*)\}")
-#: machine-id(5): 32 hexadecimal digits in lower case; "uninitialized" stands there before.
+#: machine-id(5): 32 hexadecimal digits in lower case; before the first boot, "uninitialized".
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def expand(pattern: str, *, root: Root, release: str) -> Iterator[str]:
     """Yield the paths that ``pattern`` may stand for, the likeliest first.
 
-    There are none where the root has no value for a word of it.
+    There are none if the root has no value for one of its words.
     """
     words = list(dict.fromkeys(_WORD.findall(pattern)))
     for values in itertools.product(*(_VALUES[word](root, release) for word in words)):

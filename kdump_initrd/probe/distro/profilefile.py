@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One TOML file of a profile, read by the links of the root that it lies in."""
+"""One TOML file of a profile; links are followed within the root that it lies in."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ...core.toml import Document, TomlError, parse
 
 
 def read(path: Path, *, root: Root) -> Document:
-    """Read a file, by the links of ``root`` if it lies in that.
+    """Read a file; if it lies in ``root``, links are followed within that.
 
-    Raises KdumpInitrdError for one that is not there or is not TOML.
+    Raises KdumpInitrdError if it does not exist or is not TOML.
     """
     try:
         return parse(path, root.read(path, limit=TEXT))

@@ -16,13 +16,13 @@ from ...saver.codec import rows as pagecodecs
 from ..kernel import versions
 from . import architectures, placeholder
 
-#: The packages that configure kdump on a distribution; "" where there is none of them.
+#: The packages that configure kdump on a distribution; "" if it has none of them.
 PEERS = ("kdump-utils", "suse-kdump", "kdump-tools", "")
 #: Names of profiles: those of os-release's ID (os-release(5)).
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{,63}")
 #: Sections whose values are lists of words.
 LISTS = ("hardware", "filesystems", "cmdline")
-#: A time at which no two numbers of a name are the same: 2001-02-03 16:05:06 UTC.
+#: A time whose numbers all differ, so that a name shows each: 2001-02-03 16:05:06 UTC.
 _EXAMPLE = time.gmtime(981216306)
 
 
@@ -86,7 +86,7 @@ SECTIONS: Mapping[str, type] = {"kernel": Kernel, "dump": Dump, "tools": Tools, 
 
 
 def check_complete(distro: str, merged: Mapping[str, Any]) -> None:
-    """Refuse a profile that lacks something, mostly for want of ``inherits``."""
+    """Refuse a profile that lacks something, mostly because ``inherits`` is missing."""
     hint = 'inherits = "linux" has a value for every key'
     if "name" not in merged or "common" not in merged.get("cmdline", {}):
         raise KdumpInitrdError(f"{distro}.toml: name and cmdline.common are missing", hint=hint)
@@ -146,7 +146,7 @@ _ANY, _RELEASE = _pattern(*placeholder.WORDS), _pattern(placeholder.RELEASE)
 
 @functools.cache
 def declared() -> Table:
-    """Return what a profile may say; raises KdumpInitrdError where architectures are not known."""
+    """Return what a profile may say; raises KdumpInitrdError if architectures.toml is broken."""
     machines = architectures.facts().known
     return Table({
         "inherits": text(_profile),

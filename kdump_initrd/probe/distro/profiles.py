@@ -28,7 +28,7 @@ from .profilekeys import (
 
 logger = get_logger(__name__)
 
-#: The profile of a distribution that nobody knows.
+#: The profile of an unknown distribution.
 FALLBACK = "linux"
 #: Keys that hold for the profile that has them, and not for those that inherit from it.
 _OF_ITSELF = ("inherits", "ids", "files")
@@ -36,10 +36,10 @@ _OF_ITSELF = ("inherits", "ids", "files")
 
 @dataclass(frozen=True)
 class InitrdKind:
-    """A kind of initrd that takes a hook of ours, told by its content.
+    """A kind of initrd to which our hook can be added, recognised by its content.
 
     All paths of ``marks`` are in it. ``files`` maps paths in it to templates: what has to be
-    added or written anew. ``features`` maps a word for people to a path that tells of it.
+    added or replaced. ``features`` maps a word for people to a path that shows the feature.
     """
 
     name: str
@@ -72,15 +72,15 @@ class Distro:
 class Profile:
     """What the files of a profile say together.
 
-    ``files`` are in the order in which they were read, each over those before it. Words of the
-    command line that they do not have for an architecture are that one's own.
+    ``files`` are in the order in which they were read; each overrides those before it. If they do
+    not have words of the command line for an architecture, those of architectures.toml are used.
     """
 
     files: tuple[Document, ...]
     values: Mapping[str, Any]
 
     def origin(self, *keys: str) -> str:
-        """Return "FILE:LINE" of what says the value of a key, or of a section and key."""
+        """Return "FILE:LINE" of what sets a key, or a key of a section."""
         said = (file.where(*keys) for file in reversed(self.files) if file.says(*keys))
         return next(said, None) or architectures.facts().origin(keys[-1], "cmdline")
 
@@ -93,8 +93,8 @@ def known(search_path: Sequence[Path], *, root: Root) -> list[str]:
 def load(distro: str, *, search_path: Sequence[Path], root: Root) -> Distro:
     """Read the profile ``distro`` and those that it inherits from.
 
-    Links of folders in ``root`` lead where that root's do. Raises KdumpInitrdError for an unknown
-    id, a broken file, and a key that is not known.
+    Links in folders of ``root`` are followed within it. Raises KdumpInitrdError for an unknown id,
+    a broken file, and an unknown key.
     """
     merged = read(distro, search_path=search_path, root=root).values
     check_complete(distro, merged)
@@ -134,8 +134,9 @@ def read(distro: str, *, search_path: Sequence[Path], root: Root) -> Profile:
 def detect(root: Root, *, search_path: Sequence[Path]) -> Distro:
     """Return the profile of the distribution in ``root``.
 
-    It is known by its os-release's ID, then ID_LIKE, then by a file that profiles name: then it is
-    a distribution of that family, and nobody knows what its readers of dumps open.
+    It is recognised by its os-release's ID, then by ID_LIKE, then by a file that a profile names.
+    In the latter cases it is another distribution of that family, and it is unknown what its
+    readers of dumps can open.
     """
     there = known(search_path, root=root)
     if FALLBACK not in there:
@@ -180,7 +181,7 @@ def _by_file(root: Root, search_path: Sequence[Path]) -> tuple[str, str] | None:
 
 
 def _aliases(search_path: Sequence[Path], root: Root) -> dict[str, str]:
-    """Return the profiles by the further IDs of os-release that they hold for."""
+    """Return the profiles by the other IDs of os-release that they are for."""
     found: dict[str, str] = {}
     for path in _files(search_path, root):
         for name in _read(path, root).table.get("ids", ()):
@@ -202,8 +203,8 @@ def _chain(
 ) -> list[Document]:
     """Return the files from the eldest ancestor to ``distro`` itself, sought from ``begin`` on.
 
-    A file changes that of the same name further on the search path, unless it says what else it
-    inherits from.
+    A file overrides the one of the same name further on in the search path, unless it says that it
+    inherits from something else.
     """
     place = _find(distro, search_path, begin, root)
     if place is None:

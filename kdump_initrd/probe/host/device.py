@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What util-linux tells of block devices: which carries a tag, and what is on one."""
+"""What util-linux tells about block devices: which one carries a tag, and what is on it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from ...core.devicename import TAGS, unescape
 from ...core.run import run
 
-#: blkid's name for a file system: the driver that can write to it (ntfs was one that cannot).
+#: blkid's name for a file system: the driver that can write to it (the driver ntfs could not).
 _DRIVERS = {"ntfs": "ntfs3"}
 _TIMEOUT = 30.0
 
@@ -37,20 +37,20 @@ def namesakes(spec: str) -> tuple[str, ...]:
 def read_superblock(path: Path) -> tuple[str, str]:
     """Return (file system type, UUID) that blkid reads from a device or image file, "" if none.
 
-    The type is as mount(8) wants it to be written to.
+    The type is what mount(8) takes to mount it for writing.
     """
     values = _blkid(["--usages", "filesystem"], path)
     return driver_of(values.get("TYPE", "")), unescape(values.get("UUID", ""))
 
 
 def driver_of(word: str) -> str:
-    """Return the type, as mount(8) wants it to be written to, for what blkid or udev calls it."""
+    """Return the type that mount(8) takes to mount it for writing, for blkid's or udev's name."""
     found = unescape(word)
     return _DRIVERS.get(found, found)
 
 
 def read_signature(path: Path) -> str:
-    """Return blkid's name for whatever is on a device, file system or not, "" if nothing."""
+    """Return blkid's name for whatever is on a device, file system or not, "" for nothing."""
     return unescape(_blkid([], path).get("TYPE", ""))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a root's own /dev, /sys, /proc and /run tell of a block device, to anybody.
+"""What a root's own /dev, /sys, /proc and /run tell about a block device, to any user.
 
-No program is started for it, but on the running host where udev has left nothing: there, findfs
-and blkid read the devices, if they may.
+No program is started for it, except on the running host if there is no udev: then findfs and blkid
+read the devices, if the user may.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from . import device
 
 @dataclass(frozen=True)
 class Disk:
-    """A block device: its path, what is on it ("" if nobody tells), where that is mounted here."""
+    """A block device: its path, what is on it ("" if unknown), and where that is mounted here."""
 
     node: Path
     fstype: str
@@ -80,9 +80,9 @@ def _mount(node: Path, number: str, root: Root) -> tuple[str, Path | None]:
 
 
 def _type(node: Path, number: str, root: Root) -> str:
-    """Return the type of what is on a device that is not mounted, "" if nobody tells.
+    """Return the type of what is on a device that is not mounted, "" if unknown.
 
-    udev keeps what it has found in a file for each number (sd-device's database).
+    udev keeps what it has found in a file for each device number (sd-device's database).
     """
     with suppress(OSError):
         for line in root.read_text(f"run/udev/data/b{number}").splitlines():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What this host tells of its block devices and mounts, as one thing that can be handed over."""
+"""What this host tells about its block devices and mounts, as one object to be handed over."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .sysfs import Hardware
 
 
 class HostFacts:
-    """The facts of this host that a target asks for; each question is put when it is asked.
+    """The facts of this host that a target asks for; each is found out when it is asked for.
 
-    What is read of sysfs for them goes to ``asked``: an image for this host is made from that, too.
+    What is read from sysfs for them goes to ``asked``: an image depends on that, too.
     """
 
     def __init__(self, asked: Asked | None = None) -> None:
@@ -37,7 +37,7 @@ class HostFacts:
         return device.read_signature(node)
 
     def elsewhere(self, node: Path, fstype: str) -> str:
-        """Return what of a file system is on other devices; see superblock.beyond()."""
+        """Return which part of a file system is on other devices; see superblock.beyond()."""
         return superblock.beyond(node, fstype)
 
     def hardware(self, node: Path) -> Hardware | None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which file system a folder lies on: of the mounted ones, or of those in a root's fstab(5).
+"""Which file system a folder lies on: one of the mounted ones, or of those in a root's fstab(5).
 
-And what the folder is on it: below its top, or below a subvolume of btrfs.
+And where the folder is on it: below its top, or below a subvolume of btrfs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ...core.run import run
 
 _TIMEOUT = 30.0
 _ROOT = PurePosixPath("/")
-#: Stand before the file system itself: systemd's automount points, the kernel's first root.
+#: What is mounted below the file system itself: systemd's automount points, the first root.
 _STAND_INS = ("autofs", "rootfs")
-#: Bind mounts of an fstab that lead to one another end somewhere.
+#: The most bind mounts of an fstab that are followed one after another.
 _MAX_BINDS = 16
 
 
@@ -30,9 +30,9 @@ _MAX_BINDS = 16
 class Mount:
     """A mounted file system.
 
-    ``source`` is a device path, TAG=value, or whatever else is mounted; for a device path of a
-    mounted one, ``number`` is its MAJOR:MINOR. Of a mounted one, too, ``top`` is what of the file
-    system is at the target, and ``own_options`` are those of the file system itself.
+    ``source`` is a device path, TAG=value, or whatever else is mounted. Known only while it is
+    mounted: ``number`` is the MAJOR:MINOR of a device path, ``top`` the folder of the file system
+    that is at the target, and ``own_options`` the options of the file system itself.
     """
 
     source: str
@@ -44,7 +44,7 @@ class Mount:
     own_options: str = ""
 
     def folder(self, path: PurePosixPath) -> PurePosixPath:
-        """Return what ``path``, which lies below the target, is from there on, as "/…"."""
+        """Return ``path``, which lies below the target, relative to that, as "/…"."""
         return PurePosixPath("/", path.relative_to(self.target))
 
 
@@ -52,8 +52,8 @@ class Mount:
 class Planned:
     """What an fstab(5) mounts where a folder lies.
 
-    ``mount`` is the file system, ``folder`` what the folder is on it, and ``target`` where the
-    first of its lines is to be mounted: ``mount`` is another line where that is a bind mount.
+    ``mount`` is the file system, ``folder`` where the folder is on it, and ``target`` the mount
+    point of the first line that applies: if that is a bind mount, ``mount`` is from another line.
     """
 
     mount: Mount
@@ -62,15 +62,15 @@ class Planned:
 
 
 def mounted(path: str) -> Mount | None:
-    """Return the mounted file system that ``path`` lies on; None where nobody can tell.
+    """Return the mounted file system that ``path`` lies on; None if that is unknown.
 
-    Links are followed. Of what does not exist yet, the nearest folder that does counts.
+    Links are followed. For a path that does not exist yet, the nearest existing folder counts.
     """
     wanted = Path(os.path.realpath(path))
     there = next(each for each in (wanted, *wanted.parents) if os.path.lexists(each))
     mounts = _findmnt(["--nofsroot", "--target", there], ["MAJ:MIN"])
     mounts = [mount for mount in mounts if mount.fstype not in _STAND_INS]
-    # What was mounted last on one place hides the others.
+    # What was mounted last in one place hides the others.
     return mounts[-1] if mounts else None
 
 
@@ -83,8 +83,8 @@ def type_on(node: Path) -> str:
 def folder_on(node: Path, fstype: str, path: str) -> tuple[str, str]:
     """Return (folder on the file system, mount options) for the host's folder ``path``.
 
-    Where the block device ``node`` is mounted here and ``path`` lies below the mount point, the
-    folder is what ``path`` is on that file system; else it is ``path`` as given.
+    If the block device ``node`` is mounted here and ``path`` lies below the mount point, the folder
+    is where ``path`` is on that file system; else it is ``path`` as given.
     """
     given = PurePosixPath(os.path.normpath("/" + path.lstrip("/")))
     wanted = PurePosixPath(os.path.realpath(given))  # /var/crash may be a link
@@ -103,7 +103,7 @@ def folder_on(node: Path, fstype: str, path: str) -> tuple[str, str]:
 def _subvolume(mount: Mount) -> tuple[PurePosixPath, str]:
     """Return the subvolume that the top of a mount lies in, and the option that mounts it.
 
-    The kernel tells it last of the file system's options, as it is (btrfs_show_options() in
+    The kernel shows it as the last of the file system's options, unescaped (btrfs_show_options() in
     fs/btrfs/super.c). What a bind mount shows may lie deeper, and so may a subvolume that no
     mount names. Without an option the default subvolume would be mounted, whichever that is.
     """
@@ -123,7 +123,7 @@ def _subvolume(mount: Mount) -> tuple[PurePosixPath, str]:
 def in_fstab(path: str, *, root: Root) -> Planned | None:
     """Return what ``root``'s fstab mounts where its ``path`` lies, now or later.
 
-    Links of the root are followed, and bind mounts, too. None where no line tells.
+    Links of the root and bind mounts are followed. None if no line tells.
     """
     table = root.file("etc/fstab")
     if table is None:
@@ -140,7 +140,7 @@ def in_fstab(path: str, *, root: Root) -> Planned | None:
         above = [each for each in mounts if each.target in (wanted, *wanted.parents)]
         if not above:
             return None
-        # Of several on one place, the last one hides the others.
+        # Of several in one place, the last one hides the others.
         mount = max(reversed(above), key=lambda each: len(each.target.parts))
         target = target or mount.target
         folder = mount.folder(wanted)

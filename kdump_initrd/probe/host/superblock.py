@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a file system's superblock tells that blkid does not: parts of it on other devices.
+"""What a file system's superblock tells and blkid does not: parts of it on other devices.
 
-A mount of the one device fails without them, or the image would have to find them first.
+Without them, a mount of the one device fails; the image would have to find them first.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SEVERAL = "over several devices"
-#: Bytes from the start of a device that hold every superblock looked at here.
+#: Every superblock that is read here lies within so many bytes from the start of a device.
 _START = 0x12000
 
 
 @dataclass(frozen=True)
 class _Superblock:
-    # Where it is, what it begins with at an offset of its own, and what looks at it.
+    # Where it is, its magic number and the offset of that, and the function that reads it.
     place: int
     magic: int
     mark: bytes
@@ -26,10 +26,10 @@ class _Superblock:
 
 
 def beyond(path: Path, fstype: str) -> str:
-    """Return what of the file system on ``path`` is elsewhere, or keeps it from being written to.
+    """Return what part of the file system on ``path`` is elsewhere, or prevents writing to it.
 
-    The text goes behind the type's name ("xfs with an external log"); "" where all of it is here,
-    or nothing is known of that type. Raises OSError where it cannot be read.
+    The text goes after the type's name ("xfs with an external log"); "" if all of it is here, or
+    nothing is known about the type. Raises OSError if it cannot be read.
     """
     known = _KNOWN.get(fstype)
     if known is None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from ...core.root import Asked, Root
 
-#: A disk that is none of hardware, but of a driver that nobody has a word for.
+#: A disk that is not hardware, but made by a driver that has no other name here.
 VIRTUAL = "virtual"
-#: Drivers whose disks come over the network though a bus of this machine seems to have them:
+#: Drivers whose disks come over the network, though they seem to be on a bus of this machine:
 #: USB/IP (drivers/usb/usbip).
 _NETWORK_DRIVERS = ("vhci_hcd",)
-#: iSCSI adapters that log in by themselves, from their flash memory. For all others (bnx2i, cxgb4i,
-#: iSER, qedi), a program does, whatever the session hangs on.
+#: iSCSI adapters that log in by themselves, with settings in their flash memory. For all others
+#: (bnx2i, cxgb4i, iSER, qedi), a program has to log in.
 _OWN_SESSIONS = ("qla4xxx",)
 #: Network controllers' class, the first byte of three (PCI Code and ID Assignment, 1.3).
 _PCI_NETWORK = "0x02"
@@ -28,15 +28,15 @@ _PCI_NETWORK = "0x02"
 class Hardware:
     """What is between a block device and the machine, outermost last.
 
-    ``modaliases`` and ``drivers`` (module names) name the kernel modules. ``layers`` is empty for a
-    disk that its drivers alone bring up; else it names what must be done for it beside that:
-    "md" ("md with external metadata" where its superblock is not Linux's own), "lvm", "crypt",
-    "mpath", "dm"; networks, "iscsi", "nvme-fabrics" and "network"; and of any other disk that is no
-    hardware the kernel's name without its number: "loop", "bcache", "nbd".
+    ``modaliases`` and ``drivers`` (module names) name the kernel modules. ``layers`` is empty if a
+    disk appears as soon as its drivers are loaded; else it names what else must be set up:
+    "md" ("md with external metadata" if its superblock is not Linux's own), "lvm", "crypt",
+    "mpath", "dm"; networks, "iscsi", "nvme-fabrics" and "network"; and for any other disk that is
+    not hardware, the kernel's name without its number: "loop", "bcache", "nbd".
 
-    ``name`` is the device's name for its users: /dev/mapper/NAME of what is mapped. ``holders`` are
-    the same as ``layers``, of what uses this device as a part of itself. ``read_only`` is whether
-    the kernel refuses to write to it now.
+    ``name`` is the device's name for its users, for a mapped one /dev/mapper/NAME. ``holders`` are
+    like ``layers``, but of what uses this device as a part of itself. ``read_only`` is whether the
+    kernel refuses to write to it now.
     """
 
     modaliases: tuple[str, ...]
@@ -55,7 +55,7 @@ def mounted(asked: Asked) -> Root:
 def hardware_of(node: Path, *, sysfs: Root) -> Hardware | None:
     """Walk from the block device ``node`` (/dev/NAME) through partitions and slaves to the bus.
 
-    None stands for a device that sysfs does not know.
+    None means that sysfs does not know the device.
     """
     start = _entry_of(node, sysfs)
     if start is None:
@@ -96,7 +96,7 @@ def is_loaded(name: str, *, sysfs: Root) -> bool:
 
 
 def _entry_of(node: Path, sysfs: Root) -> Path | None:
-    """Return the place of a block device: by its number, since a node may have any name."""
+    """Return the folder of a block device, by its number, since a node may have any name."""
     try:
         found = node.stat()
     except OSError:
@@ -111,7 +111,7 @@ def _entry_of(node: Path, sysfs: Root) -> Path | None:
 
 def _name_of(block: Path, sysfs: Root) -> str:
     mapped = _read(block / "dm/name", sysfs)
-    # Of a name with a slash, sysfs has "!" in its place.
+    # In sysfs, "!" stands for a slash in a name.
     return f"/dev/mapper/{mapped}" if mapped else f"/dev/{block.name.replace('!', '/')}"
 
 
@@ -128,7 +128,7 @@ def _holders_of(device: Path, sysfs: Root) -> Iterator[str]:
 
 
 def _layer_of(disk: Path, sysfs: Root) -> str:
-    """Return what a disk is that device-mapper or MD RAID makes, "" for any other."""
+    """Return the layer that a disk of device-mapper or MD RAID is, "" for any other disk."""
     if sysfs.folder(disk / "md") is not None:
         external = _read(disk / "md/metadata_version", sysfs).startswith("external:")
         return "md with external metadata" if external else "md"
@@ -139,7 +139,7 @@ def _layer_of(disk: Path, sysfs: Root) -> str:
 
 
 def _kind_of(disk: Path) -> str:
-    """Return the kernel's name of a kind of disks: "loop" of loop0, "etherd" of etherd!e1.1."""
+    """Return the kernel's name for a kind of disks: "loop" for loop0, "etherd" for etherd!e1.1."""
     return re.split(r"[\d!]", disk.name)[0] or VIRTUAL
 
 
@@ -149,7 +149,7 @@ class _Walk:
     def __init__(self, sysfs: Root) -> None:
         self._sysfs = sysfs
         self._seen: set[Path] = set()
-        # Dictionaries keep the order and drop what comes again.
+        # Dictionaries keep the order, and each thing once.
         self.modaliases: dict[str, None] = {}
         self.drivers: dict[str, None] = {}
         self.layers: dict[str, None] = {}
@@ -206,10 +206,10 @@ class _Walk:
             self.drivers["dm_mod"] = None
 
     def _note_beyond(self, device: Path, disk: Path) -> None:
-        """Note what a disk needs beside drivers, if that is so: it hangs on no bus, or a network.
+        """Note if a disk needs more than drivers, since it is on no bus, or on a network.
 
-        A disk of hardware has a device above it that a bus has found (which gives it a modalias)
-        and a driver serves. SCSI's own are not proof: they hang on a host, which may be anything.
+        Above a disk that is hardware there is a device that a bus has found (so it has a modalias)
+        and that has a driver. SCSI devices prove nothing: their host may be anything.
         """
         sysfs = self._sysfs
         parts = device.relative_to(sysfs.path).parts
@@ -231,7 +231,7 @@ class _Walk:
 
 
 def _has_alias(level: Path, sysfs: Root) -> bool:
-    # A bus of cards (mmc) writes it into uevent only; so does any that has the file.
+    # A bus of cards (mmc) writes it into uevent only; every bus writes it there.
     return bool(_read(level / "modalias", sysfs)) or "MODALIAS=" in _read(level / "uevent", sysfs)
 
 

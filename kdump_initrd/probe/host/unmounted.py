@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A folder whose file system is in fstab(5), and not mounted: what is written there is hidden."""
+"""A folder whose file system is in fstab(5), but not mounted: what is written there gets hidden."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 def check(path: Path, *, fstab: Path = _FSTAB, mounts: Path = _MOUNTS) -> None:
-    """Raise KdumpInitrdError where ``path`` of the running system would be written below a mount.
+    """Raise KdumpInitrdError if a later mount would hide what is written to ``path`` here.
 
-    Where nobody can tell, as without /proc, all is well.
+    If that cannot be told, as without /proc, nothing is raised.
     """
     wanted = PurePosixPath(os.path.realpath(path))
     with suppress(OSError):
@@ -43,5 +43,5 @@ def _lines(path: Path) -> list[str]:
 
 
 def _plain(word: str) -> str:
-    """Return a path without the octal escapes and the slash behind it."""
+    """Return a path without octal escapes and without a slash at its end."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), word).rstrip("/") or "/"

@@ -12,7 +12,7 @@ from ...core.root import Root
 from .modulefile import canonical
 from .releases import KernelRelease
 
-#: Options that are not called as their module is (the kernel's Makefiles).
+#: Modules whose option has another name (from the kernel's Makefiles).
 _OPTIONS = {
     "sd_mod": ("BLK_DEV_SD",),
     "nvme": ("BLK_DEV_NVME",),
@@ -30,7 +30,7 @@ _OPTIONS = {
     "sdhci_pci": ("MMC_SDHCI_PCI",),
     "sdhci_acpi": ("MMC_SDHCI_ACPI",),
 }
-#: File systems whose driver is another's (fs/ext4/super.c: register_as_ext2, register_as_ext3).
+#: File systems that another one's driver serves (fs/ext4/super.c: register_as_ext2, …_ext3).
 _FILE_SYSTEMS = {"ext2": ("EXT2_FS", "EXT4_USE_FOR_EXT2"), "ext3": ("EXT3_FS", "EXT4_FS")}
 
 
@@ -53,7 +53,7 @@ class BuiltIn:
         modules.builtin.modinfo), then the configuration.
         """
         plain = canonical(name)
-        # A file system's module mostly has its name.
+        # A file system's module usually has its name.
         if self._names & {plain, plain.removeprefix("fs_")}:
             return True
         if any(canonical(pattern) == plain for pattern in self._aliases):

@@ -30,8 +30,8 @@ def find(
 ) -> tuple[Firmware, ...]:
     """Return the firmware that ``modules`` name.
 
-    What the root does not have is left out: most drivers name many that no machine needs. What it
-    has and cannot be read is left out with a warning.
+    Files that the root lacks are left out: most drivers name many that the machine does not need.
+    Files that cannot be read are left out with a warning.
     """
     found: dict[PurePosixPath, Firmware] = {}
     for module in modules:

@@ -23,25 +23,25 @@ _X86_SHORTEST = 255
 _XLF_KERNEL_64 = 1
 #: The set-up code has at most 64 sectors (setup_sects, and the boot sector before it); in bytes.
 _X86_SETUP = 65 << 9
-#: drivers/firmware/efi/libstub/zboot-header.S: a mark, and where that which is packed begins; its
-#: size follows.
+#: drivers/firmware/efi/libstub/zboot-header.S: a mark, and the field with the packed kernel's
+#: offset, which is followed by the field with its size.
 _ZBOOT, _ZBOOT_AT, _ZBOOT_PAYLOAD = b"zimg", 4, 8
 #: arch/powerpc/boot/wrapper: the section of a zImage in which a kernel is packed.
 _ZIMAGE = b"\0.kernel:vmlinux.strip\0"
-#: No kernel is smaller, in bytes; every header is within.
+#: No kernel is smaller, in bytes; every header lies within this.
 _SMALLEST = 1 << 17
 _BANNER = re.compile(rb"Linux version (\d[!-~]*) \(")
 
 
 @dataclass(frozen=True)
 class KernelImage:
-    """What a kernel image says of itself.
+    """What a kernel image tells about itself.
 
     ``machine`` is as ``uname -m`` says it; ``release`` is "" where the image does not tell it;
     ``unpacked`` are the bytes that the kernel itself takes in memory until it is unpacked and
-    laid out, 0 where the image does not tell; ``cmdline`` are the bytes of the longest command
-    line that it takes, without the NUL; ``page`` are the bytes of its pages, 0 where the image
-    does not tell; ``movable`` is False for one that runs only where it was linked for.
+    laid out, 0 if the image does not tell; ``cmdline`` are the bytes of the longest command
+    line that it takes, without the NUL; ``page`` are the bytes of its pages, 0 if the image
+    does not tell; ``movable`` is False if it runs only at the address that it was linked for.
     """
 
     kind: Kind
@@ -54,7 +54,7 @@ class KernelImage:
 
 
 def read(path: Path) -> KernelImage:
-    """Read the file, and what is packed in it; raises KdumpInitrdError for no kernel image."""
+    """Read a kernel image and what is packed in it; raises KdumpInitrdError for any other file."""
     try:
         data = read_file(path)
     except OSError as error:
@@ -142,7 +142,7 @@ def _efi(data: bytes) -> KernelImage | None:
 
 
 def _plain(machine: Architecture, data: bytes) -> KernelImage:
-    """Read a header with a magic number, and what is packed behind one that lacks the size."""
+    """Read a header with a magic number, and if it lacks the size, the packed kernel after it."""
     image = machine.image
     found = _of(image.kind, machine, data)
     if image.cmdline_at:
@@ -189,7 +189,7 @@ def _x86(data: bytes) -> KernelImage:
         machine.name,
         release,
         unpacked,
-        # A header that says 0 does not say it.
+        # 0 in the header means that it does not tell.
         min(cmdline or longest, longest),
         movable=version >= 0x0205 and data[_X86_RELOCATABLE] != 0,
     )

@@ -20,8 +20,8 @@ _WORD = re.compile(r"\\\{\w+\\\}")
 def understood(word: str, *, root: Root, layout: Layout) -> str:
     """Return the release that ``word`` stands for: itself, or that of the kernel image it names.
 
-    An image is a path of the host, or the name of a file in /boot of ``root``. One that is gone is
-    known by its name. Raises KdumpInitrdError where nothing tells the release.
+    An image is a path of the host, or the name of a file in /boot of ``root``. If it is gone, its
+    name tells the release. Raises KdumpInitrdError if nothing tells it.
     """
     if "/" not in word:
         named = root.file(f"boot/{word}") is not None
@@ -65,12 +65,12 @@ def _find(name: str, boot: str, root: Root) -> Path:
 
 
 def _by_name(path: PurePath, layout: Layout) -> str:
-    """Return what stands for {release} in the name of an image, "" if it is named otherwise."""
+    """Return the part of an image's name that stands for {release}, "" for another kind of name."""
     for pattern in layout.image:
         last = PurePosixPath(pattern).name
         shape = re.escape(last if _RELEASE in last else pattern)
         named = re.escape(_RELEASE) in shape
-        # Other words in braces stand for a folder of any name.
+        # Other words in braces match any name of a folder.
         shape = _WORD.sub("[^/]+", shape.replace(re.escape(_RELEASE), "([^/]+)"))
         match = re.search(f"(?:^|/){shape}$", str(path))
         if named and match:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The closure of kernel modules in load order, checked with the modules themselves; their firmware.
+"""The closure of kernel modules in load order, checked against the modules themselves.
 
-An index tells where a module is; what it needs, and whether this kernel takes it, is read from its
-file. So an index that is older than the modules makes no image that lacks one.
+The index tells where a module is; what it needs, and whether this kernel loads it, is read from its
+file. So no module is missing in an image because the index is older than the modules.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Wish:
     """Modules (names or aliases) that somebody wants, and why.
 
     A ``required`` wish must be met for every name, by a module or by the kernel itself. A
-    ``strict`` one is of a machine that is known to have such hardware: what is there of it must
-    not be damaged, and there must be something.
+    ``strict`` one is for a machine that is known to have such hardware: at least one of its drivers
+    must be there, and none may be damaged.
     """
 
     names: tuple[str, ...]
@@ -42,10 +42,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class KernelModule:
-    """A module to load: its uncompressed place in the image, its file, its parameters in a line.
+    """A module to load: its place in the image, its file, and its parameters in one line.
 
-    ``data`` are its bytes, unpacked: busybox's insmod knows no compression; ``file`` is what they
-    say.
+    ``data`` are its bytes, unpacked, since busybox's insmod knows no compression; ``file`` is what
+    they say.
     """
 
     name: str
@@ -62,11 +62,11 @@ def closure(
 ) -> tuple[KernelModule, ...]:
     """Return the modules that meet ``wishes``, each once, in load order.
 
-    Soft dependencies are followed, built-in modules left out, ``omit`` left out with a warning
-    where something wanted depends on it. What cannot be loaded (no file, cut off, of another
-    kernel) is left out with a warning. Raises KdumpInitrdError where a required wish needs it,
-    for a required name that is neither a module nor built in, for a strict wish of which nothing
-    is left, and for a damaged index.
+    Soft dependencies are followed; built-in modules are left out; so are those of ``omit``, with a
+    warning if another module depends on one. What cannot be loaded (no file, cut off, of another
+    kernel) is left out with a warning. Raises KdumpInitrdError if a required wish needs it, for a
+    required name that is neither a module nor built in, for a strict wish of which nothing is
+    left, and for a damaged index.
     """
     found: dict[str, KernelModule] = {}
     with tempfile.TemporaryDirectory(prefix="kdump-initrd-") as scratch:
@@ -81,7 +81,7 @@ def closure(
 def closures(
     wishes: Iterable[Wish], *, kernel: KernelRelease, root: Root, omit: Iterable[str] = ()
 ) -> dict[str, tuple[KernelModule, ...]]:
-    """As closure(), but what meets each name of the wishes by itself."""
+    """Return the same as closure(), but for each name of the wishes separately."""
     found: dict[str, tuple[KernelModule, ...]] = {}
     with tempfile.TemporaryDirectory(prefix="kdump-initrd-") as scratch:
         closer = _Closer(kernel, root, omit, Path(scratch))
@@ -105,7 +105,7 @@ class _Closer:
         self._warned: set[str] = set()
 
     def meet(self, wish: Wish, *, apart: bool = False) -> dict[str, tuple[KernelModule, ...]]:
-        """Return what meets a wish: by name where they are wanted ``apart``, else all by one."""
+        """Return what meets a wish: by each name if ``apart``, else all under one name."""
         names = [name for name in wish.names if canonical(name) not in self._omitted]
         groups = [[name] for name in names] if apart or wish.required else [names]
         found = {group[0]: self._group(group, wish) for group in groups if group}
@@ -118,7 +118,7 @@ class _Closer:
         if not chain and not asked and wish.required:
             self._insist(names[0], wish)
         for name in names:
-            # With more than one, it is unknown which module is there by which alias.
+            # With more than one, it is unknown which module is for which alias.
             answered = len(names) == 1 and chain
             known = answered or {canonical(name)} & (chain.keys() | asked) or ":" in name
             path = None if known else self._index.lacks(name)
@@ -128,7 +128,7 @@ class _Closer:
         if bad and len(names) > 1:
             parts = [self._group([name], wish) for name in names]
             return tuple({module.name: module for part in parts for module in part}.values())
-        # modprobe ends with the last module that was asked for, by whatever alias.
+        # The last module in modprobe's output is the last one asked for, whatever the alias was.
         last = next(reversed(chain), "")
         useless = bad and (canonical(names[0]) if canonical(names[0]) in chain else last) in bad
         modules = []
@@ -145,9 +145,9 @@ class _Closer:
         return tuple(modules)
 
     def _faults(self, chain: Mapping[str, Found], wish: Wish) -> dict[str, str]:
-        """Return by name why a module cannot be loaded, dependencies' faults included.
+        """Return, by name, why modules cannot be loaded, including faults of their dependencies.
 
-        Raises KdumpInitrdError where that must not be.
+        Raises KdumpInitrdError if the wish does not allow that.
         """
         bad: dict[str, str] = {}
         for name, found in chain.items():
@@ -173,7 +173,7 @@ class _Closer:
         return bad
 
     def _insist(self, name: str, wish: Wish) -> None:
-        """Raise KdumpInitrdError for a name that is not built in, either."""
+        """Raise KdumpInitrdError for a name that is not built in either."""
         if self._built_in.has(name):
             return
         plain = name.removeprefix("fs-")
@@ -189,7 +189,7 @@ class _Closer:
         )
 
     def _check_hardware(self, names: Sequence[str], wish: Wish) -> None:
-        """Raise KdumpInitrdError where the kernel has no driver for hardware that is there."""
+        """Raise KdumpInitrdError if the kernel has no driver for hardware that is there."""
         if any(self._built_in.has(name) for name in names):
             return
         release = self._kernel.release
@@ -222,7 +222,7 @@ class _Closer:
 
 
 def aliases(modules: Iterable[KernelModule]) -> dict[str, tuple[str, ...]]:
-    """Return by name the patterns of the devices (MODALIAS) that each module is a driver of."""
+    """Return, by name, the patterns of the devices (MODALIAS) that each module is a driver for."""
     return {
         module.name: tuple(each for each in module.file.aliases if ":" in each)
         for module in modules

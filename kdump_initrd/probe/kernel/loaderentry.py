@@ -24,8 +24,8 @@ _TRIES = re.compile(r"\+\d+(-\d+)?$")
 class LoaderEntry:
     """The files of one entry, relative to the root; each may be in one of two places.
 
-    Paths in an entry are of the file system that holds it. Where /boot is none of its own, some
-    distributions write them from the root.
+    Paths in an entry are relative to the file system that holds it. If /boot is not a file system
+    of its own, some distributions write paths relative to the root.
     """
 
     linux: tuple[str, ...]
@@ -35,7 +35,7 @@ class LoaderEntry:
 def find(release: str, *, root: Root) -> Iterator[LoaderEntry]:
     """Yield the entries of ``root`` that boot the kernel ``release``, the last snapshot's first.
 
-    Of several initrds the last one counts: those before it bring microcode.
+    Of several initrds the last one counts: those before it contain microcode.
     """
     for boot in _BOOTS:
         entries = root.entries(f"{boot}/loader/entries", "*.conf")
@@ -53,7 +53,7 @@ def _numbers(path: Path) -> list[tuple[int, str]]:
 
 
 def _read(path: Path, root: Root) -> dict[str, list[str]]:
-    """Return the words of each key, but for GRUB's variables; none of a file that is unreadable."""
+    """Return the words of each key, without GRUB's variables; nothing if the file is unreadable."""
     try:
         text = root.read_text(path)
     except OSError:
@@ -66,7 +66,7 @@ def _read(path: Path, root: Root) -> dict[str, list[str]]:
 
 
 def _boots(values: dict[str, list[str]], stem: str, release: str) -> bool:
-    """Tell whether an entry says that it is the release's: by its version, else by its name."""
+    """Tell whether an entry is the release's, by its version, else by its name."""
     if values.get("version"):
         # openSUSE's sdbootutil writes SNAPSHOT@RELEASE.
         return values["version"][-1].rpartition("@")[2] == release

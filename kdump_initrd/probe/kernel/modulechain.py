@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a kernel module needs, by what it says itself: the index tells only where modules are."""
+"""What a kernel module needs, as it says itself: the index only tells where modules are."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ WEAK = "weak-updates"
 
 @dataclass(frozen=True)
 class Found:
-    """A module that is listed: ``fault`` is why it cannot be loaded, "" for nothing against it.
+    """A module in the index: ``fault`` says why it cannot be loaded, "" if it can.
 
-    ``gone`` tells that it has no file.
+    ``gone`` says that its file is missing.
     """
 
     listed: Listed
@@ -48,18 +48,18 @@ class Chains:
         self._answers: dict[tuple[str, ...], Answer] = {}
 
     def of(self, names: Sequence[str]) -> tuple[dict[str, Found], set[str]]:
-        """Return what ``names`` need, dependencies first, and the names that are answered."""
+        """Return what ``names`` need, dependencies first, and the names that were found."""
         order: dict[str, Found] = {}
         answer = self._ask(names)
         if not answer.modules and not answer.built_in and len(names) == 1:
-            # A kernel without a list of aliases: a file system's module mostly has its name.
+            # A kernel without a list of aliases: a file system's module usually has its name.
             answer = self._ask([names[0].removeprefix("fs-")])
         for listed in answer.modules:
             self._place(listed, order, frozenset())
         return order, set(answer.built_in)
 
     def _place(self, listed: Listed, order: dict[str, Found], above: frozenset[str]) -> None:
-        """Put a module behind all that it says it needs, whether the index knows that or not."""
+        """Put a module after all that it says it needs, whether the index knows that or not."""
         if listed.name in order or listed.name in above:
             return
         found = self._read(listed)

@@ -19,7 +19,7 @@ def canonical(name: str) -> str:
 
 @dataclass(frozen=True)
 class ModuleFile:
-    """What a module is of and what it needs.
+    """What a module is for and what it needs.
 
     ``machine`` is as ``uname -m`` says it. ``fields`` are those of its section .modinfo, by key
     (include/linux/moduleparam.h, MODULE_INFO). ``versioned`` tells whether it has the checksums of
@@ -32,7 +32,7 @@ class ModuleFile:
 
     @property
     def release(self) -> str:
-        """The release of the kernel that it was built for; "" where it does not say."""
+        """The release of the kernel that it was built for; "" if it does not say."""
         words = " ".join(self.fields.get("vermagic", ())).split()
         return words[0] if words else ""
 
@@ -93,7 +93,7 @@ def fault(module: ModuleFile, *, release: str, machine: str, weak: bool) -> str 
     """Return why the kernel ``release`` of ``machine`` ("" for unknown) would refuse it, or None.
 
     A ``weak`` one is a module of another kernel that the distribution's weak-modules has compared,
-    symbol by symbol, with this one: with checksums of symbols the kernel does not look at the
+    symbol by symbol, with this one: if there are checksums of symbols, the kernel ignores the
     release (kernel/module/version.c, same_magic).
     """
     if not module.release:

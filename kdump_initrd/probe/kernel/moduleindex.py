@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A kernel's modules by name, as modprobe finds them; nothing of the root is run or trusted.
 
-modprobe says nothing where its index is empty, cut off or of other modules, and follows links as
-the host does. So the index is looked at before, and what comes out is looked up in the root.
+modprobe does not notice an index that is empty, cut off or of other modules, and follows links as
+the host does. So the index is checked first, and modprobe's answers are looked up in the root.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .releases import KernelRelease
 logger = get_logger(__name__)
 
 _TIMEOUT = 60.0
-#: What depmod may take, in bytes: it unpacks modules, and leaves out what it has no room for.
-#: Debian's whole kernel takes it 40 MB.
+#: The memory that depmod may take, in bytes: it unpacks modules, and leaves out those for which it
+#: has no room. For all of Debian's it takes 40 MB.
 _MEMORY = 256 << 20
 _CONFIG_DIRS = ("etc/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
 #: modprobe's lines; the path of a module may hold blanks.
@@ -39,17 +39,17 @@ _BUILTIN = re.compile(r"builtin (\S+)")
 _INDEX = ("modules.dep.bin", "modules.alias.bin")
 #: depmod leaves the last one empty for a kernel without modules.builtin.modinfo.
 _CHECKED = (*_INDEX, "modules.builtin.bin")
-#: What else modprobe opens there, by itself: none may be a link, or a pipe.
+#: What else modprobe opens there by itself: none of these may be a link or a pipe.
 _READ = (*_CHECKED, "modules.builtin.alias.bin", "modules.symbols.bin", "modules.softdep",
          "modules.weakdep")  # fmt: skip
 #: No index is larger, in bytes.
 _LARGEST = 8 * TEXT
-#: What depmod takes from a kernel's build; the rest of modules.* it makes.
+#: The files of a kernel's build that depmod reads; it makes the rest of modules.* itself.
 _DEPMOD_READS = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 #: kmod, libkmod/libkmod-index.h: the magic number, and what the top bits of an offset say.
 _MAGIC = 0xB007F457
 _PREFIX, _VALUES, _CHILDS, _OFFSET = 0x80000000, 0x40000000, 0x20000000, 0x0FFFFFFF
-#: No folder of modules has as many folders in it, in each other.
+#: Folders of modules are not nested more deeply than this.
 _DEEPEST = 32
 
 
@@ -57,7 +57,7 @@ _DEEPEST = 32
 class Listed:
     """A module that modprobe names: its path below the kernel's folder, and its parameters.
 
-    What lies elsewhere in the root (depmod.d(5), external) has its path from "/" on.
+    If it lies elsewhere in the root (depmod.d(5), external), the path begins with "/".
     """
 
     path: PurePosixPath
@@ -71,7 +71,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Answer:
-    """What modprobe says to some names: modules, dependencies first, and what is built in."""
+    """What modprobe answers to some names: modules, dependencies first, and what is built in."""
 
     modules: tuple[Listed, ...] = ()
     built_in: tuple[str, ...] = ()
@@ -80,8 +80,8 @@ class Answer:
 class ModuleIndex:
     """modprobe's view of one kernel's modules.
 
-    Raises KdumpInitrdError for an index that is damaged; where there is none, one is made in the
-    folder ``scratch``.
+    Raises KdumpInitrdError for a damaged index; if there is none, one is made in the folder
+    ``scratch``.
     """
 
     def __init__(self, kernel: KernelRelease, root: Root, scratch: Path) -> None:
@@ -120,7 +120,7 @@ class ModuleIndex:
             argv += ["--config", folder]
         argv += ["--all", "--ignore-install", "--show-depends", "--", *names]
         result = run(argv, timeout=_TIMEOUT, check=False)
-        # 1 is for a name that it does not know; more than that, or a signal, is not its way.
+        # 1 is for a name that it does not know; anything else, as a signal, is a failure.
         if result.status not in (0, 1):
             raise self.broken(f"modprobe ends with status {result.status}")
         modules, built_in = [], []
@@ -135,7 +135,7 @@ class ModuleIndex:
 
     def file(self, path: PurePosixPath) -> Path | None:
         """Return the file of a module as the root has it, free of links; None for none."""
-        # An index of ours has modules unpacked that were packed by gzip.
+        # Our own index knows modules without the .gz that their files may have.
         names = (path.name, f"{path.name}.gz") if self._made else (path.name,)
         for name in names:
             found = self._root.file(self._inside / path.parent / name)
@@ -144,7 +144,7 @@ class ModuleIndex:
         return None
 
     def lacks(self, name: str) -> PurePosixPath | None:
-        """Return the path of a module that is there, though modprobe may not know its name."""
+        """Return the path of a module that exists, though modprobe may not know its name."""
         if self._kernel.modules is None or self._made:
             return None
         if self._names is None:
@@ -164,18 +164,18 @@ class ModuleIndex:
         )
 
     def _check(self, path: Path) -> None:
-        """Look at one index: its top node is written last, and ends where the file does."""
+        """Check one index: the node that was written last must end where the file does."""
         try:
             with open_file(path) as file:
                 if not _is_whole(file.read(_LARGEST)):
                     raise self.broken(f"{path.name} is empty, truncated or not an index")
         except FileNotFoundError:
-            return  # modules.builtin.bin came later than the others
+            return  # older kernels have no modules.builtin.bin
         except OSError as error:
             raise self.broken(f"{path.name}: {error.strerror}") from error
 
     def _paths(self, name: str) -> Iterator[tuple[str, str]]:
-        """Yield the path and the name of each module in one of the texts that list a kernel's."""
+        """Yield the path and the name of each module in one of the text files that list them."""
         try:
             text = self._root.read_text(self._inside / name)
         except OSError:
@@ -183,7 +183,7 @@ class ModuleIndex:
         yield from _LISTED.findall(text)
 
     def _configuration(self) -> list[Path]:
-        """Return the folders of modprobe.d, without what only the host would follow."""
+        """Return the folders of modprobe.d; one with links in it is copied, as the root has it."""
         found = []
         for folder in self._root.folders(_CONFIG_DIRS):
             files = self._root.entries(folder, "*.conf")
@@ -208,10 +208,10 @@ class ModuleIndex:
         return found
 
     def _make(self, folder: Path) -> None:
-        """Index the modules in a scratch folder: depmod has no other place for its output.
+        """Index the modules in a scratch folder, since depmod writes where it reads.
 
-        So it gets a tree of links. Debian's knows no gzip: such modules lie there unpacked. What
-        cannot be read is nobody's module.
+        So it gets a tree of links. Debian's knows no gzip: such modules are unpacked there. What
+        cannot be read is left out.
         """
         folder.mkdir()
         for name, source in self._files(PurePosixPath(), 0):
@@ -246,7 +246,7 @@ class ModuleIndex:
             found = self._root.file(entry)
             if found is not None:
                 yield path, found
-            # Links to folders lead to a kernel's sources, or in circles.
+            # Links to folders lead to the kernel's sources, or in circles.
             elif entry.is_dir() and not entry.is_symlink():
                 yield from self._files(path, depth + 1)
 
@@ -258,8 +258,8 @@ class ModuleIndex:
 def _is_whole(data: bytes) -> bool:
     """Tell whether an index ends with the node that depmod writes last (index_write__node).
 
-    That is the top node. Since kmod 34 it is written first, and its children behind it: then the
-    last one is the last child of the last child of it, and so on.
+    That is the top node. Since kmod 34 the top node comes first, and its children after it: then it
+    is the last child of its last child, and so on.
     """
     try:
         magic, _, node = struct.unpack_from(">III", data)
@@ -273,7 +273,7 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _read_node(data: bytes, node: int) -> tuple[int, int]:
-    """Return where a node ends, and its last child, or 0; of both it is where, and what it has."""
+    """Return the offset where a node ends, and that of its last child with its flags, or 0."""
     at, child = node & _OFFSET, 0
     if node & _PREFIX:
         at = data.index(b"\0", at) + 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files of a root that may be packed, as their names say: kernel modules, firmware."""
+"""Files of a root that may be packed, as their names tell: kernel modules, firmware."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _TIMEOUT = 60.0
 def unpacked(source: Path) -> bytes:
     """Return the bytes of ``source``, which must be free of links, unpacked if its name says so.
 
-    Raises KdumpInitrdError for what cannot be read, is cut off, or is larger than files.FILE
-    when it is unpacked.
+    Raises KdumpInitrdError if it cannot be read, is cut off, or is larger than files.FILE when it
+    is unpacked.
     """
     try:
         data = files.read(source, limit=files.FILE)
@@ -46,7 +46,7 @@ def unpacked(source: Path) -> bytes:
 def _unpack(
     source: Path, data: bytes, start: Callable[[], lzma.LZMADecompressor | zlib._Decompress]
 ) -> bytes:
-    # More than one stream is allowed (xz(1), gzip(1)); none may lack its end.
+    # There may be several streams (xz(1), gzip(1)); each must be complete.
     found = io.BytesIO()
     while data:
         unpacker = start()

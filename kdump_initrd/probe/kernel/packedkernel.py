@@ -27,24 +27,24 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-#: What packs kernels (CONFIG_KERNEL_*, scripts/Makefile.lib), by what Python unpacks.
+#: What packs kernels (CONFIG_KERNEL_*, scripts/Makefile.lib), by what unpacks it in Python.
 _MODULES: Mapping[Codec, Callable[[], _Unpacker]] = {
     Codec.GZIP: lambda: zlib.decompressobj(wbits=31),
     Codec.BZIP2: bz2.BZ2Decompressor,
     Codec.LZMA: lzma.LZMADecompressor,
     Codec.XZ: lzma.LZMADecompressor,
 }
-#: And what a program does.
+#: What packs the others, by the program that unpacks it.
 _PROGRAMS = {Codec.ZSTD: "zstd", Codec.LZ4: "lz4", Codec.LZO: "lzop"}
 _CODECS = (*_MODULES, *_PROGRAMS)
 _MAGIC = re.compile(b"|".join(re.escape(magic) for each in _CODECS for magic in each.row.magics))
 
 
 def unpack(data: bytes) -> bytes:
-    """Return what is packed at the start of ``data``, b"" where nothing is, or it is damaged.
+    """Return what is packed at the start of ``data``, b"" if nothing is, or if it is damaged.
 
     What follows it does not matter: some images have its size there. Raises KdumpInitrdError for
-    more than core.files.FILE bytes, and where the program that unpacks it is not on this host.
+    more than core.files.FILE bytes, and if this host lacks the program that unpacks it.
     """
     codec = next((each for each in _CODECS if data.startswith(each.row.magics)), None)
     if codec is None:
@@ -63,7 +63,7 @@ def unpack(data: bytes) -> bytes:
 
 
 def all_in(data: bytes) -> Iterator[bytes]:
-    """Yield what is unpacked of all places in ``data`` where something packed may begin.
+    """Yield the unpacked content of all places in ``data`` where something packed may begin.
 
     What cannot be unpacked on this host is left out, with a warning.
     """
@@ -71,7 +71,7 @@ def all_in(data: bytes) -> Iterator[bytes]:
         try:
             found = unpack(data[match.start() :])
         except KdumpInitrdError as error:
-            logger.warning("how large the kernel is unpacked is not known: %s", error.message)
+            logger.warning("the unpacked size of the kernel is not known: %s", error.message)
             continue
         if found:
             yield found

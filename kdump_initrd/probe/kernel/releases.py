@@ -24,7 +24,7 @@ logger = get_logger(__name__)
 
 #: What a capture kernel cannot do without.
 _REQUIRED = ("CONFIG_CRASH_DUMP", "CONFIG_PROC_VMCORE")
-#: What tells the size of a page: from 6.9 on, and before (arch/*/Kconfig). No page has more bits.
+#: The options that tell the page size, from 6.9 on and before (arch/*/Kconfig), and the most bits.
 _PAGE_SHIFT, _PAGES = "CONFIG_PAGE_SHIFT", re.compile(r"CONFIG_(?:ARM64|PPC)_(\d{1,3})K_PAGES")
 _LARGEST_PAGE = 18
 #: With CONFIG_IKCONFIG_PROC, the running kernel's configuration.
@@ -35,9 +35,9 @@ _RUNNING = Path("/proc/config.gz")
 class KernelRelease:
     """One installed kernel.
 
-    ``image`` is None where the root has none (it is not needed to build a capture initrd), and
-    ``modules`` where all that it has is built in. ``config`` maps CONFIG_ names to "y", "m", "n" or
-    a value; it is empty where the root has none.
+    ``image`` is None if the root has none (it is not needed to build a capture initrd), ``modules``
+    if everything is built in. ``config`` maps CONFIG_ names to "y", "m", "n" or a value; it is
+    empty if the root has none.
     """
 
     release: str
@@ -47,7 +47,7 @@ class KernelRelease:
 
     @cached_property
     def header(self) -> KernelImage | None:
-        """What the image says of itself; raises KdumpInitrdError for a damaged one."""
+        """What the image tells about itself; raises KdumpInitrdError for a damaged one."""
         return kernelimage.read(self.image) if self.image else None
 
     def builds_in(self, option: str) -> bool:
@@ -93,9 +93,9 @@ def releases(*, root: Root, layout: Layout) -> list[str]:
 
 
 def check_capture_options(kernel: KernelRelease) -> None:
-    """Refuse a kernel that cannot be a capture kernel; warn when nobody can tell.
+    """Refuse a kernel that cannot be a capture kernel; warn if its configuration is unknown.
 
-    Raises KdumpInitrdError when its configuration says no.
+    Raises KdumpInitrdError if an option is missing.
     """
     if not kernel.config:
         logger.warning(
@@ -115,10 +115,10 @@ def check_capture_options(kernel: KernelRelease) -> None:
 def options_of(
     release: str, *, root: Root, layout: Layout, image: Path | None = None
 ) -> dict[str, str]:
-    """Return the configuration of a kernel: a file's or, of the one that runs here, its own.
+    """Return the configuration of a kernel: from a file or, for the running one, from itself.
 
-    It may lie beside its ``image``, too. It is as KernelRelease.config; raises KdumpInitrdError for
-    one that cannot be read.
+    The file may be beside its ``image``, too. The result is as KernelRelease.config; raises
+    KdumpInitrdError if the file cannot be read.
     """
     beside = image and root.file(image.with_name(f"config-{release}"))
     path = beside or first(layout.config, root=root, release=release)
@@ -145,7 +145,7 @@ def first(patterns: Sequence[str], *, root: Root, release: str) -> Path | None:
 
 
 def page_size(config: Mapping[str, str]) -> int:
-    """Return the bytes of a page by a kernel's configuration, 0 where it does not tell."""
+    """Return the bytes of a page by a kernel's configuration, 0 if it does not tell."""
     shift = config.get(_PAGE_SHIFT, "")
     if shift.isascii() and shift.isdigit():
         return 1 << min(int(shift), _LARGEST_PAGE)

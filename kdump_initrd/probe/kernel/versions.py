@@ -10,11 +10,11 @@ from itertools import zip_longest
 from typing import TypeVar
 
 _Comparable = TypeVar("_Comparable", str, tuple[int, str])
-#: What rpm compares: numbers, words, and its two separators with a meaning.
+#: What rpm compares: numbers, words, and the two separators that have a meaning.
 _RPM_PARTS = re.compile(r"[0-9]+|[A-Za-z]+|~|\^")
 #: What dpkg compares in turn: text, then a number.
 _DPKG_PARTS = re.compile(r"([^0-9]*)([0-9]*)")
-#: A candidate of a kernel's build comes before what it is a candidate for, as in packages of it
+#: A release candidate comes before the release, as in packages that the kernel's own build makes
 #: (scripts/package/mkdebian).
 _CANDIDATE = re.compile(r"-(?=rc[0-9])")
 
@@ -26,9 +26,9 @@ def oldest_first(releases: Iterable[str], *, order: str) -> list[str]:
 
 
 def compare_rpm(one: str, two: str) -> int:
-    """Compare as rpm's labelCompare(): below 0 where ``one`` is the older, 0 where none is.
+    """Compare as rpm's labelCompare(): below 0 if ``one`` is older, 0 if neither is.
 
-    A release of a kernel is VERSION-RELEASE, and its version has no dash.
+    A kernel release is VERSION-RELEASE, and its version has no dash.
     """
     first, _, second = one.partition("-")
     other, _, last = two.partition("-")
@@ -84,7 +84,7 @@ def _weight(char: str) -> int:
 
 
 def _number(digits: str) -> tuple[int, str]:
-    # int() refuses what is too long.
+    # Not int(): that refuses numbers that are too long.
     digits = digits.lstrip("0")
     return len(digits), digits
 

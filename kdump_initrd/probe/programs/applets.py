@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 #: Names by which the table is found: every busybox has one of them.
 _ANCHORS = ("umount", "mkdir", "cat", "ls", "sh")
-#: A run of as many is the table; a shorter one may be, if there is no longer.
+#: A run of this many names is the table; a shorter one may be, if there is none longer.
 _SURE = 30
 _NAME = re.compile(rb"[\w\[][\w.\[+-]*", re.ASCII)
 
@@ -16,9 +16,9 @@ _NAME = re.compile(rb"[\w\[][\w.\[+-]*", re.ASCII)
 def offered(busybox: bytes, names: Iterable[str]) -> frozenset[str]:
     """Return those of ``names`` that the program has as applets.
 
-    Names stand in it for other reasons, too ("timeout" is an option of applets that has another
-    name, "stat" a file of /proc). The table is the one long run of sorted names, ended by NULs
-    (busybox, include/applet_tables.h: applet_names, which is searched by halves).
+    Such names are in it for other reasons, too ("timeout" is also an option's argument, "stat" a
+    file of /proc). The table is the one long run of sorted names, each ended by a NUL (busybox,
+    include/applet_tables.h: applet_names, in which busybox searches by bisection).
     """
     table: tuple[bytes, ...] = ()
     wanted = {name: name.encode() for name in names}

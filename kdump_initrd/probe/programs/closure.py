@@ -58,11 +58,11 @@ class _Object:
 def closure(paths: Iterable[Path], *, root: Root) -> Closure:
     """Return what the programs, libraries and scripts at ``paths``, below ``root``, need.
 
-    Each path is taken for a process of its own and searched for as its loader would with an
-    empty environment: ld.so(8) for glibc, ldso/dynlink.c for musl. Nothing is executed.
+    Each path is taken as a process of its own, whose libraries are searched for as its loader would
+    with an empty environment: ld.so(8) for glibc, ldso/dynlink.c for musl. Nothing is executed.
 
-    The subfolders glibc-hwcaps are passed over: the library beside them runs on every processor
-    of the architecture, and an image is not for one processor.
+    The subfolders glibc-hwcaps are ignored: the library beside them runs on every processor of the
+    architecture, and an image is not made for one processor.
 
     A script needs its interpreter, and what that needs. Raises KdumpInitrdError for a library
     that is missing or there for another architecture only, and for a path that is neither an ELF
@@ -84,14 +84,14 @@ def closure(paths: Iterable[Path], *, root: Root) -> Closure:
 def opened(name: str, *, by: Path, root: Root) -> Closure | None:
     """Return the library that the program ``by`` would get from dlopen(``name``), and its needs.
 
-    None stands for no such library. What ``by`` itself needs is not in it.
+    None means that there is no such library. What ``by`` itself needs is not included.
     """
     search = _Closer(root)
     return search.result() if search.open(name, _real_path(by, root)) else None
 
 
 def _real_path(path: Path, root: Root) -> Path:
-    # What is not in the root has no place in an image of it.
+    # What is not in the root cannot be in an image of it.
     return root.resolve(root.inside(path)) or path
 
 
@@ -127,7 +127,7 @@ class _Closer:
         self._follow(program, {elf.soname or path.name} | loaded)
 
     def open(self, name: str, user: Path) -> bool:
-        """Add the library that the program ``user`` gets from dlopen(), if there is one."""
+        """Add the library that the program ``user`` would get from dlopen(), if there is one."""
         elf = read_elf(user)
         program = self._program(user, elf)
         try:
@@ -193,7 +193,7 @@ class _Closer:
     def _folders(
         self, name: str, needer: _Object, machine: Architecture, musl: bool
     ) -> Iterator[tuple[PurePosixPath, bool]]:
-        """Yield where the loader looks, in order, and whether only its cache knows the folder."""
+        """Yield the folders where the loader looks, and whether only its cache knows them."""
         origin, elf = needer.dest.parent, needer.elf
         if "/" in name:
             for path in expand(name, machine, origin):

@@ -56,7 +56,7 @@ def read_elf(path: Path) -> Elf:
 
 
 def parse(data: bytes, name: str) -> Elf:
-    """Read the bytes of a file called ``name``; raises KdumpInitrdError for no sound ELF file."""
+    """Read the bytes of a file called ``name``; raises KdumpInitrdError if it is not sound ELF."""
     return _read(io.BytesIO(data), name)
 
 
@@ -69,12 +69,12 @@ def _read(file: BinaryIO, name: str) -> Elf:
         raise KdumpInitrdError(f"{name}: {error}") from error
     except Damaged as error:
         raise KdumpInitrdError(f"{name}: {error}", hint="install its package again") from error
-    except Exception as error:  # pyelftools raises whatever its parser stumbles over
+    except Exception as error:  # pyelftools raises whatever comes up in its parser
         raise KdumpInitrdError(f"{name}: not a sound ELF file: {error}") from error
 
 
 def _parse(file: BinaryIO, head: ElfImage) -> Elf:
-    # Imported here: what it costs is paid when there is something to read.
+    # Imported here, since it takes time: only when there is something to read.
     from elftools.elf.dynamic import DynamicSegment
     from elftools.elf.elffile import ELFFile
     from elftools.elf.segments import InterpSegment

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The bare headers of an ELF file in memory (elf(5)): quick, and nothing is taken on trust.
 
-closure.py reads what a loader needs of a file; this is for what no loader looks at.
+closure.py reads what a loader needs from a file; this is for files that no loader reads.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..distro.architectures import facts
 
-#: e_type of a file that is to be linked, which a kernel module is.
+#: e_type of a file that is still to be linked, as a kernel module is.
 RELOCATABLE = 1
 _PT_LOAD, _PT_DYNAMIC, _SHT_NOBITS = 1, 2, 8
 
@@ -70,7 +70,7 @@ class ElfImage:
         self._loaded: list[Segment] | None = None
 
     def unpack(self, layout: str, offset: int) -> tuple[int, ...]:
-        """Return the numbers of ``layout`` at ``offset``; raises Damaged behind the file's end."""
+        """Return the numbers of ``layout`` at ``offset``; raises Damaged beyond the file's end."""
         try:
             return struct.unpack_from(self.order + layout, self.data, offset)
         except (struct.error, OverflowError) as error:
@@ -89,9 +89,9 @@ class ElfImage:
                 yield Segment(kind, offset, address, length, physical, memory)
 
     def span(self) -> int:
-        """Return the bytes from the first to the last that is loaded by its physical address.
+        """Return the bytes from the first to the last that is loaded, by physical addresses.
 
-        0 where nothing is. Raises Damaged.
+        0 if nothing is loaded. Raises Damaged.
         """
         loaded = [each for each in self.segments() if each.kind == _PT_LOAD and each.memory]
         if not loaded:
@@ -100,7 +100,7 @@ class ElfImage:
         return end - min(each.physical for each in loaded)
 
     def sections(self) -> dict[str, bytes]:
-        """Return the sections by name; of some of one name the first. Raises Damaged."""
+        """Return the sections by name; if several have one name, the first. Raises Damaged."""
         start, size, count, names = self._sections
         if not start or not count:
             raise Damaged("no sections")

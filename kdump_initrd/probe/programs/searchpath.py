@@ -18,8 +18,8 @@ _TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-
 def expand(word: str, machine: Architecture, origin: PurePosixPath) -> Iterator[PurePosixPath]:
     """Yield the absolute paths that an RPATH element of a file in ``origin`` may mean.
 
-    $LIB and $PLATFORM are built into the loader, so each of the architecture's is tried; a relative
-    path is of the process's folder and yields nothing.
+    The values of $LIB and $PLATFORM are built into the loader, so all of the architecture's are
+    tried. A relative path depends on the process's folder, and yields nothing.
     """
     for library in machine.libraries if "LIB" in word else ("lib",):
         values = {"ORIGIN": str(origin), "LIB": library, "PLATFORM": machine.name}
@@ -52,9 +52,9 @@ class SearchPath:
         self._configured: tuple[PurePosixPath, ...] | None = None
 
     def folders(self, machine: Architecture, *, musl: bool) -> Iterator[tuple[PurePosixPath, bool]]:
-        """Yield absolute folders in the loader's order, and whether it knows one by file only.
+        """Yield absolute folders in the loader's order, and whether only a file names them.
 
-        glibc: those of ld.so.conf (whose libraries come first in the cache), then the built-in.
+        For glibc, those of ld.so.conf (whose libraries come first in the cache), then the built-in.
         """
         default = default_folders(machine, musl=musl)
         if musl:
@@ -88,7 +88,7 @@ class SearchPath:
         return self._resolved[folder]
 
     def _ld_so_conf(self, conf: PurePosixPath, seen: set[Path]) -> Iterator[PurePosixPath]:
-        # ldconfig(8): a folder a line, "include GLOB", "hwcap ..." of old, # for comments.
+        # ldconfig(8): one folder per line, "include GLOB", formerly "hwcap ...", # for comments.
         path = self._root.file(conf)
         if path is None or path in seen:
             return

@@ -44,9 +44,9 @@ def pick(
 ) -> Toolbox:
     """Decide where each command of ``needs`` comes from.
 
-    With ``busybox`` its applets come first, but for the commands in ``own``; without it
-    everything is the root's own. ``applets`` are taken from busybox where it has them, and never
-    from the root. Raises KdumpInitrdError where the root has no shell.
+    With ``busybox`` its applets come first, except for the commands in ``own``; without it
+    everything is the root's own. ``applets`` are taken from busybox if it has them, and never
+    from the root. Raises KdumpInitrdError if the root has no shell.
     """
     has = offered(_content(busybox), (*needs, *applets)) if busybox else frozenset()
     linked, programs, missing = [], [], []

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What of a root's Python does the saver need, found without running it?"""
+"""What does the saver need of a root's Python, found without running it?"""

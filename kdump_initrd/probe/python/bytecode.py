@@ -29,7 +29,7 @@ _PROGRAM = (
 def compiled(sources: Sequence[tuple[str, bytes]], python: Path) -> list[bytes]:
     """Return a .pyc file for each (file name, source), by running ``python``.
 
-    Raises KdumpInitrdError where it does not run, or cannot read one of them.
+    Raises KdumpInitrdError if it does not run, or cannot compile one of them.
     """
     is_this = python.resolve() == Path(sys.executable).resolve()
     magic = importlib.util.MAGIC_NUMBER if is_this else _run(python, [])[0]

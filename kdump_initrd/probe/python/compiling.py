@@ -12,7 +12,7 @@ from typing import Any
 
 from .pruning import prune
 
-#: What every marshal reads, and none has ever written otherwise.
+#: A version of the format that every marshal can read and writes in the same way.
 PLAIN = 2
 #: Slices are constants since Python 3.14, and need version 5. Before version 3, marshal writes no
 #: references back: which constants get one depends on what else the process holds. Since 3.13 they
@@ -46,8 +46,8 @@ def _stable(code: types.CodeType) -> types.CodeType:
 
 def _constant(value: object) -> object:
     if isinstance(value, frozenset):
-        # Before Python 3.11 in the order of its hashes, which change with each process; such
-        # constants only stand behind `in`, where a sorted tuple does the same.
+        # Before Python 3.11 a set is written in the order of its hashes, which changes with each
+        # process. Such constants only stand after `in`, where a sorted tuple does the same.
         value = tuple(sorted(value, key=repr))
     if isinstance(value, tuple):
         return tuple(map(_constant, value))

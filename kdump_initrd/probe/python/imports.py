@@ -25,8 +25,8 @@ _LAZY = re.compile(rb"^lazy (?=(?:import|from) )", re.MULTILINE)
 class Import:
     """A dotted name that an import statement asks for.
 
-    An ``optional`` one may be missing: the statement survives ImportError, or the name may be an
-    attribute instead of a module.
+    An ``optional`` one may be missing: ImportError is caught there, or the name may be an attribute
+    instead of a module.
     """
 
     name: str
@@ -36,9 +36,9 @@ class Import:
 def imports_of(source: bytes, *, name: str, package: bool, late: bool) -> tuple[Import, ...]:
     """Return the imports of the module ``name`` once it is pruned, each name once, in order.
 
-    They are those that run when it is imported and, if ``late``, those in functions, too; of the
-    standard library's modules the latter would drag in half of it. The user's cache has them by the
-    content. Raises KdumpInitrdError when this Python cannot parse the source.
+    They are those that run when it is imported and, if ``late``, also those in functions; for
+    modules of the standard library, the latter would bring in half of it. Results are kept in the
+    user's cache. Raises KdumpInitrdError if this Python cannot parse the source.
     """
     kind = b"%d.%d" % sys.version_info[:2] + b"p" * package + b"l" * late
     key = hashlib.sha256(b"\0".join((_FORMAT, kind, name.encode(), source))).hexdigest()

@@ -37,7 +37,7 @@ def built_in(binaries: Iterable[Path]) -> frozenset[str]:
     """Return the names of the modules that are built into the Python of ``binaries``.
 
     They are the program and its library, in the order in which the loader looks for a symbol.
-    Where none has a table that can be read, the names are those of every Python. Raises
+    If none has a table that can be read, the names are those of every Python. Raises
     KdumpInitrdError for a file that cannot be read.
     """
     for path in binaries:
@@ -53,7 +53,7 @@ def built_in(binaries: Iterable[Path]) -> frozenset[str]:
 
 
 def _table(data: bytes) -> frozenset[str]:
-    """Return the names in the table of one file; none where it has no such table."""
+    """Return the names in the table of one file; none if it has no such table."""
     if _SYMBOL not in data:
         return frozenset()
     image = ElfImage(data)
@@ -72,7 +72,7 @@ def _table(data: bytes) -> frozenset[str]:
 
 
 class _Reader:
-    """Memory as it is when the loader has done its work on a file at address 0."""
+    """Memory as it is after the loader has loaded and relocated a file at address 0."""
 
     def __init__(self, image: ElfImage) -> None:
         self._image = image
@@ -82,7 +82,7 @@ class _Reader:
         self._moved = self._relocations()
 
     def symbol(self, name: bytes) -> int:
-        """Return the address of a symbol that this file defines, 0 where it does not."""
+        """Return the address of a symbol that this file defines, 0 if it does not."""
         for text, value, section in self._entries():
             end = text + len(name)
             if section and self._strings[text : end + 1] == name + b"\0":
@@ -93,8 +93,8 @@ class _Reader:
         """Return the pointer at ``address``, 0 for none."""
         if address in self._moved:
             return self._moved[address]
-        # Its place has the value already, but for a start address of 0, in a file that is loaded
-        # where it wants (EXEC), by DT_RELR, and on machines without addends.
+        # The file has the value there already, for a start address of 0, if it is loaded at fixed
+        # addresses (EXEC), relocated by DT_RELR, or for a machine without addends.
         offset = self._image.offset(address)
         return 0 if offset is None else self._image.unpack(self._word, offset)[0]
 
@@ -134,8 +134,8 @@ class _Reader:
     def _relocations(self) -> dict[int, int]:
         """Return by address what the loader writes there.
 
-        In data there are two kinds only: the address of a symbol and an offset, or the offset
-        alone; so what kind of a machine it is need not be known.
+        In data there are only two kinds: the address of a symbol plus an offset, or the offset
+        alone; so the machine need not be known.
         """
         found: dict[int, int] = {}
         shift = 32 if self._image.width == 8 else 8

@@ -42,9 +42,10 @@ class Interpreter:
         return "python{}.{}".format(*self.version)
 
     def extension(self, name: str) -> tuple[Path, ...]:
-        """Return the files of a top-level extension module, the most particular name first.
+        """Return the files of a top-level extension module, the most specific name first.
 
-        Without any it is built in, or missing; of some most are for other architectures.
+        If there are none, it is built in or missing; if there are several, most are for other
+        architectures.
         """
         tag = f"{name}.cpython-{self.version[0]}{self.version[1]}"
         patterns = (f"{tag}-*.so", f"{tag}.so", f"{name}.abi3.so", f"{name}.so")
@@ -57,7 +58,7 @@ def find_interpreter(root: Root, *, python: Path | None = None) -> Interpreter:
 
     The root's own is /usr/bin/python3 or, where that is too old or missing, the newest
     /usr/bin/python3.N. A virtual environment stands for the interpreter it was made from.
-    Raises KdumpInitrdError when there is none, or none that can be used.
+    Raises KdumpInitrdError if there is none that can be used.
     """
     if python is not None:
         return _look_at(_inside(python, root), root)

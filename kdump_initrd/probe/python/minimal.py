@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tiny Python of the image: an interpreter and no more than what the saver imports."""
+"""The tiny Python of the image: an interpreter, and only the modules that the saver imports."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 #: The modules of the saver that scripts of the image start (templates/python.j2).
 _STARTED = ("__main__", "machine")
 #: What the interpreter imports before the first statement of ours (Lib/encodings, and
-#: Python/pylifecycle.c): the encodings are looked up by name, no import statement tells of them.
+#: Python/pylifecycle.c): encodings are looked up by name, so no import statement names them.
 _START = ("abc", "codecs", "encodings", "encodings.aliases", "encodings.ascii",
           "encodings.latin_1", "encodings.utf_8", "io")  # fmt: skip
-#: What C code imports, where a Python has it: ctypes lays out structures there (Python 3.14,
+#: What C code imports, if a Python has it: ctypes lays out structures with it (Python 3.14,
 #: Modules/_ctypes/stgdict.c).
 _UNSEEN = ("ctypes._layout",)
 #: What `-S` leaves out, and what os and, since Python 3.14, collections put into sys.modules.
@@ -38,8 +38,8 @@ _PACKAGES = frozenset({"ctypes", "encodings"})
 #: Frozen into the interpreter since Python 3.11 (Python/frozen.c), so never read from files.
 _FROZEN = frozenset({"_collections_abc", "abc", "codecs", "genericpath", "io", "os", "posixpath",
                      "stat"})  # fmt: skip
-#: In the place of modules that import half the standard library, by the Python that asks for them
-#: first: `python -c` hands its text to linecache, for tracebacks (Python/pythonrun.c), and ctypes
+#: What replaces modules that import half the standard library, with the first Python that imports
+#: them: `python -c` hands its text to linecache, for tracebacks (Python/pythonrun.c), and ctypes
 #: asks sysconfig for a name that it uses on other systems only.
 _STUBS = {
     (3, 13): {"linecache": b"def _register_code(*_):\n    pass\n"},
@@ -64,7 +64,7 @@ class PythonRuntime:
     """All that the saver needs to run in an image.
 
     ``extensions`` are extension modules, at the paths they have in the root; their folder,
-    ``extension_dir`` (absolute), and the zip belong into PYTHONPATH. ``libraries`` are those of
+    ``extension_dir`` (absolute), and the zip belong in PYTHONPATH. ``libraries`` are those of
     the interpreter and the extensions.
     """
 
@@ -142,7 +142,7 @@ def find_python(
 class _Scan:
     """The modules that are imported, directly or not, from names to files.
 
-    ``own`` are the files of this program's modules by their names: no others of it are looked for.
+    ``own`` are the files of this program's modules by their names: it has no others.
     """
 
     def __init__(self, interpreter: Interpreter, own: Mapping[str, Path]) -> None:
@@ -156,14 +156,14 @@ class _Scan:
         }
 
     def add(self, name: str, *, needer: str, optional: bool = False) -> None:
-        """Add a module and all that it imports; a name that is not a file is taken for built in."""
+        """Add a module and all that it imports; a name without a file is taken for built in."""
         if name in self.modules or name in self.extensions or name in _LEFT_OUT:
             return
         found = self._file_of(name)
         if found is not None:
             self._add_source(name, *found)
         elif "." not in name and name not in _PACKAGES:
-            # An accelerator that its module can do without is not worth its memory.
+            # An optional accelerator is not worth its memory.
             if not optional:
                 self.add_extension(name, needer=needer)
         elif not optional:
@@ -195,7 +195,7 @@ class _Scan:
             dest = root.inside(path).relative_to("/")
             self.extensions[name] = Library(dest, real[path], f"Python module {name}, for {needer}")
         elif not if_there:
-            # A file for another architecture only is no reason to say no: it may be built in.
+            # If its only file is for another architecture, it may still be built in.
             self.built_in.setdefault(name, needer)
 
     def _file_of(self, name: str) -> tuple[Path, bool] | None:
@@ -205,7 +205,7 @@ class _Scan:
 
     def _look_for(self, name: str) -> tuple[Path, bool] | None:
         if _is_own(name):
-            return None  # all of these are known; this is a name in one of them
+            return None  # all of our modules are known; this is a name in one of them
         here = self._python.stdlib.joinpath(*name.split("."))
         package = self._python.root.file(here / "__init__.py")
         if package is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What means nothing in the capture kernel is cut off a module before it is compiled."""
+"""What is of no use in the capture kernel is removed from a module before it is compiled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def prune(tree: ast.Module) -> ast.Module:
 
     They are branches for other systems, for type checkers and for the module as a program; the
     annotations of functions, but not those of classes, which are the fields of the saver's records;
-    and columns, which only tracebacks print. Lines stay: the saver's report has that of a bug.
+    and columns, which only tracebacks print. Line numbers stay: the report names the line of a bug.
     """
     _Pruner().visit(tree)
     for node in ast.walk(tree):
@@ -47,7 +47,7 @@ class _Pruner(ast.NodeTransformer):
 
 
 def _verdict(test: ast.expr) -> bool | None:
-    """Tell what a condition is in the capture kernel, or None where only running it can say."""
+    """Return what a condition is in the capture kernel, or None if only running it can tell."""
     if _word(test) == "TYPE_CHECKING":
         return False
     if not isinstance(test, ast.Compare) or not isinstance(test.ops[0], (ast.Eq, ast.In)):

@@ -25,9 +25,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def stdlib_zip(runtime: PythonRuntime) -> bytes:
     """Return the zip archive of the modules: stored, the same bytes for the same modules.
 
-    It holds the saver's package too. The modules are compiled, without what is of no use in the
-    capture kernel, by the interpreter itself or by another of its version; where this host has
-    none, a warning says what it costs that they are sources.
+    It holds the saver's package, too. The modules are compiled, without what is of no use in the
+    capture kernel, by the interpreter itself or by another of its version. If this host has none,
+    the archive has the sources, and a warning says what that costs.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

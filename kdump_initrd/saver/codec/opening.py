@@ -86,4 +86,4 @@ def _prove(codec: Codec, page_size: int) -> None:
     if size < page_size:
         size = codec.decompress(at, size, ctypes.addressof(again), page_size)
     if again.raw[:size] != page:
-        raise SaverError(f"{codec.library}: what it has compressed is not what it gives back")
+        raise SaverError(f"{codec.library}: it does not give back what it has compressed")

@@ -149,7 +149,7 @@ def _differs(address: int) -> SaverError:
 def _check_bitmaps(dump: KdumpDump, source: PageSource, selection: Selection, tell: Tell) -> None:
     geometry, read = dump.header.geometry, dump.window.read
     if geometry.end != source.end or geometry.block != source.page_size:
-        raise SaverError("the dump's header has another size of memory")
+        raise SaverError("the size of memory in the dump's header is wrong")
     ones = _ones(dump, geometry.bitmap2, tell)
     if ones != selection.pages:
         raise SaverError(f"the dump's bitmap has {ones} pages instead of {selection.pages}")
