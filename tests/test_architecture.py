@@ -33,6 +33,7 @@ OF_THE_SAVER = {
     "upkeep": {"saver.store.naming", "saver.codec.opening"},
     "recipes": {
         *("saver.params", "saver.codec.rows", "saver.imagepaths", "saver.arch", "saver.store"),
+        "saver.low.kernelline",
     },
     "commands": {name for name in MODULES if name.startswith("saver")},
 }

@@ -26,7 +26,10 @@ _ELSEWHERE = ("device", "target", "deadline")
 #: (what to do, where to write, which root), and are not among them.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "capture": ("device", "fstype", *(row.name for row in CAPTURE if row.name not in _ELSEWHERE)),
-    "first-kernel": ("append_cmdline", "standalone", "root_device"),
+    "first-kernel": (
+        *("capture_kernel", "append_cmdline", "remove_cmdline", "inherit_cmdline"),
+        *("standalone", "root_device"),
+    ),
     "image": ("hardware", "add_modules", "omit_modules", "tools", "compress"),
     "refresh": ("images", "kernels"),
 }
@@ -37,7 +40,7 @@ _MANY = 10**9
 def key_of(row: Setting) -> str:
     """Return the row's key in the file: its long flag without the dashes, else its name."""
     flag = row.flags[0] if row.flags else ""
-    return flag[2:] if flag.startswith("--") else row.name
+    return flag[2:] if flag.startswith("--") else row.name.replace("_", "-")
 
 
 #: Section: its rows by their keys.

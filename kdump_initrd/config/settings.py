@@ -20,6 +20,8 @@ from ..core.errors import UsageError
 from ..saver.params import CHOICES, RANGES, DumpParams, LimitParams, TargetParams
 from .targetsettings import TargetSettings
 
+#: A parameter of the kernel's, or the beginning of several.
+_NAME = re.compile(r"[\w.-]+\*?")
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(?=://)")
 
 
@@ -79,7 +81,8 @@ class FirstKernelSettings(CommonSettings):
 
     ``capture_kernel`` is a path or a release. ``base`` is the initrd to which a segment is
     appended; ``standalone`` makes a whole initrd instead, for the root on ``root_device``, which
-    has a file system of type ``fstype``.
+    has a file system of type ``fstype``. ``remove_cmdline`` are names of parameters that are not
+    taken over from the running kernel, ``inherit_cmdline`` words in place of all that would be.
     """
 
     fstype: str | None = None
@@ -88,6 +91,8 @@ class FirstKernelSettings(CommonSettings):
     base: str | None = None
     in_place: bool = False
     append_cmdline: str = ""
+    remove_cmdline: str = ""
+    inherit_cmdline: str = ""
     standalone: bool = False
     root_device: str | None = None
 
@@ -200,6 +205,14 @@ def _words(word: str) -> str:
     return " ".join(word.split())
 
 
+def _names(word: str) -> str:
+    if not all(_NAME.fullmatch(name) for name in word.split()):
+        raise ValueError(
+            "expected names of parameters: letters, digits, dots, dashes, a * at the end"
+        )
+    return _words(word)
+
+
 def _values(*members: Enum) -> tuple[str, ...]:
     return tuple(str(member.value) for member in members)
 
@@ -230,6 +243,8 @@ FIRST_KERNEL: Sequence[Setting] = (
     Setting("base", ("--base",), "FILE", "the initrd to append to (default: the distribution's own for KERNEL_VERSION)"),
     Setting("in_place", ("--in-place",), "", "replace the base with the result; --strip undoes it"),
     Setting("append_cmdline", ("--append-cmdline",), "WORDS", "additional parameters for the capture kernel's command line", _words),
+    Setting("remove_cmdline", ("--remove-cmdline",), "NAMES", "parameters of the running kernel that the capture kernel does not get, with * for any end of a name", _names),
+    Setting("inherit_cmdline", ("--inherit-cmdline",), "WORDS", "parameters that the capture kernel gets in place of the running kernel's", _words),
     Setting("standalone", ("--standalone",), "", "write a complete initrd, without a base"),
     Setting("root_device", ("--root-device",), "DEV", "with --standalone: the root device, whose drivers the image needs (default: root= of the running kernel, else /etc/fstab)", _plain),
 )  # fmt: skip

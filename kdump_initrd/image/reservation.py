@@ -54,22 +54,26 @@ class Terms:
     page: int
 
 
-def weigh(path: Path) -> Weight:
-    """Weigh any initrd; raises KdumpInitrdError for a file that is none or is damaged."""
+def weigh(path: Path, *, more: int = 0) -> Weight:
+    """Weigh any initrd, and ``more`` bytes that are appended to it, not packed.
+
+    Raises KdumpInitrdError for a file that is none or is damaged.
+    """
     stored = open_stored(path)
     segments = segments_of(stored, path)
     sizes: list[int] = []
-    more: list[int] = []
+    packed: list[int] = []
     later = 0
     for segment in segments:
         for member in segment.entries(contents=lambda member: member.path == str(SECOND_STAGE)):
             if stat.S_ISREG(member.mode):
                 sizes.append(member.size)
             if member.path == str(SECOND_STAGE):
-                more = _later(member.content)
-                later = sum(more) - member.size
+                packed = _later(member.content)
+                later = sum(packed) - member.size
     windows = [window(stored, each.offset, codec=each.compression) for each in segments]
-    return Weight(len(stored), sum(sizes), later, max(windows), len(sizes) + len(more))
+    unpacked = sum(sizes) + more
+    return Weight(len(stored) + more, unpacked, later, max(windows), len(sizes) + len(packed))
 
 
 def _later(packed: bytes) -> list[int]:

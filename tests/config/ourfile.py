@@ -24,7 +24,10 @@ stall-timeout = 0
 timeout = "3600"
 
 [first-kernel]
+capture-kernel = "6.1.0-plain"
 append-cmdline = "console=ttyS0  quiet"
+remove-cmdline = "hugepages libata.*"
+inherit-cmdline = "loglevel=7"
 standalone = true
 root-device = "/dev/vda1"
 

@@ -41,6 +41,7 @@ def test_shipped_files_say_nothing_that_is_not_done(tmp_path: Path) -> None:
         "dump_compress": "lzo",
         "dump_level": 31,
         "append_cmdline": "irqpoll nr_cpus=1 reset_devices cgroup_disable=memory mce=off numa=off panic=10 acpi_no_memhotplug transparent_hugepage=never nokaslr hest_disable novmcoredd cma=0 hugetlb_cma=0 pcie_ports=compat",
+        "remove_cmdline": "hugepages hugepagesz slub_debug quiet log_buf_len swiotlb hugetlb_cma ignition.firstboot cma",
     }
     assert found.origins["dump_level"] == f"/{CONF}:12"
     assert found.origins["append_cmdline"] == f"/{SYSCONFIG}:5"
@@ -61,9 +62,13 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         "omit_modules": ("cfg80211", "snd"),
         "final_action": "poweroff",
         "append_cmdline": "irqpoll panic=60",
+        "remove_cmdline": "quiet zfcp.allow_lun_scan console",
+        "inherit_cmdline": "ro root=LABEL=/",
+        "capture_kernel": "6.1.0",
     }
     warned = [text.split(": ")[1] for text in found.warnings]
     quiet = ["ext4", "path", "extra_modules", "default", "final_action"]
+    quiet += ["KDUMP_COMMANDLINE", "KDUMP_COMMANDLINE_REMOVE", "KDUMP_KERNELVER"]
     quiet += ["KDUMP_COMMANDLINE_APPEND", "FADUMP_COMMANDLINE_APPEND"]
     keys = [key.name for file in PEERS[PEER] for key in file.keys]
     assert sorted(warned) == sorted(set(keys) - {*ALONE, *quiet})

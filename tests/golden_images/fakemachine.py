@@ -29,7 +29,7 @@ SHELLS = ("dash", "bash", "busybox")
 _OWN = (b"", b"sh", b"ash", b"busybox", b"[", b"[[")
 #: What the machine looks like: its files, a folder where the name ends with "/".
 _MACHINE = {
-    "kdump/": "", "sysroot/sbin/": "", "proc/self/": "", "proc/sys/kernel/": "", "dev/": "",
+    "kdump/": "", "run/": "", "sysroot/sbin/": "", "proc/self/": "", "dev/": "",
     **{f"sysroot/{name}/": "" for name in ("dev", "proc", "run", "sys")},
     "proc/uptime": "5.00 1.00\n",
     "proc/cmdline": f"root={ROOT_UUID} ro quiet nvme.use_threaded_interrupts=1\n",
@@ -38,6 +38,7 @@ _MACHINE = {
     "proc/vmcore": "the crashed kernel's memory\n" * 99,
     "sys/kernel/kexec_crash_size": f"{192 << 20}\n",
     "sys/kernel/kexec_crash_loaded": "0\n",
+    "proc/sys/kernel/random/": "", "proc/sys/kernel/random/boot_id": "a-boot\n",
     "sys/bus/pci/devices/0000:00:03.0/modalias":
         "pci:v00001AF4d00001042sv00001AF4sd00001100bc01sc00i00\n",
     "sys/bus/virtio/devices/virtio0/modalias": "virtio:d00000002v00001AF4\n",

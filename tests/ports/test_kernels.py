@@ -19,7 +19,7 @@ from kdump_initrd.probe.distro.architectures import Kind, facts
 from kdump_initrd.probe.kernel import kernelimage, releases
 from kdump_initrd.probe.kernel.kernelimage import KernelImage
 from kdump_initrd.probe.kernel.releases import KernelRelease
-from kdump_initrd.recipes.firstkernel.loading import loading_of
+from kdump_initrd.recipes.firstkernel.kexeccall import loading_of
 from kdump_initrd.recipes.parts.kernelterms import terms_of
 from tests.unit.kernelimages import pe
 

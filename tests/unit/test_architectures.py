@@ -14,7 +14,7 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.distro import architectures
 from kdump_initrd.probe.distro.architectures import Architecture, Facts, facts, runs_here
 from kdump_initrd.probe.kernel import kernelimage
-from kdump_initrd.recipes.firstkernel import loading
+from kdump_initrd.recipes.firstkernel import kexeccall
 from kdump_initrd.recipes.parts.kernelterms import terms_of
 from kdump_initrd.saver import arch
 
@@ -81,7 +81,7 @@ def test_an_architecture_is_one_table(tmp_path: Path, monkeypatch: pytest.Monkey
     """It is known wherever an architecture matters, with what holds for all."""
     more = read(tmp_path, SHIPPED + DUMMY)
     assert [*more.known] == [*facts().known, "dummy"]
-    for module in (architectures, kernelimage, loading):
+    for module in (architectures, kernelimage, kexeccall):
         monkeypatch.setattr(module, "facts", lambda: more)
     monkeypatch.setattr(f"{terms_of.__module__}.facts", lambda: more)
     dummy = more.of_elf(4711, bits=32, order=">")
@@ -106,11 +106,11 @@ def test_an_architecture_is_one_table(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_hook_loads_as_the_architecture_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = firstboot.render("a=1", "").splitlines()
+    usual = firstboot.render(firstboot.Wanted("a=1")).splitlines()
     text = SHIPPED.replace('kexec = ["-s", "-c"]', 'kexec = ["-c -i", "-s"]')
     other = read(tmp_path, text)
-    monkeypatch.setattr(loading, "facts", lambda: other)
-    changed = firstboot.render.__wrapped__("a=1", "").splitlines()
+    monkeypatch.setattr(kexeccall, "facts", lambda: other)
+    changed = firstboot.render.__wrapped__(firstboot.Wanted("a=1")).splitlines()
     assert [pair for pair in zip(usual, changed) if pair[0] != pair[1]] == [
         ("for call in -s -c; do", "for call in '-c -i' -s; do")
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.probe.distro.architectures import facts
-from kdump_initrd.recipes.firstkernel.loading import loading_of
+from kdump_initrd.recipes.firstkernel.kexeccall import loading_of
 
 from .firstboot import BUILT_IN, Boot, check, check_armed
 from .shells import SHELLS

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.host import xen
 
 from . import firstboot
-from .firstboot import BUILT_IN, LONGEST, Boot, check, check_armed, render
+from .firstboot import BUILT_IN, LONGEST, Boot, Wanted, check, check_armed, render
 from .shells import SHELLS
 
 #: The running kernel's command line, and what is taken over of it.
@@ -212,13 +214,49 @@ def test_own_words_that_the_capture_kernel_does_not_take(append: str) -> None:
     line = BUILT_IN if append else BUILT_IN * 200
     needed = len(f"{line} {append}".encode()) if append else len(line)
     with pytest.raises(KdumpInitrdError) as caught:
-        render(line, append)
+        render(Wanted(line, append))
     assert caught.value.message == (
         f"the capture kernel's command line would have {needed} bytes, and "
         f"{Path(firstboot.__file__)} takes 1983"
     )
     option = "in --append-cmdline" if append else "in [cmdline] of the distribution's profile"
     assert caught.value.hint == f"use fewer words {option}"
+
+
+def test_words_that_are_not_wanted_of_the_running_kernel(boot: Boot) -> None:
+    boot.write("proc/cmdline", "console=tty0 loglevel=3 libata.force=x acpi-osi=y acpi=off\n")
+    outcome = boot.run(remove="loglevel libata.* acpi_osi hugepages")
+    check_armed(outcome)
+    assert outcome.cmdline == f"{BUILT_IN} console=tty0 acpi=off"
+
+
+def test_words_in_place_of_the_running_kernels(boot: Boot) -> None:
+    boot.write("proc/cmdline", "console=tty0 loglevel=3 kdump_initrd.noloadx\n")
+    outcome = boot.run(instead="console=hvc0 pci=x", append="a=1")
+    check_armed(outcome)
+    assert outcome.cmdline == f"{BUILT_IN} console=hvc0 pci=x a=1"
+
+
+#: Parts of lines: names that are taken over and others, what quotes do, and what fills the room.
+PARTS = st.sampled_from(
+    ['console', 'acpi-osi', 'libata.x', 'nvme-core.y', 'x', '=', '"', ' ', '\t', '--', '\n', 'é',
+     'loglevel=7', ' pci=', 'a' * 90, ' libata.a=', ' "', '" ', '*', '$HOME']
+)  # fmt: skip
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(parts=st.lists(PARTS, max_size=24), longest=st.sampled_from([150, 255, LONGEST]))
+def test_the_running_system_makes_the_same_of_any_line(
+    tmp_path: Path, parts: list[str], longest: int
+) -> None:
+    """Outcome.cmdline compares the two, here and wherever it is looked at."""
+    top = tmp_path / str(len([*tmp_path.iterdir()]))
+    boot = Boot(top, SHELLS[0])
+    boot.write("proc/cmdline", f"{''.join(parts)}\n")
+    outcome = boot.run(longest=longest, remove="acpi_osi nvme_core.*")
+    assert outcome.cmdline.startswith(BUILT_IN)
 
 
 DOM0 = {

@@ -16,12 +16,6 @@ _REMOTE = "the image has no network"
 _GONE = "newer releases of kdump-utils refuse it, too"
 _CRASHKERNEL = "the boot loader or kdumpctl sets the reservation"
 _LOGS = "--quiet, --verbose and --debug choose how much is printed"
-#: The words that kdump-utils, as shipped, removes from the running kernel's command line, except for
-#: those that the profiles take over.
-_REMOVED = {
-    *("hugepages", "hugepagesz", "slub_debug", "quiet", "log_buf_len", "swiotlb", "cma"),
-    *("hugetlb_cma", "ignition.firstboot", "vmcp_cma", "prot_virt"),
-}
 
 
 def _final_action(findings: Findings, said: Said) -> None:
@@ -79,10 +73,7 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _remove(findings: Findings, said: Said) -> None:
-    more = [word for word in said.value.split() if word not in _REMOVED]
-    if more:
-        why = "only words on a list are taken over (cmdline.inherit in kdump-initrd-distro(5))"
-        findings.warn(said, f"not used: {' '.join(more)}: {why}")
+    findings.take("remove_cmdline", said.value, said)
 
 
 _CONF = (
@@ -121,10 +112,10 @@ _CONF = (
 )  # fmt: skip
 
 _SYSCONFIG = (
-    Key("KDUMP_COMMANDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words),
-    Key("KDUMP_COMMANDLINE_REMOVE", "ignored for the words that kdump-utils ships; otherwise a warning: only words on a list are taken over", _remove),
-    Key("KDUMP_KERNELVER", "each kernel is its own capture kernel, unless the command line names another"),
-    Key("KDUMP_COMMANDLINE", "the capture kernel's command line is the profile's; append-cmdline adds to it"),
+    Key("KDUMP_COMMANDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words("append_cmdline")),
+    Key("KDUMP_COMMANDLINE_REMOVE", "remove-cmdline", _remove),
+    Key("KDUMP_KERNELVER", "capture-kernel", meanings.capture_kernel),
+    Key("KDUMP_COMMANDLINE", "inherit-cmdline, without words for systemd, udev and dracut", meanings.kernel_words("inherit_cmdline")),
     Key("FADUMP_COMMANDLINE_APPEND", "ignored: only firmware-assisted dumps use it", meanings.without_effect),
     Key("KEXEC_ARGS", "the capture kernel is loaded by kexec -s, else by kexec -c", idle=("-s", "--dt-no-old-root")),
     Key("KDUMP_BOOTDIR", "the profile says where kernels are", idle=("/boot",)),

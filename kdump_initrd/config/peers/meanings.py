@@ -78,11 +78,20 @@ def add_modules(findings: Findings, said: Said, name: str, more: list[str]) -> N
     findings.take(name, list(dict.fromkeys([*there, *more])), said)
 
 
-def kernel_words(findings: Findings, said: Said) -> None:
-    """Words for the capture kernel's command line."""
-    words = [word for word in said.value.split() if not word.startswith(_NOT_THE_KERNELS)]
-    if words:
-        findings.take("append_cmdline", " ".join(words), said)
+def kernel_words(name: str) -> Use:
+    """Words for the capture kernel's command line, for the row ``name``."""
+
+    def use(findings: Findings, said: Said) -> None:
+        words = [word for word in said.value.split() if not word.startswith(_NOT_THE_KERNELS)]
+        if words:
+            findings.take(name, " ".join(words), said)
+
+    return use
+
+
+def capture_kernel(findings: Findings, said: Said) -> None:
+    """The kernel that saves a crash, whichever kernel has crashed."""
+    findings.take("capture_kernel", said.value, said)
 
 
 def level(findings: Findings, said: Said) -> None:

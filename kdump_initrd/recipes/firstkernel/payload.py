@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,21 +15,25 @@ from ...image.hooks import read_needs
 from ...image.render import render
 from ...image.tree import Tree, inside
 from ...probe.distro.profiles import Distro
-from ...probe.host import xen
 from ...probe.programs import closure, elffile, tools
 from ...saver.imagepaths import PAYLOAD
-from .loading import Loading, loading_of
+from . import objections
+from .captureline import CaptureLine
+from .kexeccall import Loading, loading_of
+from .objections import Limits
 
 #: Its folder in the image: no other initrd has it, and the hook removes it at the end.
 HOME = inside(PAYLOAD)
 _LIB = HOME / "lib"
 _ARM = "first/arm.j2"
 _READER = "kernelline.sh"
-#: The most bytes that are added to the command line when it is loaded. With kexec -s, the kernel
-#: adds "elfcorehdr=0x… " and "dmcryptkeys=0x… " (arch/x86/kernel/kexec-bzimage64.c: 30 and 31), and
-#: counts the NUL; with kexec -c, kexec-tools add " elfcorehdr=…K" and " acpi_rsdp=0x…"
-#: (kexec/arch/i386/crashdump-x86.c), on ppc64 " savemaxmem=…M".
-_ADDED = 64
+#: The commands that the hook runs by the words of its runner.
+NEEDS = ("mkdir", "rm", "timeout")
+#: Where whoever loads says so, relative to the root (kdump-initrd-loaded(5)), and who the hook is.
+LOADED = "run/kdump-initrd/loaded"
+BY_HOOK = "first-kernel"
+#: What it says of the payload's files: their SHA-256.
+_DIGESTS = {"kernel": "kernel", "image": "initrd"}
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,6 @@ class Runner:
     loading: Loading
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The reservation in MiB: below ``floor`` nothing is loaded, ``least`` may work, ``wanted``."""
-
-    floor: int
-    least: int
-    wanted: int
-
-
 def add_programs(tree: Tree, *, root: Root, profile: Distro, source: ToolSource) -> Runner:
     """Add kexec, a shell and the hook's tools with their libraries; return how they are run.
 
@@ -68,7 +61,7 @@ def add_programs(tree: Tree, *, root: Root, profile: Distro, source: ToolSource)
     script = find_data("templates", _ARM, root=root)
     # A script of an administrator's need not say what the words are for that it gets.
     said = read_needs(root.read_text(script), script).commands
-    needs = tuple(dict.fromkeys((*said, "rm", "timeout")))
+    needs = tuple(dict.fromkeys((*said, *NEEDS)))
     busybox = None if source is ToolSource.ROOT else tools.find_busybox(root, profile.tools)
     toolbox = tools.pick(needs, root=root, tools=profile.tools, busybox=busybox)
     if toolbox.missing or (source is ToolSource.BUSYBOX and busybox is None):
@@ -101,86 +94,32 @@ def _add_libraries(tree: Tree, files: Iterable[Path], root: Root) -> None:
 
 @dataclass(frozen=True)
 class Arming:
-    """What the hook loads and how: the capture kernel's command line and the reservation.
-
-    ``cmdline`` is built in, ``append`` follows the words that are taken over at run time, and
-    ``longest`` is the number of bytes that the capture kernel accepts. ``modules`` are the image's.
-    """
+    """What the hook loads and how: the capture kernel's command line and the reservation."""
 
     kernel: Path
     initrd: Path
-    cmdline: str
-    append: str
-    longest: int
-    modules: Sequence[str]
+    line: CaptureLine
     limits: Limits
 
 
-def add_payload(
-    tree: Tree, arming: Arming, runner: Runner, *, root: Root, profile: Distro
-) -> Mapping[str, object]:
-    """Add the capture kernel, its initrd and the hook; return values for the hook's callers.
-
-    Raises KdumpInitrdError for a command line that the capture kernel does not accept.
-    """
-    room = arming.longest - _ADDED - (len(os.fsencode(arming.append)) + 1 if arming.append else 0)
-    _check_room(arming, room)
+def add_payload(tree: Tree, arming: Arming, runner: Runner, *, root: Root) -> Mapping[str, object]:
+    """Add the capture kernel, its initrd and the hook; return values for the hook's callers."""
     tree.add_file(HOME / "kernel", arming.kernel, why="capture kernel", mode=0o600)
     tree.add_file(HOME / "initrd", arming.initrd, why="capture initrd", mode=0o600)
     values = {
         "home": f"/{HOME}",
-        "rm": runner.words["rm"],
-        "timeout": runner.words["timeout"],
-        "kexec": runner.words["kexec"],
+        **{name: runner.words[name] for name in (*NEEDS, "kexec")},
         **runner.loading.values(),
-        "cmdline": arming.cmdline,
-        "append": arming.append,
-        "inherit": _inherited(arming, profile),
-        "room": room,
-        "dom0": xen.DOM0,
-        "floor": arming.limits.floor,
-        "least": arming.limits.least,
-        "wanted": arming.limits.wanted,
+        **arming.line.values(),
+        **objections.values(arming.limits, runner.loading.old),
+        "loaded": f"/{LOADED}",
     }
+    digests = {name: tree[HOME / path].digest for name, path in _DIGESTS.items()}
+    facts = {"by": BY_HOOK, **digests}
+    text = "".join(f"{name}={value}\n" for name, value in facts.items())
+    tree.add_content(HOME / "facts", text.encode(), why="tells the running system what is loaded")
     reader = find_data("hooks", _READER, root=root)
     tree.add_file(HOME / _READER, reader, why="reads the kernel's command line", mode=0o644)
     text = render(_ARM, values, search_path=search_path("templates", root=root), root=root)
     tree.add_content(HOME / "arm", text.encode(), why="loads the capture kernel", mode=0o755)
     return {"arm": f"/{HOME}/arm", "shell": runner.words["sh"]}
-
-
-def _check_room(arming: Arming, room: int) -> None:
-    size = len(os.fsencode(arming.cmdline))
-    if size > room:
-        longest = arming.longest - _ADDED
-        needed = size + longest - room
-        raise KdumpInitrdError(
-            f"the capture kernel's command line would have {needed} bytes, "
-            f"and {arming.kernel} takes {longest}",
-            hint="use fewer words in --append-cmdline"
-            if arming.append
-            else "use fewer words in [cmdline] of the distribution's profile",
-        )
-
-
-def _inherited(arming: Arming, profile: Distro) -> Sequence[str]:
-    """Return the names of the parameters that are taken over, with "_" for "-".
-
-    These are the names on the list, and any parameters of the image's modules and of the sets'
-    drivers, which may be built into the kernel.
-    """
-    names = _checked(profile.cmdline.get("inherit", ()))
-    drivers = (name for names in profile.hardware.values() for name in names)
-    modules = [each for each in (*arming.modules, *drivers) if re.fullmatch(r"[\w-]+", each)]
-    names += [f"{module}.*" for module in modules]
-    return list(dict.fromkeys(name.replace("-", "_") for name in names))
-
-
-def _checked(names: Sequence[str]) -> list[str]:
-    for name in names:
-        if not re.fullmatch(r"[\w.-]+\*?", name):
-            raise KdumpInitrdError(
-                f"cmdline.inherit: {name!r} is not a parameter name",
-                hint="letters, digits, dots, dashes, and a * at the end",
-            )
-    return [*names]
