@@ -47,9 +47,10 @@ def _run(words: Sequence[str]) -> int:
         raise UsageError(f"{first}: no such verb: {', '.join(VERBS)}", hint=hint)
     verb = VERBS[first]
     arguments = parser_of(verb).understand(others, "words")
-    if arguments.words:
-        unwanted = " ".join(arguments.words)
-        raise UsageError(f"{unwanted}: {first} takes options only", hint="leave it out")
+    if len(arguments.words) > verb.kernels:
+        unwanted = " ".join(arguments.words[verb.kernels :])
+        takes = "one KERNEL only" if verb.kernels else "options only"
+        raise UsageError(f"{unwanted}: {first} takes {takes}", hint="leave it out")
     return verb.read(arguments).run()
 
 

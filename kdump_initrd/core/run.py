@@ -47,11 +47,13 @@ def run(
     stdin: bytes | None = None,
     environment: Mapping[str, str] | None = None,
     memory: int | None = None,
+    descriptors: Sequence[int] = (),
 ) -> Result:
     """Run ``argv`` and return its result; ``timeout`` is in seconds.
 
     ``environment`` is all that it gets, except for LC_ALL; None for this process's own. ``memory``
-    is the most that it may take for itself, in bytes, not counting mapped files.
+    is the most that it may take for itself, in bytes, not counting mapped files. It inherits the
+    ``descriptors``, under the same numbers.
 
     Raises KdumpInitrdError when the program is missing, overruns its deadline or, with
     ``check``, ends with another status than 0.
@@ -72,6 +74,7 @@ def run(
             env={**(os.environ if environment is None else environment), "LC_ALL": "C.UTF-8"},
             check=False,
             preexec_fn=None if memory is None else limit,
+            pass_fds=descriptors,
         )
     except subprocess.TimeoutExpired as error:
         raise KdumpInitrdError(f"{shlex.join(words)}: not finished after {timeout:g} s") from error

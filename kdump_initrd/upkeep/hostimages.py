@@ -23,6 +23,7 @@ from ..recipes import capture, dumptarget
 from ..recipes.firstkernel import recipe
 from . import places
 from .keep import Manner, Wanted
+from .loading.loadplan import capture_release
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:
     return Wanted("capture", release, f"capture-{release}", out, settings, plan)
 
 
+def capturing(host: Host, release: str) -> str:
+    """Return the release of the kernel that saves a kernel's crashes."""
+    return capture_release(release, host.configured, root=host.root, profile=host.profile)
+
+
 def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
     """Yield the initrds that the kernel boots with: the distribution's, or our whole one."""
     said = {
@@ -64,7 +70,7 @@ def first_images(host: Host, release: str, captures: Path) -> Iterator[Wanted]:
         "distro": host.distro,
         "release": release,
         "capture_initrd": str(captures),
-        "capture_kernel": release,
+        "capture_kernel": capturing(host, release),
     }
     settings = first_settings(host.configured.values, said)
     name = f"first-kernel-{release}"

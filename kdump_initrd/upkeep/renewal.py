@@ -25,7 +25,7 @@ from ..probe.kernel import kernelname
 from ..probe.kernel import releases as kernel
 from ..recipes.found import find_root
 from . import places, record, removal, unifiedkernel
-from .hostimages import Host, capture_image, first_images, resolved
+from .hostimages import Host, capture_image, capturing, first_images, resolved
 from .keep import Manner, keep, say_pending
 from .ready import readiness
 
@@ -155,7 +155,7 @@ def _refresh(host: Host, releases: Sequence[str]) -> int:
 
 def _say_readiness(host: Host, kernels: Sequence[str], target: CaptureSettings) -> None:
     images = []
-    for release in kernels:
+    for release in {capturing(host, each): each for each in kernels}:
         found = kernel.find(release, root=host.root, layout=host.profile.kernel)
         if found.image is not None:
             images.append((capture_image(host, release, target).out, found))
@@ -204,27 +204,29 @@ def _has_image(host: Host, release: str) -> bool:
 
 def _refresh_kernel(host: Host, release: str, target: CaptureSettings) -> bool:
     """Keep one kernel's images current; return whether one had to be written."""
-    if not _has_image(host, release):
-        raise KdumpInitrdError(
-            f"{release}: no such kernel in {host.root}",
-            hint=f"present: {', '.join(_installed(host)) or 'none'}",
-        )
-    if not _can_capture(host, release):
+    saving = capturing(host, release)
+    for each in (release, saving):
+        if not _has_image(host, each):
+            raise KdumpInitrdError(
+                f"{each}: no such kernel in {host.root}",
+                hint=f"present: {', '.join(_installed(host)) or 'none'}",
+            )
+    if not _can_capture(host, saving):
         return False
     root, profile, dry_run = host.root, host.profile, host.manner.dry_run
-    written = unifiedkernel.take_out(release, root=root, profile=profile, dry_run=dry_run)
-    first = capture_image(host, release, target)
+    written = unifiedkernel.take_out(saving, root=root, profile=profile, dry_run=dry_run)
+    first = capture_image(host, saving, target)
     images = places.kept(host.wanted.images, release, root=root, profile=profile)
     if "capture" in images:
         written |= keep(first, host.manner)
     if "first-kernel" not in images:
         return written
-    for each in first_images(host, release, first.out):
+    for image in first_images(host, release, first.out):
         if written and host.manner.dry_run:
             # The plan would have to read an image that does not exist yet.
-            say_pending(each, "the capture initrd in it would be")
+            say_pending(image, "the capture initrd in it would be")
         else:
-            written |= keep(each, host.manner)
+            written |= keep(image, host.manner)
     return written
 
 

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from .firstboot import BUILT_IN, KEXEC, Boot, check, check_armed, render
+from kdump_initrd.core.root import Root
+from kdump_initrd.recipes.firstkernel.payload import LOADED
+from kdump_initrd.upkeep.loading import loadedfile
+from kdump_initrd.upkeep.loading.loadedfile import Loaded
+
+from .firstboot import BUILT_IN, KEXEC, Boot, Wanted, check, check_armed, render
 from .shells import SHELLS
 
 UNAVAILABLE = "syscall kexec_file_load not available.\n"
@@ -58,6 +63,31 @@ def test_the_kernel_is_asked_and_not_kexec(boot: Boot) -> None:
     outcome = boot.run()
     check(outcome, "<4>kdump-initrd: not armed: load refused: status 0")
     assert len(outcome.calls) == 2
+
+
+def test_the_running_system_is_told_what_is_loaded(boot: Boot) -> None:
+    boot.write("later", "2.50 1.00\n")
+    kexec = boot.home / "bin/kexec"
+    kexec.write_text(KEXEC + "status=$?\ncat later >proc/uptime\nexit $status\n")
+    outcome = boot.run(append="a=$HOME b\\n")
+    loaded = boot.top / LOADED
+    assert loaded.stat().st_mode & 0o777 == 0o600
+    assert loaded.read_text().splitlines() == [
+        *("boot_id=a-boot", "uptime_ms=2500", "lacks="),
+        *(f"cmdline={outcome.cmdline}", "by=first-kernel", "kernel=k", "image=i"),
+    ]
+    assert loadedfile.load(Root(boot.top)) == Loaded(
+        boot_id="a-boot", uptime_ms="2500", by=loadedfile.HOOK, kernel="k", image="i",
+        cmdline=outcome.cmdline,
+    )  # fmt: skip
+    boot.write("proc/sys/kernel/random/boot_id", "another-boot\n")
+    assert loadedfile.load(Root(boot.top)) is None
+
+
+def test_nothing_is_told_of_what_is_not_loaded(boot: Boot) -> None:
+    (boot.top / "loadss").unlink()
+    boot.run()
+    assert not (boot.top / LOADED).exists()
 
 
 @pytest.mark.parametrize("said", [UNAVAILABLE, UNKNOWN_CALL, "", "anything\n"])
@@ -203,7 +233,8 @@ def test_not_switched_off(boot: Boot, line: str) -> None:
 @pytest.mark.parametrize(
     "missing",
     ["proc/cmdline", "proc/uptime", "kmsg", "kdump-initrd/bin/kexec", "kdump-initrd/kernel",
-     "sys/kernel/kexec_crash_loaded", "proc", "sys", "kdump-initrd/bin"],
+     "sys/kernel/kexec_crash_loaded", "proc", "sys", "kdump-initrd/bin", "kdump-initrd/facts",
+     "proc/sys/kernel/random/boot_id"],
 )  # fmt: skip
 def test_whatever_is_missing_the_boot_goes_on(boot: Boot, missing: str) -> None:
     path = boot.top / missing
@@ -225,7 +256,7 @@ def test_a_kexec_that_hangs_is_ended(boot: Boot) -> None:
 
 def test_variables_of_the_environment_change_nothing(boot: Boot) -> None:
     """The kernel gives init what it does not know itself of its command line."""
-    names = re.findall(r"\b([a-z_]+)=", render(BUILT_IN, ""))
+    names = re.findall(r"\b([a-z_]+)=", render(Wanted()))
     env = dict.fromkeys((*names, "words", "_", "log", "leave"), "$(touch witness)")
     env |= {"IFS": "x/n", "POSIXLY_CORRECT": "1", "ENV": f"{boot.top}/env", "CDPATH": "/"}
     boot.write("env", "touch witness\n")

@@ -13,12 +13,15 @@ from .convert import Convert
 from .estimate import Estimate
 from .importconfig import ImportConfig
 from .listimage import ListImage
+from .load import Load
 from .printcmdline import PrintCmdline
 from .refresh import Refresh
+from .reload import Reload
 from .remove import Remove
 from .showdistro import ShowDistro
 from .status import Status
 from .strip import Strip
+from .unload import Unload
 
 #: Each command's verbs, in the order of its help. How mkinitrd-kdump is asked to build an image is
 #: defined by its grammars.
@@ -26,7 +29,7 @@ VERBS: Mapping[str, Sequence[type[Verb]]] = {
     "mkinitrd-kdump": (
         *(Refresh, Remove, CheckConfig, ImportConfig, ShowDistro, ListImage, Strip, PrintCmdline),
     ),
-    "kdump-initrd": (Status, Check, Estimate),
+    "kdump-initrd": (Status, Check, Estimate, Load, Reload, Unload),
     "vmcore-save": (Convert,),
 }
 

@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from ...config.effective import Effective
 from ...core.errors import KdumpInitrdError, is_denied
 from ...core.root import Root
+from ...probe.distro.profiles import Distro
 from ...probe.kernel.releases import KernelRelease
+from ..loading import loadedfile, loadwork
 from . import readiness
 from .link import NO, UNKNOWN, YES, Fact, Link, unseen
 from .readiness import Running
 
-#: What the first kernel's hook says when it has loaded the capture kernel, and of a dump that will
-#: not be whole.
-_ARMED = re.compile(r";(kdump-initrd): (?:armed|loaded) in ")
-_LACKING = re.compile(r";kdump-initrd: loaded in \d+ ms, but (.*)")
+#: Who has loaded it, in words.
+_BY = {
+    loadedfile.HOOK: "by kdump-initrd, when this system started",
+    loadedfile.HERE: "by kdump-initrd load",
+}
 _ELSEWHERE = "this system does not run"
 
 
@@ -61,17 +64,37 @@ def reservation(
     return Link("reservation", YES, f"{text}, enough for the image", "", facts)
 
 
-def loaded(machine: Running | None, root: Root) -> Link:
-    """Tell whether a capture kernel is loaded, and by whom as far as the kernel log tells."""
+def loaded(machine: Running | None, root: Root, *, profile: Distro, configured: Effective) -> Link:
+    """Tell whether a capture kernel is loaded, by whom, and whether it is the present one."""
     if machine is None:
         return unseen("loaded", _ELSEWHERE)
     if machine.loaded:
-        by = readiness.in_log(_ARMED, root)
-        text = f"by {by}, when this system started" if by else "the kernel log does not say by whom"
-        but = readiness.in_log(_LACKING, root)
-        text += f", but {but}" if but else ""
-        return Link("loaded", YES, text, facts={"by": by or "unknown"})
+        return _what_is_loaded(root, profile, configured)
     if not machine.reserved:
         return unseen("loaded", "nothing is reserved for it")
     lack = readiness.lack(machine, root, [])
     return Link("loaded", NO, lack.what, lack.how)
+
+
+def _what_is_loaded(root: Root, profile: Distro, configured: Effective) -> Link:
+    facts: dict[str, Fact] = {"by": "unknown"}
+    try:
+        said = loadedfile.load(root)
+    except PermissionError:
+        return Link("loaded", YES, "only root may read by whom", "", facts)
+    if said is None:
+        return Link("loaded", YES, "by another tool, or by hand", "", facts)
+    facts = {"by": said.by, "kernel_sha256": said.kernel, "image_sha256": said.image}
+    text = _BY.get(said.by, said.by)
+    text += f", but the dump will lack {said.lacks}" if said.lacks else ""
+    if configured.errors:
+        return Link("loaded", YES, text, "", facts)
+    try:
+        changed = loadwork.changes(said, root=root, profile=profile, configured=configured)
+    except (KdumpInitrdError, OSError) as error:
+        why = error.message if isinstance(error, KdumpInitrdError) else error.strerror
+        return Link("loaded", YES, f"{text}; not compared with the image: {why}", "", facts)
+    if changed:
+        text = f"no longer the present one, {text}: changed: {', '.join(changed)}"
+        return Link("loaded", NO, text, "kdump-initrd reload", facts)
+    return Link("loaded", YES, text, "", facts)

@@ -30,7 +30,7 @@ def links(seen: View) -> Iterator[Link]:
     yield _settings(seen)
     yield _image(seen)
     yield arming.reservation(machine, root, seen.pair)
-    yield arming.loaded(machine, root)
+    yield arming.loaded(machine, root, profile=seen.profile, configured=seen.configured)
     yield _others(root)
     yield from destination.targets(seen)
     yield from pastcrashes.last(seen)
@@ -55,9 +55,10 @@ def _image(seen: View) -> Link:
         return unseen("image", "the settings leave it to a person")
     facts = {"kernel": release}
     if made is None:
-        if record.is_hidden(f"capture-{release}", root=root):
+        if record.is_hidden(f"capture-{seen.saving}", root=root):
             return unseen("image", _NEEDS_ROOT)
-        text = f"there is none for the running kernel {release}"
+        whose = "running" if seen.saving == release else "configured"
+        text = f"there is none for the {whose} kernel {seen.saving}"
         return Link("image", NO, text, _REFRESH, facts)
     each = [made]
     kept = places.kept(seen.images, release, root=root, profile=seen.profile)

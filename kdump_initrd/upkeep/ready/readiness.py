@@ -121,7 +121,7 @@ def lack(machine: Running | None, root: Root, images: Iterable[tuple[Path, Kerne
     """Return what a machine lacks that has no capture kernel loaded; see lacking()."""
     if machine is not None and machine.reserved:
         why = in_log(_REFUSAL, root) or "the machine was started before its initrd was built"
-        return Lack(why, "restart; dmesg | grep kdump-initrd shows the result")
+        return Lack(why, "kdump-initrd load")
     if machine is not None and _WORD.search(machine.cmdline):
         return Lack(
             "the kernel could not reserve what crashkernel= on its command line asks for",

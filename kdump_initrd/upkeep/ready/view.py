@@ -8,6 +8,7 @@ udev's files do not tell. Nothing is written.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ from ...probe.kernel import releases as kernel
 from ...probe.kernel.releases import KernelRelease
 from ...recipes.found import find_root
 from .. import record
+from ..loading.loadplan import capture_release
 from ..record import Record
 from . import dumpplaces, forecast, readiness, sample
 from .dumpplaces import Place
@@ -63,15 +65,24 @@ class View:
         return readiness.release(self.root)
 
     @cached_property
+    def saving(self) -> str:
+        """The release of the kernel that saves the running kernel's crashes."""
+        with suppress(KdumpInitrdError):
+            return capture_release(
+                self.release, self.configured, root=self.root, profile=self.profile
+            )
+        return self.release
+
+    @cached_property
     def made(self) -> Record | None:
-        """The record of the running kernel's capture initrd."""
-        return record.load(f"capture-{self.release}", root=self.root)
+        """The record of that kernel's capture initrd."""
+        return record.load(f"capture-{self.saving}", root=self.root)
 
     @cached_property
     def kernel(self) -> KernelRelease | None:
         """The capture kernel, None where its files are not there."""
         try:
-            return kernel.find(self.release, root=self.root, layout=self.profile.kernel)
+            return kernel.find(self.saving, root=self.root, layout=self.profile.kernel)
         except KdumpInitrdError:
             return None
 
