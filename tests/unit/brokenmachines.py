@@ -63,11 +63,11 @@ BROKEN: dict[str, tuple[Callable[[Host], None], str, str, str]] = {
     "too-small": (_too_small, "reservation", "too little, the image needs", "crashkernel="),
     "refused": (
         *(lambda host: machines.load(host, loaded=False, log="not armed: lockdown"), "loaded"),
-        *("lockdown", "restart"),
+        *("lockdown", "kdump-initrd load"),
     ),
     "not-loaded": (
         *(lambda host: machines.load(host, loaded=False), "loaded"),
-        *("started before its initrd was built", "restart"),
+        *("started before its initrd was built", "kdump-initrd load"),
     ),
     "other-tool": (
         _other_tool, "other tools", "kdump.service also", "systemctl disable --now kdump.service"

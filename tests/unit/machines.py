@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from kdump_initrd.image.archive.segments import read_manifest
+from kdump_initrd.recipes.firstkernel.payload import LOADED
+from kdump_initrd.upkeep.loading import loadedfile
 
 from . import refreshroots
 from .fakesysfs import FakeSysfs
@@ -18,6 +23,8 @@ from .wholeimages import UUID
 
 #: The dump disk: its name, number, and where it is mounted; the folder for dumps on it.
 DISK, NUMBER, MOUNTED, DUMPS = "sdb1", "8:17", "srv", "srv/var/crash"
+#: What the kernel says of this boot.
+BOOT = "this-boot"
 #: More than any image here needs, in MiB.
 ENOUGH = 512
 _MIB = 1 << 20
@@ -51,6 +58,7 @@ def start(host: Host) -> None:
     """Make it look like a machine that is ready, and has crashed before."""
     host.write("proc/sys/kernel/osrelease", f"{RELEASE}\n")
     host.write("proc/cmdline", f"root=/dev/sda1 crashkernel={ENOUGH}M quiet\n")
+    host.write("proc/sys/kernel/random/boot_id", f"{BOOT}\n")
     reserve(host, ENOUGH)
     load(host, loaded=True)
     host.write("proc/meminfo", f"MemTotal: {_MIB} kB\nMemFree: {_MIB - 4096} kB\nCached: 0 kB\n")
@@ -74,10 +82,25 @@ def reserve(host: Host, mib: int) -> None:
     host.write("sys/kernel/kexec/crash_size", f"{mib * _MIB}\n")
 
 
-def load(host: Host, *, loaded: bool, log: str = "armed in 12 ms") -> None:
-    """Load the capture kernel or not; ``log`` is what the hook has said."""
+def load(host: Host, *, loaded: bool, log: str = "armed in 12 ms", lacks: str = "") -> None:
+    """Load the capture kernel or not; ``log`` is what the hook has said, ``lacks`` in its file."""
     host.write("sys/kernel/kexec/crash_loaded", f"{loaded:d}\n")
     host.write("dev/kmsg", f"6,1,2,-;kdump-initrd: {log}\n")
+    manifest = read_manifest(host.capture) if loaded else None
+    if manifest is not None:
+        said = {
+            "boot_id": BOOT,
+            "by": loadedfile.HOOK,
+            "kernel": _digest(host.root / f"boot/vmlinuz-{RELEASE}"),
+            "image": _digest(host.capture),
+            "lacks": lacks,
+            "cmdline": manifest.cmdline,
+        }
+        host.write(LOADED, "".join(f"{name}={value}\n" for name, value in said.items()))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def mount(host: Host, fstype: str) -> None:

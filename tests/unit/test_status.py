@@ -63,15 +63,15 @@ def test_a_machine_that_is_ready(host: Host, capsys: pytest.CaptureFixture[str])
     assert [*links] == NAMES
     assert {link.hint for link in links.values()} == {""}
     assert links["reservation"].facts["reserved_mib"] == ENOUGH
-    assert links["loaded"].facts["by"] == "kdump-initrd"
+    assert links["loaded"].facts["by"] == "first-kernel"
     assert links["last crash"].facts["result"] == "saved"
 
 
 def test_a_dump_that_will_lack_something(host: Host) -> None:
     """As the hook says it on riscv64."""
-    machines.load(host, loaded=True, log="loaded in 12 ms, but the dump will lack x: wait for y")
+    machines.load(host, loaded=True, lacks="x: wait for y")
     link = look(host)["loaded"]
-    assert (link.answer, link.facts["by"]) == (YES, "kdump-initrd")
+    assert (link.answer, link.facts["by"]) == (YES, "first-kernel")
     assert link.text.endswith("but the dump will lack x: wait for y")
 
 

@@ -24,6 +24,8 @@ from .objections import Limits
 
 #: Its folder in the image: no other initrd has it, and the hook removes it at the end.
 HOME = inside(PAYLOAD)
+#: What it tells the running system of the payload.
+FACTS = HOME / "facts"
 _LIB = HOME / "lib"
 _ARM = "first/arm.j2"
 _READER = "kernelline.sh"
@@ -117,7 +119,7 @@ def add_payload(tree: Tree, arming: Arming, runner: Runner, *, root: Root) -> Ma
     digests = {name: tree[HOME / path].digest for name, path in _DIGESTS.items()}
     facts = {"by": BY_HOOK, **digests}
     text = "".join(f"{name}={value}\n" for name, value in facts.items())
-    tree.add_content(HOME / "facts", text.encode(), why="tells the running system what is loaded")
+    tree.add_content(FACTS, text.encode(), why="tells the running system what is loaded")
     reader = find_data("hooks", _READER, root=root)
     tree.add_file(HOME / _READER, reader, why="reads the kernel's command line", mode=0o644)
     text = render(_ARM, values, search_path=search_path("templates", root=root), root=root)

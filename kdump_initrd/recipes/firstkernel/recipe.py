@@ -31,13 +31,8 @@ def plan(settings: FirstKernelSettings) -> FirstImage:
     _check_usage(settings)
     with step("Looking at the root, capture kernel and initrd"):
         root, profile = find_root(settings, target=settings.output or settings.base)
-        pair = find_pair(
-            settings.capture_kernel,
-            settings.capture_initrd,
-            root=root,
-            profile=profile,
-            force=settings.force,
-        )
+        words = settings.capture_kernel, settings.capture_initrd
+        pair = find_pair(*words, root=root, profile=profile, force=settings.force)
     release = settings.release or os.uname().release
     tree = Tree()
     with step("Resolving kexec, tools and libraries"):

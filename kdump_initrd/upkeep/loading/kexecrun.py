@@ -20,7 +20,7 @@ _FIRST_SYMBOLS = 64
 
 
 @dataclass(frozen=True)
-class Kexec:
+class KexecProgram:
     """The program, on what it is run, and how: ``loading`` has its calls."""
 
     program: Path
@@ -42,7 +42,7 @@ class Result:
     lacks: str = ""
 
 
-def load(kexec: Kexec, kernel: int, initrd: int, cmdline: str) -> Result:
+def load(kexec: KexecProgram, kernel: int, initrd: int, cmdline: str) -> Result:
     """Load the files that are open as descriptors; nothing must be loaded before.
 
     Raises KdumpInitrdError where the program does not end.
@@ -83,7 +83,7 @@ def is_loaded(root: Root) -> bool:
 
 
 def _run(
-    kexec: Kexec, call: Sequence[str], kernel: int, initrd: int, cmdline: str
+    kexec: KexecProgram, call: Sequence[str], kernel: int, initrd: int, cmdline: str
 ) -> tuple[int, str]:
     argv: list[str | Path] = [kexec.program, "-p", *call, f"/proc/self/fd/{kernel}"]
     argv += [f"--initrd=/proc/self/fd/{initrd}", f"--command-line={cmdline}"]

@@ -29,7 +29,7 @@ from ..ready import readiness
 from ..ready.link import NO, YES, Link
 from ..ready.readiness import Running
 from . import kexecrun, loadedfile, loadplan, lockedmemory, memorysegment
-from .kexecrun import Kexec, Result
+from .kexecrun import KexecProgram, Result
 from .loadedfile import Loaded
 from .loadplan import LoadPlan
 from .memorysegment import CONTRIBUTORS, Contributor
@@ -118,7 +118,9 @@ def _load(wish: Wish, root: Root, profile: Distro, configured: Effective) -> Lin
         if before is not None and not before.differences(now) and not (wish.again or wish.force):
             return _answer("already loaded", found, before)
         program = _program(root, profile)
-        kexec = Kexec(program, root, loading_of(found.pair.image.machine, root.read(program)))
+        kexec = KexecProgram(
+            program, root, loading_of(found.pair.image.machine, root.read(program))
+        )
         result = _run(kexec, *files, segment, found.cmdline)
     if not result.call:
         return _failure(result, kexec, limits, machine)
@@ -166,7 +168,7 @@ def _refusal(machine: Running, limits: Limits, root: Root) -> Link | None:
     return None
 
 
-def _run(kexec: Kexec, kernel: int, image: int, segment: bytes, cmdline: str) -> Result:
+def _run(kexec: KexecProgram, kernel: int, image: int, segment: bytes, cmdline: str) -> Result:
     if not segment:
         return kexecrun.load(kexec, kernel, image, cmdline)
     size = os.fstat(image).st_size
@@ -188,7 +190,7 @@ def _run(kexec: Kexec, kernel: int, image: int, segment: bytes, cmdline: str) ->
         folder.rmdir()
 
 
-def _failure(result: Result, kexec: Kexec, limits: Limits, machine: Running) -> Link:
+def _failure(result: Result, kexec: KexecProgram, limits: Limits, machine: Running) -> Link:
     """Say why nothing was loaded; what was loaded before may be gone, or not."""
     after = ""
     if not kexecrun.is_loaded(kexec.root):
