@@ -16,7 +16,7 @@ SCRIPTS = sorted(
     str(path.relative_to(REPO))
     for folder in ("hooks", "tests/vm/guest")
     for path in (REPO / folder).rglob("*")
-    if path.is_file() and path.suffix not in (".service", ".hook")
+    if path.is_file() and path.suffix not in (".service", ".hook", ".rules")
 )  # fmt: skip
 #: What an installed copy needs at the top, and what may stand beside it.
 TOP_LEVEL = {

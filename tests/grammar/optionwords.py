@@ -34,6 +34,8 @@ WORDS: dict[str, tuple[str, Any]] = {
     "base": ("initrd.img", "initrd.img"),
     "in_place": ("", True),
     "append_cmdline": ("'console=ttyS0  debug'", "console=ttyS0 debug"),
+    "remove_cmdline": ("'loglevel  libata.*'", "loglevel libata.*"),
+    "inherit_cmdline": ("console=hvc0", "console=hvc0"),
     "standalone": ("", True),
     "root_device": ("/dev/sda2", "/dev/sda2"),
     "output": ("out.img", "out.img"),

@@ -21,6 +21,10 @@ POST_UPDATE = HOOKS / "debian/initramfs-post-update"
 PLUGIN = HOOKS / "redhat/95-kdump-initrd.install"
 CHANGED = HOOKS / "kernels-changed"
 SERVICE = HOOKS / "systemd/kdump-initrd-refresh.service"
+LOADER = HOOKS / "systemd/kdump-initrd.service"
+RELOADER = HOOKS / "systemd/kdump-initrd-reload.service"
+UNITS = (SERVICE, LOADER, RELOADER)
+RULES = HOOKS / "udev/98-kdump-initrd.rules"
 ALPM = HOOKS / "arch/95-kdump-initrd.hook"
 SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "ash"))
 VERSION = "6.1.0-56-amd64"
@@ -261,30 +265,79 @@ def test_rpm_may_close_the_list_of_files_early(caller: Caller, shell: Sequence[s
     assert (done.status, done.calls) == (0, ["mkinitrd-kdump --refresh"])
 
 
-def test_systemd_takes_the_service(tmp_path: Path) -> None:
-    unit = tmp_path / SERVICE.name
-    text = SERVICE.read_text()
-    # The tool is not installed here.
-    unit.write_text(text.replace("ExecStart=mkinitrd-kdump", "ExecStart=/bin/true"))
-    assert "ExecStart=/bin/true --refresh" in unit.read_text()
-    argv = ["systemd-analyze", "verify", "--man=no", str(unit)]
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: str(unit.name))
+def test_systemd_takes_the_unit(tmp_path: Path, unit: Path) -> None:
+    for each in UNITS:
+        # The tools are not installed here.
+        text = re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", each.read_text(), flags=re.MULTILINE)
+        (tmp_path / each.name).write_text(text)
+    argv = ["systemd-analyze", "verify", "--man=no", str(tmp_path / unit.name)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_service_keeps_out_of_the_way() -> None:
+def read_unit(path: Path) -> configparser.ConfigParser:
     unit = configparser.ConfigParser(interpolation=None, strict=False)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
-    unit.read_string(SERVICE.read_text())
+    unit.read_string(path.read_text())
+    return unit
+
+
+def test_the_service_loads_and_stays_when_the_system_goes_down() -> None:
+    unit = read_unit(LOADER)
+    conditions = [line for line in LOADER.read_text().splitlines() if line.startswith("Condition")]
+    assert {"ConditionKernelCommandLine=!elfcorehdr", "ConditionPathExists=!/proc/vmcore",
+            "ConditionKernelCommandLine=!kdump_initrd.noload"} <= {*conditions}  # fmt: skip
+    assert unit["Unit"]["DefaultDependencies"] == "no"
+    assert SERVICE.name in unit["Unit"]["After"]
+    service = unit["Service"]
+    assert (service["Type"], service["RemainAfterExit"]) == ("oneshot", "yes")
+    verbs = {"ExecStart": "load", "ExecReload": "reload", "ExecStop": "unload"}
+    assert {name: service[name] for name in verbs} == {
+        name: f"kdump-initrd {verb}" for name, verb in verbs.items()
+    }
+    # The file of the initrd's hook is there, and must stay.
+    assert (service["RuntimeDirectory"], service["RuntimeDirectoryPreserve"]) == (
+        "kdump-initrd", "yes",
+    )  # fmt: skip
+
+
+#: What has happened to the machine: subsystem, action, crash_hotplug; and whether it is reloaded.
+EVENTS = [
+    ("cpu", "add", "", True), ("cpu", "remove", "", True), ("cpu", "online", "0", True),
+    ("cpu", "change", "", False), ("cpu", "add", "1", False), ("memory", "online", "", True),
+    ("memory", "offline", "", True), ("memory", "add", "1", False), ("block", "add", "", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("subsystem", "action", "hotplug", "reloads"), EVENTS)
+def test_what_makes_udev_reload(subsystem: str, action: str, hotplug: str, reloads: bool) -> None:
+    """By a reader of the few keys that the rules have."""
+    known = {"SUBSYSTEM": subsystem, "ACTION": action, "ATTRS{crash_hotplug}": hotplug}
+    label, ran = "", []
+    for line in RULES.read_text().splitlines():
+        pairs = re.findall(r'([\w{}]+)(\+?==?)"([^"]*)"', line)
+        if label:
+            label = "" if ("LABEL", "=", label) in pairs else label
+            continue
+        wanted = [(name, value.split("|")) for name, sign, value in pairs if sign == "=="]
+        if all(known[name] in values for name, values in wanted):
+            label = next((value for name, _, value in pairs if name == "GOTO"), "")
+            ran += [value for name, _, value in pairs if name == "RUN"]
+    assert len(ran) == reloads
+    for command in ran:
+        assert "is-active kdump-initrd.service" in command
+        assert f"--no-block restart {RELOADER.name}" in command
+
+
+def test_the_service_keeps_out_of_the_way() -> None:
+    unit = read_unit(SERVICE)
     # elfcorehdr= is on a capture kernel's command line; where it is not (arm64), /proc/vmcore is.
     assert unit["Unit"]["ConditionKernelCommandLine"] == "!elfcorehdr"
     assert unit["Unit"]["ConditionPathExists"] == "!/proc/vmcore"
     service = unit["Service"]
     assert service["Type"] == "oneshot"
-    # configparser keeps the last of both.
-    lines = [line for line in SERVICE.read_text().splitlines() if line.startswith("ExecStart=")]
-    armed = "grep -qsx 1 /sys/kernel/kexec/crash_loaded /sys/kernel/kexec_crash_loaded"
-    assert lines == ["ExecStart=mkinitrd-kdump --refresh", f"ExecStart={armed}"]
+    assert service["ExecStart"] == "mkinitrd-kdump --refresh"
     # A unit that a boot only wants: it may fail.
     assert set(unit["Install"]) == {"WantedBy"}
     assert (service["Nice"], service["IOSchedulingClass"]) == ("19", "idle")
