@@ -57,7 +57,7 @@ class Port:
 
 
 _I386, _PPC64LE = I386_6_1.suite, PPC64LE_6_1.suite
-_RISCV64 = "kexec-tools 2.0.32 leave the kernel's own memory out of the vmcore"
+_RISCV64 = "kexec-tools 2.0.32 leaves the kernel's own memory out of the vmcore"
 PORTS = {
     "i386-6.1": Port(I386_6_1, rival=_I386, usual=True),
     "ppc64le-6.1": Port(PPC64LE_6_1, 64 * KIB, rival=_PPC64LE),
