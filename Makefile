@@ -68,7 +68,7 @@ test: setup
 # The groups of `make test-full`: each can be run by itself.
 GROUP ?=
 GROUPS := units saver disks faults firstkernel profiles ports packages newcomer
-TESTS_units := tests/roots tests/unit tests/config tests/grammar tests/golden_images $(wildcard tests/test_*.py)
+TESTS_units := tests/roots tests/bootloaders tests/unit tests/config tests/grammar tests/golden_images $(wildcard tests/test_*.py)
 TESTS_saver := tests/saver
 TESTS_faults := $(wildcard tests/vm/test_fail*.py tests/vm/test_fault*.py)
 TESTS_firstkernel := $(addprefix tests/vm/test_,firstkernel.py kernelline.py)

@@ -29,7 +29,7 @@ FLOORS = (
     ("commands",),
     ("upkeep",),
     ("recipes",),
-    ("targets", "config", "probe", "image"),
+    ("targets", "config", "probe", "image", "bootloaders"),
     ("core",),
     ("saver",),
 )

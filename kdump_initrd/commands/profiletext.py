@@ -39,19 +39,19 @@ def lines(top: Path, name: str | None) -> Iterator[str]:
             yield from _assignment(key, value, profile.origin(key))
     for section, table in sections.items():
         yield ""
-        if section == "initrd":
-            yield from _kinds(table, profile)
+        if section in ("initrd", "bootloader"):
+            yield from _kinds(section, table, profile)
             continue
         yield f"[{section}]"
         for key, value in table.items():
             yield from _assignment(key, value, profile.origin(section, key))
 
 
-def _kinds(kinds: Mapping[str, Any], profile: Profile) -> Iterator[str]:
+def _kinds(section: str, kinds: Mapping[str, Any], profile: Profile) -> Iterator[str]:
     for number, (name, kind) in enumerate(kinds.items()):
         if number:
             yield ""
-        yield f"[initrd.{_key(name)}]  # {profile.origin('initrd', name)}"
+        yield f"[{section}.{_key(name)}]  # {profile.origin(section, name)}"
         for key, value in kind.items():
             yield from _assignment(key, value, "")
 

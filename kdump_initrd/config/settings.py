@@ -99,13 +99,15 @@ class FirstKernelSettings(CommonSettings):
 
 @dataclass(frozen=True)
 class HostSettings:
-    """What ``--refresh`` keeps current: which images, for which kernels.
+    """What is kept current on a host: which images, for which kernels, and the reservation.
 
-    ``kernels`` is ("all",), ("newest",), ("running",) or kernel releases.
+    ``kernels`` is ("all",), ("newest",), ("running",) or kernel releases; ``crashkernel`` is "auto"
+    or what ``reserve --set`` takes.
     """
 
     images: tuple[str, ...] = ("capture", "first-kernel")
     kernels: tuple[str, ...] = ("all",)
+    crashkernel: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,7 @@ COMMON: Sequence[Setting] = (
 HOST: Sequence[Setting] = (
     Setting("images", (), "IMAGE[,IMAGE]", "the images that --refresh keeps current", _images),
     Setting("kernels", (), "WHICH", "the kernels that --refresh builds images for: all, newest, running, or a list of releases", _kernels),
+    Setting("crashkernel", (), "SIZE", "what kdump-initrd reserve --set puts on the kernel's command line: auto, or sizes as behind crashkernel=", _words),
 )  # fmt: skip
 #: Settings that the image gets unchanged, and their fields in the contract (saver/params.py); fields
 #: of a target are the same for all targets.

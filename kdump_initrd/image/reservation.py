@@ -20,8 +20,9 @@ _SAVER = 8 * _MIB
 _HEADROOM = 16 * _MIB
 #: What is enough for nearly every image, if none is at hand; in MiB.
 USUAL = 144
-#: Recommendations are multiples of this; in bytes.
-_STEP = 8 * _MIB
+#: Recommendations are multiples of this; in MiB, and in bytes.
+STEP_MIB = 8
+_STEP = STEP_MIB * _MIB
 
 
 @dataclass(frozen=True)
@@ -83,18 +84,29 @@ def _later(packed: bytes) -> list[int]:
         return [len(packed)]  # its own hook will say so
 
 
-def least(weight: Weight, terms: Terms) -> int:
-    """Return the MiB that an image needs at least.
+def parts(weight: Weight, terms: Terms) -> dict[str, int]:
+    """Return what takes memory when most is taken, in bytes.
 
     Two moments count. While the kernel unpacks the initrd, the stored image, the unpacked tree
     and the decoder's window are in memory at once. When the saver starts, the kernel has freed
     the stored image and what it needed to start, but all of the tree is unpacked.
     """
     # On average, half of a file's last page is empty.
-    base = terms.kernel + terms.runtime + weight.files * terms.page // 2
-    unpacking = base + weight.stored + weight.unpacked + weight.window
-    saving = base - terms.freed + weight.unpacked + weight.later + _SAVER
-    return -(-max(unpacking, saving) // _MIB)
+    base = {"kernel": terms.kernel, "files": weight.files * terms.page // 2}
+    unpacking = {
+        **base, "runtime": terms.runtime, "stored": weight.stored, "unpacked": weight.unpacked,
+        "window": weight.window,
+    }  # fmt: skip
+    saving = {
+        **base, "runtime": terms.runtime - terms.freed, "unpacked": weight.unpacked,
+        "later": weight.later, "saver": _SAVER,
+    }  # fmt: skip
+    return max(unpacking, saving, key=lambda moment: sum(moment.values()))
+
+
+def least(weight: Weight, terms: Terms) -> int:
+    """Return the MiB that an image needs at least."""
+    return -(-sum(parts(weight, terms).values()) // _MIB)
 
 
 def crashkernel(weight: Weight, terms: Terms) -> int:

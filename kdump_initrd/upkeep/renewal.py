@@ -149,18 +149,13 @@ def _refresh(host: Host, releases: Sequence[str]) -> int:
     for warning in host.configured.warnings if written else ():
         logger.warning("%s", warning)
     if not failed and not host.manner.dry_run and "first-kernel" in host.wanted.images:
-        _say_readiness(host, kernels, target)
+        _say_readiness(host, target)
     return failed or _answer(host, written)
 
 
-def _say_readiness(host: Host, kernels: Sequence[str], target: CaptureSettings) -> None:
-    images = []
-    for release in {capturing(host, each): each for each in kernels}:
-        found = kernel.find(release, root=host.root, layout=host.profile.kernel)
-        if found.image is not None:
-            images.append((capture_image(host, release, target).out, found))
+def _say_readiness(host: Host, target: CaptureSettings) -> None:
     dumps = target.targets[0].path or host.profile.dump.path
-    for warning in readiness.say(host.root, images, dumps=dumps):
+    for warning in readiness.say(host.root, host.profile, dumps=dumps):
         logger.warning("%s", warning)
 
 

@@ -41,4 +41,7 @@ compress = "xz"
 [refresh]
 images = ["capture"]
 kernels = ["6.1", "6.12"]
+
+[reserve]
+crashkernel = "64M  192M,cma"
 """

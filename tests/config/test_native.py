@@ -48,6 +48,7 @@ VALUES = {
     "compress": "xz",
     "images": ("capture",),
     "kernels": ("6.1", "6.12"),
+    "crashkernel": "64M 192M,cma",
 }
 
 

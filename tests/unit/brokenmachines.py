@@ -22,6 +22,8 @@ def _cmdline(host: Host, text: str) -> None:
 
 def _configured(host: Host) -> None:
     _cmdline(host, "quiet\n")
+    host.write("usr/sbin/update-grub", "")
+    host.write("etc/default/grub", "")
     host.write("boot/grub/grub.cfg", "linux /vmlinuz crashkernel=256M\n")
 
 
@@ -53,14 +55,14 @@ def _xfs_unmounted(host: Host) -> None:
 BROKEN: dict[str, tuple[Callable[[Host], None], str, str, str]] = {
     "no-word": (
         *(lambda host: _cmdline(host, "quiet\n"), "reservation"),
-        *("no memory is reserved", "crashkernel="),
+        *("no memory is reserved", "kdump-initrd reserve --set"),
     ),
     "not-restarted": (_configured, "reservation", "not in effect yet", "restart"),
     "not-reserved": (
         *(lambda host: _cmdline(host, "crashkernel=9G\n"), "reservation"),
         *("could not reserve", "dmesg | grep -i crashkernel"),
     ),
-    "too-small": (_too_small, "reservation", "too little, the image needs", "crashkernel="),
+    "too-small": (_too_small, "reservation", "too little, the image needs", "reserve --set"),
     "refused": (
         *(lambda host: machines.load(host, loaded=False, log="not armed: lockdown"), "loaded"),
         *("lockdown", "kdump-initrd load"),

@@ -16,7 +16,7 @@ from kdump_initrd.recipes.firstkernel.payload import LOADED
 from kdump_initrd.upkeep.loading import loadedfile
 from kdump_initrd.upkeep.loading.loadedfile import Loaded
 
-from .firstboot import BUILT_IN, KEXEC, Boot, Wanted, check, check_armed, render
+from .firstboot import BUILT_IN, KEXEC, LIMITS, Boot, Wanted, check, check_armed, render
 from .shells import SHELLS
 
 UNAVAILABLE = "syscall kexec_file_load not available.\n"
@@ -209,6 +209,28 @@ def test_the_kernel_s_new_names_for_the_same(boot: Boot) -> None:
 def test_a_large_reservation(boot: Boot) -> None:
     boot.write("sys/kernel/kexec_crash_size", f"{64 << 30}\n")
     check_armed(boot.run())
+
+
+@pytest.mark.parametrize(
+    ("ranges", "mib"),
+    [
+        # 32 MiB and 16 MiB; the last byte belongs to a range.
+        ("0000000010000000-0000000011ffffff\n100000000-100ffffff\n", 112),
+        ("", 64),
+        ("what?\n-\n0-\n-0\n10-zz\n", 64),
+    ],
+)
+def test_a_part_beside_the_fixed_one_counts(boot: Boot, ranges: str, mib: int) -> None:
+    """crashkernel=64M crashkernel=48M,cma; nothing is loaded into the second part."""
+    boot.write("sys/kernel/kexec_crash_size", f"{64 << 20}\n")
+    (boot.top / "sys/kernel/kexec").mkdir()
+    boot.write("sys/kernel/kexec/crash_cma_ranges", ranges)
+    outcome = boot.run()
+    if mib >= LIMITS.floor:
+        check_armed(outcome)
+    else:
+        text = f"the reservation of {mib} MiB is too small: boot with crashkernel={LIMITS.wanted}M"
+        check(outcome, f"<4>kdump-initrd: not armed: {text}")
 
 
 @pytest.mark.parametrize("word", ["kdump_initrd.noload", "kdump_initrd.noload=1"])

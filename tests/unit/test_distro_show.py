@@ -42,7 +42,7 @@ def test_what_is_printed_is_the_profile(root: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", profiles.known(SHIPPED, root=Root()))
 def test_every_origin_is_the_line_that_says_it(root: Path, name: str) -> None:
-    """Each assignment and each kind of initrd has one; the line there has the key."""
+    """Each assignment, kind of initrd and boot loader has one; the line there has the key."""
     section, seen = "", 0
     for line in lines(root, name):
         header = re.match(r"\[([\w.-]+)\]", line)
@@ -50,7 +50,8 @@ def test_every_origin_is_the_line_that_says_it(root: Path, name: str) -> None:
         key = re.match(r"([\w-]+) = ", line)
         if line.startswith("#") or not (key or header):
             continue
-        if (header and not section.startswith("initrd.")) or (key and section[:7] == "initrd."):
+        is_kind = section.startswith(("initrd.", "bootloader."))
+        if bool(key) == is_kind:
             continue
         file, number = line.rpartition("  # ")[2].rsplit(":", 1)
         *above, said = Path(file).read_text().splitlines()[: int(number)]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.core.resources import search_path
 from kdump_initrd.core.root import Root
-from kdump_initrd.probe.kernel.releases import KernelRelease
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.probe.distro.profiles import Distro
 from kdump_initrd.upkeep.ready import readiness
 from kdump_initrd.upkeep.ready.readiness import Running
-
-from .initrdwriter import bzimage, write_capture
 
 PLAIN, WORD = b"root=/dev/vda1 quiet", b"root=/dev/vda1 crashkernel=120M quiet"
 #: In front, another word that ends in the same way.
@@ -30,75 +30,43 @@ def put(root: Path, name: str, text: str = "") -> Path:
     return path
 
 
-def images(root: Path) -> list[tuple[Path, KernelRelease]]:
-    kernel = root / "vmlinuz"
-    kernel.write_bytes(bzimage("6.1.0-test"))
-    return [(write_capture(root / "capture"), KernelRelease("6.1.0-test", kernel, None, {}))]
-
-
-def size(root: Path) -> int:
-    (pair,) = images(root)
-    least, advised = readiness.needed(*pair)
-    assert least < advised
-    return advised
+def profile(root: Path) -> Distro:
+    search = search_path("distros", root=Root(root))
+    return profiles.load("linux", search_path=search, root=Root(root))
 
 
 def lacking(machine: Running | None, root: Path) -> list[list[str]]:
-    found = readiness.lacking(machine, Root(root), images(root), dumps="/var/crash")
+    found = readiness.lacking(machine, Root(root), profile(root), dumps="/var/crash")
     return [[line.strip() for line in each.splitlines()] for each in found]
 
 
 @pytest.mark.parametrize("cmdline", [PLAIN, OTHER])
-@pytest.mark.parametrize(
-    ("program", "command"),
-    [
-        (
-            "usr/sbin/update-grub",
-            "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT crashkernel={size}M\"' "
-            ">/etc/default/grub.d/kdump-initrd.cfg && update-grub",
-        ),
-        ("usr/sbin/grubby", "grubby --update-kernel=ALL --args=crashkernel={size}M"),
-        (
-            "usr/sbin/grub2-mkconfig",
-            "add crashkernel={size}M to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
-            "grub2-mkconfig -o /boot/grub2/grub.cfg",
-        ),
-        (
-            "bin/grub-mkconfig",
-            "add crashkernel={size}M to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
-            "grub-mkconfig -o /boot/grub/grub.cfg",
-        ),
-        (
-            "bin/true",
-            "add crashkernel={size}M to the kernel's command line in the boot loader's "
-            "configuration (GRUB: GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run "
-            "update-grub)",
-        ),
-    ],
-)
-def test_nothing_is_reserved(tmp_path: Path, cmdline: bytes, program: str, command: str) -> None:
-    put(tmp_path, program)
+def test_nothing_is_reserved(tmp_path: Path, cmdline: bytes) -> None:
+    put(tmp_path, "usr/sbin/update-grub")
     put(tmp_path, "etc/default/grub", "# crashkernel=auto would be nice\n")
     (lines,) = lacking(Running(cmdline, 0, loaded=False), tmp_path)
     assert lines == [
         "not armed: no memory is reserved, crashkernel= is not on the kernel's command line",
-        command.replace("{size}", str(size(tmp_path))),
+        "kdump-initrd reserve --set",
         f"then restart, and {TEST}",
     ]
 
 
 def test_in_a_chroot_its_own_configuration_counts(tmp_path: Path) -> None:
     assert lacking(None, tmp_path)[0][0].startswith("not armed: no memory is reserved")
-    put(tmp_path, "etc/kernel/cmdline", "crashkernel=120M")
+    put(tmp_path, "usr/bin/kernel-install")
+    put(tmp_path, "efi/loader/entries/x.conf", "linux /x\noptions quiet crashkernel=120M\n")
     assert lacking(None, tmp_path)[0][1] == "restart"
 
 
 def test_configured_and_not_started_with_it(tmp_path: Path) -> None:
     machine = Running(PLAIN, 0, loaded=False)
-    put(tmp_path, "etc/default/grub.d/x.cfg", 'GRUB_CMDLINE_LINUX="crashkernel=120M"\n')
+    put(tmp_path, "usr/sbin/update-grub")
+    put(tmp_path, "etc/default/grub", 'GRUB_CMDLINE_LINUX=""\n')
+    source = put(tmp_path, "etc/default/grub.d/x.cfg", 'GRUB_CMDLINE_LINUX="crashkernel=120M"\n')
     assert lacking(machine, tmp_path)[0][:2] == [
-        "not armed: crashkernel= is in GRUB's defaults, but not in what GRUB reads",
-        "run update-grub (or grub2-mkconfig -o /boot/grub2/grub.cfg), then restart",
+        f"not armed: crashkernel= is in {source}:1, but not in what the boot loader reads",
+        "kdump-initrd reserve --set",
     ]
     put(tmp_path, "boot/grub/grub.cfg", "\tlinux /vmlinuz root=/dev/vda1 crashkernel=120M\n")
     assert lacking(machine, tmp_path) == [
@@ -111,7 +79,7 @@ def test_a_reservation_that_the_kernel_could_not_make(tmp_path: Path) -> None:
     assert lines[0] == (
         "not armed: the kernel could not reserve what crashkernel= on its command line asks for"
     )
-    assert f"crashkernel={size(tmp_path)}M is enough" in lines[1]
+    assert "kdump-initrd reserve says what is enough" in lines[1]
 
 
 def test_why_this_start_has_not_armed_it(tmp_path: Path) -> None:
@@ -158,4 +126,4 @@ def test_another_tool_that_loads_one(tmp_path: Path, unit: str) -> None:
 
 
 def test_another_root_is_nobodys_machine(tmp_path: Path) -> None:
-    assert list(readiness.say(Root(tmp_path), [], dumps="/var/crash")) == []
+    assert list(readiness.say(Root(tmp_path), profile(tmp_path), dumps="/var/crash")) == []

@@ -18,6 +18,7 @@ from .printcmdline import PrintCmdline
 from .refresh import Refresh
 from .reload import Reload
 from .remove import Remove
+from .reserve import Reserve
 from .showdistro import ShowDistro
 from .status import Status
 from .strip import Strip
@@ -29,7 +30,7 @@ VERBS: Mapping[str, Sequence[type[Verb]]] = {
     "mkinitrd-kdump": (
         *(Refresh, Remove, CheckConfig, ImportConfig, ShowDistro, ListImage, Strip, PrintCmdline),
     ),
-    "kdump-initrd": (Status, Check, Estimate, Load, Reload, Unload),
+    "kdump-initrd": (Status, Check, Estimate, Reserve, Load, Reload, Unload),
     "vmcore-save": (Convert,),
 }
 

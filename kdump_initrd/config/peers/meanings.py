@@ -25,6 +25,15 @@ def folder(findings: Findings, said: Said) -> None:
         findings.fail(said, f"{said.value}: expected a path that begins with /")
 
 
+def setting(name: str) -> Use:
+    """The value of the row ``name``, as it is."""
+
+    def use(findings: Findings, said: Said) -> None:
+        findings.take(name, said.value, said)
+
+    return use
+
+
 def target(fstype: str) -> Use:
     """A file system of the type ``fstype`` on a device."""
 

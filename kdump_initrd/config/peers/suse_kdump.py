@@ -84,7 +84,7 @@ _KEYS = (
     Key("KDUMP_COMMANDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words("append_cmdline")),
     Key("KDUMP_COMMANDLINE", "inherit-cmdline, without words for systemd, udev and dracut", meanings.kernel_words("inherit_cmdline")),
     Key("KDUMP_KERNELVER", "capture-kernel", meanings.capture_kernel),
-    Key("KDUMP_CRASHKERNEL", _RESERVATION, idle=("auto",)),
+    Key("KDUMP_CRASHKERNEL", "crashkernel: what kdump-initrd reserve --set puts on the kernel's command line", meanings.setting("crashkernel")),
     Key("KDUMP_UPDATE_BOOTLOADER", _RESERVATION, idle=(*_TRUE, *_FALSE)),
     Key("KDUMP_AUTO_RESIZE", "the reservation is used as it is", idle=_FALSE),
     Key("KDUMP_FADUMP", _FADUMP, idle=_FALSE),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -77,6 +78,7 @@ class Reservation:
     ``kernel`` is its unpacked image if the file does not tell, ``runtime`` what it takes besides,
     and ``pages`` how many pages in addition, whatever their size; ``freed`` is what it gives back
     before the saver starts, and ``page`` its page size if neither image nor configuration tells.
+    ``grows`` are pairs: from which size of memory on how much more is reserved, the smallest first.
     """
 
     kernel: int
@@ -84,6 +86,7 @@ class Reservation:
     pages: int
     freed: int
     page: int
+    grows: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,13 @@ def _magic(digits: str) -> bytes:
         raise ValueError("expected hexadecimal digits, two per byte") from None
 
 
+def _growth(said: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)G\+(\d+)M", said)
+    if match is None:
+        raise ValueError("expected a size and what is added from there on, as 64G+256M")
+    return int(match[1]) << 30, int(match[2]) << 20
+
+
 def _calls(value: object) -> tuple[str, ...]:
     calls: tuple[str, ...] = texts()(value)
     names = [call.split(" ")[0] for call in calls]
@@ -239,7 +249,10 @@ _IMAGE = {
     "kind": text(lambda said: Kind(_KIND(said))),
     "loaded": some(texts(lambda said: Kind(_KIND(said)))),
 }
-_RESERVATION = dict.fromkeys(("kernel", "runtime", "pages", "freed", "page"), whole)
+_RESERVATION = {
+    **dict.fromkeys(("kernel", "runtime", "pages", "freed", "page"), whole),
+    "grows": texts(_growth),
+}
 _OLD_CALL = {
     **dict.fromkeys(("symbol", "symbols_option"), text(word)),
     "mark": text(str.encode),

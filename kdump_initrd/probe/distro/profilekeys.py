@@ -7,7 +7,7 @@ import functools
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ...core.errors import KdumpInitrdError
@@ -18,6 +18,8 @@ from . import architectures, placeholder
 
 #: The packages that configure kdump on a distribution; "" if it has none of them.
 PEERS = ("kdump-utils", "suse-kdump", "kdump-tools", "")
+#: How a boot loader's command line is changed (kdump_initrd/bootloaders/ways.py).
+WAYS = (*("drop-in", "variable", "grubby", "pbl", "rpm-ostree", "kernel-install", "uki", "zipl"),)
 #: Names of profiles: those of os-release's ID (os-release(5)).
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{,63}")
 #: Sections whose values are lists of words.
@@ -79,6 +81,21 @@ class Config:
     """What configures kdump on the distribution: ``peer`` is the package, "" for none."""
 
     peer: str
+
+
+@dataclass(frozen=True)
+class BootLoader:
+    """A boot loader, and how words get onto its command line; bootloaders.loader explains each."""
+
+    way: str
+    marks: tuple[str, ...]
+    any: tuple[str, ...] = ()
+    file: str = ""
+    variable: str = ""
+    usual: str = ""
+    run: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 #: The sections that are records.
@@ -177,4 +194,8 @@ def declared() -> Table:
             "files": Table(others=text(relative), names=relative),
             "features": Table(others=text(relative)),
         }, needed=("marks", "files"))),
+        "bootloader": Table(others=replace(record(
+            BootLoader, relative, way=text(one_of(*WAYS)), run=texts(word),
+            **dict.fromkeys(("variable", "usual"), text(word)),
+        ), needed=("way", "marks", "reads"))),
     })  # fmt: skip

@@ -18,6 +18,7 @@ from .profilekeys import (
     LISTS,
     NAME,
     SECTIONS,
+    BootLoader,
     Config,
     Dump,
     Kernel,
@@ -62,6 +63,7 @@ class Distro:
     filesystems: Mapping[str, tuple[str, ...]]
     cmdline: Mapping[str, tuple[str, ...]]
     initrds: tuple[InitrdKind, ...]
+    bootloaders: Mapping[str, BootLoader]
 
     def capture_cmdline(self, machine: str) -> tuple[str, ...]:
         """Return the words of the capture kernel's command line for ``machine`` (uname -m)."""
@@ -107,6 +109,9 @@ def load(distro: str, *, search_path: Sequence[Path], root: Root) -> Distro:
             InitrdKind(name, kind["marks"], kind["files"], kind.get("features", {}))
             for name, kind in merged.get("initrd", {}).items()
         ),
+        bootloaders={
+            name: BootLoader(**table) for name, table in merged.get("bootloader", {}).items()
+        },
         **facts,
     )
 

@@ -24,7 +24,10 @@ _ELSEWHERE = "this system does not run"
 
 
 def reservation(
-    machine: Running | None, root: Root, pair: tuple[Path, KernelRelease] | None
+    machine: Running | None,
+    root: Root,
+    profile: Distro,
+    pair: tuple[Path, KernelRelease] | None,
 ) -> Link:
     """Tell whether memory is reserved, and enough of it for the image and kernel of ``pair``."""
     if machine is None:
@@ -32,7 +35,7 @@ def reservation(
     if not machine.reserved:
         if machine.loaded:  # on some machines the firmware keeps the memory
             return Link("reservation", YES, "the kernel does not tell its size")
-        lack = readiness.lack(machine, root, [pair] if pair else [])
+        lack = readiness.lack(machine, root, profile)
         return Link("reservation", NO, lack.what, lack.how, {"reserved_mib": 0})
     words = " ".join(readiness.words(machine)) or "the kernel's own default"
     size = f"{machine.reserved} MiB"
@@ -56,7 +59,7 @@ def reservation(
     has = machine.reserved + machine.cma
     if has < least:
         text += f": too little, the image needs {least} MiB"
-        hint = f"put crashkernel={usual}M on the kernel's command line, and restart"
+        hint = "kdump-initrd reserve --set, then restart"
         return Link("reservation", NO, text, hint, facts)
     if has < usual:
         text += f", just enough: {usual} MiB are advised"
@@ -72,7 +75,7 @@ def loaded(machine: Running | None, root: Root, *, profile: Distro, configured: 
         return _what_is_loaded(root, profile, configured)
     if not machine.reserved:
         return unseen("loaded", "nothing is reserved for it")
-    lack = readiness.lack(machine, root, [])
+    lack = readiness.lack(machine, root, profile)
     return Link("loaded", NO, lack.what, lack.how)
 
 

@@ -29,7 +29,7 @@ def links(seen: View) -> Iterator[Link]:
     root, machine = seen.root, seen.running
     yield _settings(seen)
     yield _image(seen)
-    yield arming.reservation(machine, root, seen.pair)
+    yield arming.reservation(machine, root, seen.profile, seen.pair)
     yield arming.loaded(machine, root, profile=seen.profile, configured=seen.configured)
     yield _others(root)
     yield from destination.targets(seen)

@@ -8,55 +8,25 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from ...bootloaders import crashwords
 from ...core.errors import KdumpInitrdError
 from ...core.root import Root
 from ...image import reservation
+from ...probe.distro.profiles import Distro
 from ...probe.kernel.releases import KernelRelease
 from ...recipes.parts.kernelterms import terms_of
+from ..reserving import bootloader
 
-#: The files from which a boot loader reads the kernel's command line, relative to the root, and the
-#: files that those are made from.
-_LOADER = (
-    *("boot/grub/grub.cfg", "boot/grub2/grub.cfg", "boot/grub2/grubenv"),
-    *("boot/loader/entries/*", "efi/loader/entries/*", "etc/kernel/cmdline"),
-)
-_SOURCES = ("etc/default/grub", "etc/default/grub.d/*.cfg")
-#: What puts a word on the kernel's command line, and how: the first that is there; the last for
-#: any other.
-_COMMANDS = (
-    (
-        "update-grub",
-        "echo 'GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT {word}\"' "
-        ">/etc/default/grub.d/kdump-initrd.cfg && update-grub",
-    ),
-    ("grubby", "grubby --update-kernel=ALL --args={word}"),
-    (
-        "grub2-mkconfig",
-        "add {word} to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, "
-        "and run grub2-mkconfig -o /boot/grub2/grub.cfg",
-    ),
-    (
-        "grub-mkconfig",
-        "add {word} to GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, "
-        "and run grub-mkconfig -o /boot/grub/grub.cfg",
-    ),
-    (
-        "",
-        "add {word} to the kernel's command line in the boot loader's configuration "
-        "(GRUB: GRUB_CMDLINE_LINUX_DEFAULT in /etc/default/grub, and run update-grub)",
-    ),
-)
-_PROGRAMS = ("usr/sbin", "usr/bin", "sbin", "bin")
 #: The units of the other tools that load a capture kernel.
 OTHERS = ("kdump-tools.service", "kdump.service", "kdump-early.service")
 _ENABLED = "etc/systemd/system"
-_WORD = re.compile(rb"(?<![\w.])crashkernel=")
 _REFUSAL = re.compile(r";kdump-initrd: not armed: (.*)")
+_SET = "kdump-initrd reserve --set"
 _CRASH = "echo c >/proc/sysrq-trigger"
 _KERNEL = "sys/kernel"
 #: What the kernel says of itself is short, in bytes; it refuses to be asked for much more.
@@ -86,11 +56,10 @@ class Lack:
     restarts: bool = False
 
 
-def say(root: Root, images: Iterable[tuple[Path, KernelRelease]], *, dumps: str) -> Iterator[str]:
+def say(root: Root, profile: Distro, *, dumps: str) -> Iterator[str]:
     """Yield warnings, each of several lines: what is missing, and how to fix it.
 
-    ``images`` are capture initrds with their kernels, ``dumps`` is the folder for dumps. If the
-    root is not this machine's own, nothing can be told.
+    ``dumps`` is the folder for dumps. If the root is not this machine's own, nothing can be told.
     """
     if not root.is_host:
         return
@@ -99,16 +68,14 @@ def say(root: Root, images: Iterable[tuple[Path, KernelRelease]], *, dumps: str)
             f"{unit} also loads a capture kernel, and the one that is loaded last counts\n"
             f"  keep one: systemctl disable --now {unit}"
         )
-    yield from lacking(running(root), root, images, dumps=dumps)
+    yield from lacking(running(root), root, profile, dumps=dumps)
 
 
-def lacking(
-    machine: Running | None, root: Root, images: Iterable[tuple[Path, KernelRelease]], *, dumps: str
-) -> Iterator[str]:
+def lacking(machine: Running | None, root: Root, profile: Distro, *, dumps: str) -> Iterator[str]:
     """Yield what a machine lacks; it is None if the system does not run, as in a chroot."""
     if machine is not None and machine.loaded:
         return
-    found = lack(machine, root, images)
+    found = lack(machine, root, profile)
     then = "then restart, and " if found.restarts else ""
     yield (
         f"not armed: {found.what}\n  {found.how}\n"
@@ -117,26 +84,31 @@ def lacking(
     )
 
 
-def lack(machine: Running | None, root: Root, images: Iterable[tuple[Path, KernelRelease]]) -> Lack:
+def lack(machine: Running | None, root: Root, profile: Distro) -> Lack:
     """Return what a machine lacks that has no capture kernel loaded; see lacking()."""
     if machine is not None and machine.reserved:
         why = in_log(_REFUSAL, root) or "the machine was started before its initrd was built"
         return Lack(why, "kdump-initrd load")
-    if machine is not None and _WORD.search(machine.cmdline):
+    if machine is not None and words(machine):
         return Lack(
             "the kernel could not reserve what crashkernel= on its command line asks for",
-            f"dmesg | grep -i crashkernel tells why; {_size(images)} is enough, then restart",
+            "dmesg | grep -i crashkernel tells why; kdump-initrd reserve says what is enough",
         )
-    if is_in(_LOADER, root):
-        return Lack("crashkernel= is configured, but not in effect yet", "restart")
-    if is_in(_SOURCES, root):
-        return Lack(
-            "crashkernel= is in GRUB's defaults, but not in what GRUB reads",
-            "run update-grub (or grub2-mkconfig -o /boot/grub2/grub.cfg), then restart",
-        )
+    return _unset(root, profile)
+
+
+def _unset(root: Root, profile: Distro) -> Lack:
+    """Return what is lacking where the running kernel was given no crashkernel= word."""
+    loader = bootloader.of(root, profile)
+    with suppress(OSError, KdumpInitrdError):
+        if loader and any(crashwords.words_of(boot.cmdline) for boot in loader.boots()):
+            return Lack("crashkernel= is configured, but not in effect yet", "restart")
+        for place in bootloader.places(loader) if loader else ():
+            what = f"crashkernel= is in {place}, but not in what the boot loader reads"
+            return Lack(what, _SET, restarts=True)
     return Lack(
         "no memory is reserved, crashkernel= is not on the kernel's command line",
-        _command(root, _size(images)),
+        _SET,
         restarts=True,
     )
 
@@ -163,8 +135,7 @@ def release(root: Root) -> str:
 
 def words(machine: Running) -> list[str]:
     """Return the crashkernel= words of a running kernel's command line."""
-    found = machine.cmdline.decode(errors="replace").split()
-    return [word for word in found if word.startswith("crashkernel=")]
+    return crashwords.words_of(machine.cmdline.decode(errors="replace"))
 
 
 def others(root: Root) -> list[str]:
@@ -178,26 +149,6 @@ def others(root: Root) -> list[str]:
     ]
 
 
-def is_in(patterns: Iterable[str], root: Root) -> bool:
-    """Tell whether a line of these files, not a comment, contains crashkernel=."""
-    for pattern in patterns:
-        place = PurePosixPath(pattern)
-        for path in root.entries(place.parent, place.name):
-            with suppress(OSError):
-                lines = root.read(path).splitlines()
-                if any(_WORD.search(each) for each in lines if not each.lstrip().startswith(b"#")):
-                    return True
-    return False
-
-
-def _command(root: Root, word: str) -> str:
-    for program, text in _COMMANDS:
-        places = (f"{folder}/{program}" for folder in _PROGRAMS)
-        if not program or root.first_file(places) is not None:
-            return text.format(word=word)
-    raise AssertionError("the last one needs no program")
-
-
 def needed(image: Path, kernel: KernelRelease) -> tuple[int, int]:
     """Return the MiB without which an image cannot work, and those to reserve for it.
 
@@ -206,15 +157,6 @@ def needed(image: Path, kernel: KernelRelease) -> tuple[int, int]:
     machine = kernel.header.machine if kernel.header else ""
     weight, terms = reservation.weigh(image), terms_of(machine, kernel.header, kernel.config)
     return reservation.least(weight, terms), reservation.crashkernel(weight, terms)
-
-
-def _size(images: Iterable[tuple[Path, KernelRelease]]) -> str:
-    """Return the word that reserves enough memory for each of the images."""
-    sizes = [0]
-    for image, kernel in images:
-        with suppress(KdumpInitrdError):
-            sizes.append(needed(image, kernel)[1])
-    return f"crashkernel={max(sizes) or reservation.USUAL}M"
 
 
 def in_log(pattern: re.Pattern[str], root: Root) -> str:

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Words in files that people write, too: found with their lines, taken out, and put in.
+
+Whatever else there is in a file stays as it is, byte by byte.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core import publish
+from ..core.errors import KdumpInitrdError
+from ..core.files import TEXT
+from ..core.root import Root
+from . import crashwords
+
+#: A word of a command line, in quotes or not; a comment has none.
+_WORD = re.compile(rf"(?<![\w.-]){re.escape(crashwords.NAME)}[^\s\"'#\\]+")
+_COMMENT = re.compile(r"\s*#")
+#: The value of a shell's assignment: one text in quotes, or one without.
+_VALUE = re.compile(
+    r"""(?P<quote>["'])(?P<in>(?:(?!(?P=quote))[^\\]|\\.)*)(?P=quote)(?=\s|;|$)"""
+    r"""|(?P<bare>[^\s"'#\\;`()]*)(?=\s|;|$)"""
+)
+#: Who may read a file that was not there.
+_MODE = 0o644
+
+
+@dataclass(frozen=True)
+class Found:
+    """A crashkernel= word in a file, and its line, which counts from 1."""
+
+    path: Path
+    line: int
+    word: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A file to be written, or to be removed where ``content`` is None."""
+
+    path: Path
+    content: bytes | None
+
+    def apply(self) -> None:
+        """Write or remove the file, if it is not that already. Raises KdumpInitrdError."""
+        try:
+            before = self.path.read_bytes() if self.path.exists() else None
+            if before == self.content:
+                return
+            if self.content is None:
+                publish.remove(self.path)
+                return
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            mode = stat.S_IMODE(self.path.stat().st_mode) if before is not None else _MODE
+        except OSError as error:
+            raise KdumpInitrdError(f"{self.path}: {error.strerror}") from error
+        stamp = publish.stamp(self.path) if before is not None else None
+        with publish.new_file(self.path, force=True, mode=mode, instead=stamp) as new:
+            os.write(new.descriptor, self.content)
+
+
+def find(path: Path, root: Root) -> list[Found]:
+    """Return the crashkernel= words of a text; raises OSError."""
+    lines = root.read_text(path, limit=TEXT).splitlines()
+    return [
+        Found(path, number, match[0])
+        for number, line in enumerate(lines, 1)
+        if not _COMMENT.match(line)
+        for match in _WORD.finditer(line)
+    ]
+
+
+def without(text: str, words: Sequence[str]) -> str:
+    """Return a text without these words, where they are no comment."""
+    return "".join(_without(line, words) for line in text.splitlines(keepends=True))
+
+
+def _without(line: str, words: Sequence[str]) -> str:
+    if _COMMENT.match(line):
+        return line
+    for word in words:
+        # As long as there are two blanks around it, one of them belongs to the word.
+        pattern = rf"([ \t]*)(?<![\w.-]){re.escape(word)}(?![^\s\"'])([ \t]*)"
+        line = re.sub(pattern, lambda found: " " if found[1] and found[2] else "", line)
+    return line
+
+
+def in_assignment(text: str, variable: str, words: Sequence[str]) -> str:
+    """Return a shell file's text in which ``variable`` ends with these words, too.
+
+    Raises KdumpInitrdError for an assignment that does not end on its line.
+    """
+    more = " ".join(words)
+    lines = text.splitlines(keepends=True)
+    begin = re.compile(rf"(\s*(?:export\s+)?{re.escape(variable)}=)(.*)", re.DOTALL)
+    there = [number for number, line in enumerate(lines) if begin.match(line)]
+    if not there:
+        end = "" if not text or text.endswith("\n") else "\n"
+        return f'{text}{end}{variable}="{more}"\n'
+    match = begin.match(lines[there[-1]])
+    assert match is not None
+    value = _VALUE.match(match[2])
+    if value is None:
+        raise KdumpInitrdError(
+            f"{variable} is not one text in quotes", hint=f"add {more} to it by hand"
+        )
+    quote, old = value["quote"] or '"', (value["in"] or value["bare"] or "").rstrip()
+    rest = match[2][value.end() :]
+    lines[there[-1]] = f"{match[1]}{quote}{f'{old} {more}'.lstrip()}{quote}{rest}"
+    return "".join(lines)
+
+
+def in_line(text: str, words: Sequence[str], *, key: str = "") -> str:
+    """Return a text whose last line has words more: the last that is no comment, and has ``key``.
+
+    A line is added where there is none.
+    """
+    lines = text.splitlines(keepends=True)
+    wanted = re.compile(rf"\s*{key}\s+\S" if key else r"\s*\S")
+    there = [n for n, line in enumerate(lines) if wanted.match(line) and not _COMMENT.match(line)]
+    if not there:
+        end = "" if not text or text.endswith("\n") else "\n"
+        return f"{text}{end}{' '.join([key, *words]).lstrip()}\n"
+    lines[there[-1]] = with_words(lines[there[-1]], words)
+    return "".join(lines)
+
+
+def with_words(line: str, words: Sequence[str]) -> str:
+    """Return a line with words at its end, before a quote and the line's own end."""
+    match = re.fullmatch(r"(.*?)(\s*[\"']?\s*)", line, re.DOTALL)
+    assert match is not None
+    return " ".join([match[1], *words]) + match[2].lstrip(" \t")

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Stand-ins for boot loaders' tools that this Debian does not have: NAME ROOT CALLS WORD...
+
+Each takes exactly the words that its manual knows, does in ROOT what the tool does to a command
+line, and adds its words to the file CALLS. It is a script of its own: nothing of ours is imported.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+KERNELS = ("6.1.0-2", "6.1.0-1")
+ENTRIES = ("boot/loader/entries", "efi/loader/entries", "boot/efi/loader/entries")
+
+
+def without(line: str, names: set[str]) -> str:
+    """Return words without those that are, or begin with, such a name."""
+    words = [word for word in line.split() if not {word, word.partition("=")[0]} & names]
+    return " ".join(words)
+
+
+def values(root: Path) -> dict[str, str]:
+    """Return the variables of /etc/default/grub and what lies in grub.d, as a shell reads them."""
+    found: dict[str, str] = {}
+    for path in (root / "etc/default/grub", *sorted((root / "etc/default/grub.d").glob("*.cfg"))):
+        for match in re.finditer(r"^(\w+)=[\"']?(.*?)[\"']?$", path.read_text(), re.MULTILINE):
+            found[match[1]] = re.sub(r"\$(\w+)", lambda name: found.get(name[1], ""), match[2])
+    return found
+
+
+def mkconfig(root: Path, out: str) -> None:
+    """Write a menu as grub-mkconfig does."""
+    said = values(root)
+    always, usual = (said.get(f"GRUB_CMDLINE_LINUX{end}", "") for end in ("", "_DEFAULT"))
+    lines = ["### BEGIN /etc/grub.d/10_linux ###"]
+    for kernel in KERNELS:
+        lines.append(f"\tlinux\t/vmlinuz-{kernel} root=UUID=1 ro {always} {usual}")
+        lines.append(f"\tlinux\t/vmlinuz-{kernel} root=UUID=1 ro single {always}")
+    lines += ["### END /etc/grub.d/10_linux ###", "### BEGIN /etc/grub.d/30_os-prober ###"]
+    lines += ["\tlinux /vmlinuz root=/dev/sdb1", "### END /etc/grub.d/30_os-prober ###"]
+    (root / out).parent.mkdir(parents=True, exist_ok=True)
+    (root / out).write_text("\n".join(lines) + "\n")
+
+
+def update_grub(root: Path, words: list[str]) -> None:
+    """Debian's."""
+    assert words == []
+    mkconfig(root, "boot/grub/grub.cfg")
+
+
+def grub_mkconfig(root: Path, words: list[str]) -> None:
+    """GRUB's own, by either name."""
+    option, out = words
+    assert option == "-o"
+    mkconfig(root, out.lstrip("/"))
+
+
+def entries(root: Path) -> list[Path]:
+    """Return the entries that there are."""
+    return [path for folder in ENTRIES for path in sorted((root / folder).glob("*.conf"))]
+
+
+def options(path: Path, change: Callable[[str], str]) -> None:
+    """Change the options of an entry."""
+    lines = path.read_text().splitlines()
+    lines = [
+        f"options {change(line[8:])}" if line.startswith("options ") else line for line in lines
+    ]
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def grubby(root: Path, words: list[str]) -> None:
+    """It replaces arguments of the same name (grubby(8))."""
+    which, what = words
+    assert which == "--update-kernel=ALL"
+    option, _, said = what.partition("=")
+    assert option in ("--args", "--remove-args")
+    adds = option == "--args"
+    names = {word.partition("=")[0] if adds else word for word in said.split()}
+    for path in entries(root):
+        options(path, lambda line: f"{without(line, names)} {said if adds else ''}".rstrip())
+
+
+def update_bootloader(root: Path, words: list[str]) -> None:
+    """An option replaces that of its name, whatever is in it (perl-bootloader, include/library)."""
+    option, said, config = words
+    assert (option in ("--add-option", "--del-option"), config) == (True, "--config")
+    path = root / "etc/default/grub"
+    key = said.partition("=")[0]
+
+    def change(match: re.Match[str]) -> str:
+        rest = without(match[1], {key})
+        more = f" {said}" if option == "--add-option" else ""
+        return f'GRUB_CMDLINE_LINUX_DEFAULT="{rest}{more}"'
+
+    text = re.sub(r'^GRUB_CMDLINE_LINUX_DEFAULT="(.*)"$', change, path.read_text(), flags=re.M)
+    path.write_text(text)
+    mkconfig(root, "boot/grub2/grub.cfg")
+
+
+def sdbootutil(root: Path, words: list[str]) -> None:
+    """It writes the options of all entries of this system anew (update_all_entries)."""
+    assert words == ["update-all-entries"]
+    line = " ".join((root / "etc/kernel/cmdline").read_text().split())
+    for path in (each for each in entries(root) if "machine-id" not in each.read_text()):
+        options(path, lambda _: line)
+
+
+def kernel_install(root: Path, words: list[str]) -> None:
+    """It writes an entry (90-loaderentry.install)."""
+    verb, release, image = words
+    assert verb == "add"
+    assert (root / image.lstrip("/")).is_file()
+    line = " ".join((root / "etc/kernel/cmdline").read_text().split())
+    entry = f"title x\nversion {release}\noptions {line}\nlinux /x/{release}/linux\n"
+    (root / f"efi/loader/entries/x-{release}.conf").write_text(entry)
+
+
+def zipl(root: Path, words: list[str]) -> None:
+    """It writes the map."""
+    assert words == []
+    (root / "boot/bootmap").write_text((root / "etc/zipl.conf").read_text())
+
+
+def rpm_ostree(root: Path, words: list[str]) -> None:
+    """It prints the arguments of the next deployment, or changes them (rpm-ostree(1))."""
+    path = root / "kargs.json"
+    have = json.loads(path.read_text())
+    assert words[0] == "kargs"
+    for word in words[1:]:
+        option, _, said = word.partition("=")
+        assert option in ("--append-if-missing", "--delete-if-present")
+        have = [each for each in have if each != said]
+        have += [said] if option == "--append-if-missing" else []
+    path.write_text(json.dumps(have))
+    print(" ".join(have))
+
+
+TOOLS = {
+    "update-grub": update_grub,
+    "grub-mkconfig": grub_mkconfig,
+    "grub2-mkconfig": grub_mkconfig,
+    "grubby": grubby,
+    "update-bootloader": update_bootloader,
+    "sdbootutil": sdbootutil,
+    "kernel-install": kernel_install,
+    "zipl": zipl,
+    "rpm-ostree": rpm_ostree,
+}
+
+if __name__ == "__main__":
+    name, top, calls, *given = sys.argv[1:]
+    TOOLS[name](Path(top), given)
+    with Path(calls).open("a") as log:
+        log.write(f"{json.dumps([name, *given])}\n")

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``kdump-initrd reserve`` on a root of each boot loader, with stand-ins for the tools."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdump_initrd.bootloaders.ways import WAYS
+from kdump_initrd.commands.admin import main
+from kdump_initrd.core import exits
+from kdump_initrd.core.root import Root
+from kdump_initrd.image import reservation
+from kdump_initrd.probe.distro import profilekeys
+
+from .layouts import LAYOUTS, Host
+
+USUAL = f"crashkernel={reservation.USUAL}M"
+#: More than is needed, and another one.
+BY_HAND, OTHER = "crashkernel=333M", "crashkernel=200M"
+
+Reserve = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A root that counts as the running system, whose tools are stand-ins."""
+    monkeypatch.setattr(Root, "is_host", property(lambda self: True))
+    made = Host(tmp_path)
+    monkeypatch.setenv("PATH", f"{made.programs}:{os.environ['PATH']}")
+    return made
+
+
+@pytest.fixture
+def reserve(host: Host, capsys: pytest.CaptureFixture[str]) -> Reserve:
+    def run(*words: str) -> tuple[int, str, str]:
+        status = main(["reserve", "--root", str(host.root), *words])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+def asked(reserve: Reserve, *words: str) -> dict[str, Any]:
+    _, out, _ = reserve(*words, "--json")
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def next_boot(reserve: Reserve) -> set[str]:
+    """Return the words of the next boot; they are the same for each of its command lines."""
+    found = {" ".join(each["words"]) for each in asked(reserve)["next_boot"]}
+    assert len(found) == 1
+    return found
+
+
+every = pytest.mark.parametrize("name", LAYOUTS)
+#: Those that a tool makes what the boot loader reads of what we write.
+made_by_a_tool = pytest.mark.parametrize("name", sorted(LAYOUTS.keys() - {"zipl"}))
+
+
+def test_profiles_know_all_ways() -> None:
+    assert {*profilekeys.WAYS} == WAYS.keys()
+
+
+@every
+def test_set_twice_is_set_once_and_unset_undoes_it(host: Host, reserve: Reserve, name: str) -> None:
+    host.make(name)
+    before = host.files()
+    assert reserve("--check")[0] == exits.NO
+    assert asked(reserve)["boot_loader"] == name
+    status, out, err = reserve("--set")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        f"{USUAL} is set, by {name}",
+        "hint: restart: memory is reserved when the kernel starts",
+    ]
+    assert {call[0] for call in host.calls()} == {LAYOUTS[name].tool}
+    assert next_boot(reserve) == {USUAL}
+    assert reserve("--check")[:2] == (0, f"yes: {USUAL} is in {place(reserve)}\n")
+    after = host.files()
+    assert reserve("--set")[0] == 0
+    assert (host.calls(), host.files()) == ([], after)
+    assert reserve("--unset")[0] == 0
+    assert host.files() == before
+    assert reserve("--unset")[1] == "nothing is there of kdump-initrd\n"
+
+
+def place(reserve: Reserve) -> str:
+    first, *more = dict.fromkeys(each["file"] for each in asked(reserve)["next_boot"])
+    return f"{first}{f' and {len(more)} more' if more else ''}"
+
+
+@every
+def test_another_size_takes_the_place_of_ours(host: Host, reserve: Reserve, name: str) -> None:
+    host.make(name)
+    before = host.files()
+    for size in ("160M", "1G-4G:160M,4G-64G:192M,64G-:256M", "300M,high 72M,low"):
+        if name in ("grubby",) and " " in size:
+            continue
+        assert reserve("--set", size)[0] == 0
+        assert next_boot(reserve) == {" ".join(f"crashkernel={word}" for word in size.split())}
+    assert reserve("--unset")[0] == 0
+    assert host.files() == before
+
+
+@every
+def test_what_a_person_has_written_stays(host: Host, reserve: Reserve, name: str) -> None:
+    """It is enough, or an error that names its place; --force is undone, too."""
+    host.make(name)
+    LAYOUTS[name].by_hand(host.root, BY_HAND)
+    before = host.files()
+    status, out, _ = reserve("--set")
+    assert (status, out.startswith(f"{BY_HAND} is there already, written by hand: ")) == (0, True)
+    status, out, err = reserve("--set", OTHER)
+    assert (status, out) == (exits.ERROR, "")
+    assert f" has {BY_HAND}, which kdump-initrd has not written" in err
+    assert "--force" in err
+    assert (host.files(), host.calls()) == (before, [])
+    assert reserve("--set", OTHER, "--force")[0] == 0
+    assert reserve("--check")[0] == 0
+    (words,) = next_boot(reserve)
+    assert words.split()[-1] == OTHER
+    assert reserve("--unset")[0] == 0
+    assert next_boot(reserve) == {BY_HAND}
+    if name in ("grub", "zipl", "rpm-ostree"):
+        assert host.files() == before
+    assert BY_HAND in reserve("--unset")[1]
+    assert reserve("--unset", "--force")[0] == 0
+    assert next_boot(reserve) == {""}
+
+
+@made_by_a_tool
+def test_a_tool_that_does_not_do_it_is_an_error(host: Host, reserve: Reserve, name: str) -> None:
+    host.make(name)
+    tool = LAYOUTS[name].tool
+    good = (host.programs / tool).read_text()
+    if name == "rpm-ostree":
+        host.lame(tool)
+    else:
+        host.lame(tool)
+        status, out, err = reserve("--set")
+        assert (status, out) == (exits.ERROR, "")
+        assert f"has no crashkernel=: {name} still boots without {USUAL}" in err
+    assert reserve("--check")[0] in (exits.NO, exits.DONE if name == "rpm-ostree" else exits.NO)
+    (host.programs / tool).write_text(good)
+    # What was begun is finished.
+    assert reserve("--set")[0] == 0
+    assert next_boot(reserve) == {USUAL}
+    assert reserve("--unset")[0] == 0
+
+
+@made_by_a_tool
+def test_a_tool_that_fails_is_an_error(host: Host, reserve: Reserve, name: str) -> None:
+    host.make(name)
+    path = host.programs / LAYOUTS[name].tool
+    good = path.read_text()
+    path.write_text("#!/bin/sh\necho no room >&2\nexit 7\n")
+    status, out, err = reserve("--set")
+    assert (status, out) == (exits.ERROR, "")
+    assert "exit status 7" in err
+    assert "no room" in err
+    path.write_text(good)
+    assert reserve("--set")[0] == 0
+    assert next_boot(reserve) == {USUAL}
+
+
+@every
+def test_nothing_of_another_root_is_run(
+    host: Host, reserve: Reserve, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.make(name)
+    monkeypatch.setattr(Root, "is_host", property(lambda self: False))
+    status, out, err = reserve("--set")
+    assert (status, err) == (0, "")
+    assert host.calls() == []
+    hints = [line for line in out.splitlines() if line.startswith("hint: run this in ")]
+    assert hints
+    assert all(f"{host.root}: {LAYOUTS[name].tool}" in hint for hint in hints)
+    found = asked(reserve, "--set")
+    assert {command.split()[0] for command in found["run"]} == {LAYOUTS[name].tool}
+
+
+def test_a_file_that_is_not_there_is_made_and_goes_again(host: Host, reserve: Reserve) -> None:
+    """kernel-install takes the running command line then, and so do we."""
+    host.make("kernel-install")
+    path = host.root / "etc/kernel/cmdline"
+    path.unlink()
+    assert reserve("--set")[0] == 0
+    assert path.read_text() == f"root=UUID=1 ro quiet {USUAL}\n"
+    assert reserve("--unset")[0] == 0
+    assert not path.exists()
+    assert reserve("--set")[0] == 0
+    path.write_text(f"another {USUAL}\n")
+    assert reserve("--unset")[0] == 0
+    assert path.read_text() == "another\n"
+
+
+def test_entries_that_were_written_by_hand(host: Host, reserve: Reserve) -> None:
+    host.make("kernel-install")
+    entry = host.root / "efi/loader/entries/arch.conf"
+    entry.write_text("# mine\ntitle Arch\nlinux /vmlinuz-linux\noptions root=/dev/a\noptions rw\n")
+    before = entry.read_text()
+    assert reserve("--set")[0] == 0
+    assert entry.read_text() == before.replace("rw\n", f"rw {USUAL}\n")
+    assert {call[0] for call in host.calls()} == {"kernel-install"}
+    assert next_boot(reserve) == {USUAL}
+    assert reserve("--unset")[0] == 0
+    assert entry.read_text() == before
+
+
+def test_variables_of_grub_in_an_entry(host: Host, reserve: Reserve) -> None:
+    """Fedora 30's entries: what grubenv says counts."""
+    host.make("grubby")
+    for path in (host.root / "boot/loader/entries").glob("x-*.conf"):
+        path.write_text("linux /x\noptions $kernelopts $tuned_params\n")
+    (host.root / "boot/grub2").mkdir()
+    (host.root / "boot/grub2/grubenv").write_text(f"# GRUB\nkernelopts=root=x {USUAL}\n####")
+    assert reserve("--check")[0] == 0
+
+
+def test_what_is_configured(host: Host, reserve: Reserve) -> None:
+    host.make("grub")
+    (host.root / "etc/kdump-initrd.toml").write_text('[reserve]\ncrashkernel = "64M 192M,cma"\n')
+    words = "crashkernel=64M crashkernel=192M,cma"
+    assert reserve()[1].startswith(f"reserve by {words}, as {host.root}/etc/kdump-initrd.toml:2 ")
+    assert reserve("--set")[0] == 0
+    assert next_boot(reserve) == {words}
+    (host.root / "etc/kdump-initrd.toml").write_text('[reserve]\ncrashkernel = "lots"\n')
+    status, _, err = reserve()
+    assert status == exits.ERROR
+    assert "etc/kdump-initrd.toml:2: crashkernel: lots: not a reservation" in err
+
+
+def test_too_little_is_no(host: Host, reserve: Reserve) -> None:
+    host.make("grub")
+    LAYOUTS["grub"].by_hand(host.root, "crashkernel=64G-:256M")
+    status, out, _ = reserve("--check")
+    assert status == exits.NO
+    assert "crashkernel=64G-:256M in " in out
+    assert "reserves 0 MiB here" in out
+
+
+def test_what_cannot_be_read_is_not_known(host: Host, reserve: Reserve) -> None:
+    host.make("grub")
+    menu = host.root / "boot/grub/grub.cfg"
+    menu.unlink()
+    menu.symlink_to("grub.cfg")
+    status, out, _ = reserve("--check")
+    assert (status, out) == (exits.ERROR, "cannot tell: no entry of grub was found\n")
+    assert reserve("--set")[0] == exits.ERROR
+
+
+def test_a_place_that_cannot_be_written(host: Host, reserve: Reserve) -> None:
+    host.make("grub")
+    (host.root / "etc/default/grub.d").write_text("not a folder")
+    status, out, err = reserve("--set")
+    assert (status, out) == (exits.ERROR, "")
+    assert "etc/default/grub.d" in err
+    assert host.calls() == []
+
+
+def test_no_boot_loader(host: Host, reserve: Reserve) -> None:
+    host.make("zipl")
+    (host.root / "etc/zipl.conf").unlink()
+    assert reserve("--check")[0] == exits.ERROR
+    status, _, err = reserve("--set")
+    assert status == exits.ERROR
+    assert f"{USUAL}: put it on the kernel's command line" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("--check --set", "exclude each other"),
+        ("--force", "--force: is for"),
+        ("--set lots", "not a reservation"),
+        ("--set 1M,2M", "not a reservation"),
+        ("--set auto", "not a reservation"),
+        ("--table x", "takes options only"),
+    ],
+)
+def test_wrong_usage(host: Host, reserve: Reserve, words: str, why: str) -> None:
+    status, out, err = reserve(*words.split())
+    assert (status, out) == (exits.USAGE, "")
+    assert why in err
+
+
+def test_a_table_for_a_fleet(host: Host, reserve: Reserve) -> None:
+    host.make("grub")
+    assert reserve("--table")[1].startswith("crashkernel=512M-")
+    # It is a word that --set takes.
+    assert reserve("--set", reserve("--table")[1].strip())[0] == 0
