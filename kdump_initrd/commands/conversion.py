@@ -114,7 +114,7 @@ class Conversion:
             "output": wishes.dump,
             "log": wishes.log,
         }
-        del self.report["capture_kernel"]  # it may be any other
+        del self.report["capture_kernel"], self.report["image"]  # they may be any others
 
     def run(self) -> None:
         """Do what was asked for; raises SaverError, OSError, KeyboardInterrupt."""

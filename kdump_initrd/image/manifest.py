@@ -16,6 +16,9 @@ MANIFEST = inside(imagepaths.MANIFEST)
 #: The first file of the segment that a first kernel's initrd has behind its base.
 SEGMENT = inside(imagepaths.SEGMENT)
 
+#: The file that tells a capture image from others.
+IMAGE_ID = inside(imagepaths.IMAGE_ID)
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -23,10 +26,11 @@ class Manifest:
 
     ``kind`` is "capture" or "first-kernel"; ``version`` is the generator's; ``kernel`` the
     release it boots with, ``machine`` its architecture as uname says it; ``target`` the dump
-    device by its most stable name; ``modules`` kernel modules in load order; ``entries`` the path
-    of each entry and why it is there. Of a first kernel's initrd ``cmdline`` and ``capture`` are
-    the capture kernel's command line and release; ``base_size`` (bytes) and ``base_sha256`` are
-    those of the initrd that the segment was appended to.
+    device by its most stable name; ``modules`` kernel modules in load order; ``image`` the SHA-256
+    of what is in a capture image; ``entries`` the path of each entry and why it is there. Of a
+    first kernel's initrd ``cmdline`` and ``capture`` are the capture kernel's command line and
+    release; ``base_size`` (bytes) and ``base_sha256`` are those of the initrd that the segment was
+    appended to.
     """
 
     kind: str
@@ -39,6 +43,7 @@ class Manifest:
     fstype: str = ""
     cmdline: str = ""
     modules: tuple[str, ...] = ()
+    image: str = ""
     entries: Mapping[str, str] = field(default_factory=dict)
     base_size: int = 0
     base_sha256: str = ""

@@ -68,6 +68,11 @@ class Entry:
         body = self.target.encode() if self.kind is Kind.SYMLINK else self.content
         return hashlib.sha256(body).hexdigest()
 
+    @property
+    def identity(self) -> str:
+        """All of it but its path and its reason, in a line."""
+        return f"{self.kind.value} {self.mode:o} {self.device} {self.digest}"
+
 
 def inside(path: str) -> PurePosixPath:
     """Return an absolute path in an image as the tree has it."""

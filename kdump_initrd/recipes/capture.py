@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +19,7 @@ from ..image import hooks, listing, reservation, stage
 from ..image.archive.boundary import window
 from ..image.archive.cpio import Packing, write_image
 from ..image.hooks import Hook, Needs
-from ..image.manifest import MANIFEST, Manifest
+from ..image.manifest import IMAGE_ID, MANIFEST, Manifest
 from ..image.render import render
 from ..image.tree import Entry, Kind, Tree
 from ..probe.host import xen
@@ -142,6 +143,7 @@ def plan(settings: CaptureSettings) -> Capture:
         fstype=", ".join(each.filesystem for each in site.needs),
         cmdline=" ".join(site.profile.capture_cmdline(machine)),
         modules=tuple(module.name for module in modules),
+        image=_identify(tree, second),
         entries={str(entry.dest): entry.why for entry in (*tree, *second)},
     )
     tree.add_content(MANIFEST, manifest.to_json().encode(), why="what this image is")
@@ -152,6 +154,17 @@ def plan(settings: CaptureSettings) -> Capture:
         )
     terms = terms_of(machine, site.kernel.header, site.kernel.config)
     return Capture(out, tree, second, manifest, Packing(compression, mtime), terms, site.root)
+
+
+def _identify(tree: Tree, second: Iterable[Entry]) -> str:
+    """Add the file that tells this image from others; return what is in it."""
+    digest = hashlib.sha256()
+    # How the second stage is packed makes no difference.
+    for entry in (*(each for each in tree if each.dest != stage.SECOND_STAGE), *second):
+        digest.update(f"{entry.dest} {entry.identity}\n".encode())
+    found = digest.hexdigest()
+    tree.add_content(IMAGE_ID, f"{found}\n".encode(), why="tells this image from others")
+    return found
 
 
 def _look(settings: CaptureSettings) -> Site:

@@ -25,6 +25,8 @@ PARAMS = ETC + "/params.json"
 PROGRESS = RUN + "/progress"
 STATE = RUN + "/folder"
 CONSOLE = "/dev/kmsg"
+#: Tells this image from all others: the SHA-256 of what is in it.
+IMAGE_ID = ETC + "/image-id"
 #: What a first kernel's initrd carries: a folder that no other initrd has.
 PAYLOAD = "/kdump-initrd"
 #: The first file of an image, and of the segment behind another's: what it is.

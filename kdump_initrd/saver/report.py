@@ -7,6 +7,7 @@ import os
 import time
 
 from .. import __version__
+from .imagepaths import IMAGE_ID
 from .low.jsontext import dumps
 from .store.naming import REPORT
 
@@ -42,6 +43,7 @@ class Report:
             "command_line": "",
             "crash_time": "",
             "capture_kernel": os.uname().release,
+            "image": _image_id(),
             "dump": None,
             "seconds": 0.0,
             "rss_anon_kib": 0,
@@ -67,3 +69,11 @@ class Report:
         """Replace the report in the store; raises OSError. Before open, nothing happens."""
         if self._text:
             self._text.write(self.text(), last=last)
+
+
+def _image_id() -> str:
+    try:
+        with open(IMAGE_ID, encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""  # not in an image

@@ -166,16 +166,12 @@ def _describe(wanted: Wanted, planned: Plan) -> Record:
         settings=describe(wanted.settings),
         entries={
             "the compression": f"{packing.compression.value} {packing.mtime}",
-            **{str(each.dest): _identity(each) for each in entries},
+            **{str(each.dest): each.identity for each in entries},
         },
         base=base,
         inputs={},
         stored=Input(),
     )
-
-
-def _identity(entry: Entry) -> str:
-    return f"{entry.kind.value} {entry.mode:o} {entry.device} {entry.digest}"
 
 
 def _why(wanted: Wanted, before: Record | None, new: Record, manner: Manner) -> str:

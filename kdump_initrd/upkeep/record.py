@@ -21,7 +21,7 @@ from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
 from ..core.publish import new_file
 from ..core.root import Root
-from ..image.manifest import MANIFEST, SEGMENT
+from ..image.manifest import IMAGE_ID, MANIFEST, SEGMENT
 from ..image.stage import SECOND_STAGE
 from ..recipes.firstkernel.payload import FACTS
 from . import inputs
@@ -32,7 +32,7 @@ logger = get_logger(__name__)
 #: Relative to the root.
 FOLDER = "var/lib/kdump-initrd"
 #: Entries that are made from others, so that their change explains nothing.
-_DERIVED = tuple(map(str, (MANIFEST, SEGMENT, SECOND_STAGE, FACTS)))
+_DERIVED = tuple(map(str, (MANIFEST, SEGMENT, SECOND_STAGE, FACTS, IMAGE_ID)))
 #: The largest record, in bytes: some thousand paths with their digests.
 _LARGEST = 16 << 20
 #: The settings' names in our file.

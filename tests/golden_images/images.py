@@ -38,6 +38,7 @@ UNSIZED = {
     str(MANIFEST): "a golden file of its own, with this version's number in it",
     str(SEGMENT): "the same",
     "kdump-initrd/initrd": "packed by whatever zstd there is",
+    "etc/kdump-initrd/image-id": "the SHA-256 of all of it",
     "kdump-initrd/facts": "tells its SHA-256",
 }
 #: Scripts that are copied as they lie: to lint them there is enough.
@@ -105,11 +106,11 @@ class Image:
         return "".join(f"{line}\n" for line in lines)
 
     def _manifest(self) -> str:
-        """Return the manifest without its entries, which the list has, and without the version."""
+        """Return the manifest without its entries, which the list has, version and hash."""
         place = self.manifest_place
         (text,) = (each.content.decode() for each in self.entries if each.dest == place)
         record = json.loads(text)
-        del record["entries"], record["version"]
+        del record["entries"], record["version"], record["image"]
         return json.dumps(record, indent=1) + "\n"
 
 
