@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Seconds to build a capture initrd, medians of five, beside one run of mkinitramfs.
 
-Also for other architectures, whose programs this host cannot run: the usual ports of
-tests/ports/table.py.
+Also for other architectures, of whose roots no program may be started: the usual ports of
+tests/ports/table.py. --port NAME measures that port alone, and may be repeated.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from kdump_initrd.core.run import find, run
@@ -21,13 +22,21 @@ from tests.vm import disks, product
 from tests.vm.kernels import Kernel
 from tests.vm.scenario import folder_of
 
-from .subject import chosen_kernel
+from .subject import command_line, kernel_in
 from .table import Row, report
 
 _ROUNDS = 5
 #: The demands in seconds, by set of hardware; and for another architecture.
 _LIMITS = {"virtio": 1.2, "generic": 2.0}
 _FOREIGN_LIMIT = 2.0
+#: Runs the product, and writes each program that it starts as a line of a file.
+_LISTENER = """
+import os, runpy, sys
+heard = open(sys.argv.pop(1), "w", buffering=1)
+events = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system")
+sys.addaudithook(lambda event, words: event in events and print(words[0], file=heard))
+runpy.run_module("kdump_initrd", run_name="__main__", alter_sys=True)
+"""
 
 
 def _ours(kernel: Kernel, hardware: str, *, cold: bool) -> list[float]:
@@ -50,11 +59,32 @@ def _rows(name: str, kernel: Kernel, hardware: str, limit: float) -> list[Row]:
     return rows
 
 
-def _build(kernel: Kernel, hardware: str) -> float:
+def _build(kernel: Kernel, hardware: str, command: Sequence[str] = product.ME) -> float:
     target = folder_of("bench-build") / "capture.img"
     options = ("--hardware", hardware)
     device = f"UUID={disks.UUID}"
-    return product.build(target, kernel, device, *options).seconds
+    return product.build(target, kernel, device, *options, command=command).seconds
+
+
+def _started(name: str, kernel: Kernel) -> Row:
+    """Return how many programs of a kernel's root one build starts: of another machine's, none."""
+    with tempfile.TemporaryDirectory() as folder:
+        heard = Path(folder) / "heard"
+        os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
+        _build(kernel, "virtio", (sys.executable, "-c", _LISTENER, str(heard)))
+        programs = [Path(line).resolve() for line in heard.read_text().splitlines()]
+    own = [each for each in programs if kernel.root.resolve() in each.parents]
+    note = f"of {len(programs)} programs in all"
+    return Row(f"{name}, programs of its root started", len(own), "", 0, note)
+
+
+def _ports(names: Sequence[str]) -> list[Row]:
+    rows = []
+    for name in names:
+        kernel = PORTS[name].kernel()
+        rows += _rows(name, kernel, "virtio", _FOREIGN_LIMIT)
+        rows.append(_started(name, kernel))
+    return rows
 
 
 def _mkinitramfs(kernel: Kernel, modules: str) -> float | None:
@@ -73,12 +103,16 @@ def _mkinitramfs(kernel: Kernel, modules: str) -> float | None:
 
 def main() -> int:
     """Measure and print; the status is 1 if a build takes too long."""
-    kernel = chosen_kernel(__doc__ or "")
+    parser = command_line(__doc__ or "")
+    parser.add_argument("--port", action="append", choices=PORTS, help="a port, and nothing else")
+    words = parser.parse_args()
+    if words.port:
+        return report("build time for other architectures", _ports(words.port))
+    kernel = kernel_in(words.root)
     rows = []
     for hardware, limit in _LIMITS.items():
         rows += _rows("ours", kernel, hardware, limit)
-    for name in (name for name, port in PORTS.items() if port.usual):
-        rows += _rows(name, PORTS[name].kernel(), "virtio", _FOREIGN_LIMIT)
+    rows += _ports([name for name, port in PORTS.items() if port.usual])
     for modules, what in (("most", "one run"), ("dep", "as kdump-tools' hook does; one run")):
         peer = _mkinitramfs(kernel, modules)
         if peer is not None:

@@ -18,9 +18,19 @@ _LIKE_THE_FLOOR = ("--dump-level", str(LEVEL), "--dump-compress", "lzo")
 
 def chosen_kernel(description: str) -> Kernel:
     """Read a bench's command line, [--root DIR], and return its kernel: the newest in DIR."""
+    return kernel_in(command_line(description).parse_args().root)
+
+
+def command_line(description: str) -> argparse.ArgumentParser:
+    """Return the parser of a command line that has at least [--root DIR]."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--root", type=Path, default=Path("/"), help="where boot/ and modules are")
-    kernel = newest(parser.parse_args().root)
+    return parser
+
+
+def kernel_in(root: Path) -> Kernel:
+    """Return the newest kernel in a root, and say which one that is."""
+    kernel = newest(root)
     progress(f"kernel {kernel.release} ({kernel.image})")
     return kernel
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +36,17 @@ def _root(kernel: Kernel) -> list[str]:
     return [] if kernel.root == Path("/") else ["--root", str(kernel.root)]
 
 
-def build(target: Path, kernel: Kernel, device: str, *options: str) -> Product:
-    """Build a capture image that saves to the ext4 on ``device``.
+def build(
+    target: Path, kernel: Kernel, device: str, *options: str, command: Sequence[str] = ME
+) -> Product:
+    """Build a capture image that saves to the ext4 on ``device``; ``command`` runs the product.
 
     Raises KdumpInitrdError with the product's own words when it fails.
     """
     target.unlink(missing_ok=True)
     start = time.monotonic()
     argv = ["-c", device, "-f", "ext4", "-o", str(target), *_root(kernel), *options]
-    run([*ME, *argv, kernel.release], timeout=120)
+    run([*command, *argv, kernel.release], timeout=120)
     seconds = time.monotonic() - start
     line = run([*ME, "--print-cmdline", target], timeout=60).stdout.decode().strip()
     return Product(target, line, seconds)
