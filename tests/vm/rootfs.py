@@ -96,13 +96,14 @@ class Root:
         return _enter(image(self), argv, out=out, timeout=timeout)
 
 
-def _isolated() -> list[str | Path]:
+def isolated() -> list[str | Path]:
+    """Return the words before a program that is to have mount and PID namespaces of its own."""
     # With the process dies everything that it mounted and started.
     return [tool("unshare"), "--mount", "--pid", "--fork", "--kill-child"]
 
 
 def _enter(root: Path, argv: Sequence[str | Path], *, out: Path, timeout: float) -> Result:
-    return run([*_isolated(), GUEST / "enter", root, out, *argv], timeout=timeout)
+    return run([*isolated(), GUEST / "enter", root, out, *argv], timeout=timeout)
 
 
 def _bootstrap(target: Path) -> None:
@@ -110,7 +111,7 @@ def _bootstrap(target: Path) -> None:
     fresh = target.with_name(f"{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    argv = [*_isolated(), tool("debootstrap"), "--variant=minbase", f"--include={_PACKAGES}"]
+    argv = [*isolated(), tool("debootstrap"), "--variant=minbase", f"--include={_PACKAGES}"]
     run([*argv, SUITE, fresh, mirror()], timeout=900)
     for package in (fresh / "var/cache/apt/archives").glob("*.deb"):
         package.unlink()
