@@ -23,7 +23,7 @@ from ..core.publish import new_file
 from ..core.root import Root
 from ..image.manifest import IMAGE_ID, MANIFEST, SEGMENT
 from ..image.stage import SECOND_STAGE
-from ..recipes.firstkernel.payload import FACTS
+from ..recipes.firstkernel.loadedname import FACTS
 from . import inputs
 from .inputs import Input
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kdump_initrd.image.archive.segments import read_manifest
-from kdump_initrd.recipes.firstkernel.payload import LOADED
+from kdump_initrd.recipes.firstkernel.loadedname import LOADED
 from kdump_initrd.upkeep.loading import loadedfile
 
 from . import refreshroots

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.core.root import Root
-from kdump_initrd.recipes.firstkernel.payload import LOADED
+from kdump_initrd.recipes.firstkernel.loadedname import LOADED
 from kdump_initrd.upkeep.loading import loadedfile
 from kdump_initrd.upkeep.loading.loadedfile import Loaded
 

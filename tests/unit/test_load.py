@@ -19,7 +19,7 @@ from kdump_initrd.core import exits
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
 from kdump_initrd.image.tree import Tree
-from kdump_initrd.recipes.firstkernel.payload import LOADED
+from kdump_initrd.recipes.firstkernel.loadedname import LOADED
 from kdump_initrd.upkeep.loading import loadedfile
 from kdump_initrd.upkeep.ready import arming, readiness
 from kdump_initrd.upkeep.ready.link import NO, YES, Link

@@ -254,6 +254,15 @@ def test_a_table_is_aligned() -> None:
     assert [*answers.lines(Answer(YES, "done"), command=["x"], coloured=False)] == ["done"]
 
 
+def test_templates_are_not_needed_for_an_answer(host: Host) -> None:
+    """Jinja takes a sixth of the time that status may take."""
+    start = "import sys; from kdump_initrd.commands.admin import main; main(sys.argv[1:]); "
+    start += "sys.exit('jinja2' in sys.modules)"
+    argv = [sys.executable, "-c", start, "status", "--root", str(host.root)]
+    done = subprocess.run(argv, cwd=REPO, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("verb", ["status", "check", "estimate"])
 def test_who_is_not_root_gets_an_answer_of_this_host(verb: str) -> None:
     start = "import sys; from kdump_initrd.commands.start import admin; sys.exit(admin())"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import loop, rootfs
+from . import disks, loop, rootfs
 from .disks import Disk
 from .installed import install
 from .loop import ONCE, Loop
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.qemu, pytest.mark.full, pytest.mark.timeout(1200)]
 FACTOR = 2
 _CONFIGURATION = f"""\
 [capture]
-device = "UUID={rootfs.UUID}"
+device = "UUID={disks.UUID}"
 fstype = "ext4"
 dump-compress = "lzo"
 [image]
@@ -41,14 +41,15 @@ def test_a_machine_that_is_armed_says_so(name: str, folder: Path, crash_copy: Pa
     install(disk, folder, _FILES)
     initrd = folder / "initrd.img"
     disk.copy_out(f"/boot/initrd.img-{root.kernel.release}", initrd)
-    outcome = loop.go(Loop(name, root.kernel, initrd, (disk.path,), phases=ONCE))
-    saved = loop.read_back(disk, crash_copy, outcome, root.kernel.release)
+    dumps = disks.make(folder / "dumps.raw")
+    outcome = loop.go(Loop(name, root.kernel, initrd, (disk.path, dumps.path), phases=ONCE))
+    saved = loop.read_back(dumps, crash_copy, outcome, root.kernel.release)
     answers = {verb: answer(disk, verb, folder) for verb in _VERBS}
     assert loop.said(outcome, "asked ") == [f"{verb} 0" for verb in _VERBS], answers
 
     links = {link["name"]: link for link in answers["status"]["links"]}
     assert {link["answer"] for link in links.values()} == {"yes"}, links
-    assert links["target"]["facts"]["target"] == f"UUID={rootfs.UUID}"
+    assert links["target"]["facts"]["target"] == f"UUID={disks.UUID}"
     assert links["image"]["facts"]["kernel"] == root.kernel.release
 
     findings = {each["name"]: each for each in answers["check"]["findings"]}

@@ -20,20 +20,16 @@ from ...saver.imagepaths import PAYLOAD
 from . import objections
 from .captureline import CaptureLine
 from .kexeccall import Loading, loading_of
+from .loadedname import BY_HOOK, FACTS, LOADED
 from .objections import Limits
 
 #: Its folder in the image: no other initrd has it, and the hook removes it at the end.
 HOME = inside(PAYLOAD)
-#: What it tells the running system of the payload.
-FACTS = HOME / "facts"
 _LIB = HOME / "lib"
 _ARM = "first/arm.j2"
 _READER = "kernelline.sh"
 #: The commands that the hook runs by the words of its runner.
 NEEDS = ("mkdir", "rm", "timeout")
-#: Where whoever loads says so, relative to the root (kdump-initrd-loaded(5)), and who the hook is.
-LOADED = "run/kdump-initrd/loaded"
-BY_HOOK = "first-kernel"
 #: What it says of the payload's files: their SHA-256.
 _DIGESTS = {"kernel": "kernel", "image": "initrd"}
 

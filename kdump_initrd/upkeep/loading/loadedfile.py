@@ -18,7 +18,7 @@ from pathlib import Path
 from ...core.errors import KdumpInitrdError
 from ...core.publish import new_file
 from ...core.root import Root
-from ...recipes.firstkernel.payload import BY_HOOK, LOADED
+from ...recipes.firstkernel.loadedname import BY_HOOK, LOADED
 
 #: Who has loaded it: the hook of the first kernel's initrd, or the running system.
 HOOK, HERE = BY_HOOK, "load"

@@ -22,8 +22,8 @@ from ...probe.distro.architectures import runs_here
 from ...probe.distro.profiles import Distro
 from ...recipes.firstkernel import objections
 from ...recipes.firstkernel.kexeccall import loading_of
+from ...recipes.firstkernel.loadedname import LOADED
 from ...recipes.firstkernel.objections import Limits
-from ...recipes.firstkernel.payload import LOADED
 from ...recipes.found import find_root
 from ..ready import readiness
 from ..ready.link import NO, YES, Link

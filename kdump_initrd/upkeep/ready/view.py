@@ -136,4 +136,7 @@ class View:
 def take(top: Path, distro: str | None) -> View:
     """Return the view of the root ``top``; raises KdumpInitrdError if it or its profile is not."""
     settings = CommonSettings(root=str(top), distro=distro, dry_run=True)
-    return View(*find_root(settings, target=None))
+    seen = View(*find_root(settings, target=None))
+    # Now: later this process has read images, and what is packed is no sample of memory.
+    _ = seen.packing
+    return seen
