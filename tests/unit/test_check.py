@@ -64,8 +64,9 @@ def test_a_machine_that_is_ready(host: Host, capsys: pytest.CaptureFixture[str])
     before = sorted((host.root / MOUNTED).rglob("*"))
     assert main(["check", "--root", str(host.root)]) == exits.DONE
     first, *rows = capsys.readouterr().out.splitlines()
-    assert first == "nothing was found that would lose a dump: 1 note"
-    assert rows[0].split()[:2] == [NOTE, "test"]
+    assert first == "nothing was found that would lose a dump: 2 notes"
+    assert [each.name for each in of(host, NOTE)] == ["next boot", "test"]
+    assert [row.split()[0] for row in rows[:3]] == [NOTE, NOTE, FINE]
     found = {each.name: each for each in of(host, FINE)}
     assert found["drivers"].text.endswith("virtio_blk, virtio_pci: the image has all of it")
     assert found["write"].text == f"a file was written to {host.root / DUMPS}, and removed"
@@ -253,6 +254,16 @@ def test_what_is_no_error(host: Host) -> None:
     mends = [each.mend for each in found]
     assert "systemctl mask kdump.service" in mends
     assert any("--remove-args=rd.earlykdump" in mend for mend in mends)
+
+
+def test_a_word_that_the_next_boot_lacks_is_a_warning(host: Host) -> None:
+    for name in ("usr/sbin/update-grub", "etc/default/grub"):
+        host.write(name, "")
+    for words, severity in (("crashkernel=512M", FINE), ("quiet", WARNING)):
+        host.write("boot/grub/grub.cfg", f"linux /vmlinuz {words}\n")
+        (found,) = [each for each in of(host, *SEVERITIES) if each.name == "next boot"]
+        assert found.severity == severity, found
+    assert found.mend == "kdump-initrd reserve --set"
 
 
 def test_a_signed_kernel_may_be_loaded(host: Host) -> None:

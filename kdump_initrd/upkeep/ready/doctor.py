@@ -10,10 +10,11 @@ from pathlib import Path
 from ...config import ownership
 from ...core.root import Root
 from ...probe.host.disklook import Disk
+from ..reserving import nextboot
 from . import chain, driverchain, kernelsettings, pastcrashes, readiness, view, writing
 from .dumpplaces import Place, folder_here
 from .finding import ERROR, FINE, NOTE, WARNING, Finding, of_link
-from .link import UNKNOWN
+from .link import NO, UNKNOWN, YES
 from .view import View
 
 _UNITS = ("usr/lib/systemd/system", "lib/systemd/system")
@@ -33,6 +34,7 @@ def examine(top: Path, distro: str | None) -> list[Finding]:
     found += driverchain.check(seen)
     found += _written(seen)
     found += _peers(seen)
+    found += _next_boot(seen, distro)
     causes = list(kernelsettings.check(seen))
     if any(each.severity == ERROR for each in causes):
         # They are why nothing is loaded.
@@ -87,6 +89,16 @@ def _tried(place: Place, disk: Disk, mounted: Path, root: Root) -> Iterator[Find
             yield Finding("write", ERROR, text, f"dmesg | grep {disk.node.name}")
         return
     yield Finding("write", FINE, f"a file was written to {folder}, and removed")
+
+
+def _next_boot(seen: View, distro: str | None) -> Iterator[Finding]:
+    """Yield whether a machine that has memory reserved keeps it when it starts again."""
+    if seen.running is None or not seen.running.reserved:
+        return  # the reservation's link says what to do
+    state = nextboot.look(seen.root.path, distro)
+    found = nextboot.check(state)
+    severity = {YES: FINE, NO: WARNING, UNKNOWN: NOTE}[found.answer]
+    yield Finding("next boot", severity, found.text, found.hint)
 
 
 def _peers(seen: View) -> Iterator[Finding]:

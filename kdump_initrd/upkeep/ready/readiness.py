@@ -25,6 +25,8 @@ from ..reserving import bootloader
 #: The units of the other tools that load a capture kernel.
 OTHERS = ("kdump-tools.service", "kdump.service", "kdump-early.service")
 _ENABLED = "etc/systemd/system"
+#: A part of file names, as a kernel's release is one (65 bytes: include/linux/utsname.h).
+_RELEASE = re.compile(r"[^\s/\x00-\x1f]{1,65}", re.ASCII)
 _REFUSAL = re.compile(r";kdump-initrd: not armed: (.*)")
 _SET = "kdump-initrd reserve --set"
 _CRASH = "echo c >/proc/sysrq-trigger"
@@ -129,7 +131,8 @@ def running(root: Root) -> Running | None:
 def release(root: Root) -> str:
     """Return the release of the kernel that runs ``root``, "" where none does."""
     with suppress(OSError):
-        return root.read_text("proc/sys/kernel/osrelease", limit=_SHORT).strip()
+        said = root.read_text("proc/sys/kernel/osrelease", limit=_SHORT).strip()
+        return said if _RELEASE.fullmatch(said) else ""
     return ""
 
 
