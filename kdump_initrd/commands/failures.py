@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -48,7 +49,10 @@ def complain(message: str, hint: str | None, *, debug: bool) -> None:
 
 
 def _plain(error: OSError) -> str:
-    parts = (error.filename, error.filename2, error.strerror)
+    names = (error.filename, error.filename2)
+    if not any(names) and error.errno == errno.ENOSPC:
+        names = ("standard output", None)  # files are written by core.publish, which names them
+    parts = (*names, error.strerror)
     return ": ".join(str(part) for part in parts if part is not None) or str(error)
 
 

@@ -253,7 +253,8 @@ def test_the_man_page_has_all_keys_and_no_others() -> None:
     top, *rest = page.split(".SS ")
     sections = {text.split("]")[0].strip("[").split(".")[0]: text for text in rest}
     records = {each.name: each.type for each in fields(profiles.Distro)}
-    assert set(sections) == {*profilekeys.LISTS, "initrd", "kernel", "dump", "tools", "config"}
+    tables = {"initrd", "bootloader", "kernel", "dump", "tools", "config"}
+    assert set(sections) == {*profilekeys.LISTS, *tables}
     for name in ("kernel", "dump", "tools", "config"):
         tags = re.findall(r"^\.TP\n\.BR? (.*)", sections[name], re.MULTILINE)
         words = {word for tag in tags for word in re.findall(r"[\w{}]+", tag)}
@@ -265,6 +266,10 @@ def test_the_man_page_has_all_keys_and_no_others() -> None:
     ]  # fmt: skip
     kinds = re.findall(r"^\.TP\n\.B (\w+)", sections["initrd"], re.MULTILINE)
     assert kinds == ["marks", "files", "features"]
+    tags = re.findall(r"^\.TP\n\.BR? (.*)", sections["bootloader"], re.MULTILINE)
+    words = {word for tag in tags for word in re.findall(r"\w+", tag)}
+    assert words == {each.name for each in fields(profilekeys.BootLoader)}
+    assert {*profilekeys.WAYS} <= set(re.findall(r"[\w-]+", sections["bootloader"]))
     machines = set(re.findall(r"\w+", sections["cmdline"]))
     assert {*architectures.facts().known, "common", "inherit"} <= machines
     assert {*BY_NAME} <= set(re.findall(r"\w+", sections["dump"]))

@@ -23,7 +23,7 @@ from kdump_initrd.core import publish
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
 from kdump_initrd.image.archive.segments import read_manifest
-from kdump_initrd.probe.kernel.releases import KernelRelease
+from kdump_initrd.probe.distro.profiles import Distro
 from kdump_initrd.recipes import capture
 from kdump_initrd.recipes.firstkernel import recipe
 from kdump_initrd.recipes.firstkernel.firstimage import FirstImage
@@ -531,10 +531,8 @@ def test_configured_kernels(host: Host, lines: Lines, kernels: str, expected: se
 def test_what_is_lacking_is_said_behind_what_was_done(
     host: Host, lines: Lines, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
-    def say(root: Root, images: list[tuple[Path, KernelRelease]], *, dumps: str) -> Iterator[str]:
-        assert (root.path, dumps) == (host.root, "/var/crash")
-        ((image, found),) = images
-        assert (image, found.image) == (host.capture, host.root / f"boot/vmlinuz-{RELEASE}")
+    def say(root: Root, profile: Distro, *, dumps: str) -> Iterator[str]:
+        assert (root.path, profile.id, dumps) == (host.root, "debian", "/var/crash")
         yield "not armed: because"
 
     monkeypatch.setattr(readiness, "say", say)
