@@ -8,21 +8,16 @@ parser is made from the table, and a test compares the man page with it.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ..core import password
 from ..core.compression import PACKED, Codec
 from ..core.errors import UsageError
-from ..saver.params import CHOICES, RANGES, DumpParams, LimitParams, TargetParams
+from ..saver.params import CHOICES, DumpParams, LimitParams, TargetParams
+from . import settingvalues
 from .targetsettings import TargetSettings
-
-#: A parameter of the kernel's, or the beginning of several.
-_NAME = re.compile(r"[\w.-]+\*?")
-_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(?=://)")
 
 
 class ToolSource(str, Enum):
@@ -102,12 +97,13 @@ class HostSettings:
     """What is kept current on a host: which images, for which kernels, and the reservation.
 
     ``kernels`` is ("all",), ("newest",), ("running",) or kernel releases; ``crashkernel`` is "auto"
-    or what ``reserve --set`` takes.
+    or what ``reserve --set`` takes; with ``shrink`` the rest is given back when it is loaded.
     """
 
     images: tuple[str, ...] = ("capture", "first-kernel")
     kernels: tuple[str, ...] = ("all",)
     crashkernel: str = "auto"
+    shrink: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +126,7 @@ class Setting:
     @property
     def is_text(self) -> bool:
         """Whether the value is the word itself, which must not be empty then."""
-        return self.parse in (str, _plain, _place)
+        return self.parse in (str, settingvalues.plain, settingvalues.place)
 
     @property
     def is_number(self) -> bool:
@@ -145,98 +141,24 @@ class Setting:
         return {row.name: row.default for row in rows}.get(self.name)
 
 
-def _plain(word: str) -> str:
-    # Nobody wants a value that ends in a blank or has more than one line.
-    if not word.isprintable():
-        raise ValueError("expected one line of printable characters")
-    if word != word.strip():
-        raise ValueError("it begins or ends with a blank: remove that")
-    return word
-
-
-def _place(word: str) -> str:
-    # Whoever writes SSH:// means ssh://.
-    return _SCHEME.sub(lambda found: found[0].lower(), password.without(_plain(word)))
-
-
-def _number(field: str) -> Callable[[str], int]:
-    """Return a parser of numbers up to the largest that this field of the contract can have."""
-    most, expected = RANGES[field]
-
-    def read(word: str) -> int:
-        value = int(word) if word.isdecimal() else -1
-        if not 0 <= value <= most:
-            raise ValueError(f"expected {expected}")
-        return value
-
-    return read
-
-
-def _per_cent(word: str) -> int:
-    return _number("keep_free")(word.removesuffix("%"))
-
-
-def _sets(word: str) -> tuple[str, ...]:
-    names = tuple(word.split(","))
-    if not all(names):
-        raise ValueError("expected host, generic or a list of sets without spaces")
-    if len(names) > 1 and {"host", "generic"} & set(names):
-        raise ValueError("host and generic cannot be combined with others")
-    return names
-
-
-def _images(word: str) -> tuple[str, ...]:
-    names = tuple(word.split(",")) if word else ()
-    if not set(names) <= {"capture", "first-kernel"}:
-        raise ValueError("expected capture, first-kernel, both or none of them")
-    return names
-
-
-def _kernels(word: str) -> tuple[str, ...]:
-    names = tuple(word.split(","))
-    if not all(names) or any("/" in name or name != name.strip() for name in names):
-        raise ValueError("expected all, newest, running or a list of kernel releases")
-    if len(names) > 1 and {"all", "newest", "running"} & set(names):
-        raise ValueError("all, newest and running cannot be combined with others")
-    return names
-
-
-def _words(word: str) -> str:
-    if not all(char.isprintable() for char in word):
-        raise ValueError("expected one line of printable characters")
-    return " ".join(word.split())
-
-
-def _names(word: str) -> str:
-    if not all(_NAME.fullmatch(name) for name in word.split()):
-        raise ValueError(
-            "expected names of parameters: letters, digits, dots, dashes, a * at the end"
-        )
-    return _words(word)
-
-
-def _values(*members: Enum) -> tuple[str, ...]:
-    return tuple(str(member.value) for member in members)
-
-
 #: The settings of a capture initrd alone, in the order of the help text.
 CAPTURE: Sequence[Setting] = (
-    Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=", _place),
-    Setting("target", ("--target",), "TO", "the same of any target: such a device, or file:///DIR for the one that holds a folder", _place),
-    Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)", _plain),
-    Setting("deadline", ("--deadline",), "SECONDS", "give up a target that is not mounted after this time; 0: never (default: as --setup-timeout)", _number("deadline")),
+    Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=", settingvalues.place),
+    Setting("target", ("--target",), "TO", "the same of any target: such a device, or file:///DIR for the one that holds a folder", settingvalues.place),
+    Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)", settingvalues.plain),
+    Setting("deadline", ("--deadline",), "SECONDS", "give up a target that is not mounted after this time; 0: never (default: as --setup-timeout)", settingvalues.number("deadline")),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
     Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile; if makedumpfile fails, the saver takes over", choices=("saver", "makedumpfile")),
     Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams)", choices=CHOICES["format"]),
     Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest whose library is installed and that the distribution's dump readers support", choices=CHOICES["compress"]),
-    Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", _number("level")),
-    Setting("jobs", ("--jobs",), "N", "workers that save in parallel; 0: one per processor", _number("jobs")),
-    Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", _per_cent),
+    Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", settingvalues.number("level")),
+    Setting("jobs", ("--jobs",), "N", "workers that save in parallel; 0: one per processor", settingvalues.number("jobs")),
+    Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", settingvalues.per_cent),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", choices=CHOICES["final_action"]),
-    Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up if the dump file system is not mounted after this time; 0: never", _number("deadline")),
-    Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after this time without progress; 0: never", _number("stall")),
-    Setting("timeout", ("--timeout",), "SECONDS", "give up after this total time; 0: never", _number("overall")),
+    Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up if the dump file system is not mounted after this time; 0: never", settingvalues.number("deadline")),
+    Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after this time without progress; 0: never", settingvalues.number("stall")),
+    Setting("timeout", ("--timeout",), "SECONDS", "give up after this total time; 0: never", settingvalues.number("overall")),
 )  # fmt: skip
 #: The settings of the first kernel's initrd alone.
 FIRST_KERNEL: Sequence[Setting] = (
@@ -244,31 +166,32 @@ FIRST_KERNEL: Sequence[Setting] = (
     Setting("capture_kernel", ("-v",), "CAPTURE_KERNEL", "and this capture kernel: a path, or a release in /boot"),
     Setting("base", ("--base",), "FILE", "the initrd to append to (default: the distribution's own for KERNEL_VERSION)"),
     Setting("in_place", ("--in-place",), "", "replace the base with the result; --strip undoes it"),
-    Setting("append_cmdline", ("--append-cmdline",), "WORDS", "additional parameters for the capture kernel's command line", _words),
-    Setting("remove_cmdline", ("--remove-cmdline",), "NAMES", "parameters of the running kernel that the capture kernel does not get, with * for any end of a name", _names),
-    Setting("inherit_cmdline", ("--inherit-cmdline",), "WORDS", "parameters that the capture kernel gets in place of the running kernel's", _words),
+    Setting("append_cmdline", ("--append-cmdline",), "WORDS", "additional parameters for the capture kernel's command line", settingvalues.words),
+    Setting("remove_cmdline", ("--remove-cmdline",), "NAMES", "parameters of the running kernel that the capture kernel does not get, with * for any end of a name", settingvalues.names),
+    Setting("inherit_cmdline", ("--inherit-cmdline",), "WORDS", "parameters that the capture kernel gets in place of the running kernel's", settingvalues.words),
     Setting("standalone", ("--standalone",), "", "write a complete initrd, without a base"),
-    Setting("root_device", ("--root-device",), "DEV", "with --standalone: the root device, whose drivers the image needs (default: root= of the running kernel, else /etc/fstab)", _plain),
+    Setting("root_device", ("--root-device",), "DEV", "with --standalone: the root device, whose drivers the image needs (default: root= of the running kernel, else /etc/fstab)", settingvalues.plain),
 )  # fmt: skip
 #: The settings of both.
 COMMON: Sequence[Setting] = (
-    Setting("fstype", ("-f",), "FS", "the type of the file system on the device (with -i: of the root, if it cannot be detected)", _plain),
+    Setting("fstype", ("-f",), "FS", "the type of the file system on the device (with -i: of the root, if it cannot be detected)", settingvalues.plain),
     Setting("output", ("-o",), "OUT", "the image to write (default: the distribution's name)"),
     Setting("root", ("--root",), "DIR", "build from this root instead of /; nothing of it is run or changed"),
-    Setting("distro", ("--distro",), "ID", "the distribution's profile (default: from os-release)", _plain),
-    Setting("hardware", ("--hardware",), "SET[,SET]", "storage drivers: host, generic, or sets of the profile (default: host if the device is present here, else generic)", _sets),
-    Setting("add_modules", ("--add-module",), "M", "add and load this kernel module too", _plain, many=True),
-    Setting("omit_modules", ("--omit-module",), "M", "leave this kernel module out", _plain, many=True),
-    Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox if the root has it)", ToolSource, _values(*ToolSource)),
-    Setting("compress", ("--compress",), "CODEC", "compression of the image (default: the one that needs the smallest reservation)", choices=_values(*PACKED, Codec.NONE)),
+    Setting("distro", ("--distro",), "ID", "the distribution's profile (default: from os-release)", settingvalues.plain),
+    Setting("hardware", ("--hardware",), "SET[,SET]", "storage drivers: host, generic, or sets of the profile (default: host if the device is present here, else generic)", settingvalues.sets),
+    Setting("add_modules", ("--add-module",), "M", "add and load this kernel module too", settingvalues.plain, many=True),
+    Setting("omit_modules", ("--omit-module",), "M", "leave this kernel module out", settingvalues.plain, many=True),
+    Setting("tools", ("--tools",), "SOURCE", "shell and tools of the image: busybox, the root's own, or auto (busybox if the root has it)", ToolSource, settingvalues.values(*ToolSource)),
+    Setting("compress", ("--compress",), "CODEC", "compression of the image (default: the one that needs the smallest reservation)", choices=settingvalues.values(*PACKED, Codec.NONE)),
     Setting("force", ("--force",), "", "replace an existing image; with -i: also accept a capture initrd of another tool"),
     Setting("dry_run", ("--dry-run",), "", "print the manifest; do not write anything"),
 )  # fmt: skip
 #: What is kept current on a host; these can only be configured.
 HOST: Sequence[Setting] = (
-    Setting("images", (), "IMAGE[,IMAGE]", "the images that --refresh keeps current", _images),
-    Setting("kernels", (), "WHICH", "the kernels that --refresh builds images for: all, newest, running, or a list of releases", _kernels),
-    Setting("crashkernel", (), "SIZE", "what kdump-initrd reserve --set puts on the kernel's command line: auto, or sizes as behind crashkernel=", _words),
+    Setting("images", (), "IMAGE[,IMAGE]", "the images that --refresh keeps current", settingvalues.images),
+    Setting("kernels", (), "WHICH", "the kernels that --refresh builds images for: all, newest, running, or a list of releases", settingvalues.kernels),
+    Setting("crashkernel", (), "SIZE", "what kdump-initrd reserve --set puts on the kernel's command line: auto, or sizes as behind crashkernel=", settingvalues.words),
+    Setting("shrink", (), "", "kdump-initrd load gives back what is reserved beyond what the image needs"),
 )  # fmt: skip
 #: Settings that the image gets unchanged, and their fields in the contract (saver/params.py); fields
 #: of a target are the same for all targets.

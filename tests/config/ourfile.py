@@ -44,4 +44,5 @@ kernels = ["6.1", "6.12"]
 
 [reserve]
 crashkernel = "64M  192M,cma"
+shrink = true
 """

@@ -49,6 +49,7 @@ VALUES = {
     "images": ("capture",),
     "kernels": ("6.1", "6.12"),
     "crashkernel": "64M 192M,cma",
+    "shrink": True,
 }
 
 

@@ -31,6 +31,7 @@ def test_shipped_file_says_nothing_that_is_not_done(tmp_path: Path) -> None:
         "dump_level": 31,
         "final_action": "reboot",
         "crashkernel": "auto",
+        "shrink": False,
     }
     line = SHIPPED.splitlines().index('KDUMP_SAVEDIR="/var/crash"') + 1
     assert found.origins["path"] == f"/{NAME}:{line}"
@@ -50,11 +51,12 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         "inherit_cmdline": "root=/dev/sda1",
         "capture_kernel": "6.4.0-default",
         "crashkernel": "256M",
+        "shrink": True,
     }
     warned = [text.split(": ")[1] for text in found.warnings]
     quiet = {"KDUMP_SAVEDIR", "KDUMP_DUMPLEVEL", "KDUMP_DUMPFORMAT", "KDUMP_COMMANDLINE_APPEND"}
     quiet |= {"FADUMP_COMMANDLINE_APPEND", "KDUMP_COMMANDLINE", "KDUMP_KERNELVER"}
-    quiet |= {"KDUMP_CRASHKERNEL"}
+    quiet |= {"KDUMP_CRASHKERNEL", "KDUMP_AUTO_RESIZE"}
     keys = [key.name for file in PEERS[PEER] for key in file.keys]
     assert sorted(warned) == sorted(set(keys) - quiet)
     assert not [text for text in found.warnings if "s3cret" in text]

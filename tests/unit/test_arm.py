@@ -229,8 +229,19 @@ def test_a_part_beside_the_fixed_one_counts(boot: Boot, ranges: str, mib: int) -
     if mib >= LIMITS.floor:
         check_armed(outcome)
     else:
-        text = f"the reservation of {mib} MiB is too small: boot with crashkernel={LIMITS.wanted}M"
-        check(outcome, f"<4>kdump-initrd: not armed: {text}")
+        check(outcome, f"<4>kdump-initrd: not armed: {LIMITS.too_small(mib)}")
+
+
+def test_a_fixed_part_that_is_too_small_beside_cma(boot: Boot) -> None:
+    """What is loaded has to fit into that; so it was with 64 MiB and Linux 7.2."""
+    boot.write("sys/kernel/kexec_crash_size", f"{64 << 20}\n")
+    (boot.top / "sys/kernel/kexec").mkdir()
+    boot.write("sys/kernel/kexec/crash_cma_ranges", "10000000-1bffffff\n")
+    (boot.top / "loadss").unlink()
+    said = "kexec_file_load failed: Cannot assign requested address"
+    boot.write("sayss", f"{said}\n")
+    text = f"{LIMITS.too_small('64 and, for CMA, 192')} ({said})"
+    check(boot.run(), f"<4>kdump-initrd: not armed: {text}")
 
 
 @pytest.mark.parametrize("word", ["kdump_initrd.noload", "kdump_initrd.noload=1"])

@@ -10,6 +10,7 @@ from ..findings import Findings, Said
 from .keys import Use
 
 #: Words for programs that the kernel starts, and that our image does not have.
+TRUE, FALSE = ("yes", "1", "true"), ("no", "0", "false")
 _NOT_THE_KERNELS = ("rd.", "systemd.", "udev.")
 
 
@@ -23,6 +24,18 @@ def folder(findings: Findings, said: Said) -> None:
         findings.take("path", said.value, said)
     else:
         findings.fail(said, f"{said.value}: expected a path that begins with /")
+
+
+def switch(name: str) -> Use:
+    """The row ``name``, which is true or false."""
+
+    def use(findings: Findings, said: Said) -> None:
+        if said.value in TRUE + FALSE:
+            findings.take(name, said.value in TRUE, said)
+        else:
+            findings.fail(said, f"{said.value}: expected true or false")
+
+    return use
 
 
 def setting(name: str) -> Use:

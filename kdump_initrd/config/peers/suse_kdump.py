@@ -27,7 +27,7 @@ _FORMATS = {
     "snappy": ("kdump", "snappy"),
     "zstd": ("kdump", "zstd"),
 }
-_TRUE, _FALSE = ("yes", "1", "true"), ("no", "0", "false")
+_TRUE, _FALSE = meanings.TRUE, meanings.FALSE
 
 
 def _savedir(findings: Findings, said: Said) -> None:
@@ -86,7 +86,7 @@ _KEYS = (
     Key("KDUMP_KERNELVER", "capture-kernel", meanings.capture_kernel),
     Key("KDUMP_CRASHKERNEL", "crashkernel: what kdump-initrd reserve --set puts on the kernel's command line", meanings.setting("crashkernel")),
     Key("KDUMP_UPDATE_BOOTLOADER", _RESERVATION, idle=(*_TRUE, *_FALSE)),
-    Key("KDUMP_AUTO_RESIZE", "the reservation is used as it is", idle=_FALSE),
+    Key("KDUMP_AUTO_RESIZE", "shrink", meanings.switch("shrink")),
     Key("KDUMP_FADUMP", _FADUMP, idle=_FALSE),
     Key("KDUMP_FADUMP_SHELL", _FADUMP, idle=_FALSE),
     Key("FADUMP_COMMANDLINE_APPEND", "ignored: only firmware-assisted dumps use it", meanings.without_effect),

@@ -64,7 +64,7 @@ def is_unavailable(said: str) -> bool:
     return not said or _has(said, UNAVAILABLE)
 
 
-def explained(said: str, limits: Limits, mib: int) -> str:
+def explained(said: str, limits: Limits, mib: int | str) -> str:
     """Return what kexec means, where an administrator can do something about it; else ""."""
     if _has(said, _FORBIDDEN):
         return f"{_POLICY}: {said}"
@@ -80,14 +80,17 @@ def reason(output: str, status: int) -> str:
 
 
 def values(limits: Limits, old: OldCall) -> Mapping[str, object]:
-    """Return all of it for the template of the hook, whose variable ``mib`` has the reservation."""
+    """Return all of it for the template of the hook.
+
+    Its variable ``mib`` has the whole reservation, and ``has`` its parts for people.
+    """
     return {
         "dom0": xen.DOM0,
         "floor": limits.floor,
         "least": limits.least,
         "unable": UNABLE,
         "unreserved": limits.none(),
-        "too_small": limits.too_small("$mib"),
+        "too_small": limits.too_small("$has"),
         "scarce": limits.scarce("$mib"),
         "no_dump": no_dump(old.symbols_option),
         "mistaken": mistaken(old.symbol),

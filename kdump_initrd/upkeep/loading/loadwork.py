@@ -28,6 +28,7 @@ from ...recipes.found import find_root
 from ..ready import readiness
 from ..ready.link import NO, YES, Link
 from ..ready.readiness import Running
+from ..reserving import shrinking
 from . import kexecrun, loadedfile, loadplan, lockedmemory, memorysegment
 from .kexecrun import KexecProgram, Result
 from .loadedfile import Loaded
@@ -113,6 +114,8 @@ def _load(wish: Wish, root: Root, profile: Distro, configured: Effective) -> Lin
     refusal = _refusal(machine, limits, root)
     if refusal is not None:
         return refusal
+    if HostSettings(**configured.settings(HOST)).shrink:
+        shrinking.give_back(root, machine, limits.wanted)
     with loadplan.opened(found) as files:
         now = loadplan.loaded_of(found, *files, segment)
         if before is not None and not before.differences(now) and not (wish.again or wish.force):
@@ -164,7 +167,7 @@ def _refusal(machine: Running, limits: Limits, root: Root) -> Link | None:
     if not machine.reserved:
         return Link(NAME, NO, f"not loaded: {limits.none()}", _RESERVE)
     if has < limits.floor:
-        return Link(NAME, NO, f"not loaded: {limits.too_small(has)}", _RESERVE)
+        return Link(NAME, NO, f"not loaded: {limits.too_small(machine.parts)}", _RESERVE)
     return None
 
 
@@ -196,13 +199,13 @@ def _failure(result: Result, kexec: KexecProgram, limits: Limits, machine: Runni
     if not kexecrun.is_loaded(kexec.root):
         loadedfile.forget(kexec.root)
         after = "; what was loaded before is gone, too" if machine.loaded else ""
-    explained = objections.explained(result.why, limits, machine.reserved + machine.cma)
+    explained = objections.explained(result.why, limits, machine.parts)
     if result.no_dump and not explained:
         why = objections.no_dump(kexec.loading.old.symbols_option)
         return Link(NAME, NO, f"not loaded: {why}{after}", "boot such a kernel")
     if not explained:
         raise KdumpInitrdError(f"load refused: {result.why}{after}", hint="dmesg may tell more")
-    is_full = explained.startswith(limits.too_small(machine.reserved + machine.cma))
+    is_full = explained.startswith(limits.too_small(machine.parts))
     hint = _RESERVE if is_full else "dmesg may tell what is not allowed; use a signed kernel"
     return Link(NAME, NO, f"not loaded: {explained}{after}", hint)
 

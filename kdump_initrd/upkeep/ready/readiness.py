@@ -48,6 +48,11 @@ class Running:
     loaded: bool
     cma: int = 0
 
+    @property
+    def parts(self) -> str:
+        """What is reserved in MiB, for people: what is loaded has to fit into the first part."""
+        return f"{self.reserved} and, for CMA, {self.cma}" if self.cma else f"{self.reserved}"
+
 
 @dataclass(frozen=True)
 class Lack:
