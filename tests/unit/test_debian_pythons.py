@@ -15,6 +15,7 @@ from kdump_initrd.probe.python.zipped import stdlib_zip
 from tests.saver.running import arguments, child
 from tests.saver.synthetic import EVERY_KIND, build
 
+from . import machines
 from .debianpythons import CHOSEN, PYTHONS, REPO, DebianPython
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
@@ -130,6 +131,22 @@ def test_the_generator_reads_each_of_them(python: DebianPython, tmp_path: Path) 
         )  # fmt: skip
         check(done)
         assert done.stdout.split() == list(other.runtime().names)
+
+
+@every_python
+def test_questions_about_a_machine_are_answered_on_it(python: DebianPython, tmp_path: Path) -> None:
+    """The image was made by another Python."""
+    starter = python.starter(tmp_path / "python")
+    modules = python.install(tmp_path / "modules")
+    root = machines.ready(tmp_path / "root")
+    code = "import sys; from kdump_initrd.commands.start import admin; sys.exit(admin())"
+    for verb in ("status", "check", "estimate"):
+        done = subprocess.run(
+            [starter, "-B", "-W", "error", "-c", code, verb, "--root", str(root)], cwd="/",
+            env={"PYTHONPATH": f"{REPO}:{modules}"}, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+        check(done)
 
 
 @every_python
