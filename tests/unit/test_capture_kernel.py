@@ -5,8 +5,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from kdump_initrd.config import effective
 from kdump_initrd.core import exits
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.image.archive.segments import read_manifest
+from kdump_initrd.probe.distro import profiles
+from kdump_initrd.upkeep.loading.loadplan import capture_release
 from kdump_initrd.upkeep.ready import view
 
 from . import refreshroots
@@ -42,3 +49,23 @@ def test_one_that_is_not_there(tmp_path: Path) -> None:
     configure(host, NEWER)
     assert host.run() == exits.ERROR
     assert not host.capture.exists()
+
+
+@pytest.mark.parametrize(
+    ("distro", "regular", "saving"),
+    [("redhat", "5.14.0-1.el9.x86_64+debug", "5.14.0-1.el9.x86_64"),
+     ("redhat", "5.14.0-1.el9.x86_64", "5.14.0-1.el9.x86_64"),
+     ("redhat", "6.0.0+debug", "6.0.0+debug"),
+     ("debian", "5.14.0-1.el9.x86_64+debug", "5.14.0-1.el9.x86_64+debug")],
+    ids=["debug", "plain", "without-a-sibling", "elsewhere"],
+)  # fmt: skip
+def test_the_plain_sibling_of_a_debug_kernel(
+    tmp_path: Path, distro: str, regular: str, saving: str
+) -> None:
+    root = Root(tmp_path)
+    (tmp_path / "boot").mkdir()
+    (tmp_path / "boot/vmlinuz-5.14.0-1.el9.x86_64").write_text("")
+    folders = search_path("distros", root=root)
+    profile = profiles.load(distro, search_path=folders, root=root)
+    configured = effective.read(root, peer="")
+    assert capture_release(regular, configured, root=root, profile=profile) == saving

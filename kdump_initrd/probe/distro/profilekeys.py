@@ -34,7 +34,8 @@ class Kernel:
 
     ``uki`` are patterns (fnmatch) for unified kernel images. ``initrd`` are the candidates for the
     distribution's own initrd, ``first_image`` is the name of ours for the first kernel, beside it;
-    of ``managed``, any file says that /boot is replaced as a whole. ``versions`` orders releases
+    of ``managed``, any file says that /boot is replaced as a whole. ``debug`` are the ends of the
+    releases of debug kernels, whose plain sibling lacks it. ``versions`` orders releases
     (versions.ORDERS).
     """
 
@@ -45,6 +46,7 @@ class Kernel:
     firmware: tuple[str, ...]
     initrd: tuple[str, ...]
     managed: tuple[str, ...]
+    debug: tuple[str, ...]
     capture_image: str
     first_image: str
     versions: str
@@ -174,6 +176,7 @@ def declared() -> Table:
             Kernel, relative,
             image=texts(_ANY), config=texts(_ANY), initrd=texts(_ANY), modules=texts(_RELEASE),
             uki=texts(_RELEASE),
+            debug=texts(word),
             capture_image=text(_RELEASE),
             first_image=text(_pattern(placeholder.RELEASE, path=_file_name)),
             versions=text(one_of(*versions.ORDERS)),

@@ -43,9 +43,10 @@ class Result:
 
 
 def load(kexec: KexecProgram, kernel: int, initrd: int, cmdline: str) -> Result:
-    """Load the files that are open as descriptors; nothing must be loaded before.
+    """Load the files that are open as descriptors, in place of what is loaded.
 
-    Raises KdumpInitrdError where the program does not end.
+    That may stay loaded if kexec is refused: its exit status counts, too. Raises KdumpInitrdError
+    where the program does not end.
     """
     old = kexec.loading.old
     why = ""

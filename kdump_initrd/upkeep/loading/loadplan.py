@@ -17,7 +17,7 @@ from ...core import files
 from ...core.errors import KdumpInitrdError
 from ...core.root import Root
 from ...probe.distro.profiles import Distro
-from ...probe.kernel import kernelname
+from ...probe.kernel import kernelname, releases
 from ...recipes.firstkernel.captureline import line_of
 from ...recipes.firstkernel.capturepair import CapturePair, find_pair
 from .. import places, record
@@ -46,8 +46,13 @@ def plan(
     ``force`` takes another tool's image. Raises KdumpInitrdError.
     """
     settings = first_settings(configured.values, {"root": str(root)})
-    word = kernel or settings.capture_kernel or readiness.release(root)
-    release = kernelname.understood(word, root=root, layout=profile.kernel)
+    word = kernel or settings.capture_kernel
+    regular = readiness.release(root)
+    release = (
+        kernelname.understood(kernel, root=root, layout=profile.kernel)
+        if kernel
+        else capture_release(regular, configured, root=root, profile=profile)
+    )
     image = image_of(release, root=root, profile=profile)
     if image is None:
         raise KdumpInitrdError(
@@ -65,7 +70,12 @@ def capture_release(regular: str, configured: Effective, *, root: Root, profile:
     Raises KdumpInitrdError where nothing tells the release of a configured image.
     """
     word = configured.values.get("capture_kernel")
-    return kernelname.understood(word, root=root, layout=profile.kernel) if word else regular
+    if word:
+        return kernelname.understood(word, root=root, layout=profile.kernel)
+    plain = (regular.removesuffix(end) for end in profile.kernel.debug if regular.endswith(end))
+    images = profile.kernel.image
+    there = (each for each in plain if releases.first(images, root=root, release=each) is not None)
+    return next(there, regular)
 
 
 def image_of(release: str, *, root: Root, profile: Distro) -> Path | None:
