@@ -142,6 +142,19 @@ def test_every_target_is_looked_at(host: Host) -> None:
         assert answer([*links.values()]) == (NO if decides else YES)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dump_compress", "brotli"), ("dump_level", "high"), ("targets", 5), ("targets", [{}])],
+)
+def test_a_record_of_another_version_tells_no_target(host: Host, name: str, value: object) -> None:
+    path = host.root / f"var/lib/kdump-initrd/capture-{RELEASE}.json"
+    table = json.loads(path.read_text())
+    table["settings"][name] = json.dumps(value)
+    host.write(path.relative_to(host.root).as_posix(), json.dumps(table))
+    link = look(host)["target"]
+    assert (link.answer, link.facts) == (UNKNOWN, {})
+
+
 def test_a_crash_that_was_not_saved_does_not_make_it_unready(host: Host) -> None:
     folder = machines.report(host, "202611020202", "incomplete")
     link = look(host)["last crash"]

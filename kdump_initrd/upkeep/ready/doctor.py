@@ -32,7 +32,9 @@ def examine(top: Path, distro: str | None) -> list[Finding]:
     links = list(chain.links(seen))
     found = list(map(of_link, links))
     found += driverchain.check(seen)
-    found += _written(seen)
+    lost = any(each.name.startswith("target") and each.severity == ERROR for each in found)
+    # What is wrong with a target, its link says first.
+    found += (each for each in _written(seen) if not (lost and each.severity == ERROR))
     found += _peers(seen)
     found += _next_boot(seen, distro)
     causes = list(kernelsettings.check(seen))

@@ -14,6 +14,7 @@ from ...core.devicename import is_tag
 from ...core.errors import KdumpInitrdError
 from ...core.root import Root
 from ...probe.distro.profiles import Distro
+from ...saver.codec.rows import WORDS
 from ..record import Record
 
 
@@ -51,7 +52,12 @@ def of(made: Record | None, profile: Distro) -> tuple[Place, ...]:
 
 
 def codecs(name: str, dump_format: str, profile: Distro) -> tuple[str, ...]:
-    """Return the codecs that a setting stands for, the first that works is taken."""
+    """Return the codecs that a setting stands for, the first that works is taken.
+
+    Raises ValueError for a name that is none.
+    """
+    if name not in WORDS:
+        raise ValueError(name)
     if dump_format == "elf":
         return ("none",)
     return tuple(profile.dump.codecs) if name == "auto" else (name,)
