@@ -85,7 +85,7 @@ def _later(packed: bytes) -> list[int]:
 
 
 def parts(weight: Weight, terms: Terms) -> dict[str, int]:
-    """Return what takes memory when most is taken, in bytes.
+    """Return what takes memory at the moment when the most is taken: bytes, by name.
 
     Two moments count. While the kernel unpacks the initrd, the stored image, the unpacked tree
     and the decoder's window are in memory at once. When the saver starts, the kernel has freed
