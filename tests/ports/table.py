@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tests.vm.architectures import AARCH64_LPA2, S390X, Architecture
 from tests.vm.kernels import Kernel, Source, fetched
-from tests.vm.ownkernel import S390X_6_12, Own, built
+from tests.vm.ownkernel import AARCH64_6_12_64K, S390X_6_12, Own, built
 from tests.vm.sources import (
     AARCH64_6_12,
     AARCH64_6_12_16K,
@@ -67,6 +67,7 @@ PORTS = {
     "aarch64-6.12": Port(AARCH64_6_12, usual=True),
     "aarch64-6.12-lpa2": Port(AARCH64_6_12, machine=AARCH64_LPA2),
     "aarch64-6.12-16k": Port(AARCH64_6_12_16K, 16 * KIB, machine=AARCH64_LPA2),
+    "aarch64-6.12-64k": Port(AARCH64_6_12_64K, 64 * KIB, rival=Suite("forky", AARCH64_LPA2)),
     "aarch64-7": Port(AARCH64_7),
     # Nothing but an ELF dump tells where the kernel lies without page tables.
     "riscv64-7": Port(RISCV64_7, level=1, why=_RISCV64, dump_format="elf"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kdump_initrd.core.run import run
 
-from .architectures import S390X
+from .architectures import AARCH64_LPA2, S390X
 from .cached import cache, making
 from .kernels import USERLAND, Kernel, newest
 from .rootfs import digest
@@ -21,30 +21,49 @@ from .suites import Suite
 class Own:
     """A kernel for a root of a suite.
 
-    ``sources`` are the suite that has them and their package; ``config`` is added to the smallest
-    configuration; ``linux`` is what Linux calls the architecture, and ``cross`` what the names of
-    its compiler's programs begin with.
+    ``sources`` are the suite that has them and their package; ``config``, a file beside this one,
+    and what all have are added to the smallest configuration; ``linux`` is what Linux calls the
+    architecture, ``image`` its kernel image, and ``cross`` what the names of its compiler's
+    programs begin with.
     """
 
     suite: Suite
     sources: tuple[Suite, str]
-    config: Path
+    config: str
     linux: str
+    image: str
     cross: str
+
+    @property
+    def options(self) -> str:
+        """Its configuration, as lines of Kconfig."""
+        files = (Path(__file__).with_name(name) for name in ("own.config", self.config))
+        return "".join(each.read_text() for each in files)
 
     @property
     def name(self) -> str:
         """What its root in the cache is called."""
-        return f"own-{self.linux}-{digest(self.sources[1], self.config.read_text())}"
+        return f"own-{self.linux}-{digest(self.sources[1], self.options)}"
 
 
+_SOURCES_6_12 = (Suite("trixie"), "linux-source-6.12")
 #: Debian's kernels for it are without CONFIG_CRASH_DUMP.
 S390X_6_12 = Own(
     suite=Suite("bookworm", S390X),
-    sources=(Suite("trixie"), "linux-source-6.12"),
-    config=Path(__file__).with_name("s390x.config"),
+    sources=_SOURCES_6_12,
+    config="s390x.config",
     linux="s390",
+    image="bzImage",
     cross="s390x-linux-gnu-",
+)
+#: Debian has none with pages of 64 KiB. kexec -c (2.0.25) does not load it.
+AARCH64_6_12_64K = Own(
+    suite=Suite("bookworm", replace(AARCH64_LPA2, kexec=("-s",))),
+    sources=_SOURCES_6_12,
+    config="aarch64-64k.config",
+    linux="arm64",
+    image="Image",
+    cross="aarch64-linux-gnu-",
 )
 
 
@@ -76,12 +95,12 @@ def _build(own: Own, root: Path) -> None:
     words += [f"-j{os.cpu_count()}"]
     run([*words, "allnoconfig"], timeout=300)
     with (source / ".config").open("a") as config:
-        config.write(own.config.read_text())
+        config.write(own.options)
     run([*words, "olddefconfig"], timeout=300)
-    run([*words, "bzImage", "modules"], timeout=7200)
+    run([*words, own.image, "modules"], timeout=7200)
     run([*words, f"INSTALL_MOD_PATH={root}", "modules_install"], timeout=600)
     release = (source / "include/config/kernel.release").read_text().strip()
     (root / "boot").mkdir(exist_ok=True)
-    shutil.copy(source / f"arch/{own.linux}/boot/bzImage", root / f"boot/vmlinuz-{release}")
+    shutil.copy(source / f"arch/{own.linux}/boot/{own.image}", root / f"boot/vmlinuz-{release}")
     shutil.copy(source / ".config", root / f"boot/config-{release}")
     shutil.rmtree(scratch)
