@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import publish
+from ..core import files, publish
 from ..core.errors import KdumpInitrdError
 from ..core.files import TEXT
 from ..core.root import Root
@@ -53,7 +53,7 @@ class Edit:
     def apply(self) -> None:
         """Write or remove the file, if it is not that already. Raises KdumpInitrdError."""
         try:
-            before = self.path.read_bytes() if self.path.exists() else None
+            before = files.read(self.path) if self.path.exists() else None
             if before == self.content:
                 return
             if self.content is None:
