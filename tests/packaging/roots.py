@@ -29,7 +29,7 @@ _PASSING = tuple(
     f"usr/bin/{name}"
     for name in ("deb-systemd-helper", "logger", "py3clean", "py3compile", "systemctl")
 )
-_COMMAND = re.compile(r"python3 -I (?:/usr)?/sbin/mkinitrd-kdump ")
+_COMMAND = re.compile(r"python3 -I (?:/usr)?/sbin/(?:mkinitrd-kdump|kdump-initrd) ")
 
 
 class SmallRoot:
@@ -76,5 +76,5 @@ class SmallRoot:
 
 
 def ours(calls: Sequence[str]) -> list[str]:
-    """Return the words that our command was called with, once a call."""
+    """Return the words that our commands were called with, once a call."""
     return [call[match.end() :] for call in calls if (match := _COMMAND.match(call))]

@@ -28,7 +28,7 @@ install -D /dev/null %{buildroot}/usr/lib/modules/6.1.0-test/vmlinuz
 %files
 /usr/lib/modules/6.1.0-test
 """
-UNIT = "kdump-initrd-refresh.service"
+UNITS = "kdump-initrd.service kdump-initrd-refresh.service"
 STATE = ("var/lib/kdump-initrd", "var/cache/kdump-initrd")
 
 
@@ -52,7 +52,7 @@ def test_installed_upgraded_removed(
     rpm(root, "-i", "--nodeps", packages.rpm(family))
     calls = root.calls()
     assert ours(calls) == ["--refresh --quiet"]
-    assert f"systemctl --no-reload preset {UNIT}" in calls
+    assert f"systemctl --no-reload preset {UNITS}" in calls
     assert rpm(root, "-V", "--nodeps", "kdump-initrd").stdout == b""
     assert (root.path / "usr/sbin/mkinitrd-kdump").stat().st_mode & 0o777 == 0o755
 
@@ -67,8 +67,8 @@ def test_installed_upgraded_removed(
         (root.path / name / "x").touch()
     rpm(root, "-e", "--nodeps", "kdump-initrd")
     calls = root.calls()
-    assert ours(calls) == ["--remove --quiet"]
-    assert f"systemctl --no-reload disable {UNIT}" in calls
+    assert ours(calls) == ["reserve --unset", "--remove --quiet"]
+    assert f"systemctl --no-reload disable {UNITS}" in calls
     left = root.files() - before
     assert not [name for name in left if "kdump" in name or (root.path / name).is_file()]
 
@@ -80,7 +80,9 @@ def test_a_failing_refresh_fails_nothing(family: str, root: SmallRoot, packages:
     assert "no image was refreshed, what was there stays" in done.stderr + done.stdout.decode()
     assert ours(root.calls()) == ["--refresh --quiet"]
     done = rpm(root, "-e", "--nodeps", "kdump-initrd")
-    assert "some images are still there" in done.stderr + done.stdout.decode()
+    said = done.stderr + done.stdout.decode()
+    assert "some images are still there" in said
+    assert "crashkernel= is still set" in said
     assert not (root.path / "usr/lib/kdump-initrd").exists()
 
 
