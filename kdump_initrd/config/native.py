@@ -32,7 +32,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "image": ("hardware", "add_modules", "omit_modules", "tools", "compress"),
     "refresh": ("images", "kernels"),
-    "reserve": ("crashkernel", "shrink"),
+    "reserve": ("crashkernel", "shrink", "automatic"),
 }
 #: No setting is a number of that size, and Python refuses to print much larger ones.
 _MANY = 10**9

@@ -97,13 +97,15 @@ class HostSettings:
     """What is kept current on a host: which images, for which kernels, and the reservation.
 
     ``kernels`` is ("all",), ("newest",), ("running",) or kernel releases; ``crashkernel`` is "auto"
-    or what ``reserve --set`` takes; with ``shrink`` the rest is given back when it is loaded.
+    or what ``reserve --set`` takes, which ``automatic`` lets ``--refresh`` do; with ``shrink`` the
+    rest is given back when it is loaded.
     """
 
     images: tuple[str, ...] = ("capture", "first-kernel")
     kernels: tuple[str, ...] = ("all",)
     crashkernel: str = "auto"
     shrink: bool = False
+    automatic: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ HOST: Sequence[Setting] = (
     Setting("kernels", (), "WHICH", "the kernels that --refresh builds images for: all, newest, running, or a list of releases", settingvalues.kernels),
     Setting("crashkernel", (), "SIZE", "what kdump-initrd reserve --set puts on the kernel's command line: auto, or sizes as behind crashkernel=", settingvalues.words),
     Setting("shrink", (), "", "kdump-initrd load gives back what is reserved beyond what the image needs"),
+    Setting("automatic", (), "", "--refresh, and so the package, does what kdump-initrd reserve --set does, where that is missing"),
 )  # fmt: skip
 #: Settings that the image gets unchanged, and their fields in the contract (saver/params.py); fields
 #: of a target are the same for all targets.

@@ -28,6 +28,8 @@ from . import places, record, removal, unifiedkernel
 from .hostimages import Host, capture_image, capturing, first_images, resolved
 from .keep import Manner, keep, say_pending
 from .ready import readiness
+from .ready.link import NO
+from .reserving import nextboot, putting
 
 logger = get_logger(__name__)
 
@@ -148,9 +150,23 @@ def _refresh(host: Host, releases: Sequence[str]) -> int:
             failed = _complain(release, error)
     for warning in host.configured.warnings if written else ():
         logger.warning("%s", warning)
+    if not failed and not host.manner.dry_run and host.wanted.automatic:
+        _reserve(host)
     if not failed and not host.manner.dry_run and "first-kernel" in host.wanted.images:
         _say_readiness(host, target)
     return failed or _answer(host, written)
+
+
+def _reserve(host: Host) -> None:
+    """Let the next boot reserve enough; where it cannot be set, the images count all the same."""
+    try:
+        state = nextboot.look(host.root.path, host.distro)
+        if nextboot.check(state).answer == NO:
+            done = putting.put(state, None, force=False)
+            logger.info("%s%s", done.text, "".join(f"; now run: {each}" for each in done.commands))
+    except KdumpInitrdError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        logger.warning("crashkernel= is not set: %s%s", error.message, hint)
 
 
 def _say_readiness(host: Host, target: CaptureSettings) -> None:

@@ -45,4 +45,5 @@ kernels = ["6.1", "6.12"]
 [reserve]
 crashkernel = "64M  192M,cma"
 shrink = true
+automatic = true
 """

@@ -50,6 +50,7 @@ VALUES = {
     "kernels": ("6.1", "6.12"),
     "crashkernel": "64M 192M,cma",
     "shrink": True,
+    "automatic": True,
 }
 
 
