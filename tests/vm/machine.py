@@ -55,15 +55,16 @@ class LostMachine(MachineError):
 class MachineConfig:
     """One machine and what it is expected to do.
 
-    ``folder`` gets the console log; ``token`` and ``speaker`` are what the first kernel's and
+    ``folder`` gets the console log; without ``kernel`` the first disk's boot loader starts the
+    machine; ``token`` and ``speaker`` are what the first kernel's and
     the capture image's lines begin with; ``phases`` are the expected ones, of which the last one
     stands for the end by QMP's ``final`` reason if it is REBOOTED or OFF; ``deadlines`` overrides
     seconds of DEADLINES; ``more`` are further words for QEMU.
     """
 
     folder: Path
-    kernel: Path
-    initrd: Path
+    kernel: Path | None
+    initrd: Path | None
     append: str
     token: str
     speaker: str = "kdump-initrd"
@@ -94,7 +95,9 @@ class MachineConfig:
         for disk in self.disks:
             words += ["-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]
         words += self.more
-        words += ["-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", self.append]
+        if self.kernel is not None:
+            words += ["-kernel", f"{self.kernel}", "-initrd", f"{self.initrd}"]
+            words += ["-append", self.append]
         return words
 
 

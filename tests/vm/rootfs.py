@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +58,14 @@ _FILES = {
     f"{_UNIT}/kdump-test.service": (GUEST / "kdump-test.service").read_text(),
     "usr/local/sbin/kdump-test": (GUEST / "kdump-test").read_text(),
 }
-_LINKS = {
-    f"{_UNIT}/multi-user.target.wants/kdump-test.service": "../kdump-test.service",
+#: What silences both lists.
+SILENT = {
     **{f"{_UNIT}/{unit}": "/dev/null" for unit in _MASKED},
     **{f"etc/systemd/system-generators/{name}": "/dev/null" for name in _GENERATORS},
+}
+_LINKS = {
+    f"{_UNIT}/multi-user.target.wants/kdump-test.service": "../kdump-test.service",
+    **SILENT,
 }
 _MIB = 1 << 20
 _DISK_MIB = 3072
@@ -106,22 +110,36 @@ def _enter(root: Path, argv: Sequence[str | Path], *, out: Path, timeout: float)
     return run([*isolated(), GUEST / "enter", root, out, *argv], timeout=timeout)
 
 
-def _bootstrap(target: Path) -> None:
+def bootstrapped(packages: str, *, prefix: str) -> Root:
+    """Return the Debian root of the cache with these packages, made by debootstrap if missing.
+
+    Raises KdumpInitrdError or MissingTool.
+    """
+    home = cache() / f"{prefix}-{digest(SUITE, packages)}"
+    root = Root(home / "root", home)
+    with making(root.path) as missing:
+        if missing:
+            _bootstrap(root.path, packages)
+    return root
+
+
+def _bootstrap(target: Path, packages: str) -> None:
     # Made beside its place and renamed: half a root is never used.
     fresh = target.with_name(f"{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    argv = [*isolated(), tool("debootstrap"), "--variant=minbase", f"--include={_PACKAGES}"]
+    argv = [*isolated(), tool("debootstrap"), "--variant=minbase", f"--include={packages}"]
     run([*argv, SUITE, fresh, mirror()], timeout=900)
     for package in (fresh / "var/cache/apt/archives").glob("*.deb"):
         package.unlink()
     fresh.rename(target)
 
 
-def _dress(root: Path) -> None:
-    for name, text in _FILES.items():
+def dress(root: Path, files: Mapping[str, str], links: Mapping[str, str]) -> None:
+    """Put files and links into a root, and let its administrator in without a password."""
+    for name, text in files.items():
         _put(root / name, text, mode=0o755 if "/sbin/" in name else 0o644)
-    for name, target in _LINKS.items():
+    for name, target in links.items():
         path = root / name
         path.parent.mkdir(exist_ok=True)
         if not (path.is_symlink() and str(path.readlink()) == target):
@@ -136,6 +154,7 @@ def _dress(root: Path) -> None:
 def _put(path: Path, text: str, *, mode: int) -> None:
     # Another run may be reading it.
     if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(mode)
 
@@ -145,13 +164,9 @@ def debian() -> Root:
 
     Raises KdumpInitrdError, MissingTool or NoKernel.
     """
-    home = cache() / f"debian-{digest(SUITE, _PACKAGES)}"
-    root = Root(home / "root", home)
-    with making(root.path) as missing:
-        if missing:
-            _bootstrap(root.path)
-    with making(home / "dressed"):  # never there: only the lock is wanted
-        _dress(root.path)
+    root = bootstrapped(_PACKAGES, prefix="debian")
+    with making(root.home / "dressed"):  # never there: only the lock is wanted
+        dress(root.path, _FILES, _LINKS)
     return root
 
 

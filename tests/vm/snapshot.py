@@ -168,7 +168,7 @@ def key(config: MachineConfig) -> str:
     version = run([tool(config.architecture.program), "--version"], timeout=30).stdout
     words = " ".join(config.argv(0)).replace(str(config.folder), "")
     made_of = hashlib.sha256(version + words.encode())
-    for path in (config.kernel, config.initrd):
+    for path in filter(None, (config.kernel, config.initrd)):
         made_of.update(path.read_bytes())
     return made_of.hexdigest()[:16]
 
