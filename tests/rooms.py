@@ -35,6 +35,9 @@ FLOORS = (
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
+#: The folders at the top of the package.
+ROOMS = {name.split(".")[0] for name in MODULES if name} - {"__main__"}
+
 
 def _walk(tree: ast.AST, *, later: bool) -> Iterator[ast.AST]:
     # The nodes that are more than annotations for a type checker.
@@ -73,13 +76,13 @@ def _imports(name: str, *, later: bool) -> Iterator[str]:
 
 
 def arrows() -> dict[tuple[str, str], list[str]]:
-    """Return the modules that import, by (room, room); the package itself is no room."""
+    """Return the modules that import, by (room, room); the package's own two are of no room."""
     found: dict[tuple[str, str], list[str]] = {}
     for name in MODULES:
         here = name.split(".")[0]
         for each in imports(name):
             there = each.split(".")[0]
-            if not each.startswith("/") and here and there and there != here:
+            if {here, there} <= ROOMS and there != here:
                 modules = found.setdefault((here, there), [])
                 if name not in modules:
                     modules.append(name)
@@ -89,8 +92,7 @@ def arrows() -> dict[tuple[str, str], list[str]]:
 def main() -> None:
     """Print the rooms and each arrow with the modules behind it."""
     found = arrows()
-    rooms = {name.split(".")[0] for name in MODULES if name} - {"__main__"}
-    print(f"{len(rooms)} rooms, {len(found)} arrows")
+    print(f"{len(ROOMS)} rooms, {len(found)} arrows")
     for (here, there), modules in sorted(found.items()):
         print(f"{here:9} -> {there:9} {len(modules):3} {' '.join(modules[:4])}")
 

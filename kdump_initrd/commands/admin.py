@@ -61,7 +61,12 @@ def parser() -> Parser:
     command = Parser(
         prog=PROGRAM,
         usage=("VERB [OPTION]...",),
-        description="\n".join(("Tell whether a crash of this machine is saved.\n\nverbs:", *rows)),
+        description="\n".join(
+            (
+                "Make this machine ready to save its crashes, and tell whether it is.\n\nverbs:",
+                *rows,
+            )
+        ),
         epilog=f"{PROGRAM} VERB --help prints the options of a verb.",
         statuses=_STATUSES,
     )
