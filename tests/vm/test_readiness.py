@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from kdump_initrd.core.run import run
+
 from . import disks, loop, rootfs
 from .disks import Disk
 from .installed import install
@@ -17,6 +19,8 @@ from .rootfs import GUEST
 
 pytestmark = [pytest.mark.qemu, pytest.mark.full, pytest.mark.timeout(1200)]
 
+#: Of the root: while it is mounted here, nobody finds the one that other tests have.
+UUID = "e1a70c34-5b0d-4f0a-9a83-6a1d0f3c2b75"
 #: How far off the estimate of the dump's size may be.
 FACTOR = 2
 _CONFIGURATION = f"""\
@@ -28,6 +32,7 @@ dump-compress = "lzo"
 hardware = "virtio"
 """
 _FILES = {
+    "etc/fstab": f"UUID={UUID} / ext4 errors=remount-ro 0 1\n",
     "etc/kdump-initrd.toml": _CONFIGURATION,
     "usr/local/sbin/kdump-test": (GUEST / "kdump-asked").read_text(),
 }
@@ -38,11 +43,13 @@ def test_a_machine_that_is_armed_says_so(name: str, folder: Path, crash_copy: Pa
     """The root's own Python runs the installed code, as root and with /proc and /sys real."""
     root = rootfs.debian()
     disk = rootfs.disk(root, folder / "root.raw")
+    run(["tune2fs", "-U", UUID, disk.path], timeout=120)
     install(disk, folder, _FILES)
     initrd = folder / "initrd.img"
     disk.copy_out(f"/boot/initrd.img-{root.kernel.release}", initrd)
     dumps = disks.make(folder / "dumps.raw")
-    outcome = loop.go(Loop(name, root.kernel, initrd, (disk.path, dumps.path), phases=ONCE))
+    armed = Loop(name, root.kernel, initrd, (disk.path, dumps.path), f"UUID={UUID}", phases=ONCE)
+    outcome = loop.go(armed)
     saved = loop.read_back(dumps, crash_copy, outcome, root.kernel.release)
     answers = {verb: answer(disk, verb, folder) for verb in _VERBS}
     assert loop.said(outcome, "asked ") == [f"{verb} 0" for verb in _VERBS], answers
