@@ -37,6 +37,7 @@ def test_shipped_files_say_nothing_that_is_not_done(tmp_path: Path) -> None:
     assert (found.errors, found.warnings) == ([], [])
     assert found.values == {
         "path": "/var/crash",
+        "automatic": True,
         "dump_format": "kdump",
         "dump_compress": "lzo",
         "dump_level": 31,

@@ -32,6 +32,7 @@ def test_shipped_file_says_nothing_that_is_not_done(tmp_path: Path) -> None:
         "final_action": "reboot",
         "crashkernel": "auto",
         "shrink": False,
+        "automatic": True,
     }
     line = SHIPPED.splitlines().index('KDUMP_SAVEDIR="/var/crash"') + 1
     assert found.origins["path"] == f"/{NAME}:{line}"

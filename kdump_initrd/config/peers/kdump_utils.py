@@ -14,7 +14,6 @@ from .keys import Key, PeerFile
 _HOOKS = "put your own programs into /etc/kdump-initrd/hooks/<stage>"
 _REMOTE = "the image has no network"
 _GONE = "newer releases of kdump-utils refuse it, too"
-_CRASHKERNEL = "the boot loader or kdumpctl sets the reservation"
 _LOGS = "--quiet, --verbose and --debug choose how much is printed"
 
 
@@ -100,7 +99,7 @@ _CONF = (
     Key("sshkey", _REMOTE),
     Key("fence_kdump_args", _REMOTE),
     Key("fence_kdump_nodes", f"{_REMOTE}: the cluster is not told that the machine saves a dump"),
-    Key("auto_reset_crashkernel", _CRASHKERNEL, idle=("yes", "no")),
+    Key("auto_reset_crashkernel", "automatic", meanings.switch("automatic")),
     Key("force_rebuild", "--refresh rebuilds images whose inputs changed, with --force all images", idle=("0",)),
     Key("force_no_rebuild", "--refresh rebuilds images whose inputs changed", idle=("0",)),
     Key("override_resettable", "the tool does not check whether a disk can be reset", idle=("0", "1")),

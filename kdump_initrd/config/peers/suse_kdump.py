@@ -15,9 +15,6 @@ _REMOTE = "the image has no network"
 _MAIL = "no mail is sent; the report.json of each dump says how it was saved"
 _FADUMP = "firmware-assisted dumps are not supported"
 _SHELL = "no shell is started at the end: the final action also follows a failure"
-_RESERVATION = (
-    "the boot loader sets the reservation; the size to reserve is printed when an image is written"
-)
 _OLD = "newer releases of kdump no longer support it"
 #: Format: our format and codec.
 _FORMATS = {
@@ -85,7 +82,7 @@ _KEYS = (
     Key("KDUMP_COMMANDLINE", "inherit-cmdline, without words for systemd, udev and dracut", meanings.kernel_words("inherit_cmdline")),
     Key("KDUMP_KERNELVER", "capture-kernel", meanings.capture_kernel),
     Key("KDUMP_CRASHKERNEL", "crashkernel: what kdump-initrd reserve --set puts on the kernel's command line", meanings.setting("crashkernel")),
-    Key("KDUMP_UPDATE_BOOTLOADER", _RESERVATION, idle=(*_TRUE, *_FALSE)),
+    Key("KDUMP_UPDATE_BOOTLOADER", "automatic", meanings.switch("automatic")),
     Key("KDUMP_AUTO_RESIZE", "shrink", meanings.switch("shrink")),
     Key("KDUMP_FADUMP", _FADUMP, idle=_FALSE),
     Key("KDUMP_FADUMP_SHELL", _FADUMP, idle=_FALSE),
