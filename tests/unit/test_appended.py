@@ -39,7 +39,8 @@ CODECS = list(PACK)
 HOOK = "scripts/init-top/kdump-initrd"
 PAYLOAD = [
     "kdump-initrd", "kdump-initrd/segment.json", "kdump-initrd/arm", "kdump-initrd/bin",
-    "kdump-initrd/bin/busybox", "kdump-initrd/bin/kexec", "kdump-initrd/initrd",
+    "kdump-initrd/bin/busybox", "kdump-initrd/bin/kexec", "kdump-initrd/facts",
+    "kdump-initrd/initrd",
     "kdump-initrd/kernel", "kdump-initrd/kernelline.sh", "kdump-initrd/lib",
 ]  # fmt: skip
 OURS = '/scripts/init-top/kdump-initrd "$@"\n[ -e /conf/param.conf ] && . /conf/param.conf\n'
@@ -172,6 +173,11 @@ def test_order_is_the_bases_own_lines_behind_ours(parts: Parts, tmp_path: Path) 
     assert stat.S_IMODE((top / HOOK).stat().st_mode) == 0o755
     home = top / "kdump-initrd"
     assert (home / "kernel").read_bytes() == parts.kernel.read_bytes()
+    assert (home / "facts").read_text().splitlines() == [
+        "by=first-kernel",
+        f"kernel={hashlib.sha256(parts.kernel.read_bytes()).hexdigest()}",
+        f"image={hashlib.sha256(parts.capture.read_bytes()).hexdigest()}",
+    ]
     assert (home / "initrd").read_bytes() == parts.capture.read_bytes()
     for name, mode in {"arm": 0o755, "kernel": 0o600, "initrd": 0o600, "bin/kexec": 0o755}.items():
         assert stat.S_IMODE((home / name).stat().st_mode) == mode
