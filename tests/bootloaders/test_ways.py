@@ -88,6 +88,7 @@ def test_set_twice_is_set_once_and_unset_undoes_it(host: Host, reserve: Reserve,
     assert (host.calls(), host.files()) == ([], after)
     assert reserve("--unset")[0] == 0
     assert host.files() == before
+    assert not (host.root / "var/lib/kdump-initrd").exists()
     assert reserve("--unset")[1] == "nothing is there of kdump-initrd\n"
 
 

@@ -52,8 +52,11 @@ def save(note: Note, root: Root) -> None:
 
 
 def forget(root: Root) -> None:
-    """Remove the note."""
-    _path(root).unlink(missing_ok=True)
+    """Remove the note, and its folder if nothing else is in it."""
+    path = _path(root)
+    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.parent.rmdir()
 
 
 def _path(root: Root) -> Path:
