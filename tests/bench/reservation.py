@@ -43,7 +43,9 @@ def _works(scenario: Scenario, crashkernel_mib: int) -> bool:
     try:
         crash(trial)
     except (PanicWithoutDump, Hang) as error:
-        progress(f"{scenario.name}: {crashkernel_mib}M: {str(error).splitlines()[0]}")
+        kept = error.log.with_name(f"console.{crashkernel_mib}M")  # the next trial writes its own
+        error.log.replace(kept)
+        progress(f"{scenario.name}: {crashkernel_mib}M: {str(error).splitlines()[0]} ({kept})")
         return False
     progress(f"{scenario.name}: {crashkernel_mib}M: saved")
     return True
