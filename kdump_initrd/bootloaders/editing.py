@@ -10,6 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +62,34 @@ class Edit:
                 return
             self.path.parent.mkdir(parents=True, exist_ok=True)
             mode = stat.S_IMODE(self.path.stat().st_mode) if before is not None else _MODE
+            stamp = publish.stamp(self.path) if before is not None else None
         except OSError as error:
             raise KdumpInitrdError(f"{self.path}: {error.strerror}") from error
-        stamp = publish.stamp(self.path) if before is not None else None
         with publish.new_file(self.path, force=True, mode=mode, instead=stamp) as new:
             os.write(new.descriptor, self.content)
+            if before is not None:
+                _dress(new.descriptor, self.path)
+
+
+def _dress(descriptor: int, path: Path) -> None:
+    """Give a new file the owner of the old one, its access list, and its label."""
+    old, new = path.stat(), os.fstat(descriptor)
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        os.fchown(descriptor, old.st_uid, old.st_gid)
+    # Not every file system has attributes, or takes them from anybody.
+    with suppress(OSError):
+        for name in os.listxattr(path):
+            os.setxattr(descriptor, name, os.getxattr(path, name))
+
+
+def text_of(content: bytes) -> str:
+    """Return the text of a file; what is not UTF-8 in it comes back with bytes_of()."""
+    return content.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(text: str) -> bytes:
+    """Return the bytes of a text of text_of()."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def find(path: Path, root: Root) -> list[Found]:

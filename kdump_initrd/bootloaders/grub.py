@@ -33,7 +33,7 @@ class DropIn(Loader):
         """See Loader; ``remove`` are words in other files, for which the last one is no remedy."""
         others = [each.path for each in self.found() if each.word in remove]
         edits = [
-            Edit(path, editing.without(self.read(path), remove).encode())
+            Edit(path, editing.bytes_of(editing.without(self.read(path), remove)))
             for path in dict.fromkeys(others)
         ]
         if not add:
@@ -53,4 +53,4 @@ class Variable(Loader):
         text = editing.without(self.read(path), remove)
         if add:
             text = editing.in_assignment(text, self.facts.variable, add)
-        return [Edit(path, text.encode())]
+        return [Edit(path, editing.bytes_of(text))]

@@ -28,12 +28,14 @@ class KernelInstall(Loader):
     def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
         """See Loader."""
         path = self.place(self.facts.file)
-        text = editing.without(self.read(path) or self._usual(), remove)
+        there = self.read(path)
+        # Entries that are made from blanks only do not boot.
+        text = editing.without(there if there.strip() else self._usual(), remove)
         edits = [Edit(path, _ended(editing.in_line(text, add) if add else text))]
         for entry in self._by_hand():
             text = editing.without(self.read(entry), remove)
             text = editing.in_line(text, add, key="options") if add else text
-            edits.append(Edit(entry, text.encode()))
+            edits.append(Edit(entry, editing.bytes_of(text)))
         return edits
 
     def commands(self, remove: Sequence[str], add: Sequence[str]) -> list[list[str]]:
@@ -63,7 +65,7 @@ class KernelInstall(Loader):
         ]
 
     def _usual(self) -> str:
-        """Return what entries are made from where the file is not there."""
+        """Return what entries are made from where the file is not there, or is empty."""
         running = self.root.file(_RUNNING) if self.root.is_host else None
         path = self.root.file(_ELSEWHERE) or running
         text = self.root.read_text(path, limit=_SHORT) if path else ""
@@ -82,4 +84,4 @@ def _is_of(entry: Path, release: str) -> bool:
 
 
 def _ended(text: str) -> bytes:
-    return (text if text.endswith("\n") else f"{text}\n").encode()
+    return editing.bytes_of(text if text.endswith("\n") else f"{text}\n")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import KdumpInitrdError
+from ..core.files import TEXT
 from ..core.root import Root
 from ..core.run import run
 from . import commandlines, crashwords, editing
@@ -107,8 +108,8 @@ class Loader(ABC):
         return []
 
     def read(self, path: Path) -> str:
-        """Return the text of a file, "" for none; raises OSError."""
-        return self.root.read_text(path) if path.exists() else ""
+        """Return the text of a file as editing.text_of() does, "" for none; raises OSError."""
+        return editing.text_of(self.root.read(path, limit=TEXT)) if path.exists() else ""
 
     def place(self, name: str) -> Path:
         """Return the path of a file in the root, free of links."""

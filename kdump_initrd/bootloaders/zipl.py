@@ -37,4 +37,4 @@ class Zipl(Loader):
             lines = [
                 editing.with_words(line, add) if _PARAMETERS.match(line) else line for line in lines
             ]
-        return [Edit(path, "".join(lines).encode())]
+        return [Edit(path, editing.bytes_of("".join(lines)))]

@@ -25,7 +25,9 @@ def values(root: Path) -> dict[str, str]:
     """Return the variables of /etc/default/grub and what lies in grub.d, as a shell reads them."""
     found: dict[str, str] = {}
     for path in (root / "etc/default/grub", *sorted((root / "etc/default/grub.d").glob("*.cfg"))):
-        for match in re.finditer(r"^(\w+)=[\"']?(.*?)[\"']?$", path.read_text(), re.MULTILINE):
+        for match in re.finditer(
+            r"^(\w+)=[\"']?(.*?)[\"']?$", path.read_text("latin-1"), re.MULTILINE
+        ):
             found[match[1]] = re.sub(r"\$(\w+)", lambda name: found.get(name[1], ""), match[2])
     return found
 
@@ -103,7 +105,7 @@ def update_bootloader(root: Path, words: list[str]) -> None:
 def sdbootutil(root: Path, words: list[str]) -> None:
     """It writes the options of all entries of this system anew (update_all_entries)."""
     assert words == ["update-all-entries"]
-    line = " ".join((root / "etc/kernel/cmdline").read_text().split())
+    line = " ".join((root / "etc/kernel/cmdline").read_text("latin-1").split())
     for path in (each for each in entries(root) if "machine-id" not in each.read_text()):
         options(path, lambda _: line)
 
@@ -113,7 +115,7 @@ def kernel_install(root: Path, words: list[str]) -> None:
     verb, release, image = words
     assert verb == "add"
     assert (root / image.lstrip("/")).is_file()
-    line = " ".join((root / "etc/kernel/cmdline").read_text().split())
+    line = " ".join((root / "etc/kernel/cmdline").read_text("latin-1").split())
     entry = f"title x\nversion {release}\noptions {line}\nlinux /x/{release}/linux\n"
     (root / f"efi/loader/entries/x-{release}.conf").write_text(entry)
 
@@ -121,7 +123,7 @@ def kernel_install(root: Path, words: list[str]) -> None:
 def zipl(root: Path, words: list[str]) -> None:
     """It writes the map."""
     assert words == []
-    (root / "boot/bootmap").write_text((root / "etc/zipl.conf").read_text())
+    (root / "boot/bootmap").write_bytes((root / "etc/zipl.conf").read_bytes())
 
 
 def rpm_ostree(root: Path, words: list[str]) -> None:

@@ -18,7 +18,7 @@ from kdump_initrd.core.root import Root
 from kdump_initrd.image import reservation
 from kdump_initrd.probe.distro import profilekeys
 
-from .layouts import LAYOUTS, Host
+from .layouts import LAYOUTS, LINE, Host, put
 
 USUAL = f"crashkernel={reservation.USUAL}M"
 #: More than is needed, and another one.
@@ -297,3 +297,39 @@ def test_a_table_for_a_fleet(host: Host, reserve: Reserve) -> None:
     assert reserve("--table")[1].startswith("crashkernel=512M-")
     # It is a word that --set takes.
     assert reserve("--set", reserve("--table")[1].strip())[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("grub2-mkconfig", "etc/default/grub"),
+        ("kernel-install", "etc/kernel/cmdline"),
+        ("zipl", "etc/zipl.conf"),
+    ],
+)
+def test_a_file_keeps_its_bytes_mode_and_owner(
+    host: Host, reserve: Reserve, name: str, file: str
+) -> None:
+    """A comment in Latin-1, and a file that is not root's alone."""
+    host.make(name)
+    path = host.root / file
+    path.write_bytes("# café\n".encode("latin-1") + path.read_bytes())
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 1, 2)
+    before, status = path.read_bytes(), path.stat()
+    assert reserve("--set")[0] == 0
+    assert path.read_bytes() != before
+    assert reserve("--unset")[0] == 0
+    assert path.read_bytes() == before
+    now = path.stat()
+    assert (now.st_mode, now.st_uid, now.st_gid) == (status.st_mode, status.st_uid, status.st_gid)
+
+
+@pytest.mark.parametrize("name", ["kernel-install", "sdbootutil"])
+def test_a_command_line_of_blanks_is_none(host: Host, reserve: Reserve, name: str) -> None:
+    """Entries without root= do not boot."""
+    host.make(name)
+    put(host.root, "etc/kernel/cmdline", "\n")
+    assert reserve("--set")[0] == 0
+    assert (host.root / "etc/kernel/cmdline").read_text() == f"{LINE} {USUAL}\n"
