@@ -15,6 +15,7 @@ from kdump_initrd.core.root import Root
 from kdump_initrd.probe.distro import architectures, placeholder, profilekeys, profiles
 from kdump_initrd.saver.codec.rows import BY_NAME
 from kdump_initrd.saver.params import NameParams
+from kdump_initrd.upkeep import unifiedkernel
 
 REPO = Path(__file__).parents[2]
 SHIPPED = search_path("distros", root=Root(Path("/nonexistent")))
@@ -70,6 +71,13 @@ def test_every_shipped_profile_loads(name: str) -> None:
     assert set(profile.hardware) == {
         "virtio", "nvme", "ahci", "scsi", "xen", "hyperv", "vmware", "usb", "mmc"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_kernel_from_a_unified_image_is_the_last_choice(name: str) -> None:
+    layout = profiles.load(name, search_path=SHIPPED, root=Root()).kernel
+    kept = unifiedkernel.place("{release}", root=Root())
+    assert Path("/") / layout.image[-1] == kept
 
 
 @pytest.mark.parametrize("name", FAMILIES)
