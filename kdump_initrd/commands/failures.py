@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shlex
 import sys
 import traceback
@@ -27,16 +25,12 @@ def guarded(work: Callable[[], int], *, command: Sequence[str], debug: bool) -> 
     except KdumpInitrdError as error:
         complain(error.message, as_root if is_denied(error) else error.hint, debug=debug)
         return error.exit_status
-    except BrokenPipeError:
-        # `--list IMAGE | head`: nobody reads on, so the interpreter must not write the rest either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         complain(_plain(error), as_root if is_denied(error) else None, debug=debug)
         return exits.ERROR
     except ModuleNotFoundError as error:
         complain(f"Python module {error.name}: not installed", "pip install .", debug=debug)
         return exits.ERROR
-    return exits.DONE
 
 
 def complain(message: str, hint: str | None, *, debug: bool) -> None:
@@ -49,10 +43,7 @@ def complain(message: str, hint: str | None, *, debug: bool) -> None:
 
 
 def _plain(error: OSError) -> str:
-    names = (error.filename, error.filename2)
-    if not any(names) and error.errno == errno.ENOSPC:
-        names = ("standard output", None)  # files are written by core.publish, which names them
-    parts = (*names, error.strerror)
+    parts = (error.filename, error.filename2, error.strerror)
     return ": ".join(str(part) for part in parts if part is not None) or str(error)
 
 

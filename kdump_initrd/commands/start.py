@@ -7,12 +7,12 @@ says so if not all output could be written. Nothing is imported here that this d
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from types import FrameType
 
 from ..core import exits
+from . import standardoutput
 
 
 def mkinitrd() -> int:
@@ -37,6 +37,7 @@ def _start(name: str, module: str) -> int:
         os._exit(exits.by_signal(number))
 
     _open_streams()
+    standardoutput.name_errors()
     try:
         import signal
 
@@ -70,14 +71,10 @@ def _open_streams() -> None:
 
 
 def _finish(name: str, status: int) -> int:
-    """Return the exit status: an error instead of success if output could not be written."""
+    """Return the exit status: that of an error if an answer could not be written."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except OSError as error:
-        # The interpreter would try to write once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if error.errno != errno.EPIPE and not status:  # `| head`: nobody wants more of it
-            os.write(2, f"{name}: error: standard output: {error.strerror}\n".encode())
-            return exits.ERROR
+        os.write(2, f"{name}: error: {error.filename}: {error.strerror}\n".encode())
+        return exits.ERROR
     return status

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
@@ -15,7 +14,9 @@ from kdump_initrd import __version__
 from kdump_initrd.commands.grammar.debian import asks
 from kdump_initrd.commands.mkinitrd import main
 from kdump_initrd.config.settings import SETTINGS
+from kdump_initrd.core import exits
 
+from . import loadhost
 from .commandline import CAPTURE, UUID, complain
 from .manpage import PAGES, option_paragraph
 from .thiskernel import RELEASE
@@ -171,20 +172,38 @@ def test_nobody_listens_any_more(tmp_path: Path) -> None:
         assert child.wait(30) == 0
 
 
-@pytest.mark.parametrize("words", ["--version", "--help", "--show-distro debian"])
-@pytest.mark.parametrize("module", ["mkinitrd", "vmcore"])
-def test_where_its_output_goes(module: str, words: str) -> None:
-    code = f"from kdump_initrd.commands.start import {module}; raise SystemExit({module}())"
-    words = words if module == "mkinitrd" else "--help"
-    line = f"{shlex.join([sys.executable, '-c', code])} {words}"
-    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+#: Some have a short answer, some more than a stream buffers; "no" is an answer, too.
+@pytest.mark.parametrize(
+    ("command", "words", "answer"),
+    [
+        ("mkinitrd", "--version", exits.DONE),
+        ("mkinitrd", "--help", exits.DONE),
+        ("mkinitrd", "--show-distro debian", exits.DONE),
+        ("vmcore", "--help", exits.DONE),
+        ("admin", "--version", exits.DONE),
+        ("admin", "reserve --table", exits.DONE),
+        ("admin", "status --root ROOT", exits.NO),
+        ("admin", "status --json --root ROOT", exits.NO),
+        ("admin", "check --json --root ROOT", exits.NO),
+    ],
+)
+@pytest.mark.parametrize("buffer", ["", "1000000"])
+def test_where_its_output_goes(
+    tmp_path: Path, command: str, words: str, answer: int, buffer: str
+) -> None:
+    """However much of it is buffered: bytes, "" for the usual."""
+    root = loadhost.make(tmp_path / "root").root
+    size = f"io.BufferedWriter = functools.partial(io.BufferedWriter, buffer_size={buffer}); "
+    start = f"from kdump_initrd.commands.start import {command}; raise SystemExit({command}())"
+    code = f"import functools, io; {size if buffer else ''}{start}"
+    line = f"{shlex.join([sys.executable, '-c', code])} {words.replace('ROOT', str(root))}"
     for where, status, error in (
-        (" | true", 0, ""),
-        (" >/dev/full", 1, "error: standard output: No space left on device"),
-        (" 2>/dev/null >&-", 0, ""),
+        (" | true", answer, ""),
+        (" >/dev/full", exits.ERROR, "error: standard output: No space left on device"),
+        (" 2>/dev/null >&-", answer, ""),
     ):
         done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", line + where], env=buffered,
+            ["bash", "-o", "pipefail", "-c", line + where],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         said = done.stderr.strip().partition(": ")[2]
