@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdump_initrd.config import effective, native
@@ -106,11 +106,7 @@ def no_programs() -> Iterator[None]:
         yield
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=300)
 @given(text=_TEXT)
 def test_whatever_a_file_holds_is_read_or_told(tmp_path: Path, text: str) -> None:
     """Never a traceback, never a program, and every complaint is one line that names its place."""

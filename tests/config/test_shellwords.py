@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdump_initrd.config.shellwords import Command, read
@@ -155,11 +155,7 @@ _VALUE = st.lists(_PART, max_size=6).map("".join)
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=60)
 @given(lines=st.lists(_VALUE, min_size=1, max_size=8))
 def test_values_are_those_of_a_shell(tmp_path: Path, shell: str, lines: list[str]) -> None:
     """Only assignments are run here, and nothing that a shell would expand to a command."""

@@ -143,7 +143,7 @@ WORDS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(WORDS)
 @example(["--dump-dev=\udce9"])
 @example(["--", "--", "--"])

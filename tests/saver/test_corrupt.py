@@ -83,7 +83,6 @@ def for_all(amount: int, *strategies: SearchStrategy[object], check: Callable[..
     healthy = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
     limited = settings(
         max_examples=amount,
-        deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=healthy,

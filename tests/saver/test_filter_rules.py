@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from .dialects import DIALECTS
@@ -292,12 +292,7 @@ def descriptions(draw: st.DrawFn) -> str:
 
 
 @given(descriptions(), st.integers(0, 31))
-@settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=25, derandomize=True)
 def test_any_layout(tmp_path: Path, text: str, level: int) -> None:
     check(tmp_path, text, level)
 
@@ -305,10 +300,6 @@ def test_any_layout(tmp_path: Path, text: str, level: int) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(1200)
 @given(descriptions(), st.integers(0, 31))
-@settings(
-    max_examples=600,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=600)
 def test_very_many_layouts(tmp_path: Path, text: str, level: int) -> None:
     check(tmp_path, text, level)

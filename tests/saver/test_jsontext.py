@@ -24,7 +24,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.integers(0, 3))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_what_it_writes_is_what_json_reads_and_the_reverse(value: object, indent: int) -> None:
     assert json.loads(dumps(value, indent)) == value
     assert loads(json.dumps(value)) == value
@@ -39,7 +39,7 @@ def test_indented_text_is_json_s_own() -> None:
 
 
 @given(st.text(alphabet='[]{}",:0123456789.eE+-\\u tfnaldr \n', max_size=12))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_any_text_is_taken_or_refused_as_json_does(text: str) -> None:
     try:
         wanted = json.loads(text, parse_constant=_refuse)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdump_initrd.core.errors import KdumpInitrdError
@@ -244,9 +244,7 @@ PARTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(parts=st.lists(PARTS, max_size=24), longest=st.sampled_from([150, 255, LONGEST]))
 def test_the_running_system_makes_the_same_of_any_line(
     tmp_path: Path, parts: list[str], longest: int

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kdump_initrd.commands.profiletext import lines
@@ -186,7 +187,7 @@ LINE = st.one_of(
 @given(st.lists(LINE, max_size=8).map("\n".join))
 @example("inherits = 'x'")
 @example("[initrd.'a\\u007fb']\nmarks = []\nfiles = {}")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(max_examples=300)
 def test_a_broken_profile_is_one_line(tmp_path: Path, text: str) -> None:
     own = tmp_path / "etc/kdump-initrd/distros"
     own.mkdir(parents=True, exist_ok=True)
@@ -199,3 +200,12 @@ def test_a_broken_profile_is_one_line(tmp_path: Path, text: str) -> None:
             assert said
     else:
         assert found[0].startswith("# The profile x")
+
+
+@given(st.none())
+@settings(max_examples=1)
+def test_an_example_may_be_stopped_for_a_while(_: None) -> None:
+    """As on a busy machine: hypothesis by itself fails what takes longer on the clock."""
+    usual = settings.get_profile("default").deadline
+    assert usual is not None
+    time.sleep(1.5 * usual.total_seconds())

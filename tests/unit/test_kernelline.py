@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdump_initrd.recipes.firstkernel import rootdevice
@@ -122,9 +122,7 @@ def test_words_of_the_shell(tmp_path: Path, shell: list[str], line: str) -> None
     assert found == kernelline.words(as_one(line))
 
 
-@settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(line=ODD, shell=st.sampled_from(SHELLS))
 def test_words_of_the_shell_whatever_they_are(tmp_path: Path, line: str, shell: list[str]) -> None:
     """And the names and values of each as the kernel takes them, but for "-" in names."""
