@@ -185,6 +185,10 @@ class Host:
         """Make the root of a layout."""
         _common(self.root)
         LAYOUTS[name].make(self.root)
+        self.add_tools()
+
+    def add_tools(self) -> None:
+        """Make the stand-ins."""
         for tool in standins.TOOLS:
             line = f'exec {sys.executable} {STANDINS} {tool} {self.root} {self.top}/calls "$@"'
             put(self.top, f"bin/{tool}", f"#!/bin/sh\n{line}\n").chmod(0o755)

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+from kdump_initrd.commands.mkinitrd import main
+from kdump_initrd.core.root import Root
+from tests.bootloaders import layouts
 
 from . import refreshroots
 from .refreshroots import CONFIGURATION, Host
@@ -69,3 +74,29 @@ def test_what_a_person_has_written_stays_and_no_image_is_lost(host: Host) -> Non
     assert any(line.startswith("crashkernel= is not set: ") for line in lines.take())
     assert host.capture.exists()
     assert not (host.root / DROP_IN).exists()
+
+
+def test_as_the_service_calls_it(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The root is the running system, and its update-grub a stand-in; images are made before."""
+    grub, machine = layouts.LAYOUTS["grub"], layouts.Host(tmp_path)
+    grub.by_hand(host.root, "crashkernel=512M")
+    assert host.run() == 0
+    machine.add_tools()
+    monkeypatch.setattr(Root, "is_host", property(lambda self: True))
+    monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
+    refresh = ["--refresh", "--root", str(host.root)]
+    drop_in, menu = host.root / DROP_IN, host.root / "boot/grub/grub.cfg"
+
+    assert main(refresh) == 0  # a person's own word is enough
+    assert (machine.calls(), drop_in.exists()) == ([], False)
+
+    grub.make(host.root)
+    assert main(refresh) == 0
+    assert machine.calls() == [["update-grub"]]
+    assert " crashkernel=" in menu.read_text()
+
+    kept = (host.files(), drop_in.stat())
+    assert main(refresh) == 0
+    assert (machine.calls(), host.files(), drop_in.stat()) == ([], *kept)
