@@ -70,6 +70,11 @@ class LoadHost:
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return path
 
+    def add_kexec(self) -> None:
+        """Write the kexec that notes its words."""
+        text = _KEXEC.format(python=find("python3"), root=str(self.root))
+        self.write("usr/sbin/kexec", text).chmod(0o755)
+
     def load(self, **wish: object) -> Link:
         """Load, as the verb does."""
         return loadwork.load(Wish(**wish), top=self.root, distro=None)  # type: ignore[arg-type]
@@ -114,7 +119,6 @@ def make(root: Path, *, mib: int = 512) -> LoadHost:
     host.write("sys/kernel/kexec/crash_loaded", "0\n")
     host.write(f"boot/vmlinuz-{RELEASE}", bzimage(RELEASE))
     host.image()
-    python = find("python3")
-    host.write("usr/sbin/kexec", _KEXEC.format(python=python, root=str(root))).chmod(0o755)
+    host.add_kexec()
     (root / "run").mkdir()
     return host

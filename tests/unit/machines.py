@@ -54,13 +54,13 @@ def copied(pattern: Path) -> Iterator[Host]:
         kept.rename(pattern)
 
 
-def start(host: Host) -> None:
-    """Make it look like a machine that is ready, and has crashed before."""
+def start(host: Host, *, loaded: bool = True) -> None:
+    """Make it look like a machine that is ready, ``loaded`` or not, and has crashed before."""
     host.write("proc/sys/kernel/osrelease", f"{RELEASE}\n")
     host.write("proc/cmdline", f"root=/dev/sda1 crashkernel={ENOUGH}M quiet\n")
     host.write("proc/sys/kernel/random/boot_id", f"{BOOT}\n")
     reserve(host, ENOUGH)
-    load(host, loaded=True)
+    load(host, loaded=loaded)
     host.write("proc/meminfo", f"MemTotal: {_MIB} kB\nMemFree: {_MIB - 4096} kB\nCached: 0 kB\n")
     system = FakeSysfs(host.root / "sys")
     system.disk(_DISK, DISK)

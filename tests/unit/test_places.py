@@ -4,40 +4,24 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from kdump_initrd.core.run import Result, run
+from kdump_initrd.core.run import run
 from kdump_initrd.image.archive.segments import read_manifest
 from tests.vm.tools import tool
 
 from . import refreshroots
+from .leftalone import IMAGE, READ_ONLY, STATE, of_ostree, on_read_only_boot
 from .refreshroots import Host
 from .thiskernel import RELEASE
-
-STATE = "var/lib/kdump-initrd"
-IMAGE = f"{STATE}/initrd.img-{RELEASE}-kdump"
-_READ_ONLY = """\
-mount --bind "$1" "$1"
-mount -o remount,bind,ro "$1"
-shift
-exec "$@"
-"""
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(refreshroots.make(tmp_path / "root"))
-
-
-def on_read_only_boot(host: Host, *words: str) -> Result:
-    """Run mkinitrd-kdump for a root whose /boot is mounted read-only meanwhile."""
-    command = [sys.executable, "-m", "kdump_initrd", *words, "--root", str(host.root)]
-    argv: list[str | Path] = [tool("unshare"), "--mount", "sh", "-ec", _READ_ONLY, "sh"]
-    return run([*argv, host.root / "boot", *command], timeout=120, check=False)
 
 
 def boot(host: Host) -> dict[str, bytes]:
@@ -61,20 +45,8 @@ def test_boot_is_mounted_read_only(host: Host) -> None:
     assert not (host.root / STATE).exists()
 
 
-def test_boot_is_of_ostree(host: Host) -> None:
-    """/usr/lib/modules has the kernel; /boot has deployments, each with a folder of its own."""
-    host.write("run/ostree-booted", "")
-    deployment = host.root / "boot/ostree/debian-0123"
-    deployment.mkdir(parents=True)
-    modules = host.root / "lib/modules" / RELEASE
-    shutil.copy(host.root / f"boot/vmlinuz-{RELEASE}", modules / "vmlinuz")
-    shutil.copy(host.root / f"boot/config-{RELEASE}", modules / "config")
-    for path in (host.root / "boot").glob(f"*-{RELEASE}"):
-        path.rename(deployment / path.name)
-    names = {key: f"/ostree/{deployment.name}/{name}-{RELEASE}" for key, name in
-             (("linux", "vmlinuz"), ("initrd", "initrd.img"))}  # fmt: skip
-    lines = "".join(f"{key} {path}\n" for key, path in names.items())
-    host.write("boot/loader/entries/ostree-1.conf", f"title Debian\nversion 1\n{lines}")
+def test_boot_is_of_ostree(tmp_path: Path) -> None:
+    host = of_ostree(tmp_path / "root")
     kept = {path: path.read_bytes() for path in (host.root / "boot").rglob("*") if path.is_file()}
     assert host.run() == 0
     assert (host.root / IMAGE).exists()
@@ -87,7 +59,7 @@ def test_boot_is_of_ostree(host: Host) -> None:
 def test_nothing_can_be_written_at_all(host: Host) -> None:
     (host.root / "var").mkdir(exist_ok=True)
     command = [sys.executable, "-m", "kdump_initrd", "--refresh", "--root", str(host.root)]
-    argv: list[str | Path] = [tool("unshare"), "--mount", "sh", "-ec", _READ_ONLY, "sh"]
+    argv: list[str | Path] = [tool("unshare"), "--mount", "sh", "-ec", READ_ONLY, "sh"]
     done = run([*argv, host.root, *command], timeout=120, check=False)
     assert done.status == 1
     assert "Read-only file system" in done.stderr

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 from pathlib import Path
 
@@ -18,10 +17,10 @@ from tests.vm.kernels import newest
 
 from . import refreshroots
 from .debianlayout import LAYOUT
+from .leftalone import KERNEL, with_one
 from .refreshroots import NEWER, Host
 from .thiskernel import RELEASE
 
-KERNEL = f"var/lib/kdump-initrd/vmlinuz-{RELEASE}"
 PLACES = [pattern.replace("*", "one") for pattern in LAYOUT.uki]
 
 
@@ -92,14 +91,7 @@ def test_one_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    """A host that has its kernel only in a unified image, which ukify has made."""
-    root = refreshroots.make(tmp_path / "root")
-    kernel, base = (root / f"boot/{name}-{RELEASE}" for name in ("vmlinuz", "initrd.img"))
-    unified.make(root / f"efi/EFI/Linux/x-{RELEASE}.efi", kernel, release=RELEASE, initrd=base)
-    shutil.copy(kernel, tmp_path / "kernel")
-    kernel.unlink()
-    base.unlink()
-    return Host(root)
+    return with_one(tmp_path)
 
 
 @pytest.mark.timeout(600)
