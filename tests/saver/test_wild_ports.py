@@ -180,7 +180,8 @@ def test_with_wild_values(machine: Machine, seed: int) -> None:
         for value in values:
             answers = ask(machine.path, {**machine.info, key: value}, elf=own)
             check(answers)
-            if key == "PAGESIZE":
+            # Radix tables are the same for both sizes of pages, and vmemmap is at the same place.
+            if key == "PAGESIZE" and "radix" not in machine.path.name:
                 assert not wrong(machine, answers), value
 
 

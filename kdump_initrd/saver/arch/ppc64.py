@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _DIRECT, _MASK = 0xC000000000000000, (1 << 60) - 1
 #: Where the direct map ends, by the size of pages: H_KERN_VIRT_START and RADIX_KERN_VIRT_START.
 _END = {4096: 0xC0003D0000000000, 65536: 0xC008000000000000}
-#: Where vmemmap, behind it, ends, by the size of pages, and where older kernels had their regions:
-#: H_VMEMMAP_END and RADIX_VMEMMAP_END; VMALLOC_REGION_ID, before Linux 5.2.
-_LAST, _OLD = {4096: 0xC000400000000000, 65536: 0xC00E000000000000}, 0xD000000000000000
+#: Where vmemmap, behind it, ends with a hash of 4 KiB pages, and in all other cases: H_VMEMMAP_END,
+#: RADIX_VMEMMAP_END. Where older kernels had their regions: VMALLOC_REGION_ID, before Linux 5.2.
+_LAST_4K_HASH, _LAST, _OLD = 0xC000400000000000, 0xC00E000000000000, 0xD000000000000000
 #: Bits of an index of each level, the last one first, by the size of pages: RADIX_PTE_INDEX_SIZE …
 #: (radix-4k.h, radix-64k.h), H_PTE_INDEX_SIZE … (hash-4k.h, hash-64k.h).
 _RADIX = {4096: (9, 9, 9, 13), 65536: (5, 9, 9, 13)}
@@ -41,6 +41,8 @@ _TYPE_RADIX = 0x40
 _KINDS, _SHIFTS = 16, range(12, 40)
 #: Blocks begin at a multiple of this, in bytes.
 _LEAST = 4096
+#: What a block is with radix tables, in bytes (radix__vmemmap_create_mapping).
+_RADIX_BLOCK = 2 << 20
 #: More blocks than this are damage: 16 TiB of memory have as many, if they are the smallest.
 _MOST = 1 << 18
 
@@ -63,15 +65,12 @@ class Ppc64(Architecture):
         What lies beyond the direct map is looked for when it is needed: the log only needs the
         direct map.
         """
-        page = info.page_size() or 0
-        end, last = _END.get(page, min(_END.values())), _LAST.get(page, 0)
+        end = _END.get(info.page_size() or 0, min(_END.values()))
         found: list[Translate | SaverError] = []
 
         def translate(address: int) -> tuple[int, int]:
             if _DIRECT <= address < end:
                 return address & _MASK, end - address
-            if last <= address < _OLD:
-                raise absent("virtual", address)
             if not found:
                 try:
                     found.append(_beyond(memory, info))
@@ -98,15 +97,19 @@ def _beyond(memory: Memory, info: VmcoreInfo) -> Translate:
         # Linux 6.6 and 6.7: radix has no list any more, and VMCOREINFO does not name the MMU yet.
         is_radix = True
     page = info.page_size() or 0
+    # A hash has no blocks of that size.
+    ends_late = page == 65536 or is_radix or blocks.size == _RADIX_BLOCK
+    last = _LAST if page in _END and ends_late else _LAST_4K_HASH if page == 4096 else 0
     walk: Translate | None = None
     if is_radix is not None and page in _RADIX:
         walk = _walk(memory, info, page, _RADIX[page] if is_radix else _HASH[page])
 
     def translate(address: int) -> tuple[int, int]:
-        found = blocks.find(address)
+        # Another address shows that the size of pages is another, too.
+        found = blocks.find(address) if not last <= address < _OLD else None
         if found:
             return found
-        if walk is None:
+        if walk is None or last <= address < _OLD:
             raise absent("virtual", address)
         return walk(address)
 
@@ -152,12 +155,15 @@ class _Blocks:
     def __init__(self, memory: Memory, info: VmcoreInfo) -> None:
         #: (virtual address, end, physical address), ascending.
         self.places: list[tuple[int, int, int]] = []
+        #: Bytes of a block, 0 if there is none.
+        self.size = 0
         head = info.symbol("vmemmap_list")
         if head is not None:
             self._memory, self._info = memory, info
             first = memory.abi.long(self._read(head, memory.abi.word))
             if first:
-                self._follow(first, 1 << self._shift())
+                self.size = 1 << self._shift()
+                self._follow(first, self.size)
         self.places.sort()
         self._intervals = Intervals([(start, end) for start, end, _ in self.places])
 

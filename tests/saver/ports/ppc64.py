@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..layout import Layout
 
 DIRECT = 0xC000000000000000
+#: By page size with a hash; radix has the latter whatever its pages (as seen in real vmcores).
 _VMEMMAP = {4096: 0xC0003F0000000000, 65536: 0xC00C000000000000}
 #: Where older kernels have it: a region of its own (VMEMMAP_REGION_ID).
 _OLD = 0xF000000000000000
@@ -44,6 +45,7 @@ class Ppc64(Port):
         self.page, self.radix, self.old = page, radix, old
         self.block = 2 << 20 if radix else 65536 if page == 65536 else 16 << 20
         self.physical_bits = 51 if page == 65536 else 46
+        self._start = _VMEMMAP[65536 if radix else page]
 
     def text(self, layout: Layout) -> int:
         """See Port."""
@@ -55,7 +57,7 @@ class Ppc64(Port):
 
     def vmemmap(self, layout: Layout) -> int:
         """See Port."""
-        return _OLD if self.old else _VMEMMAP[self.page]
+        return _OLD if self.old else self._start
 
     def shape(self, layout: Layout) -> Shape:
         """See Port."""
@@ -75,7 +77,7 @@ class Ppc64(Port):
 
     def spare(self, layout: Layout) -> tuple[int, int]:
         """See Port."""
-        first = _VMEMMAP[self.page]
+        first = self._start
         return first, first + (1 << 40)
 
     def resolve(self, entry: int, level: int) -> tuple[int, int] | None:
