@@ -9,16 +9,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any
 
 _NAME = "standard output"
 
 
 class _Named(io.FileIO):
-    def write(self, data: ReadableBuffer) -> int:
+    def write(self, data: Any) -> int:  # noqa: ANN401 - a buffer, nameless before Python 3.12
         try:
             return super().write(data)
         except OSError as error:

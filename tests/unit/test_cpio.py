@@ -121,6 +121,21 @@ def test_same_tree_same_bytes(tree: Tree, tmp_path: Path, packing: Packing) -> N
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_no_time_is_in_it_that_the_tree_does_not_have(tree: Tree, tmp_path: Path) -> None:
+    """Of all programs lzop alone writes when it ran, which lzop -l prints."""
+    path = tmp_path / "image.lzo"
+    write_image(tree, path, Packing(Codec.LZO, TIME, fast=True), force=False)
+    listed = subprocess.run(
+        ["lzop", "--list", "--verbose", path],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert re.search(r"LZO.*image$", listed.stdout, re.MULTILINE)
+    assert not re.search(r"\d{4}-\d\d-\d\d", listed.stdout)
+
+
 @pytest.mark.parametrize("fast", [False, True])
 def test_what_the_kernel_can_unpack(tree: Tree, tmp_path: Path, fast: bool) -> None:
     for name in WHOLE:

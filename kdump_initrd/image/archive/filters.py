@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import stat
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,9 @@ _CHUNK = 1 << 18
 _EOF, _FATAL = 1, -30
 #: That of every libarchive since 3.0.
 _SONAME = "libarchive.so.13"
+#: The header of lzop without a name, in bytes; where its checksum begins to count, when it was
+#: packed, and the checksum itself (f_header of lzop's p_lzo.h).
+_LZOP_HEADER, _LZOP_SUMMED, _LZOP_TIME, _LZOP_SUM = 38, 9, slice(25, 33), slice(34, 38)
 #: If there is less room than this, in bytes, a failed write has failed for lack of room.
 _NO_ROOM = 1 << 16
 
@@ -46,10 +50,13 @@ def pack(chunks: Iterable[bytes], descriptor: int, codec: Codec, *, fast: bool, 
     written, and if the program is missing or fails.
     """
     ffi = load_libarchive()
+    start = os.lseek(descriptor, 0, os.SEEK_CUR)
     try:
         with _archive(ffi, descriptor, codec, fast) as archive:
             for chunk in chunks:
                 ffi.write_data(archive, chunk, len(chunk))
+        if codec is Codec.LZO:
+            _forget_time(descriptor, start)
     except ffi.ArchiveError as error:
         room = os.fstatvfs(descriptor)
         # With a program in between, libarchive does not tell why the file could not be written.
@@ -60,6 +67,15 @@ def pack(chunks: Iterable[bytes], descriptor: int, codec: Codec, *, fast: bool, 
         program = codec.row.program
         why = os.strerror(error.errno) if error.msg == "Write error" else error.msg
         raise KdumpInitrdError(f"{out}: {program + ': ' if program else ''}{why}") from error
+
+
+def _forget_time(descriptor: int, start: int) -> None:
+    # lzop writes what time it is, so that the same tree would not make the same image.
+    header = bytearray(os.pread(descriptor, _LZOP_HEADER, start))
+    header[_LZOP_TIME] = bytes(8)
+    summed = header[_LZOP_SUMMED : _LZOP_SUM.start]
+    header[_LZOP_SUM] = zlib.adler32(summed).to_bytes(4, "big")
+    os.pwrite(descriptor, header, start)
 
 
 @contextmanager
