@@ -69,7 +69,7 @@ BROKEN: dict[str, tuple[Callable[[Host], None], str, str, str]] = {
     ),
     "not-loaded": (
         *(lambda host: machines.load(host, loaded=False), "loaded"),
-        *("started before its initrd was built", "kdump-initrd load"),
+        *("loaded since the machine started", "kdump-initrd load"),
     ),
     "other-tool": (
         _other_tool, "other tools", "kdump.service also", "systemctl disable --now kdump.service"

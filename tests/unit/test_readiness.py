@@ -85,7 +85,7 @@ def test_a_reservation_that_the_kernel_could_not_make(tmp_path: Path) -> None:
 def test_why_this_start_has_not_armed_it(tmp_path: Path) -> None:
     machine = Running(WORD, 120, loaded=False)
     assert lacking(machine, tmp_path)[0][:2] == [
-        "not armed: the machine was started before its initrd was built",
+        "not armed: no capture kernel has been loaded since the machine started",
         "kdump-initrd load",
     ]
     put(tmp_path, "dev/kmsg", "4,1,2,-;kdump-initrd: not armed: lockdown\n SUBSYSTEM=x\n")

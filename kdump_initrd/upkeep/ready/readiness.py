@@ -94,7 +94,9 @@ def lacking(machine: Running | None, root: Root, profile: Distro, *, dumps: str)
 def lack(machine: Running | None, root: Root, profile: Distro) -> Lack:
     """Return what a machine lacks that has no capture kernel loaded; see lacking()."""
     if machine is not None and machine.reserved:
-        why = in_log(_REFUSAL, root) or "the machine was started before its initrd was built"
+        why = (
+            in_log(_REFUSAL, root) or "no capture kernel has been loaded since the machine started"
+        )
         return Lack(why, "kdump-initrd load")
     if machine is not None and words(machine):
         return Lack(
