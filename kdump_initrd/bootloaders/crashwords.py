@@ -18,6 +18,8 @@ _SIZE = r"\d+[KMGTkmgt]?"
 _PLAIN = re.compile(rf"({_SIZE})(?:@{_SIZE})?")
 _SUFFIXED = re.compile(rf"({_SIZE}),(high|low|cma)")
 _RANGE = re.compile(rf"({_SIZE})-({_SIZE})?:({_SIZE})")
+#: A smaller size, in bytes, lacks its unit.
+_SMALLEST = 1 << 20
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 _EXPECTED = (
     "expected SIZE, SIZE,high, SIZE,low, SIZE,cma or ranges such as 1G-4G:160M,4G-:256M; "
@@ -53,6 +55,9 @@ def parse(text: str) -> tuple[str, ...]:
     for word in words:
         if _kind(word) is None:
             raise UsageError(f"{word.removeprefix(NAME)}: not a reservation", hint=_EXPECTED)
+        single = _SUFFIXED.fullmatch(word, len(NAME)) or _PLAIN.fullmatch(word, len(NAME))
+        if single and size(single[1]) < _SMALLEST:
+            raise UsageError(f"{word.removeprefix(NAME)}: less than 1 MiB", hint=_EXPECTED)
     kinds = [_kind(word) for word in words]
     if not words or len(set(kinds)) < len(kinds):
         raise UsageError(f"{text!r}: expected each kind of reservation once", hint=_EXPECTED)

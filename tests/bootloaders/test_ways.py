@@ -17,6 +17,7 @@ from kdump_initrd.core import exits
 from kdump_initrd.core.root import Root
 from kdump_initrd.image import reservation
 from kdump_initrd.probe.distro import profilekeys
+from kdump_initrd.upkeep.reserving import nextboot, putting
 
 from .layouts import LAYOUTS, LINE, Host, put
 
@@ -333,3 +334,67 @@ def test_a_command_line_of_blanks_is_none(host: Host, reserve: Reserve, name: st
     put(host.root, "etc/kernel/cmdline", "\n")
     assert reserve("--set")[0] == 0
     assert (host.root / "etc/kernel/cmdline").read_text() == f"{LINE} {USUAL}\n"
+
+
+def test_what_cannot_be_set_is_not_noted(host: Host, reserve: Reserve) -> None:
+    host.make("grub2-mkconfig")
+    put(host.root, "etc/default/grub", "GRUB_CMDLINE_LINUX_DEFAULT=$(cat /x)\n")
+    before = host.files()
+    status, _, err = reserve("--set")
+    assert (status, "is not one text in quotes" in err) == (exits.ERROR, True)
+    assert host.files() == before
+    assert not (host.root / "var/lib/kdump-initrd").exists()
+    assert reserve("--unset")[1] == "nothing is there of kdump-initrd\n"
+
+
+@every
+def test_another_size_is_ours_though_it_was_interrupted(
+    host: Host, reserve: Reserve, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed behind the note: the next run finishes its work, and --unset takes out both."""
+    host.make(name)
+    before = host.files()
+    assert reserve("--set", "160M")[0] == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(WAYS[way_of(name)], "change", killed)
+        with pytest.raises(KeyboardInterrupt):
+            reserve_now(host, "200M")
+    assert reserve("--set", "200M")[0] == 0
+    assert next_boot(reserve) == {OTHER}
+    assert reserve("--unset")[0] == 0
+    assert host.files() == before
+
+
+def killed(*_: object) -> list[str]:
+    raise KeyboardInterrupt
+
+
+def way_of(name: str) -> str:
+    """Return the way of a layout."""
+    named = {"grub": "drop-in", "sdbootutil": "kernel-install"}
+    return named.get(name, "variable" if name.endswith("mkconfig") else name)
+
+
+def reserve_now(host: Host, size: str) -> None:
+    """Set a size without what main() makes of an interruption."""
+    state = nextboot.look(host.root, None)
+    putting.put(state, nextboot.wanted(size), force=False)
+
+
+@pytest.mark.parametrize("word", ["auto", "16OM"])
+def test_a_word_that_is_not_known_is_not_enough(host: Host, reserve: Reserve, word: str) -> None:
+    host.make("grub")
+    LAYOUTS["grub"].by_hand(host.root, f"crashkernel={word}")
+    status, out, _ = reserve("--check")
+    assert (status, f"what crashkernel={word} reserves is not known" in out) == (exits.ERROR, True)
+    status, _, err = reserve("--set")
+    assert (status, "which kdump-initrd has not written" in err) == (exits.ERROR, True)
+
+
+@pytest.mark.parametrize("size", ["0", "160", "160K", "160,high"])
+def test_a_size_without_its_unit_is_wrong_usage(host: Host, reserve: Reserve, size: str) -> None:
+    host.make("grub")
+    before = host.files()
+    status, _, err = reserve("--set", size)
+    assert (status, "less than 1 MiB" in err) == (exits.USAGE, True)
+    assert host.files() == before

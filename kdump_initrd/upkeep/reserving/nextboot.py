@@ -125,6 +125,10 @@ def check(state: State) -> Outcome:
     short = _too_little(state)
     if short:
         return Outcome(NO, short, hint=hint)
+    demands = (crashwords.demand([word], memory=state.memory) for word in state.words)
+    for word, asked in zip(state.words, demands):
+        if asked and asked.fixed is None:
+            return Outcome(UNKNOWN, f"what {word} reserves is not known: {places(state)}")
     return Outcome(YES, f"{' '.join(state.words)} is in {places(state)}")
 
 

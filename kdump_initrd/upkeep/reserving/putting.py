@@ -43,11 +43,15 @@ def put(state: State, wanted: Sequence[str] | None, *, force: bool) -> Outcome:
     before = tuple(dict.fromkeys([*state.note.before, *hands]))
     # A file of ours is written anew, and its words are the last, so they count.
     old = list(dict.fromkeys([*state.note.words, *hands])) if tool.own is None else []
+    tool.edits(old, words)  # what cannot be written is not noted
     created = state.note.created or _created(tool, old, words)
-    notes.save(Note(words, before, created), state.root)
+    # Until it is done, both sizes are ours.
+    both = tuple(dict.fromkeys([*state.note.words, *words]))
+    notes.save(Note(both, before, created), state.root)
     left = tool.change(old, words)
     if not left:
         _prove(tool, words, f"{tool.name} still boots without {' '.join(words)}")
+    notes.save(Note(words, before, created), state.root)
     return Outcome(YES, f"{' '.join(words)} is set, by {tool.name}", tuple(left), changed=True)
 
 
