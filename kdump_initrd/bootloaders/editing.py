@@ -121,12 +121,20 @@ def _without(line: str, words: Sequence[str]) -> str:
 def in_assignment(text: str, variable: str, words: Sequence[str]) -> str:
     """Return a shell file's text in which ``variable`` ends with these words, too.
 
-    Raises KdumpInitrdError for an assignment that does not end on its line.
+    Raises KdumpInitrdError for an assignment that does not end on its line, and for one that is not
+    a line of its own: another one behind it would drop what it says.
     """
     more = " ".join(words)
     lines = text.splitlines(keepends=True)
+    other = re.compile(rf"[^#]*(?<!\w){re.escape(variable)}\+?=")
     begin = re.compile(rf"(\s*(?:export\s+)?{re.escape(variable)}=)(.*)", re.DOTALL)
     there = [number for number, line in enumerate(lines) if begin.match(line)]
+    for number, line in enumerate(lines):
+        if number not in there and other.match(line):
+            raise KdumpInitrdError(
+                f"line {number + 1} sets {variable} in a way that is not known here",
+                hint=f"add {more} to it by hand",
+            )
     if not there:
         end = "" if not text or text.endswith("\n") else "\n"
         return f'{text}{end}{variable}="{more}"\n'

@@ -86,6 +86,22 @@ def test_an_assignment_that_only_a_person_understands(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'X+=" b"\n',
+        'X="a"\nX+=" b"\n',
+        'if true; then X="a"; fi\n',
+        'Y=1; X="a"\n',
+        '[ "$Y" ] || X=a\n',
+    ],
+)
+def test_an_assignment_that_is_not_alone_on_its_line_stays(text: str) -> None:
+    """Another one behind it would drop its value."""
+    with pytest.raises(KdumpInitrdError, match="in a way that is not known here"):
+        editing.in_assignment(text, "X", [WORD])
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         (f"root=x {WORD} quiet\n", "root=x quiet\n"),
