@@ -146,7 +146,7 @@ def test_a_minimal_system_says_what_it_lacks(root: DebianRoot) -> None:
     said = done.stdout.decode() + done.stderr
     new = releases(root)[-1]
     assert root.ours(new) == both(new)
-    assert "zstd: program not found: the image is packed by " in said
+    assert "zstd: program not found: the image is compressed by " in said
     lines = [line.strip() for line in said.splitlines()]
     at = next(
         number for number, line in enumerate(lines)
