@@ -152,9 +152,9 @@ def in_assignment(text: str, variable: str, words: Sequence[str]) -> str:
 
 
 def in_line(text: str, words: Sequence[str], *, key: str = "") -> str:
-    """Return a text whose last line has words more: the last that is no comment, and has ``key``.
+    """Return a text with these words added to its last line that begins with ``key``.
 
-    A line is added where there is none.
+    Comments do not count; if there is no such line, one is added.
     """
     lines = text.splitlines(keepends=True)
     wanted = re.compile(rf"\s*{key}\s+\S" if key else r"\s*\S")

@@ -30,7 +30,7 @@ class DropIn(Loader):
         return self.place(self.facts.file)
 
     def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
-        """See Loader; ``remove`` are words in other files, for which the last one is no remedy."""
+        """See Loader; ``remove`` are words in other files, which ours does not replace."""
         others = [each.path for each in self.found() if each.word in remove]
         edits = [
             Edit(path, editing.bytes_of(editing.without(self.read(path), remove)))

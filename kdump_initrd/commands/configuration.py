@@ -12,7 +12,7 @@ from typing import Any
 from ..config import effective, hints, native, nativetext
 from ..config.capturesettings import capture_settings
 from ..config.effective import Effective
-from ..config.settings import HOST, CommonSettings
+from ..config.settings import HOST
 from ..config.targetsettings import OF_TARGET
 from ..core import exits, publish
 from ..core.errors import KdumpInitrdError, UsageError
@@ -20,7 +20,7 @@ from ..core.password import hidden
 from ..core.root import Root
 from ..probe.distro.profiles import Distro
 from ..recipes import dumptarget
-from ..recipes.found import find_root
+from ..recipes.found import find_host
 
 
 def check(top: Path, distro: str | None) -> tuple[list[str], int]:
@@ -29,7 +29,7 @@ def check(top: Path, distro: str | None) -> tuple[list[str], int]:
     The settings are printed as text of our own file, each with its origin, then warnings and
     errors. Raises KdumpInitrdError if there is no such root or profile.
     """
-    root, profile = _look(top, distro)
+    root, profile = find_host(top, distro)
     found = effective.read(root, peer=profile.config.peer)
     values, origins = dict(found.values), dict(found.origins)
     errors = [*found.errors, *_wrong_hardware(found, profile)]
@@ -56,7 +56,7 @@ def import_config(top: Path, distro: str | None, output: Path | None, *, force: 
     KdumpInitrdError if there is nothing to import, if it contains an error, and if the output
     exists, unless ``force``; UsageError for another root without an output.
     """
-    root, profile = _look(top, distro)
+    root, profile = find_host(top, distro)
     if not root.is_host and output is None:
         raise UsageError(
             "--import-config: nothing is written into another root",
@@ -81,10 +81,6 @@ def import_config(top: Path, distro: str | None, output: Path | None, *, force: 
     with publish.new_file(out, force=force, mode=0o644) as new:
         os.write(new.descriptor, "".join(f"{line}\n" for line in text).encode())
     return [f"{out}: written; {_origin(found)}", *(f"warning: {each}" for each in found.warnings)]
-
-
-def _look(top: Path, distro: str | None) -> tuple[Root, Distro]:
-    return find_root(CommonSettings(root=str(top), distro=distro, dry_run=True), target=None)
 
 
 def _targets(found: Effective, root: Root, profile: Distro) -> Iterator[str]:

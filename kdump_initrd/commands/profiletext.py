@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config.settings import CommonSettings
 from ..core.resources import search_path
 from ..probe.distro import profiles
 from ..probe.distro.profiles import Profile
-from ..recipes.found import find_root
+from ..recipes.found import find_host
 
 _WIDTH = 100
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -26,9 +25,7 @@ def lines(top: Path, name: str | None) -> Iterator[str]:
     contains every value. Raises KdumpInitrdError if there is no such root or profile, and if the
     profile is wrong.
     """
-    # Nothing is written, so --root needs no -o.
-    settings = CommonSettings(root=str(top), distro=name, dry_run=True)
-    root, found = find_root(settings, target=None)
+    root, found = find_host(top, name)
     folders = search_path("distros", root=root)
     profile = profiles.read(found.id, search_path=folders, root=root)
     yield f"# The profile {found.id}, from these files, each overriding those before it:"

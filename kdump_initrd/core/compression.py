@@ -36,11 +36,12 @@ class Row:
     """What there is to know about a codec.
 
     ``magics`` are the first bytes of what it packs, longer than lib/decompress.c of Linux asks
-    for. ``kernel_option`` is what a kernel must be built with to unpack it, "" if there is no such
-    option. ``reader`` is libarchive's name for it. ``program`` packs a whole image with ``options``
-    ("" if no image is packed so), and with ``fast`` what is mostly packed already, quickly; without
-    a program, libarchive packs, and they are options of its filter. ``window`` returns, from the
-    first bytes of a sound segment, the bytes that a decoder keeps of what it has unpacked.
+    for. ``kernel_option`` is what a kernel must be built with to unpack it; "" if every kernel can,
+    or none. ``reader`` is libarchive's name for it. ``program`` packs a whole image with
+    ``options`` ("" if no image is packed so), and with ``fast`` what is mostly packed already,
+    quickly; without a program, libarchive packs, and they are options of its filter. ``window``
+    returns, from the first bytes of a sound segment, the bytes that a decoder keeps of what it has
+    unpacked.
     """
 
     magics: tuple[bytes, ...]

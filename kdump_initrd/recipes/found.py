@@ -33,6 +33,11 @@ class Site:
     makedumpfile: Path | None = None
 
 
+def find_host(top: Path, distro: str | None) -> tuple[Root, Distro]:
+    """Return a system's root and profile, to look at it or to change it; raises as find_root()."""
+    return find_root(CommonSettings(root=str(top), distro=distro, dry_run=True), target=None)
+
+
 def find_root(settings: CommonSettings, *, target: str | None) -> tuple[Root, Distro]:
     """Return the root that the image is built from, and the profile of its distribution.
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from ..config import effective, hints, ownership
-from ..config.settings import HOST, CaptureSettings, CommonSettings, HostSettings
+from ..config.settings import HOST, CaptureSettings, HostSettings
 from ..core import exits
 from ..core.errors import KdumpInitrdError, UsageError, is_denied
 from ..core.log import get_logger
@@ -23,7 +23,7 @@ from ..probe.distro.profiles import Distro
 from ..probe.host import unmounted
 from ..probe.kernel import kernelname
 from ..probe.kernel import releases as kernel
-from ..recipes.found import find_root
+from ..recipes.found import find_host
 from . import places, record, removal, unifiedkernel
 from .hostimages import Host, capture_image, capturing, first_images, resolved
 from .keep import Manner, keep, say_pending
@@ -47,7 +47,7 @@ def run(
     ``dry_run``, NO if something would be written or removed. Raises KdumpInitrdError if nothing can
     be built at all.
     """
-    root, profile = _find(top, distro)
+    root, profile = find_host(top, distro)
     releases = _releases(releases, root, profile)
     configured = effective.read(root, peer=profile.config.peer)
     configured.check()
@@ -75,7 +75,7 @@ def remove(top: Path, *, releases: Sequence[str], distro: str | None) -> int:
 
     The distribution's initrds get their original bytes back. Nothing else is touched.
     """
-    root, profile = _find(top, distro)
+    root, profile = find_host(top, distro)
     releases = _releases(releases, root, profile)
     _check_mounted(root, profile, force=False)
     status = exits.DONE
@@ -110,11 +110,6 @@ def _releases(words: Sequence[str], root: Root, profile: Distro) -> list[str]:
         if "/" in release or not release.strip("."):
             raise UsageError(f"{release}: not a kernel release", hint="uname -r prints one")
     return found
-
-
-def _find(top: Path, distro: str | None) -> tuple[Root, Distro]:
-    # The result is written into the root: that is what was asked for.
-    return find_root(CommonSettings(root=str(top), distro=distro), target=str(top))
 
 
 @contextmanager

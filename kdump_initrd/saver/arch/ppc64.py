@@ -98,18 +98,19 @@ def _beyond(memory: Memory, info: VmcoreInfo) -> Translate:
         is_radix = True
     page = info.page_size() or 0
     # A hash has no blocks of that size.
-    ends_late = page == 65536 or is_radix or blocks.size == _RADIX_BLOCK
-    last = _LAST if page in _END and ends_late else _LAST_4K_HASH if page == 4096 else 0
+    with_4k = _LAST if is_radix or blocks.size == _RADIX_BLOCK else _LAST_4K_HASH
+    last = {4096: with_4k, 65536: _LAST}.get(page, 0)
     walk: Translate | None = None
     if is_radix is not None and page in _RADIX:
         walk = _walk(memory, info, page, _RADIX[page] if is_radix else _HASH[page])
 
     def translate(address: int) -> tuple[int, int]:
-        # Another address shows that the size of pages is another, too.
-        found = blocks.find(address) if not last <= address < _OLD else None
+        if last <= address < _OLD:  # which shows that the size of pages is another
+            raise absent("virtual", address)
+        found = blocks.find(address)
         if found:
             return found
-        if walk is None or last <= address < _OLD:
+        if walk is None:
             raise absent("virtual", address)
         return walk(address)
 

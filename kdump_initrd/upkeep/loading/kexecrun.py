@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from ...core.root import Root
 from ...core.run import run
 from ...recipes.firstkernel import objections
 from ...recipes.firstkernel.kexeccall import Loading
+from ..ready import readiness
 
 #: Seconds that one call may take; the kernel checks signatures and moves some megabytes.
 _PATIENCE = 60
@@ -55,7 +55,7 @@ def load(kexec: KexecProgram, kernel: int, initrd: int, cmdline: str) -> Result:
         if is_old and old.symbol and not _is_listed(old.symbol, kexec.root):
             return Result(why=why, no_dump=True)
         status, said = _run(kexec, call.split(), kernel, initrd, cmdline)
-        if status == 0 and is_loaded(kexec.root):
+        if status == 0 and readiness.is_loaded(kexec.root):
             if (
                 is_old
                 and old.symbol
@@ -73,14 +73,6 @@ def load(kexec: KexecProgram, kernel: int, initrd: int, cmdline: str) -> Result:
 def unload(program: Path) -> None:
     """Unload whatever is loaded; raises KdumpInitrdError where kexec cannot."""
     run([program, "-p", "-u"], timeout=_PATIENCE)
-
-
-def is_loaded(root: Root) -> bool:
-    """Tell whether the kernel has a capture kernel loaded, by its file's new name or the old."""
-    for name in ("kexec/crash_loaded", "kexec_crash_loaded"):
-        with suppress(OSError):
-            return root.read(f"sys/kernel/{name}").strip() == b"1"
-    return False
 
 
 def _run(

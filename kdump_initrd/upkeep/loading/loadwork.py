@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...config import effective
 from ...config.effective import Effective
-from ...config.settings import HOST, CommonSettings, HostSettings
+from ...config.settings import HOST, HostSettings
 from ...core.errors import KdumpInitrdError
 from ...core.log import get_logger
 from ...core.root import Root
@@ -24,7 +24,7 @@ from ...recipes.firstkernel import objections
 from ...recipes.firstkernel.kexeccall import loading_of
 from ...recipes.firstkernel.loadedname import LOADED
 from ...recipes.firstkernel.objections import Limits
-from ...recipes.found import find_root
+from ...recipes.found import find_host
 from ..ready import readiness
 from ..ready.link import NO, YES, Link
 from ..ready.readiness import Running
@@ -60,9 +60,7 @@ class Wish:
 
 def load(wish: Wish, *, top: Path, distro: str | None) -> Link:
     """Load the capture kernel of the system in ``top``, which must be the running one."""
-    root, profile = find_root(
-        CommonSettings(root=str(top), distro=distro, dry_run=True), target=None
-    )
+    root, profile = find_host(top, distro)
     configured = effective.read(root, peer=profile.config.peer)
     configured.check()
     wanted = HostSettings(**configured.settings(HOST)).images
@@ -75,9 +73,7 @@ def load(wish: Wish, *, top: Path, distro: str | None) -> Link:
 
 def unload(*, top: Path, distro: str | None, force: bool) -> Link:
     """Unload the capture kernel that we have loaded; with ``force`` any."""
-    root, profile = find_root(
-        CommonSettings(root=str(top), distro=distro, dry_run=True), target=None
-    )
+    root, profile = find_host(top, distro)
     with loadedfile.alone(root):
         if not _running(root).loaded:
             loadedfile.forget(root)
@@ -85,7 +81,7 @@ def unload(*, top: Path, distro: str | None, force: bool) -> Link:
         if loadedfile.load(root) is None and not force:
             return Link(NAME, NO, f"not unloaded: {_THEIRS}", "kdump-initrd unload --force")
         kexecrun.unload(_program(root, profile))
-        if kexecrun.is_loaded(root):
+        if readiness.is_loaded(root):
             raise KdumpInitrdError("kexec -p -u: the capture kernel is still loaded")
         loadedfile.forget(root)
         return Link(NAME, YES, "unloaded: a crash of this machine is not saved any more")
@@ -159,8 +155,7 @@ def _segment(wish: Wish, root: Root) -> bytes:
 
 def _refusal(machine: Running, limits: Limits, root: Root) -> Link | None:
     """Return why it is not even tried, None if it is."""
-    names = ("kexec/crash_size", "kexec_crash_size")
-    if root.first_file(f"sys/kernel/{name}" for name in names) is None:
+    if readiness.crash_file("size", root) is None:
         text = f"not loaded: {objections.UNABLE}"
         return Link(NAME, NO, text, "boot a kernel with CONFIG_KEXEC and CONFIG_CRASH_DUMP")
     has = machine.reserved + machine.cma
@@ -196,7 +191,7 @@ def _run(kexec: KexecProgram, kernel: int, image: int, segment: bytes, cmdline: 
 def _failure(result: Result, kexec: KexecProgram, limits: Limits, machine: Running) -> Link:
     """Say why nothing was loaded; what was loaded before may be gone, or not."""
     after = ""
-    if not kexecrun.is_loaded(kexec.root):
+    if not readiness.is_loaded(kexec.root):
         loadedfile.forget(kexec.root)
         after = "; what was loaded before is gone, too" if machine.loaded else ""
     explained = objections.explained(result.why, limits, machine.parts)

@@ -36,7 +36,7 @@ def examine(top: Path, distro: str | None) -> list[Finding]:
     # What is wrong with a target, its link says first.
     found += (each for each in _written(seen) if not (lost and each.severity == ERROR))
     found += _peers(seen)
-    found += _next_boot(seen, distro)
+    found += _next_boot(seen)
     causes = list(kernelsettings.check(seen))
     if any(each.severity == ERROR for each in causes):
         # They are why nothing is loaded.
@@ -93,11 +93,11 @@ def _tried(place: Place, disk: Disk, mounted: Path, root: Root) -> Iterator[Find
     yield Finding("write", FINE, f"a file was written to {folder}, and removed")
 
 
-def _next_boot(seen: View, distro: str | None) -> Iterator[Finding]:
+def _next_boot(seen: View) -> Iterator[Finding]:
     """Yield whether a machine that has memory reserved keeps it when it starts again."""
     if seen.running is None or not seen.running.reserved:
         return  # the reservation's link says what to do
-    state = nextboot.look(seen.root.path, distro)
+    state = nextboot.state_of(seen.root, seen.profile, seen.configured, seen.running)
     found = nextboot.check(state)
     severity = {YES: FINE, NO: WARNING, UNKNOWN: NOTE}[found.answer]
     yield Finding("next boot", severity, found.text, found.hint)

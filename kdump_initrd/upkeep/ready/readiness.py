@@ -193,11 +193,24 @@ def is_masked(name: str, root: Root) -> bool:
     return unit.is_symlink() and str(unit.readlink()) == os.devnull
 
 
+def crash_file(name: str, root: Root) -> Path | None:
+    """Return the kernel's file about its capture kernel: "size" or "loaded"; None without one.
+
+    Since Linux 6.19 it is in a folder, and its old name is a link.
+    """
+    return root.first_file(f"{_KERNEL}/{each}_{name}" for each in ("kexec/crash", "kexec_crash"))
+
+
+def is_loaded(root: Root) -> bool:
+    """Tell whether a capture kernel is loaded."""
+    return _said(root, "loaded") == 1
+
+
 def _said(root: Root, name: str) -> int:
-    """Return a number of the crash kernel's, 0 where neither of its files has one."""
-    for path in (f"{_KERNEL}/kexec/crash_{name}", f"{_KERNEL}/kexec_crash_{name}"):
-        with suppress(OSError, ValueError):
-            return int(root.read_text(path, limit=_SHORT))
+    """Return what the file of that name has, 0 where there is none or no number in it."""
+    path = crash_file(name, root)
+    with suppress(OSError, ValueError):
+        return int(root.read_text(path, limit=_SHORT)) if path else 0
     return 0
 
 

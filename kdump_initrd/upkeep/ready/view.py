@@ -16,7 +16,7 @@ from pathlib import Path
 from ...config import effective
 from ...config.capturesettings import capture_settings
 from ...config.effective import Effective
-from ...config.settings import HOST, CaptureSettings, CommonSettings, HostSettings
+from ...config.settings import HOST, CaptureSettings, HostSettings
 from ...core.errors import KdumpInitrdError
 from ...core.root import Root
 from ...probe.distro.profiles import Distro
@@ -24,7 +24,7 @@ from ...probe.host import disklook
 from ...probe.host.disklook import Disk
 from ...probe.kernel import releases as kernel
 from ...probe.kernel.releases import KernelRelease
-from ...recipes.found import find_root
+from ...recipes.found import find_host
 from .. import record
 from ..loading.loadplan import capture_release
 from ..record import Record
@@ -135,8 +135,7 @@ class View:
 
 def take(top: Path, distro: str | None) -> View:
     """Return the view of the root ``top``; raises KdumpInitrdError if it or its profile is not."""
-    settings = CommonSettings(root=str(top), distro=distro, dry_run=True)
-    seen = View(*find_root(settings, target=None))
+    seen = View(*find_host(top, distro))
     # Now: later this process has read images, and what is packed is no sample of memory.
     _ = seen.packing
     return seen

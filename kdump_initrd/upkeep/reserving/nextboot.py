@@ -11,12 +11,14 @@ from ...bootloaders import crashwords
 from ...bootloaders.commandlines import Boot
 from ...bootloaders.loader import Loader
 from ...config import effective
-from ...config.settings import CommonSettings
+from ...config.effective import Effective
 from ...core.errors import KdumpInitrdError
 from ...core.root import Root
-from ...recipes.found import find_root
+from ...probe.distro.profiles import Distro
+from ...recipes.found import find_host
 from ..ready import readiness
 from ..ready.link import NO, UNKNOWN, YES
+from ..ready.readiness import Running
 from . import advice, bootloader, note
 from .advice import Advice
 from .note import Note
@@ -83,10 +85,13 @@ def wanted(text: str) -> tuple[str, ...] | None:
 
 def look(top: Path, distro: str | None) -> State:
     """Return the state of a host; raises KdumpInitrdError."""
-    settings = CommonSettings(root=str(top), distro=distro)
-    root, profile = find_root(settings, target=str(top))
+    root, profile = find_host(top, distro)
     configured = effective.read(root, peer=profile.config.peer)
-    machine = readiness.running(root)
+    return state_of(root, profile, configured, readiness.running(root))
+
+
+def state_of(root: Root, profile: Distro, configured: Effective, machine: Running | None) -> State:
+    """Return the state of a host of which that is known; raises KdumpInitrdError."""
     found = bootloader.of(root, profile)
     noted = note.load(root)
     boots: tuple[Boot, ...] = ()

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from ...core.log import get_logger
 from ...core.root import Root
+from ..ready import readiness
 from ..ready.readiness import Running
 
 logger = get_logger(__name__)
-
-#: Newer kernels first.
-_SIZES = ("sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size")
 
 
 def give_back(root: Root, machine: Running, wanted: int) -> None:
     """Leave ``wanted`` MiB of what is reserved; what cannot be given back is a warning."""
     if machine.loaded or not 0 < wanted < machine.reserved:
         return
-    path = root.first_file(_SIZES)
+    path = readiness.crash_file("size", root)
     if path is None:
         return
     try:
