@@ -80,6 +80,8 @@ find_root() {
 	case $root in
 	/dev/mapper/* | /dev/md* | /dev/*/*) expected=${expected:-volumes} ;;
 	esac
+	wanted=$root
+	limit=$root_limit
 	uptime
 	started=$seconds
 	waited=0
@@ -94,7 +96,7 @@ find_root() {
 		find_node && return 0
 		uptime
 		waited=$((seconds - started))
-		[ "$root_limit" -eq 0 ] || [ "$waited" -lt "$root_limit" ] || break
+		[ "$limit" -eq 0 ] || [ "$waited" -lt "$limit" ] || break
 	done
 	why="root=$root did not appear in $root_limit s${said:+ ($said)}"
 	return 1

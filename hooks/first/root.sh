@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The root: check and mount it, find its init, and leave for it. What fails says why in `why`.
-# needs: cat insmod mkdir mount readlink sleep switch_root timeout umount
+# needs: cat insmod ln mkdir mount readlink rm sleep switch_root timeout umount
 # applets: dmesg ls lsmod ps reboot setsid vi
 # shellcheck disable=SC2034,SC2154 # the parts share their variables
 
@@ -153,6 +153,26 @@ open_shell() {
 	else
 		sh -i </dev/console >/dev/console 2>&1
 	fi
+}
+
+# Leave the devices that were assembled here as udev would have: it takes what it meets at its
+# start only by its own records (10-dm.rules, 69-lvm.rules).
+hand_over() {
+	for block in /sys/class/block/dm-* /sys/class/block/md*; do
+		[ -r "$block/dev" ] || continue
+		read -r number <"$block/dev"
+		case ${block##*/} in
+		dm-*)
+			record=DM_UDEV_PRIMARY_SOURCE_FLAG=1
+			read -r name <"$block/dm/name"
+			rm -f "/dev/mapper/$name"
+			ln -s "../${block##*/}" "/dev/mapper/$name"
+			;;
+		*) record=LVM_MD_PV_ACTIVATED=1 ;;
+		esac
+		mkdir -p /run/udev/data
+		printf 'E:%s\n' "$record" >"/run/udev/data/b$number"
+	done
 }
 
 # Give all to the root and become its init.

@@ -28,7 +28,7 @@ IN_IMAGES = [
 ]
 PATHS = {name: value for name, value in vars(imagepaths).items() if name.isupper()}
 #: The kernel starts it, without variables.
-WITHOUT_VARIABLES = REPO / "hooks/first/modprobe"
+WITHOUT_VARIABLES = REPO / "hooks/modprobe"
 
 
 @pytest.mark.parametrize("path", IN_IMAGES, ids=lambda path: str(path.relative_to(REPO)))

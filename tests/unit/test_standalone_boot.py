@@ -399,7 +399,7 @@ def test_without_root_on_the_command_line_the_builds_is_taken(boot: RootBoot) ->
 
 def test_modules_on_demand(boot: RootBoot) -> None:
     boot.write("etc/kdump-initrd/on-demand/dm-raid", "/md.ko\n/dm-raid.ko a=1 b=2\n")
-    text = boot.moved(Path("hooks/first/modprobe").resolve().read_text())
+    text = boot.moved(Path("hooks/modprobe").resolve().read_text())
     script = boot.write("modprobe", text)
     # As the kernel calls it.
     done = boot.run(f"for name in dm-raid nope; do set -- -q -- $name; (. {script}); echo $?; done")
@@ -413,6 +413,6 @@ def test_modules_get_what_the_command_line_has_for_them(boot: RootBoot) -> None:
     boot.write("proc/cmdline", "root=/dev/none rootwait=1 a.x=3 dm_raid.b=4\n")
     boot.write("etc/kdump-initrd/modules", "/a.ko x=1 y=2\n/b.ko\n")
     boot.write("etc/kdump-initrd/on-demand/dm-raid", "/dm-raid.ko a=1\n")
-    script = boot.write("modprobe", boot.moved(Path("hooks/first/modprobe").resolve().read_text()))
+    script = boot.write("modprobe", boot.moved(Path("hooks/modprobe").resolve().read_text()))
     done = boot.run(f"load_modules; set -- dm-raid; (. {script})")
     assert done.calls == ["insmod /a.ko x=1 y=2 x=3", "insmod /b.ko", "insmod /dm-raid.ko a=1 b=4"]

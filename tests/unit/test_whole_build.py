@@ -32,7 +32,7 @@ USE_A_BASE = "use a base: leave --standalone out"
 VIRTIO = ("virtio_pci", "virtio_blk", "virtio_scsi")
 ROOT = ["--root-device", UUID, "-f", "ext4", "--hardware", "virtio"]
 PARTS = (
-    *("kernelline.sh", "cmdline.sh", "device.sh", "volumes.sh", "root.sh"),
+    *("kernelline.sh", "cmdline.sh", "device.sh", "root.sh", "assemble.sh"),
     *("plug.sh", "drivers.sh", "functions.sh"),
 )
 NEW_NAMES = {

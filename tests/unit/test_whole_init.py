@@ -128,8 +128,8 @@ def test_the_build_splits_a_command_line_as_init_does(shell: Shell) -> None:
 def test_numbers_that_a_shell_takes_for_others(shell: Shell, word: str) -> None:
     """A shell that ends here is a kernel that panics: it is the first process."""
     (shell.top / "cmdline").write_text(f"{word}\n")
-    lines = "read_cmdline; waited=1; is_late || echo early"
-    assert shell.run("cmdline volumes", lines) == "early\n"
+    lines = "read_cmdline; limit=$root_limit waited=1; is_late || echo early"
+    assert shell.run("cmdline ../assemble", lines) == "early\n"
 
 
 @pytest.mark.parametrize(

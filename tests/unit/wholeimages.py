@@ -21,7 +21,7 @@ from .thiskernel import RELEASE
 
 UUID = "UUID=0b5e6f4e-8a53-4c3d-9a57-7d8a3f6c1e02"
 USE_A_BASE = "use a base: leave --standalone out"
-PARTS = ("cmdline.sh", "device.sh", "volumes.sh", "root.sh")
+PARTS = ("cmdline.sh", "device.sh", "root.sh")
 #: What a root needs to make an image of; the tools of volumes are others by their names.
 _PROGRAMS = {
     "usr/bin/busybox": "/usr/bin/busybox",
@@ -136,7 +136,7 @@ class RootBoot:
             "built_root=UUID=built built_type=ext4 node= seconds=0 why= KDUMP_LIB=/none",
         ]
         shared = ("functions.sh", "kernelline.sh")
-        for name in (*shared, *(f"first/{part}" for part in PARTS), "plug.sh"):
+        for name in (*shared, *(f"first/{part}" for part in PARTS), "assemble.sh", "plug.sh"):
             text = self.moved(find_data("hooks", name, root=Root()).read_text())
             lines.append(text)
             if name in shared:

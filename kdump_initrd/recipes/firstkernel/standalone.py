@@ -26,16 +26,18 @@ from ...targets.blockdevice import BlockDevice, look, needs_of
 from ...targets.refusals import ROOT
 from ...targets.target import Needs
 from .. import templatevalues
-from ..parts import hardware, imagecodec, layout, ondemand, volumes
+from ..parts import hardware, imagecodec, layers, layout, ondemand
 from ..parts.layout import LIB
-from ..parts.volumes import Layer
+from ..parts.layers import Layer
 from . import rootdevice
 from .firstimage import FirstImage, Order
 
 logger = get_logger(__name__)
 
 #: The parts of /init besides the template; the header of each says what it needs.
-_PARTS = ("cmdline.sh", "device.sh", "volumes.sh", "root.sh")
+_PARTS = ("cmdline.sh", "device.sh", "root.sh")
+#: What capture images have, too.
+_SHARED = ("functions.sh", "assemble.sh")
 _CMDLINE = Path("/proc/cmdline")
 
 
@@ -110,14 +112,14 @@ def _look(order: Order) -> RootSite:
     needs = needs_of(device, here)
     if here is None:
         needs = replace(needs, layers=rootdevice.named_layers(name.spec))
-    layers = volumes.needed(
+    found = layers.needed(
         needs.layers,
         elsewhere=not hardware.for_this_host(settings, needs),
         spec=name.spec,
         root=root,
         profile=order.profile,
     )
-    return RootSite(release, device, needs, layers)
+    return RootSite(release, device, needs, found)
 
 
 def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule, ...]:
@@ -141,7 +143,7 @@ def _add_modules(tree: Tree, order: Order, site: RootSite) -> tuple[KernelModule
     )
     ondemand.add(
         tree,
-        volumes.module_wishes(site.layers),
+        layers.module_wishes(site.layers),
         kernel=site.kernel,
         profile=profile,
         root=root,
@@ -154,7 +156,7 @@ def _add_programs(tree: Tree, order: Order, site: RootSite) -> None:
     """Add the shell, tools, what assembles and checks the root, and their libraries."""
     toolbox = _toolbox(order, site)
     programs = [*layout.add_toolbox(tree, toolbox)]
-    programs += volumes.add(tree, site.layers, root=order.root, profile=order.profile)
+    programs += layers.add(tree, site.layers, root=order.root, profile=order.profile)
     check = f"fsck.{site.device.fstype}"
     source = _own(order, check)
     # A script of that name does nothing: these file systems check themselves when mounted.
@@ -175,8 +177,8 @@ def _add_programs(tree: Tree, order: Order, site: RootSite) -> None:
 
 def _toolbox(order: Order, site: RootSite) -> Toolbox:
     needs = []
-    paths = [find_data("hooks", f"first/{name}", root=order.root) for name in (*_PARTS, "modprobe")]
-    paths += [find_data("hooks", "functions.sh", root=order.root)]
+    paths = [find_data("hooks", f"first/{name}", root=order.root) for name in _PARTS]
+    paths += [find_data("hooks", name, root=order.root) for name in (*_SHARED, "modprobe")]
     paths += [find_data("templates", "first/init.j2", root=order.root)]
     for path in paths:
         needs.append(hooks.read_needs(order.root.read_text(path), path))
@@ -213,10 +215,11 @@ def _add_scripts(tree: Tree, order: Order, site: RootSite) -> None:
     folders = search_path("templates", root=order.root)
     text = render("first/init.j2", values, search_path=folders, root=order.root)
     tree.add_content("init", text.encode(), why="the first process, and its parts", mode=0o755)
-    functions = find_data("hooks", "functions.sh", root=order.root)
-    tree.add_file(LIB / "functions.sh", functions, why="what /init shares", mode=0o644)
+    for name in _SHARED:
+        source = find_data("hooks", name, root=order.root)
+        tree.add_file(LIB / name, source, why="what /init shares", mode=0o644)
     for name in _PARTS:
         source = find_data("hooks", f"first/{name}", root=order.root)
         tree.add_file(LIB / name, source, why="a part of /init", mode=0o644)
-    source = find_data("hooks", "first/modprobe", root=order.root)
+    source = find_data("hooks", "modprobe", root=order.root)
     tree.add_file("usr/sbin/modprobe", source, why="the kernel asks it for modules", mode=0o755)

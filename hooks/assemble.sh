@@ -1,8 +1,10 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What the root may lie on: MD RAID and LVM, assembled by the root's own tools without udev.
-# needs: env ln mkdir rm sleep timeout
-# shellcheck disable=SC2034,SC2154 # the parts share their variables
+# What a device may lie on: MD RAID and LVM, assembled by the root's own tools without udev.
+# Who uses this sets `wanted`, the device's name, `limit`, the most seconds to wait for it (0 is for
+# ever), and `waited`, those that have passed; and says what find_node does.
+# needs: env timeout
+# shellcheck disable=SC2034,SC2154 # they share their variables
 
 # What a tool has said last.
 said=
@@ -19,9 +21,9 @@ tell() { # COMMAND...
 
 # Tell whether it is time to do without the disks that are missing: two thirds have passed.
 is_late() {
-	limit=$root_limit
-	[ "$limit" -gt 0 ] || limit=30
-	[ "$waited" -ge $((limit * 2 / 3)) ]
+	patience=$limit
+	[ "$patience" -gt 0 ] || patience=30
+	[ "$waited" -ge $((patience * 2 / 3)) ]
 }
 
 # Start the arrays whose disks are all there; when it is late those that can run without.
@@ -59,7 +61,7 @@ run_lvm() { # COMMAND ARGUMENT...
 		backup { backup=0 archive=0 }"
 }
 
-# Activate the root's volume, and no other: udev of the root wants to see the others come.
+# Activate the volume that is wanted, and no other: udev of a root wants to see the others come.
 activate_volume() {
 	/usr/sbin/modprobe dm_mod
 	run_lvm lvs --noheadings --separator '|' --options lv_full_name,lv_path,lv_dm_path || return 1
@@ -69,7 +71,7 @@ activate_volume() {
 		/dev/*) ;;
 		*) continue ;;
 		esac
-		case $root in
+		case $wanted in
 		"$path" | "$mapper") ;;
 		/dev/*) continue ;;
 		esac
@@ -84,30 +86,10 @@ activate_volume() {
 	return 1
 }
 
-# Try to make the root's device of what is there.
+# Try to make the device of what is there.
 assemble() {
 	if [ -x /usr/sbin/mdadm ]; then
 		start_arrays && return 0
 	fi
 	[ -x /usr/sbin/lvm ] && activate_volume
-}
-
-# Leave the devices that were assembled here as udev would have: it takes what it meets at its
-# start only by its own records (10-dm.rules, 69-lvm.rules).
-hand_over() {
-	for block in /sys/class/block/dm-* /sys/class/block/md*; do
-		[ -r "$block/dev" ] || continue
-		read -r number <"$block/dev"
-		case ${block##*/} in
-		dm-*)
-			record=DM_UDEV_PRIMARY_SOURCE_FLAG=1
-			read -r name <"$block/dm/name"
-			rm -f "/dev/mapper/$name"
-			ln -s "../${block##*/}" "/dev/mapper/$name"
-			;;
-		*) record=LVM_MD_PV_ACTIVATED=1 ;;
-		esac
-		mkdir -p /run/udev/data
-		printf 'E:%s\n' "$record" >"/run/udev/data/b$number"
-	done
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What assembles a root device on LVM or MD RAID: the root's tools, tables and modules."""
+"""What assembles a device on LVM or MD RAID: the root's tools, their tables, the modules."""
 
 from __future__ import annotations
 
