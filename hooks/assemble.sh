@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What a device may lie on: MD RAID and LVM, assembled by the root's own tools without udev.
 # Who uses this sets `wanted`, the device's name, `limit`, the most seconds to wait for it (0 is for
-# ever), and `waited`, those that have passed; and says what find_node does.
+# ever), `waited`, those that have passed, and `volumes`, the logical volumes that it lies on, "" if
+# they are not known; and says what find_node does.
 # needs: env timeout
 # shellcheck disable=SC2034,SC2154 # they share their variables
 
@@ -61,8 +62,9 @@ run_lvm() { # COMMAND ARGUMENT...
 		backup { backup=0 archive=0 }"
 }
 
-# Activate the volume that is wanted, and no other: udev of a root wants to see the others come.
-activate_volume() {
+# Activate the volumes that are known to be needed, or else the one that turns out to be the device,
+# and no other: udev of a root wants to see the others come.
+activate_volumes() {
 	/usr/sbin/modprobe dm_mod
 	run_lvm lvs --noheadings --separator '|' --options lv_full_name,lv_path,lv_dm_path || return 1
 	while IFS='|' read -r name path mapper; do
@@ -71,9 +73,14 @@ activate_volume() {
 		/dev/*) ;;
 		*) continue ;;
 		esac
-		case $wanted in
-		"$path" | "$mapper") ;;
-		/dev/*) continue ;;
+		case ${volumes:-$wanted} in
+		"$path") ;;
+		/dev/*)
+			case " ${volumes:-$wanted} " in
+			*" $mapper "*) ;;
+			*) continue ;;
+			esac
+			;;
 		esac
 		printf '%s\n' "${name##* }"
 	done </tmp/said >/tmp/volumes
@@ -81,7 +88,7 @@ activate_volume() {
 	while read -r name; do
 		run_lvm lvchange --sysinit --activate y "$name" || continue
 		find_node && return 0
-		run_lvm lvchange --sysinit --activate n "$name"
+		[ -n "$volumes" ] || run_lvm lvchange --sysinit --activate n "$name"
 	done </tmp/volumes
 	return 1
 }
@@ -91,5 +98,5 @@ assemble() {
 	if [ -x /usr/sbin/mdadm ]; then
 		start_arrays && return 0
 	fi
-	[ -x /usr/sbin/lvm ] && activate_volume
+	[ -x /usr/sbin/lvm ] && activate_volumes
 }

@@ -82,6 +82,7 @@ find_root() {
 	esac
 	wanted=$root
 	limit=$root_limit
+	volumes=
 	uptime
 	started=$seconds
 	waited=0

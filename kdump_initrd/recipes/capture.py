@@ -25,24 +25,23 @@ from ..image.tree import Entry, Kind, Tree
 from ..probe.host import xen
 from ..probe.host.hostfacts import HostFacts
 from ..probe.kernel import releases
-from ..probe.kernel.kmod import KernelModule, Wish
 from ..probe.programs import closure
 from ..probe.programs.tools import Toolbox
 from ..probe.python import minimal
 from ..probe.python.minimal import PythonRuntime
 from ..saver.imagepaths import MOUNT, PARAMS, RUN, STARTER
 from ..saver.params import Params
-from ..targets.refusals import DUMP
 from . import dumptarget, proof, templatevalues
 from .found import Site, find_root
 from .parts import (
+    capturemodules,
     chosenmodules,
     contract,
     hardware,
     imagecodec,
+    layers,
     layout,
     makedumpfile,
-    ondemand,
     pagecodec,
 )
 from .parts.kernelterms import terms_of
@@ -120,7 +119,7 @@ def plan(settings: CaptureSettings) -> Capture:
     scripts = dumptarget.scripts(site.targets, root=site.root)
     toolbox = _toolbox(settings, site, scripts)
     with step("Resolving kernel modules"):
-        modules = _add_modules(tree, settings, site, toolbox)
+        modules = capturemodules.add(tree, settings, site, can_wait="insmod" in toolbox.applets)
     with step("Resolving Python, tools and libraries"):
         two_stages = set(stage.COMMANDS) <= set(toolbox.applets)
         runtime, dump_codec, folders = _add_programs(
@@ -180,7 +179,8 @@ def _look(settings: CaptureSettings) -> Site:
     program = makedumpfile.find(settings, root=root, profile=profile)
     for each in targets:
         profile = each.fit(profile)
-    return Site(root, profile, release, targets, needs, watchdogs, program)
+    found = layers.needed_by(needs, root=root, profile=profile)
+    return Site(root, profile, release, targets, needs, watchdogs, program, found)
 
 
 def _out(settings: CaptureSettings, site: Site) -> Path:
@@ -194,41 +194,11 @@ def _out(settings: CaptureSettings, site: Site) -> Path:
     return out
 
 
-def _add_modules(
-    tree: Tree, settings: CaptureSettings, site: Site, toolbox: Toolbox
-) -> tuple[KernelModule, ...]:
-    """Add the modules, and return them.
-
-    Drivers of sets are loaded if their device is present. Without busybox all are loaded: a start
-    of Python takes longer than most of them.
-    """
-    profile, host = site.profile, HostFacts(site.root.asked)
-    wishes = [
-        wish
-        for each in site.needs
-        for wish in hardware.drivers(settings, DUMP, each, profile=profile, host=host)
-    ]
-    others = [Wish(site.watchdogs, "running watchdog")]
-    for each in site.needs:
-        others += hardware.others(DUMP, each, profile=profile)
-    others += hardware.added(settings)
-    is_here = all(hardware.for_this_host(settings, each) for each in site.needs)
-    wait = "insmod" in toolbox.applets and not is_here
-    return ondemand.add_modules(
-        tree,
-        certain=others if wait else [*wishes, *others],
-        plugged=wishes if wait else [],
-        kernel=site.kernel,
-        profile=profile,
-        root=site.root,
-        omit=settings.omit_modules,
-    )
-
-
 def _needs(site: Site, scripts: tuple[Hook, ...]) -> list[Needs]:
     """Return what the headers of the hooks and other scripts say that they need."""
     needs = [hook.needs for hook in scripts]
-    for kind, name in ((kind, name) for kind, names in _SCRIPTS.items() for name in names):
+    scripts_of = {**_SCRIPTS, "hooks": (*layout.SHARED, *(layers.SCRIPTS if site.layers else ()))}
+    for kind, name in ((kind, name) for kind, names in scripts_of.items() for name in names):
         path = find_data(kind, name, root=site.root)
         needs.append(hooks.read_needs(site.root.read_text(path), path))
     return needs
@@ -254,6 +224,7 @@ def _add_programs(
     Returns the Python, the codec of the dump, and the folders that LD_LIBRARY_PATH must name.
     """
     programs = layout.add_toolbox(tree, toolbox)
+    programs += layers.add(tree, site.layers, helpers=False, root=site.root, profile=site.profile)
     folders = layout.add_libraries(tree, closure.closure(programs, root=site.root))
     wanted = Path(settings.python) if settings.python else None
     chosen = chosenmodules.of_image(site.targets, site.kernel)
@@ -284,6 +255,7 @@ def _add_scripts(
     text = render("python.j2", values, search_path=templates, root=site.root)
     tree.add_content(STARTER, text.encode(), why="starts the saver", mode=0o755)
     layout.add_shared(tree, root=site.root)
+    layers.add_scripts(tree, site.needs, root=site.root)
     for each in site.needs:
         for dest, source in each.files.items():
             tree.add_file(dest, source, why=f"for the target {each.name}")

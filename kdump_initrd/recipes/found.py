@@ -14,6 +14,7 @@ from ..probe.distro import profiles as distro
 from ..probe.distro.profiles import Distro
 from ..probe.kernel.releases import KernelRelease
 from ..targets.target import Needs, Target
+from .parts.layers import Layer
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Site:
     """What was found: the root, its distribution, the capture kernel, the targets.
 
     ``needs`` are those of each target. ``watchdogs`` are the drivers of this host's running
-    hardware watchdogs; ``makedumpfile`` is the root's, if it is to write the dump.
+    hardware watchdogs; ``makedumpfile`` is the root's, if it is to write the dump. For
+    ``layers`` the image brings the tools.
     """
 
     root: Root
@@ -31,6 +33,7 @@ class Site:
     needs: tuple[Needs, ...]
     watchdogs: tuple[str, ...]
     makedumpfile: Path | None = None
+    layers: tuple[Layer, ...] = ()
 
 
 def find_host(top: Path, distro: str | None) -> tuple[Root, Distro]:

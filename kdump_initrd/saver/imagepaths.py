@@ -14,6 +14,8 @@ SYSROOT = "/sysroot"
 #: Kernel modules in the order of loading, and a folder of such lists by what is asked for.
 MODULES = ETC + "/modules"
 ON_DEMAND = ETC + "/on-demand"
+#: For each target on layers a file by its number: what has to be assembled.
+LAYERS = ETC + "/layers"
 #: What is packed until there is more memory.
 SECOND_STAGE = LIB + "/second-stage.cpio.gz"
 #: The interpreter, the saver with its modules, what starts it, and its parameters.

@@ -61,7 +61,10 @@ class Purpose:
 
 
 DUMP = Purpose(
-    *("dump", frozenset(_WRITABLE), ()), "name a disk or partition with a file system on it"
+    "dump",
+    frozenset(_WRITABLE),
+    ("lvm",),
+    "name a disk or partition with a file system on it",
 )
 ROOT = Purpose(
     "root",

@@ -322,13 +322,13 @@ def test_a_layer_is_named_as_people_know_it(
     monkeypatch: pytest.MonkeyPatch, profile: Distro
 ) -> None:
     monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/null", "xfs"))
-    found = Hardware((), ("dm_mod",), ("lvm", "md"), "/dev/mapper/vg-var")
+    found = Hardware((), ("dm_mod",), ("lvm", "drbd"), "/dev/mapper/vg-var")
     monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
     with pytest.raises(KdumpInitrdError) as caught:
         resolve(TargetSettings(), root=ROOT, profile=profile)
     assert caught.value.message == (
-        "/var/crash: /var is on /dev/mapper/vg-var, and that lies on LVM, MD RAID, which the image "
-        "cannot assemble"
+        "/var/crash: /var is on /dev/mapper/vg-var, and that lies on DRBD, which the image cannot "
+        "assemble"
     )
     assert caught.value.hint == refusals.PLAIN_DISK
 

@@ -450,12 +450,12 @@ def test_what_cannot_be_assembled_is_refused(
         block, "identify", lambda spec, fs, host: BlockDevice(spec, fs, Path("/dev/dm-0"))
     )
     monkeypatch.setattr(
-        sysfs, "hardware_of", lambda node, *, sysfs: Hardware((), ("dm_mod",), ("lvm",))
+        sysfs, "hardware_of", lambda node, *, sysfs: Hardware((), ("dm_mod",), ("lvm", "bcache"))
     )
     argv = [*CAPTURE, "--hardware", hardware, "-o", str(tmp_path / "x.img"), RELEASE]
     status, error, hint = complain(capsys, *argv)
     assert status == 1
-    assert error.endswith("): lies on LVM, which the image cannot assemble")
+    assert error.endswith("): lies on bcache, which the image cannot assemble")
     assert hint == (
         "save to a partition or disk of its own, without layers: -c DEV -f FS, or device and "
         "fstype in /etc/kdump-initrd.toml"

@@ -107,11 +107,11 @@ def _moved(host: Host) -> None:
 
 
 def _mapped(host: Host) -> None:
-    """It has become a part of LVM."""
+    """It has become an encrypted volume."""
     system = FakeSysfs(host.root / "sys")
     (host.root / f"sys/class/block/{DISK}").unlink()
     mapped = f"devices/virtual/block/{DISK}"
-    system.write(f"{mapped}/dm/uuid", "LVM-abc")
+    system.write(f"{mapped}/dm/uuid", "CRYPT-LUKS2-abc")
     system.write(f"{mapped}/dev", NUMBER)
     system.link(f"class/block/{DISK}", mapped)
 
@@ -139,7 +139,7 @@ READ = (
 LOCKED = "none [integrity] confidentiality\n"
 LOST: dict[str, tuple[Callable[[Host], None], str, str, str]] = {
     "moved-disk": (_moved, "drivers", "hangs on nvme now", "mkinitrd-kdump --refresh"),
-    "on-lvm": (_mapped, "drivers", "LVM", "save to a partition"),
+    "encrypted": (_mapped, "drivers", "an encrypted volume", "save to a partition"),
     "not-to-be-loaded": (
         _unloaded("proc/sys/kernel/kexec_load_disabled", "1\n"),
         *("loading", "kexec_load_disabled=1", "grep -rs kexec_load_disabled"),

@@ -172,7 +172,7 @@ class Loading:
         text = self.boot.moved((REPO / "hooks/pre-mount" / name).read_text())
         top = self.boot.top
         env = f"KDUMP_LIB={top}/lib KDUMP_ETC={top}/{ETC} KDUMP_RUN={top}/run KDUMP_STARTED=0"
-        env += f" KDUMP_SETUP_TIMEOUT=20 KDUMP_DEVICE={device}; insmod() {{ :; }}"
+        env += f" KDUMP_SETUP_TIMEOUT=20 KDUMP_TARGET=0 KDUMP_DEVICE={device}; insmod() {{ :; }}"
         return self.boot.run(f"{env}\n{text}")
 
     def left(self) -> set[str]:

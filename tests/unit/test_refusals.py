@@ -37,8 +37,6 @@ LAYERS = {
     "network": f"the network, {REACH}",
     "etherd": f"a virtual device (etherd), {ASSEMBLE}",
 }
-#: What only the image of a root assembles.
-OF_ROOTS = {"lvm": f"LVM, {ASSEMBLE}", "md": f"MD RAID, {ASSEMBLE}"}
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, purpose: refusals.Purpose, found: Hardware) -> str:
@@ -64,11 +62,14 @@ def test_layers_that_no_image_assembles(
     )
 
 
-@pytest.mark.parametrize("layer", OF_ROOTS)
-def test_layers_that_a_root_may_lie_on(monkeypatch: pytest.MonkeyPatch, layer: str) -> None:
-    found = Hardware((), (), (layer,), "/dev/x")
-    assert refusal(monkeypatch, DUMP, found) == f"/dev/x (UUID=1): lies on {OF_ROOTS[layer]}"
-    assert blockdevice.look(ROOT, DISK, host=HostFacts()) == found
+@pytest.mark.parametrize("purpose", [DUMP, ROOT], ids=lambda each: each.name)
+def test_layers_that_are_assembled(
+    monkeypatch: pytest.MonkeyPatch, purpose: refusals.Purpose
+) -> None:
+    for layers in ((each,) for each in purpose.layers):
+        found = Hardware((), (), layers, "/dev/x")
+        monkeypatch.setattr(sysfs, "hardware_of", lambda node, sysfs, found=found: found)
+        assert blockdevice.look(purpose, DISK, host=HostFacts()) == found
 
 
 def test_several_layers_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +108,7 @@ def test_parts_elsewhere(
 
 
 def test_what_can_be_assembled_is_not_in_the_table() -> None:
-    assert not [name for name in (*DUMP.filesystems, *DUMP.layers) if name in refusals._REASONS]
+    assert not [name for name in DUMP.filesystems if name in refusals._REASONS]
     assert DUMP.filesystems < ROOT.filesystems
     for fstype in DUMP.filesystems:
         assert refusals.file_system(DUMP, fstype) is None

@@ -120,8 +120,8 @@ class RootBoot:
     def moved(self, text: str) -> str:
         """Let the paths of a script begin in the folder."""
         text = re.sub(
-            r"(?<=[ \"<>=(\t|])/(?=(proc|sys|dev|run|tmp|etc|usr/sbin|usr/lib/kdump-initrd)/)"
-            r"(?!dev/null)",
+            r"(?<=[ \"<>=(\t|])/(?=(proc|sys|dev|run|tmp|etc|usr/sbin|usr/lib/kdump-initrd)/|"
+            r"usr/lib/kdump-initrd\n)(?!dev/null)",
             f"{self.top}/",
             text,
         )

@@ -35,8 +35,9 @@ class Hardware:
     not hardware, the kernel's name without its number: "loop", "bcache", "nbd".
 
     ``name`` is the device's name for its users, for a mapped one /dev/mapper/NAME. ``holders`` are
-    like ``layers``, but of what uses this device as a part of itself. ``read_only`` is whether the
-    kernel refuses to write to it now.
+    like ``layers``, but of what uses this device as a part of itself. ``volumes`` are the names of
+    LVM's own mappings among the layers, as /dev/mapper/NAME. ``read_only`` is whether the kernel
+    refuses to write to it now.
     """
 
     modaliases: tuple[str, ...]
@@ -44,6 +45,7 @@ class Hardware:
     layers: tuple[str, ...]
     name: str = ""
     holders: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
     read_only: bool = False
 
 
@@ -68,6 +70,7 @@ def hardware_of(node: Path, *, sysfs: Root) -> Hardware | None:
         tuple(walk.layers),
         _name_of(start, sysfs),
         tuple(dict.fromkeys(_holders_of(start, sysfs))),
+        tuple(walk.volumes),
         read_only=_read(start / "ro", sysfs) == "1",
     )
 
@@ -153,6 +156,7 @@ class _Walk:
         self.modaliases: dict[str, None] = {}
         self.drivers: dict[str, None] = {}
         self.layers: dict[str, None] = {}
+        self.volumes: dict[str, None] = {}
 
     def visit(self, device: Path) -> None:
         if device in self._seen:
@@ -204,6 +208,8 @@ class _Walk:
                 self.modaliases[f"md-{level}"] = None
         else:
             self.drivers["dm_mod"] = None
+            if layer == "lvm":
+                self.volumes[_name_of(disk, self._sysfs)] = None
 
     def _note_beyond(self, device: Path, disk: Path) -> None:
         """Note if a disk needs more than drivers, since it is on no bus, or on a network.

@@ -27,8 +27,8 @@ from ...targets.refusals import ROOT
 from ...targets.target import Needs
 from .. import templatevalues
 from ..parts import hardware, imagecodec, layers, layout, ondemand
-from ..parts.layout import LIB
 from ..parts.layers import Layer
+from ..parts.layout import LIB
 from . import rootdevice
 from .firstimage import FirstImage, Order
 

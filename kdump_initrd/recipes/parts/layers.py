@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
+from ...core.resources import find_data
 from ...core.root import Root
 from ...image.tree import Tree
 from ...probe.distro.profiles import Distro
+from ...probe.host.hostfacts import HostFacts
 from ...probe.kernel.kmod import Wish
+from ...saver import imagepaths
+from ...targets.target import Needs
+from .layout import LIB
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ _LVM = Layer(
         "dm-cache-smq", "dm-writecache", "dm-integrity", *_MD.modules,
     ),
 )  # fmt: skip
+#: What the hooks of devices on layers share, and what the kernel asks for modules.
+SCRIPTS = ("assemble.sh", "modprobe")
 #: Arrays first: volumes may be on them.
 LAYERS = (_MD, _LVM)
 
@@ -76,11 +83,30 @@ def needed(
     return tuple(chosen)
 
 
-def add(tree: Tree, layers: Sequence[Layer], *, root: Root, profile: Distro) -> tuple[Path, ...]:
-    """Add the layers' tools and tables; return the tools' files on the host."""
+def needed_by(needs: Sequence[Needs], *, root: Root, profile: Distro) -> tuple[Layer, ...]:
+    """Return the layers that a capture image must be able to assemble for its targets.
+
+    Raises KdumpInitrdError if the tool of one is missing.
+    """
+    found: dict[str, Layer] = {}
+    for each in needs:
+        for layer in needed(
+            each.layers, elsewhere=False, spec=each.name, root=root, profile=profile
+        ):
+            found[layer.name] = layer
+    return tuple(layer for layer in LAYERS if layer.name in found)
+
+
+def add(
+    tree: Tree, layers: Sequence[Layer], *, helpers: bool = True, root: Root, profile: Distro
+) -> tuple[Path, ...]:
+    """Add the layers' tools and tables; return the tools' files on the host.
+
+    Without ``helpers`` nothing is checked when it is assembled: there is no memory for that.
+    """
     programs = []
     for layer in layers:
-        for name in (layer.tool, *layer.helpers):
+        for name in (layer.tool, *(layer.helpers if helpers else ())):
             source = _find(name, root, profile)
             if source is not None:
                 tree.add_file(
@@ -92,6 +118,34 @@ def add(tree: Tree, layers: Sequence[Layer], *, root: Root, profile: Distro) -> 
             if source is not None:
                 tree.add_file(dest, source, why=f"the root's table for {layer.tool}", mode=0o644)
     return tuple(programs)
+
+
+def add_scripts(tree: Tree, needs: Sequence[Needs], *, root: Root) -> None:
+    """Add what hooks assemble by, and for each target that lies on layers a file by its number.
+
+    Its first line has the layers, the second one those logical volumes that are known.
+    """
+    if not any(each.layers for each in needs):
+        return
+    part, asked = (find_data("hooks", name, root=root) for name in SCRIPTS)
+    tree.add_file(LIB / part.name, part, why="assembles what a device lies on", mode=0o644)
+    tree.add_file("usr/sbin/modprobe", asked, why="the kernel asks it for modules", mode=0o755)
+    for number, each in enumerate(needs):
+        if each.layers:
+            volumes = each.hardware.volumes if each.hardware else ()
+            text = f"{' '.join(each.layers)}\n{' '.join(volumes)}\n"
+            tree.add_content(
+                f"{imagepaths.LAYERS}/{number}", text.encode(), why=f"what {each.name} lies on"
+            )
+
+
+def in_use(layers: Sequence[Layer], host: HostFacts) -> Wish:
+    """Return a wish for those of the layers' modules that the running kernel has loaded.
+
+    sysfs does not tell which types of mappings a device is made of, only that they are in use.
+    """
+    names = dict.fromkeys(name for layer in layers for name in layer.modules)
+    return Wish(tuple(name for name in names if host.has_loaded(name)), "layers of the dump device")
 
 
 def module_wishes(layers: Sequence[Layer]) -> list[Wish]:
