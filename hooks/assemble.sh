@@ -3,7 +3,8 @@
 # What a device may lie on: MD RAID and LVM, assembled by the root's own tools without udev.
 # Who uses this sets `wanted`, the device's name, `limit`, the most seconds to wait for it (0 is for
 # ever), `waited`, those that have passed, and `volumes`, the logical volumes that it lies on, "" if
-# they are not known; and says what find_node does.
+# they are not known; `untouched` is not "" where others than the device are to stay as they are. It
+# says what find_node does.
 # needs: env timeout
 # shellcheck disable=SC2034,SC2154 # they share their variables
 
@@ -30,6 +31,8 @@ is_late() {
 # Start the arrays whose disks are all there; when it is late those that can run without.
 start_arrays() {
 	/usr/sbin/modprobe md_mod
+	# Arrays that nobody writes to are left as they are, and not resynchronised.
+	[ -z "$untouched" ] || echo 1 >/sys/module/md_mod/parameters/start_ro
 	how=--no-degraded
 	if is_late; then
 		how=--run

@@ -83,6 +83,7 @@ find_root() {
 	wanted=$root
 	limit=$root_limit
 	volumes=
+	untouched=
 	uptime
 	started=$seconds
 	waited=0

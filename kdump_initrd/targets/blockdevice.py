@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
+#: Folders below /dev that are not volume groups.
+_NO_GROUPS = ("block", "bus", "disk", "fd", "input", "mapper", "md", "shm", "cciss", "ida")
+#: Layers whose parts look like the whole to busybox's findfs.
+_TWINS = {"md"}
+
 
 @dataclass(frozen=True)
 class BlockDevice:
@@ -156,15 +161,30 @@ def look(purpose: Purpose, device: BlockDevice, *, host: HostFacts) -> Hardware 
     return found
 
 
+def named_layers(spec: str) -> tuple[str, ...]:
+    """Return the layers that a device's name reveals: "md" or "lvm"."""
+    if re.fullmatch(r"/dev/md(/.+|_?d?\d+.*)", spec):
+        return ("md",)
+    parts = Path(spec).parts[2:] if spec.startswith("/dev/") else ()
+    if len(parts) == 2 and (parts[0] == "mapper" or parts[0] not in _NO_GROUPS):
+        return ("lvm",)
+    return ()
+
+
 def needs_of(device: BlockDevice, found: Hardware | None) -> Needs:
-    """Return what an image must have to mount a device that sits on what was ``found``."""
+    """Return what an image must have to mount a device that sits on what was ``found``.
+
+    If sysfs does not know it, its name is all there is.
+    """
+    layers = found.layers if found else named_layers(device.spec)
+    findfs = device.spec.startswith(PARTITION_TAGS) or not _TWINS.isdisjoint(layers)
     return Needs(
         name=device.spec,
         node=device.node,
         hardware=found,
         filesystem=device.fstype,
-        programs=("findfs",) if device.spec.startswith(PARTITION_TAGS) else (),
-        layers=found.layers if found else (),
+        programs=("findfs",) if findfs else (),
+        layers=layers,
     )
 
 

@@ -63,7 +63,7 @@ class Purpose:
 DUMP = Purpose(
     "dump",
     frozenset(_WRITABLE),
-    ("lvm",),
+    ("lvm", "md"),
     "name a disk or partition with a file system on it",
 )
 ROOT = Purpose(

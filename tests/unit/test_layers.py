@@ -12,7 +12,7 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.host import sysfs
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.recipes import capture
-from kdump_initrd.targets import block, refusals
+from kdump_initrd.targets import block, blockdevice, refusals
 from kdump_initrd.targets.blockdevice import BlockDevice
 from tests.aimed import aimed
 from tests.golden_images import fakeroot
@@ -163,3 +163,78 @@ def test_what_a_tool_has_said_last_is_told(boot: RootBoot) -> None:
         "<3>kdump-initrd: dump device UUID=1 did not appear in 90 s (Volume group vg is missing "
         "PV x)"
     )
+
+
+def array(boot: RootBoot, *, complete: bool) -> str:
+    """Give the machine an array of two disks; return its node."""
+    node = f"{boot.top}/dev/md127"
+    boot.write("sys/module/md_mod/parameters/start_ro", "0\n")
+    whole = f"[ -b {node} ] || mknod {node} b 7 202"
+    state = boot.write(
+        "sys/block/md127/md/array_state", "inactive\n" if not complete else "clear\n"
+    )
+    boot.program(
+        "mdadm",
+        f"""
+        case "$*" in
+        --run*) echo active >{state}; {whole} ;;
+        --assemble*) {whole if complete else "exit 1"} ;;
+        esac
+        """,
+    )
+    boot.program("findfs", f"[ -b {node} ] && echo {node}")
+    return node
+
+
+@pytest.mark.parametrize("complete", [True, False], ids=["complete", "degraded"])
+def test_an_array_is_assembled(boot: RootBoot, complete: bool) -> None:
+    node = array(boot, complete=complete)
+    done = Waiting(boot, "md").wait("UUID=1")
+    assert (done.status, done.printed) == (0, "")
+    assert (boot.top / "run/device").read_text() == f"{node}\n"
+    said = [line for line in done.calls if line.startswith("mdadm")]
+    assert (
+        said[0] == "mdadm --assemble --scan --no-degraded --config=partitions --homehost=<ignore>"
+    )
+    assert (said[-1] == "mdadm --run /dev/md127") is not complete
+    # No array begins to be resynchronised by being there.
+    assert (boot.top / "sys/module/md_mod/parameters/start_ro").read_text() == "1\n"
+
+
+def test_volumes_on_an_array_on_volumes(boot: RootBoot) -> None:
+    """Each round finds what the one before has brought."""
+    mapper = f"{boot.top}/dev/mapper"
+    boot.write("sys/module/md_mod/parameters/start_ro", "0\n")
+    boot.program("mdadm", "[ -b dev/mapper/low-a ] && [ -b dev/mapper/low-b ] && : >assembled")
+    boot.program(
+        "lvm",
+        f"""
+        case $* in
+        lvs*)
+            for name in low-a low-b low-c; do
+                echo "  low/${{name#*-}}|{boot.top}/dev/low/${{name#*-}}|{mapper}/$name"
+            done
+            [ ! -e assembled ] || echo "  top/var|{boot.top}/dev/top/var|{mapper}/top-var" ;;
+        *"activate y low/a"*) mknod dev/mapper/low-a b 7 203 ;;
+        *"activate y low/b"*) mknod dev/mapper/low-b b 7 204 ;;
+        *"activate y top/var"*) mknod dev/mapper/top-var b 7 205 ;;
+        esac
+        """,
+    )
+    boot.program("findfs", f"[ -b {mapper}/top-var ] && echo {mapper}/top-var")
+    volumes = " ".join(f"{mapper}/{name}" for name in ("top-var", "low-a", "low-b"))
+    done = Waiting(boot, "lvm md", volumes).wait("UUID=1")
+    assert (done.status, done.printed) == (0, "")
+    assert (boot.top / "run/device").read_text() == f"{mapper}/top-var\n"
+    assert not [line for line in activated(done) if "low/c" in line or line.startswith("n ")]
+
+
+@pytest.mark.parametrize(
+    ("device", "layer"),
+    [("/dev/vg/var", "lvm"), ("/dev/mapper/vg-var", "lvm"), ("/dev/md/var", "md")],
+)
+def test_the_name_of_a_device_that_is_not_here_tells_its_layer(device: str, layer: str) -> None:
+    needs = blockdevice.needs_of(BlockDevice(device, "ext4", None), None)
+    assert needs.layers == (layer,)
+    # busybox's findfs takes half a mirror for the whole.
+    assert ("findfs" in needs.programs) is (layer == "md")

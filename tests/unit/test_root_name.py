@@ -14,6 +14,7 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
 from kdump_initrd.recipes.firstkernel import rootdevice
 from kdump_initrd.recipes.firstkernel.rootdevice import RootName
+from kdump_initrd.targets import blockdevice
 from kdump_initrd.targets.blockdevice import BlockDevice
 
 USE_A_BASE = "use a base: leave --standalone out"
@@ -120,7 +121,7 @@ def test_a_partitions_uuid_in_capitals() -> None:
     ],
 )  # fmt: skip
 def test_layers_that_a_name_tells_of(spec: str, layers: tuple[str, ...]) -> None:
-    assert rootdevice.named_layers(spec) == layers
+    assert blockdevice.named_layers(spec) == layers
 
 
 def refusal(root: Path, spec: str, fstype: str = "", line: str = "") -> str:

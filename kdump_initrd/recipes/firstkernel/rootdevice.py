@@ -25,8 +25,6 @@ _NETWORK_NAME = re.compile(
 )
 _ZFS_NAME = re.compile(r"zfs(:.*|=.*)?", re.IGNORECASE)
 _ENCRYPTED_WORD = re.compile(r"rd\.luks\.(uuid|name)=.*|cryptdevice=.*|cryptopts=.*")
-#: Folders below /dev that are not volume groups.
-_NO_GROUPS = ("block", "bus", "disk", "fd", "input", "mapper", "md", "shm", "cciss", "ida")
 
 
 @dataclass(frozen=True)
@@ -133,16 +131,6 @@ def identify(name: RootName, node: Path | None, *, fstype: str | None) -> BlockD
     if reason:
         raise reason.error(f"{name.spec}: ", ROOT)
     return BlockDevice(f"UUID={uuid}" if uuid else name.spec, known, node)
-
-
-def named_layers(spec: str) -> tuple[str, ...]:
-    """Return the layers that a device's name reveals: "md" or "lvm"."""
-    if re.fullmatch(r"/dev/md(/.+|_?d?\d+.*)", spec):
-        return ("md",)
-    parts = Path(spec).parts[2:] if spec.startswith("/dev/") else ()
-    if len(parts) == 2 and (parts[0] == "mapper" or parts[0] not in _NO_GROUPS):
-        return ("lvm",)
-    return ()
 
 
 def _check_network(spec: str, cmdline: Sequence[str]) -> None:

@@ -110,8 +110,6 @@ def _look(order: Order) -> RootSite:
         logger.warning("%s: not on this host: nothing about it could be checked", name.spec)
     device = rootdevice.identify(name, node, fstype=settings.fstype)
     needs = needs_of(device, here)
-    if here is None:
-        needs = replace(needs, layers=rootdevice.named_layers(name.spec))
     found = layers.needed(
         needs.layers,
         elsewhere=not hardware.for_this_host(settings, needs),
@@ -184,8 +182,7 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
         needs.append(hooks.read_needs(order.root.read_text(path), path))
     # util-linux's knows partition tags, and does not take half a mirror for a file system.
     better = tuple(name for name in ("findfs", "blkid") if _own(order, name) is not None)
-    must = "findfs" in site.needs.programs or "md" in site.needs.layers
-    if must and "findfs" not in better:
+    if "findfs" in site.needs.programs and "findfs" not in better:
         raise KdumpInitrdError(
             f"{site.device.spec}: {order.root} has no findfs of util-linux to find it by",
             hint="install util-linux there",
