@@ -219,13 +219,16 @@ def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -
 def _add_programs(
     settings: CaptureSettings, site: Site, toolbox: Toolbox, tree: Tree, python_tree: Tree
 ) -> tuple[PythonRuntime, str, tuple[PurePosixPath, ...]]:
-    """Add shell and tools to one tree, Python to the other.
+    """Add shell and tools to one tree, Python and what assembles devices to the other.
 
     Returns the Python, the codec of the dump, and the folders that LD_LIBRARY_PATH must name.
     """
     programs = layout.add_toolbox(tree, toolbox)
-    programs += layers.add(tree, site.layers, helpers=False, root=site.root, profile=site.profile)
     folders = layout.add_libraries(tree, closure.closure(programs, root=site.root))
+    programs = layers.add(
+        python_tree, site.layers, helpers=False, root=site.root, profile=site.profile
+    )
+    folders += layout.add_libraries(python_tree, closure.closure(programs, root=site.root))
     wanted = Path(settings.python) if settings.python else None
     chosen = chosenmodules.of_image(site.targets, site.kernel)
     runtime = minimal.find_python(site.root, python=wanted, chosen=chosen)

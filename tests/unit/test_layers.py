@@ -50,7 +50,7 @@ def planned(
         root=str(root), dry_run=True, hardware=hardware,
     )  # fmt: skip
     plan = capture.plan(settings)
-    return {str(each.dest): each.content for each in plan.tree}
+    return {str(each.dest): each.content for each in (*plan.tree, *plan.second)}
 
 
 @pytest.mark.parametrize("layer", [each for each in refusals.DUMP.layers if each in CARRIED])
@@ -94,15 +94,23 @@ class Waiting:
         sleep() { :; }
     """
 
+    #: It brings the tools.
+    STAGE = "#!/bin/sh\ncd ${0%/lib/*} && for each in later/*; do mv $each usr/sbin; done\n"
+
     def __init__(self, boot: RootBoot, layers: str, volumes: str = "") -> None:
         self.boot = boot
         for name in ("functions.sh", "kernelline.sh", "modules.sh", "plug.sh", "assemble.sh"):
             boot.write(f"lib/{name}", boot.moved((REPO / "hooks" / name).read_text()))
         boot.write("lib/drivers.sh", self.TABLES)
+        boot.write("lib/hooks/pre-save/10-second-stage", self.STAGE).chmod(0o755)
         boot.write("etc/kdump-initrd/layers/0", f"{layers}\n{volumes}\n")
 
     def wait(self, device: str) -> Outcome:
         top = self.boot.top
+        (top / "later").mkdir(exist_ok=True)
+        for tool in (top / "usr/sbin").glob("*"):
+            if tool.name in ("lvm", "mdadm"):
+                tool.rename(top / "later" / tool.name)
         text = self.boot.moved((REPO / "hooks/pre-mount/50-wait-device").read_text())
         env = f"KDUMP_LIB={top}/lib KDUMP_ETC={top}/etc/kdump-initrd KDUMP_RUN={top}/run"
         env += f" KDUMP_STARTED=0 KDUMP_SETUP_TIMEOUT=120 KDUMP_TARGET=0 KDUMP_DEVICE={device}"
