@@ -3,7 +3,8 @@
 # What a device may lie on: MD RAID and LVM, assembled by the root's own tools without udev.
 # Who uses this sets `wanted`, the device's name, `limit`, the most seconds to wait for it (0 is for
 # ever), `waited`, those that have passed, and `volumes`, the logical volumes that it lies on, "" if
-# they are not known; `untouched` is not "" where others than the device are to stay as they are. It
+# they are not known; `maps` is a file with the disks of several paths behind its second line, or "".
+# `untouched` is not "" where others than the device are to stay as they are. It
 # says what find_node does.
 # needs: env timeout
 # shellcheck disable=SC2034,SC2154 # they share their variables
@@ -26,6 +27,54 @@ is_late() {
 	patience=$limit
 	[ "$patience" -gt 0 ] || patience=30
 	[ "$waited" -ge $((patience * 2 / 3)) ]
+}
+
+# Tell whether a disk has that WWID.
+has_wwid() { # FOLDER WWID
+	for file in "$1/device/wwid" "$1/wwid"; do
+		[ -r "$file" ] && read -r found <"$file" && [ "$found" = "$2" ] && return 0
+	done
+	return 1
+}
+
+# Map a disk by its paths, each of which is used when those before it have failed.
+map_paths() { # NAME UUID COUNT WWID
+	paths=
+	count=0
+	for block in /sys/block/*; do
+		has_wwid "$block" "$4" || continue
+		read -r number <"$block/dev"
+		read -r size <"$block/size"
+		paths="$paths round-robin 0 1 1 $number 1000"
+		count=$((count + 1))
+		path=$block
+	done
+	# A path that has not come by then is cut: one is enough.
+	[ "$count" -ge "$3" ] || { [ "$count" -gt 0 ] && [ "$waited" -ge 5 ]; } || return 0
+	tell dmsetup create "$1" --noudevsync --uuid "$2" \
+		--table "0 $size multipath 0 0 $count 1$paths" || return 0
+	# The kernel has read the partitions of the path; a mapping has none of its own.
+	for part in "$path"/*/partition; do
+		[ -r "$part" ] || continue
+		read -r number <"$part"
+		read -r start <"${part%/*}/start"
+		read -r size <"${part%/*}/size"
+		tell dmsetup create "$1-part$number" --noudevsync --uuid "part$number-$2" \
+			--table "0 $size linear /dev/mapper/$1 $start"
+	done
+}
+
+# Map the disks that several paths lead to.
+join_paths() {
+	/usr/sbin/modprobe dm-multipath
+	{
+		read -r _
+		read -r _
+		while read -r name uuid number wwid; do
+			[ -e "/dev/mapper/$name" ] || map_paths "$name" "$uuid" "$number" "$wwid"
+		done
+	} <"$maps"
+	find_node
 }
 
 # Start the arrays whose disks are all there; when it is late those that can run without.
@@ -98,6 +147,9 @@ activate_volumes() {
 
 # Try to make the device of what is there.
 assemble() {
+	if [ -n "$maps" ] && [ -x /usr/sbin/dmsetup ]; then
+		join_paths && return 0
+	fi
 	if [ -x /usr/sbin/mdadm ]; then
 		start_arrays && return 0
 	fi

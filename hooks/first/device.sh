@@ -84,6 +84,7 @@ find_root() {
 	limit=$root_limit
 	volumes=
 	untouched=
+	maps=
 	uptime
 	started=$seconds
 	waited=0

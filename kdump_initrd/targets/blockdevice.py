@@ -25,7 +25,7 @@ logger = get_logger(__name__)
 #: Folders below /dev that are not volume groups.
 _NO_GROUPS = ("block", "bus", "disk", "fd", "input", "mapper", "md", "shm", "cciss", "ida")
 #: Layers whose parts look like the whole to busybox's findfs.
-_TWINS = {"md"}
+_TWINS = {"md", "mpath"}
 
 
 @dataclass(frozen=True)

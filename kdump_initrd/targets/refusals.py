@@ -63,7 +63,7 @@ class Purpose:
 DUMP = Purpose(
     "dump",
     frozenset(_WRITABLE),
-    ("lvm", "md"),
+    ("lvm", "md", "mpath"),
     "name a disk or partition with a file system on it",
 )
 ROOT = Purpose(
@@ -213,12 +213,10 @@ def contents(purpose: Purpose, what: str, *, is_mounted: bool) -> Reason | None:
 
 def layers(purpose: Purpose, found: Hardware) -> Reason | None:
     """Return why the image cannot bring up a device on these layers, None if it can."""
-    for verb, names in (("lies on", found.layers), ("is a part of", found.holders)):
-        beyond = [
-            _named(_REASONS.get(name, _UNKNOWN_LAYER), name)
-            for name in names
-            if name not in purpose.layers
-        ]
+    below = tuple(name for name in found.layers if name not in purpose.layers)
+    # A part of something must not be written to, whether the image can assemble the whole or not.
+    for verb, names in (("lies on", below), ("is a part of", found.holders)):
+        beyond = [_named(_REASONS.get(name, _UNKNOWN_LAYER), name) for name in names]
         if beyond:
             same = {each.cannot for each in beyond} == {beyond[0].cannot}
             title = f"{verb} {', '.join(each.title for each in beyond)}"

@@ -52,6 +52,7 @@ _PROGRAMS: Mapping[str, Binary] = {
     "kexec": Binary("sbin", ("liblzma.so.5",)),
     "mdadm": Binary("sbin"),
     "lvm": Binary("sbin", ("libdevmapper.so.1.02",)),
+    "dmsetup": Binary("sbin", ("libdevmapper.so.1.02",)),
     "thin_check": Binary("usr/sbin"),
     "fsck.ext4": Binary("sbin", ("libext2fs.so.2",)),
     "fsck.xfs": Binary("sbin"),

@@ -25,7 +25,11 @@ from .wholeimages import Outcome, RootBoot
 NODE = Path("/dev/dm-7")
 VOLUME = "/dev/mapper/vg-var"
 #: What the image of a device on that layer must have of the root.
-CARRIED = {"lvm": {"usr/sbin/lvm", "etc/lvm/lvm.conf"}, "md": {"usr/sbin/mdadm", "etc/mdadm.conf"}}
+CARRIED = {
+    "lvm": {"usr/sbin/lvm", "etc/lvm/lvm.conf"},
+    "md": {"usr/sbin/mdadm", "etc/mdadm.conf"},
+    "mpath": {"usr/sbin/dmsetup"},
+}
 SHARED = {"usr/lib/kdump-initrd/assemble.sh", "usr/sbin/modprobe", "etc/kdump-initrd/layers/0"}
 
 
@@ -109,7 +113,7 @@ class Waiting:
         top = self.boot.top
         (top / "later").mkdir(exist_ok=True)
         for tool in (top / "usr/sbin").glob("*"):
-            if tool.name in ("lvm", "mdadm"):
+            if tool.name in ("lvm", "mdadm", "dmsetup"):
                 tool.rename(top / "later" / tool.name)
         text = self.boot.moved((REPO / "hooks/pre-mount/50-wait-device").read_text())
         env = f"KDUMP_LIB={top}/lib KDUMP_ETC={top}/etc/kdump-initrd KDUMP_RUN={top}/run"
@@ -246,3 +250,42 @@ def test_the_name_of_a_device_that_is_not_here_tells_its_layer(device: str, laye
     assert needs.layers == (layer,)
     # busybox's findfs takes half a mirror for the whole.
     assert ("findfs" in needs.programs) is (layer == "md")
+
+
+NAA = "naa.6001405"
+
+
+def paths(boot: RootBoot, *names: str) -> str:
+    """Give the machine these paths to a disk with a partition; return the mapping of that."""
+    mapping = f"{boot.top}/dev/mapper/mpatha-part1"
+    for number, name in enumerate(names):
+        boot.write(f"sys/block/{name}/device/wwid", f"{NAA}\n")
+        boot.write(f"sys/block/{name}/dev", f"8:{16 * number}\n")
+        boot.write(f"sys/block/{name}/size", "204800\n")
+        boot.write(f"sys/block/{name}/{name}1/partition", "1\n")
+        boot.write(f"sys/block/{name}/{name}1/start", "2048\n")
+        boot.write(f"sys/block/{name}/{name}1/size", "200704\n")
+    boot.write("sys/block/sdz/device/wwid", "naa.other\n")
+    boot.program("dmsetup", "mknod dev/mapper/$2 b 7 20${#2}")
+    node = boot.device(f"{names[0]}1")
+    boot.program("findfs", f"[ -b {mapping} ] && echo {mapping} || echo {node}")
+    return mapping
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["both", "one cut"])
+def test_paths_are_joined(boot: RootBoot, cut: bool) -> None:
+    mapping = paths(boot, *(("sda",) if cut else ("sda", "sdb")))
+    waiting = Waiting(boot, "mpath")
+    file = boot.top / "etc/kdump-initrd/layers/0"
+    file.write_text(f"mpath\n\nmpatha mpath-36001405 2 {NAA}\n")
+    done = waiting.wait("UUID=1")
+    assert (done.status, done.printed) == (0, "")
+    assert (boot.top / "run/device").read_text() == f"{mapping}\n"
+    calls = [line for line in done.calls if line.startswith("dmsetup")]
+    groups = "".join(f" round-robin 0 1 1 8:{16 * n} 1000" for n in range(1 if cut else 2))
+    assert calls == [
+        "dmsetup create mpatha --noudevsync --uuid mpath-36001405 --table 0 204800 multipath 0 0 "
+        f"{1 if cut else 2} 1{groups}",
+        "dmsetup create mpatha-part1 --noudevsync --uuid part1-mpath-36001405 --table 0 200704 "
+        "linear /dev/mapper/mpatha 2048",
+    ]

@@ -22,7 +22,6 @@ ASSEMBLE, REACH = "which the image cannot assemble", "which the image cannot rea
 #: Layers below a device, and what is said of them.
 LAYERS = {
     "crypt": "an encrypted volume (LUKS or dm-crypt), which the image cannot unlock",
-    "mpath": f"multipath, {ASSEMBLE}",
     "dm": f"device-mapper, {ASSEMBLE}",
     "md with external metadata": f"firmware RAID, {ASSEMBLE}",
     "bcache": f"bcache, {ASSEMBLE}",
@@ -60,6 +59,16 @@ def test_layers_that_no_image_assembles(
     assert refusal(monkeypatch, purpose, above) == (
         f"/dev/x (UUID=1): is a part of {LAYERS[layer]}"
     )
+
+
+@pytest.mark.parametrize("layer", ["lvm", "md", "mpath"])
+@pytest.mark.parametrize("purpose", [DUMP, ROOT], ids=lambda each: each.name)
+def test_a_part_of_what_can_be_assembled(
+    monkeypatch: pytest.MonkeyPatch, purpose: refusals.Purpose, layer: str
+) -> None:
+    """One path of several, half a mirror: what is written there goes past the whole."""
+    found = Hardware((), (), (), "/dev/x", holders=(layer,))
+    assert refusal(monkeypatch, purpose, found).startswith("/dev/x (UUID=1): is a part of ")
 
 
 @pytest.mark.parametrize("purpose", [DUMP, ROOT], ids=lambda each: each.name)

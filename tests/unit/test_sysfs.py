@@ -12,6 +12,7 @@ import pytest
 from kdump_initrd.core.root import Asked, Root
 from kdump_initrd.probe.host import sysfs as sysfs_probe
 from kdump_initrd.probe.host.hostfacts import HostFacts
+from kdump_initrd.probe.host.sysfs import Multipath
 from kdump_initrd.upkeep import inputs
 
 from .fakesysfs import NVME, SATA, FakeSysfs
@@ -72,6 +73,25 @@ def test_other_mappings_are_named(fake: FakeSysfs, uuid: str, layer: str) -> Non
     fake.disk("devices/virtual/block/dm-1")
     fake.write("devices/virtual/block/dm-1/dm/uuid", uuid)
     assert hardware_of(Path("/dev/dm-1"), sysfs=fake.top).layers == (layer,)
+
+
+@pytest.mark.parametrize("place", ["device/wwid", "wwid"])
+def test_partition_of_a_disk_with_two_paths(fake: FakeSysfs, place: str) -> None:
+    """By the WWID in sysfs the image knows the paths; a partition is a mapping of its own."""
+    for name, uuid, slaves in (
+        ("dm-0", "mpath-36001", ("sdb", "sdc")), ("dm-1", "part2-mpath-36001", ("dm-0",))
+    ):  # fmt: skip
+        fake.disk(f"devices/virtual/block/{name}")
+        fake.write(f"devices/virtual/block/{name}/dm/uuid", uuid)
+        fake.write(f"devices/virtual/block/{name}/dm/name", f"mpatha{name[4:].strip('0')}")
+        for slave in slaves:
+            above = "devices/virtual" if slave == "dm-0" else f"{SATA}/../{slave}"
+            fake.link(f"devices/virtual/block/{name}/slaves/{slave}", f"{above}/block/{slave}")
+            if slave != "dm-0":
+                fake.write(f"{above}/block/{slave}/{place}", "naa.6001")
+    found = hardware_of(Path("/dev/dm-1"), sysfs=fake.top)
+    assert found.layers[0] == "mpath"
+    assert found.multipaths == (Multipath("mpatha", "mpath-36001", 2, "naa.6001"),)
 
 
 def test_loop_of_slaves_ends(fake: FakeSysfs) -> None:

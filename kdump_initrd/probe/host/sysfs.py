@@ -25,6 +25,19 @@ _PCI_NETWORK = "0x02"
 
 
 @dataclass(frozen=True)
+class Multipath:
+    """A disk that several paths lead to: its mapping, and the WWID by which its paths are known.
+
+    ``uuid`` is that of device-mapper, ``wwid`` what sysfs calls it, ``paths`` how many there are.
+    """
+
+    name: str
+    uuid: str
+    paths: int
+    wwid: str
+
+
+@dataclass(frozen=True)
 class Hardware:
     """What is between a block device and the machine, outermost last.
 
@@ -36,8 +49,8 @@ class Hardware:
 
     ``name`` is the device's name for its users, for a mapped one /dev/mapper/NAME. ``holders`` are
     like ``layers``, but of what uses this device as a part of itself. ``volumes`` are the names of
-    LVM's own mappings among the layers, as /dev/mapper/NAME. ``read_only`` is whether the kernel
-    refuses to write to it now.
+    LVM's own mappings among the layers, as /dev/mapper/NAME, ``multipaths`` the disks with several
+    paths. ``read_only`` is whether the kernel refuses to write to it now.
     """
 
     modaliases: tuple[str, ...]
@@ -46,6 +59,7 @@ class Hardware:
     name: str = ""
     holders: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    multipaths: tuple[Multipath, ...] = ()
     read_only: bool = False
 
 
@@ -71,6 +85,7 @@ def hardware_of(node: Path, *, sysfs: Root) -> Hardware | None:
         _name_of(start, sysfs),
         tuple(dict.fromkeys(_holders_of(start, sysfs))),
         tuple(walk.volumes),
+        tuple(walk.multipaths),
         read_only=_read(start / "ro", sysfs) == "1",
     )
 
@@ -136,7 +151,9 @@ def _layer_of(disk: Path, sysfs: Root) -> str:
         external = _read(disk / "md/metadata_version", sysfs).startswith("external:")
         return "md with external metadata" if external else "md"
     if sysfs.folder(disk / "dm") is not None:
-        kind = _read(disk / "dm/uuid", sysfs).partition("-")[0].lower()
+        # A partition of a multipath disk is a mapping of kpartx's: part1-mpath-….
+        uuid = re.sub(r"^part\d+-(?=mpath-)", "", _read(disk / "dm/uuid", sysfs))
+        kind = uuid.partition("-")[0].lower()
         return kind if kind in ("lvm", "crypt", "mpath") else "dm"
     return ""
 
@@ -157,6 +174,7 @@ class _Walk:
         self.drivers: dict[str, None] = {}
         self.layers: dict[str, None] = {}
         self.volumes: dict[str, None] = {}
+        self.multipaths: list[Multipath] = []
 
     def visit(self, device: Path) -> None:
         if device in self._seen:
@@ -210,6 +228,18 @@ class _Walk:
             self.drivers["dm_mod"] = None
             if layer == "lvm":
                 self.volumes[_name_of(disk, self._sysfs)] = None
+            elif layer == "mpath":
+                self._note_paths(disk)
+
+    def _note_paths(self, disk: Path) -> None:
+        uuid = _read(disk / "dm/uuid", self._sysfs)
+        paths = [self._sysfs.real_path(each) for each in self._sysfs.entries(disk / "slaves")]
+        if uuid.startswith("mpath-") and paths:
+            # SCSI's disks have it at their device, those of NVMe themselves.
+            found = (_read(paths[0] / name, self._sysfs) for name in ("device/wwid", "wwid"))
+            wwid = next((each for each in found if each), "")
+            name = _read(disk / "dm/name", self._sysfs)
+            self.multipaths.append(Multipath(name, uuid, len(paths), wwid))
 
     def _note_beyond(self, device: Path, disk: Path) -> None:
         """Note if a disk needs more than drivers, since it is on no bus, or on a network.

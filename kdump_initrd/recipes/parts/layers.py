@@ -15,6 +15,7 @@ from ...probe.distro.profiles import Distro
 from ...probe.host.hostfacts import HostFacts
 from ...probe.kernel.kmod import Wish
 from ...saver import imagepaths
+from ...targets.refusals import ROOT
 from ...targets.target import Needs
 from .layout import LIB
 
@@ -25,7 +26,8 @@ class Layer:
 
     ``tool`` assembles it; ``helpers`` are what the tool calls, if the root has them. ``tables``
     maps a place in the image to the root's candidates for it. ``modules`` are names by which the
-    kernel or the tool asks for a module (request_module() of drivers/md).
+    kernel or the tool asks for a module (request_module() of drivers/md); those that ``must`` be
+    there are what our own tables name.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Layer:
     helpers: tuple[str, ...]
     tables: Mapping[str, tuple[str, ...]]
     modules: tuple[str, ...]
+    must: tuple[str, ...] = ()
 
 
 _MD = Layer(
@@ -57,8 +60,13 @@ _LVM = Layer(
 )  # fmt: skip
 #: What the hooks of devices on layers share, and what the kernel asks for modules.
 SCRIPTS = ("assemble.sh", "modprobe")
-#: Arrays first: volumes may be on them.
-LAYERS = (_MD, _LVM)
+_MULTIPATH = Layer(
+    *("mpath", "multipath", "dmsetup", (), {}),
+    ("dm_mod", "dm-multipath", "dm-round-robin", "scsi_dh_alua", "scsi_dh_rdac", "scsi_dh_emc"),
+    must=("dm-multipath", "dm-round-robin"),
+)
+#: In the order in which they are assembled.
+LAYERS = (_MULTIPATH, _MD, _LVM)
 
 
 def needed(
@@ -73,7 +81,7 @@ def needed(
     chosen = []
     for layer in LAYERS:
         if _find(layer.tool, root, profile) is not None:
-            if layer.name in certain or elsewhere:
+            if layer.name in certain or (elsewhere and layer.name in ROOT.layers):
                 chosen.append(layer)
         elif layer.name in certain:
             raise KdumpInitrdError(
@@ -123,7 +131,8 @@ def add(
 def add_scripts(tree: Tree, needs: Sequence[Needs], *, root: Root) -> None:
     """Add what hooks assemble by, and for each target that lies on layers a file by its number.
 
-    Its first line has the layers, the second one those logical volumes that are known.
+    Its first line has the layers, the second one those logical volumes that are known, and each of
+    the others a disk with several paths: its name, UUID, number of paths, and WWID.
     """
     if not any(each.layers for each in needs):
         return
@@ -132,8 +141,11 @@ def add_scripts(tree: Tree, needs: Sequence[Needs], *, root: Root) -> None:
     tree.add_file("usr/sbin/modprobe", asked, why="the kernel asks it for modules", mode=0o755)
     for number, each in enumerate(needs):
         if each.layers:
-            volumes = each.hardware.volumes if each.hardware else ()
-            text = f"{' '.join(each.layers)}\n{' '.join(volumes)}\n"
+            found = each.hardware
+            lines = [" ".join(each.layers), " ".join(found.volumes if found else ())]
+            for disk in found.multipaths if found else ():
+                lines.append(f"{disk.name} {disk.uuid} {disk.paths} {disk.wwid}")
+            text = "".join(f"{line}\n" for line in lines)
             tree.add_content(
                 f"{imagepaths.LAYERS}/{number}", text.encode(), why=f"what {each.name} lies on"
             )
@@ -145,7 +157,9 @@ def in_use(layers: Sequence[Layer], host: HostFacts) -> Wish:
     sysfs does not tell which types of mappings a device is made of, only that they are in use.
     """
     names = dict.fromkeys(name for layer in layers for name in layer.modules)
-    return Wish(tuple(name for name in names if host.has_loaded(name)), "layers of the dump device")
+    must = {name for layer in layers for name in layer.must}
+    used = tuple(name for name in names if name in must or host.has_loaded(name))
+    return Wish(used, "layers of the dump device")
 
 
 def module_wishes(layers: Sequence[Layer]) -> list[Wish]:
