@@ -25,7 +25,7 @@ _FORCE = renamed("force", "-f", "--force", metavar="", text="replace an existing
 _ROWS = (*(row for row in SHARED if row.name != _FORCE.name), _DEVICE, _FSTYPE, _FORCE)
 
 _TARGET = "--dump-dev=DEV --dump-fs=FS"
-_NO_LAYERS = "a capture initrd assembles none, and a dump device on one is refused"
+_NO_LAYERS = "a capture initrd assembles what the dump device lies on, and nothing else"
 _NO_ROOT = "a capture initrd mounts no root"
 _NO_PROBE = "the drivers are those of the dump device, or of --hardware"
 #: The first are in the manual of 4.2, the others in later releases or in their successors.
