@@ -10,8 +10,10 @@ import pytest
 from kdump_initrd.config.settings import CaptureSettings
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.host import sysfs
+from kdump_initrd.probe.host.hostfacts import HostFacts
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.recipes import capture
+from kdump_initrd.recipes.parts import layers
 from kdump_initrd.targets import block, blockdevice, refusals
 from kdump_initrd.targets.blockdevice import BlockDevice
 from tests.aimed import aimed
@@ -76,6 +78,17 @@ def test_an_image_carries_what_its_layer_takes(
 def test_a_plain_disk_carries_none_of_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = planned(root, monkeypatch)
     assert not (SHARED | CARRIED["lvm"] | CARRIED["md"]) & set(image)
+
+
+def test_what_a_mirror_of_lvm_takes_is_what_this_host_has_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel would ask for raid1 as md-level-1."""
+    loaded = ("dm_mod", "dm-raid", "raid1", "raid456", "nvme")
+    monkeypatch.setattr(sysfs, "is_loaded", lambda name, *, sysfs: name in loaded)
+    (lvm,) = (each for each in layers.LAYERS if each.name == "lvm")
+    wish = layers.in_use([lvm], HostFacts())
+    assert set(wish.names) == {*loaded} - {"nvme"}
 
 
 def test_a_tool_that_is_missing_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

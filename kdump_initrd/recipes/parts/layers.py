@@ -65,6 +65,8 @@ _MULTIPATH = Layer(
     ("dm_mod", "dm-multipath", "dm-round-robin", "scsi_dh_alua", "scsi_dh_rdac", "scsi_dh_emc"),
     must=("dm-multipath", "dm-round-robin"),
 )
+#: By their own names: those above are the kernel's for them, for arrays and for mirrors of LVM.
+_PERSONALITIES = ("raid0", "raid1", "raid10", "raid456")
 #: In the order in which they are assembled.
 LAYERS = (_MULTIPATH, _MD, _LVM)
 
@@ -156,7 +158,7 @@ def in_use(layers: Sequence[Layer], host: HostFacts) -> Wish:
 
     sysfs does not tell which types of mappings a device is made of, only that they are in use.
     """
-    names = dict.fromkeys(name for layer in layers for name in layer.modules)
+    names = dict.fromkeys(name for layer in layers for name in (*layer.modules, *_PERSONALITIES))
     must = {name for layer in layers for name in layer.must}
     used = tuple(name for name in names if name in must or host.has_loaded(name))
     return Wish(used, "layers of the dump device")
