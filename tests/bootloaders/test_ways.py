@@ -284,6 +284,8 @@ def test_no_boot_loader(host: Host, reserve: Reserve) -> None:
         ("--set lots", "not a reservation"),
         ("--set 1M,2M", "not a reservation"),
         ("--set auto", "not a reservation"),
+        ("--set 160M 200M", "expected each kind of reservation once"),
+        ("--set 160M lots", "lots: not a reservation"),
         ("--table x", "takes options only"),
     ],
 )
@@ -291,6 +293,24 @@ def test_wrong_usage(host: Host, reserve: Reserve, words: str, why: str) -> None
     status, out, err = reserve(*words.split())
     assert (status, out) == (exits.USAGE, "")
     assert why in err
+
+
+@pytest.mark.parametrize("said", [("64M", "192M,cma"), ("64M 192M,cma",)])
+def test_several_sizes_with_and_without_quotes(
+    host: Host, reserve: Reserve, said: tuple[str, ...]
+) -> None:
+    host.make("grub")
+    assert reserve("--set", *said, "--force")[0] == 0
+    assert next_boot(reserve) == {"crashkernel=64M crashkernel=192M,cma"}
+
+
+def test_an_empty_size_is_not_the_advised_one(host: Host, reserve: Reserve) -> None:
+    """It is an unset variable of a script."""
+    host.make("grub")
+    status, out, err = reserve("--set", "")
+    assert (status, out) == (exits.USAGE, "")
+    assert "--set: the value is empty" in err
+    assert host.calls() == []
 
 
 def test_a_table_for_a_fleet(host: Host, reserve: Reserve) -> None:

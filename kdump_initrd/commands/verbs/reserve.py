@@ -37,7 +37,7 @@ class Reserve(Question):
     usage: ClassVar[Sequence[str]] = (
         "[--json] [--root DIR] [--distro ID]",
         "--check [--json] [--root DIR] [--distro ID]",
-        "--set [SIZE] [--force] [--json] [--root DIR] [--distro ID]",
+        "--set [SIZE...] [--force] [--json] [--root DIR] [--distro ID]",
         "--unset [--force] [--json] [--root DIR] [--distro ID]",
         "--table [--json] [--root DIR] [--distro ID]",
     )
@@ -49,7 +49,7 @@ class Reserve(Question):
         add = parser.add_argument
         add("--check", action="store_true", help="tell whether the next boot reserves enough")
         add(
-            *("--set",), nargs="?", const="", metavar="SIZE",
+            *("--set",), nargs="*", metavar="SIZE",
             help="put crashkernel=SIZE on the command line of the next boot (default: as advised)",
         )  # fmt: skip
         add("--unset", action="store_true", help="take out what --set has put there")
@@ -69,11 +69,15 @@ class Reserve(Question):
         act = "".join(acts)
         if arguments.force and act not in ("set", "unset"):
             raise UsageError("--force: is for --set and --unset", hint="leave it out")
+        size = " ".join(arguments.set or ())
+        if arguments.set and not size.strip():
+            # Probably an unset variable of a script.
+            raise UsageError("--set: the value is empty", hint="give a size, or no word at all")
         return cls(
             *host_of(arguments),
             json=arguments.json,
             act=act,
-            size=arguments.set or "",
+            size=size,
             force=arguments.force,
         )
 
