@@ -20,9 +20,15 @@ from ..core.files import TEXT
 from ..core.root import Root
 from . import crashwords
 
-#: A word of a command line, in quotes or not; a comment has none.
+#: A word of a command line, in quotes or not.
 _WORD = re.compile(rf"(?<![\w.-]){re.escape(crashwords.NAME)}[^\s\"'#\\]+")
-_COMMENT = re.compile(r"\s*#")
+_COMMENT = re.compile(r"[ \t]*#")
+#: A line that is a comment; and whatever has one in a shell file, where "#" begins one at the
+#: beginning of a word, if it is not in quotes.
+_COMMENT_LINE = re.compile(r"^[ \t]*(?P<comment>#[^\n]*)", re.MULTILINE)
+_SHELL = re.compile(
+    r"""\\.|"(?:[^"\\]|\\.)*"|'[^']*'|(?<![^\s;&|()])(?P<comment>#[^\n]*)""", re.DOTALL
+)
 #: The value of a shell's assignment: one text in quotes, or one without.
 _VALUE = re.compile(
     r"""(?P<quote>["'])(?P<in>(?:(?!(?P=quote))[^\\]|\\.)*)(?P=quote)(?=\s|;|$)"""
@@ -92,30 +98,42 @@ def bytes_of(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def find(path: Path, root: Root) -> list[Found]:
-    """Return the crashkernel= words of a text; raises OSError."""
-    lines = root.read_text(path, limit=TEXT).splitlines()
+def find(path: Path, root: Root, *, sourced: bool) -> list[Found]:
+    """Return the crashkernel= words of a text, ``sourced`` by a shell or not; raises OSError."""
+    text = root.read_text(path, limit=TEXT)
     return [
-        Found(path, number, match[0])
-        for number, line in enumerate(lines, 1)
-        if not _COMMENT.match(line)
-        for match in _WORD.finditer(line)
+        Found(path, text.count("\n", 0, match.start()) + 1, match[0])
+        for match in _words(_WORD, text, sourced)
     ]
 
 
-def without(text: str, words: Sequence[str]) -> str:
-    """Return a text without these words, where they are no comment."""
-    return "".join(_without(line, words) for line in text.splitlines(keepends=True))
+def without(text: str, words: Sequence[str], *, sourced: bool) -> str:
+    """Return a text, ``sourced`` by a shell or not, without these words, where they are no comment.
 
-
-def _without(line: str, words: Sequence[str]) -> str:
-    if _COMMENT.match(line):
-        return line
+    One blank goes with each: that before it, else that behind it.
+    """
     for word in words:
-        # As long as there are two blanks around it, one of them belongs to the word.
-        pattern = rf"([ \t]*)(?<![\w.-]){re.escape(word)}(?![^\s\"'])([ \t]*)"
-        line = re.sub(pattern, lambda found: " " if found[1] and found[2] else "", line)
-    return line
+        alone = rf"{re.escape(word)}(?![^\s\"'])"
+        pattern = re.compile(rf"[ \t]{alone}|(?<![\w.-]){alone}[ \t]?")
+        for match in reversed(_words(pattern, text, sourced)):
+            text = text[: match.start()] + text[match.end() :]
+    return text
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text with their ends; only a line feed ends one."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _words(pattern: re.Pattern[str], text: str, sourced: bool) -> list[re.Match[str]]:
+    """Return where a pattern matches, but for comments."""
+    found = (_SHELL if sourced else _COMMENT_LINE).finditer(text)
+    comments = [match.span("comment") for match in found if match["comment"]]
+    return [
+        match
+        for match in pattern.finditer(text)
+        if not any(start < match.end() <= end for start, end in comments)
+    ]
 
 
 def in_assignment(text: str, variable: str, words: Sequence[str]) -> str:
@@ -125,7 +143,7 @@ def in_assignment(text: str, variable: str, words: Sequence[str]) -> str:
     a line of its own: another one behind it would drop what it says.
     """
     more = " ".join(words)
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     other = re.compile(rf"[^#]*(?<!\w){re.escape(variable)}\+?=")
     begin = re.compile(rf"(\s*(?:export\s+)?{re.escape(variable)}=)(.*)", re.DOTALL)
     there = [number for number, line in enumerate(lines) if begin.match(line)]
@@ -156,7 +174,7 @@ def in_line(text: str, words: Sequence[str], *, key: str = "") -> str:
 
     Comments do not count; if there is no such line, one is added.
     """
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     wanted = re.compile(rf"\s*{key}\s+\S" if key else r"\s*\S")
     there = [n for n, line in enumerate(lines) if wanted.match(line) and not _COMMENT.match(line)]
     if not there:

@@ -33,7 +33,7 @@ class DropIn(Loader):
         """See Loader; ``remove`` are words in other files, which ours does not replace."""
         others = [each.path for each in self.found() if each.word in remove]
         edits = [
-            Edit(path, editing.bytes_of(editing.without(self.read(path), remove)))
+            Edit(path, editing.bytes_of(editing.without(self.read(path), remove, sourced=True)))
             for path in dict.fromkeys(others)
         ]
         if not add:
@@ -50,7 +50,7 @@ class Variable(Loader):
     def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
         """See Loader."""
         path = self.place(self.facts.file)
-        text = editing.without(self.read(path), remove)
+        text = editing.without(self.read(path), remove, sourced=True)
         if add:
             text = editing.in_assignment(text, self.facts.variable, add)
         return [Edit(path, editing.bytes_of(text))]

@@ -30,10 +30,10 @@ class KernelInstall(Loader):
         path = self.place(self.facts.file)
         there = self.read(path)
         # Entries that are made from blanks only do not boot.
-        text = editing.without(there if there.strip() else self._usual(), remove)
+        text = editing.without(there if there.strip() else self._usual(), remove, sourced=False)
         edits = [Edit(path, _ended(editing.in_line(text, add) if add else text))]
         for entry in self._by_hand():
-            text = editing.without(self.read(entry), remove)
+            text = editing.without(self.read(entry), remove, sourced=False)
             text = editing.in_line(text, add, key="options") if add else text
             edits.append(Edit(entry, editing.bytes_of(text)))
         return edits

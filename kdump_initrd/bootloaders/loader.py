@@ -19,6 +19,8 @@ from .editing import Edit, Found
 
 #: What a boot loader's tool may take, in seconds: some look at all disks, or make initrds.
 _PATIENCE = 900.0
+#: Where files are read by a shell.
+_SHELL = ("etc/default/", "etc/u-boot-menu/")
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,18 @@ class Loader(ABC):
 
         Our own file is left out.
         """
-        files = (commandlines.files(each, self.root) for each in self.facts.sources)
-        paths = [path for each in files for path in each if path != self.own]
-        return [each for path in paths for each in editing.find(path, self.root)]
+        return [
+            found
+            for pattern in self.facts.sources
+            for path in commandlines.files(pattern, self.root)
+            if path != self.own
+            for found in editing.find(path, self.root, sourced=pattern.startswith(_SHELL))
+        ]
 
     def own_words(self) -> list[str]:
         """Return the words in the file that is ours alone; raises OSError."""
         own = self.own
-        found = editing.find(own, self.root) if own and own.exists() else []
+        found = editing.find(own, self.root, sourced=True) if own and own.exists() else []
         return [each.word for each in found]
 
     @abstractmethod

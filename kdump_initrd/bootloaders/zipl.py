@@ -32,7 +32,7 @@ class Zipl(Loader):
     def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
         """See Loader."""
         path = self.place(self.facts.file)
-        lines = editing.without(self.read(path), remove).splitlines(keepends=True)
+        lines = editing.lines_of(editing.without(self.read(path), remove, sourced=False))
         if add:
             lines = [
                 editing.with_words(line, add) if _PARAMETERS.match(line) else line for line in lines

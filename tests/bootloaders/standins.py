@@ -7,11 +7,16 @@ line, and adds its words to the file CALLS. It is a script of its own: nothing o
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 KERNELS = ("6.1.0-2", "6.1.0-1")
+_SOURCE = """\
+for file; do . "$file"; done
+printf "%s|%s" "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"
+"""
 ENTRIES = ("boot/loader/entries", "efi/loader/entries", "boot/efi/loader/entries")
 
 
@@ -21,21 +26,20 @@ def without(line: str, names: set[str]) -> str:
     return " ".join(words)
 
 
-def values(root: Path) -> dict[str, str]:
-    """Return the variables of /etc/default/grub and what lies in grub.d, as a shell reads them."""
-    found: dict[str, str] = {}
-    for path in (root / "etc/default/grub", *sorted((root / "etc/default/grub.d").glob("*.cfg"))):
-        for match in re.finditer(
-            r"^(\w+)=[\"']?(.*?)[\"']?$", path.read_text("latin-1"), re.MULTILINE
-        ):
-            found[match[1]] = re.sub(r"\$(\w+)", lambda name: found.get(name[1], ""), match[2])
-    return found
+def values(root: Path) -> tuple[str, str]:
+    """Return the words for all entries, and for the usual ones, as grub-mkconfig's shell has them.
+
+    They are in /etc/default/grub, and in what lies in grub.d.
+    """
+    files = (root / "etc/default/grub", *sorted((root / "etc/default/grub.d").glob("*.cfg")))
+    done = subprocess.run(["sh", "-c", _SOURCE, "sh", *files], check=True, capture_output=True)
+    always, usual = done.stdout.decode("latin-1").split("|")
+    return always, usual
 
 
 def mkconfig(root: Path, out: str) -> None:
     """Write a menu as grub-mkconfig does."""
-    said = values(root)
-    always, usual = (said.get(f"GRUB_CMDLINE_LINUX{end}", "") for end in ("", "_DEFAULT"))
+    always, usual = values(root)
     lines = ["### BEGIN /etc/grub.d/10_linux ###"]
     for kernel in KERNELS:
         lines.append(f"\tlinux\t/vmlinuz-{kernel} root=UUID=1 ro {always} {usual}")
@@ -43,7 +47,7 @@ def mkconfig(root: Path, out: str) -> None:
     lines += ["### END /etc/grub.d/10_linux ###", "### BEGIN /etc/grub.d/30_os-prober ###"]
     lines += ["\tlinux /vmlinuz root=/dev/sdb1", "### END /etc/grub.d/30_os-prober ###"]
     (root / out).parent.mkdir(parents=True, exist_ok=True)
-    (root / out).write_text("\n".join(lines) + "\n")
+    (root / out).write_text("\n".join(lines) + "\n", "latin-1")
 
 
 def update_grub(root: Path, words: list[str]) -> None:

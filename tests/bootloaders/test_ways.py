@@ -216,6 +216,17 @@ def test_entries_that_were_written_by_hand(host: Host, reserve: Reserve) -> None
     assert entry.read_text() == before
 
 
+@pytest.mark.parametrize("name", ["grub", "grub-mkconfig", "pbl"])
+def test_a_comment_behind_a_line_is_no_word(host: Host, reserve: Reserve, name: str) -> None:
+    host.make(name)
+    path = host.root / "etc/default/grub"
+    path.write_text(path.read_text().replace('LINUX=""', f'LINUX=""  # was {BY_HAND}'))
+    assert asked(reserve)["by_hand"] == []
+    assert reserve("--set", OTHER)[0] == 0
+    assert reserve("--unset", "--force")[0] == 0
+    assert f"# was {BY_HAND}\n" in path.read_text()
+
+
 def test_variables_of_grub_in_an_entry(host: Host, reserve: Reserve) -> None:
     """Fedora 30's entries: what grubenv says counts."""
     host.make("grubby")

@@ -76,7 +76,7 @@ def test_the_last_word_counts() -> None:
 def test_an_assignment_gets_words_and_loses_them(before: str, after: str) -> None:
     assert editing.in_assignment(before, "X", [WORD]) == after
     if before.startswith("X=") and before.count('"') == 2:
-        assert editing.without(after, [WORD]) == before
+        assert editing.without(after, [WORD], sourced=True) == before
 
 
 @pytest.mark.parametrize("text", ['X="a\nb"\n', 'X="a"b"c"\n', "X=$(cat x)\n", "X=`y`z'\n"])
@@ -114,7 +114,48 @@ def test_an_assignment_that_is_not_alone_on_its_line_stays(text: str) -> None:
     ],
 )
 def test_a_word_is_taken_out_and_nothing_else(before: str, after: str | None) -> None:
-    assert editing.without(before, [WORD]) == (before if after is None else after)
+    expected = before if after is None else after
+    assert editing.without(before, [WORD], sourced=False) == expected
+    assert editing.without(before, [WORD], sourced=True) == expected
+
+
+#: What is a comment to a shell, with "|" where it begins.
+SHELL_COMMENTS = (
+    f'X="a" | # {WORD}\n',
+    f"X=a;|#{WORD}\n",
+    f"X='# {WORD}' Y=\"\\\" # {WORD}\" | # {WORD} '\n",
+    f"X=a# \\# {WORD} | # {WORD}\n",
+    f'X="a\n# {WORD}\nb" Y=${{Z#a}} | # {WORD}\n',
+    f"| # it's {WORD}\nX='{WORD}'\n",
+)
+
+
+@pytest.mark.parametrize("text", SHELL_COMMENTS)
+def test_comments_behind_a_line_of_a_shell_are_no_words(tmp_path: Path, text: str) -> None:
+    code, _, rest = text.partition("|")
+    comment, _, more = rest.partition("\n")
+    path = tmp_path / "grub"
+    path.write_text(text.replace("|", ""))
+    assert len(editing.find(path, Root(), sourced=True)) == (code + more).count(WORD)
+    left = editing.without(path.read_text(), [WORD], sourced=True)
+    assert (comment in left, left.count(WORD)) == (True, comment.count(WORD))
+
+
+def test_where_no_shell_reads_only_lines_are_comments(tmp_path: Path) -> None:
+    """The kernel gets all words of an entry, that with a number sign among them."""
+    path = tmp_path / "x.conf"
+    path.write_text(f"# {WORD}\noptions a # {WORD}\n")
+    assert [each.line for each in editing.find(path, Root(), sourced=False)] == [2]
+    assert editing.without(path.read_text(), [WORD], sourced=False) == f"# {WORD}\noptions a #\n"
+
+
+@pytest.mark.parametrize("blanks", ["  ", "\t", " \t "])
+def test_blanks_of_other_people_stay(blanks: str) -> None:
+    text = f"root=x{blanks}quiet"
+    assert editing.without(f"root=x {WORD}{blanks}quiet", [WORD], sourced=False) == text
+    assert editing.without(f"root=x{blanks}{WORD} quiet", [WORD], sourced=False) == (
+        f"root=x{blanks[:-1]} quiet"
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,8 +180,8 @@ def test_a_line_gets_words(before: str, key: str, after: str) -> None:
 def test_where_words_are(tmp_path: Path) -> None:
     path = tmp_path / "grub"
     path.write_text(f'# {WORD}\nX="a {WORD}"\n\nY=crashkernel=1G-:2M,3M # crashkernel=4M\n')
-    found = editing.find(path, Root())
+    found = editing.find(path, Root(), sourced=True)
     assert [(each.line, each.word) for each in found] == [
-        (2, WORD), (4, "crashkernel=1G-:2M,3M"), (4, "crashkernel=4M")
+        (2, WORD), (4, "crashkernel=1G-:2M,3M")
     ]  # fmt: skip
     assert str(found[0]) == f"{path}:2"

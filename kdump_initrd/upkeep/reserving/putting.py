@@ -131,4 +131,4 @@ def _created(tool: Loader, old: Sequence[str], words: Sequence[str]) -> str:
     path = tool.place(tool.facts.file)
     edits = [] if tool.own or path.exists() else tool.edits(old, words)
     texts = [(each.content or b"").decode() for each in edits if each.path == path]
-    return editing.without(texts[0], words) if texts else ""
+    return editing.without(texts[0], words, sourced=False) if texts else ""
