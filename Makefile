@@ -13,7 +13,7 @@ PACKAGES_demo := $(PACKAGES_venv) busybox-static debootstrap e2fsprogs fdisk kex
 	libdeflate0 liblzo2-2 libsnappy1v5 libzstd1 linux-image-amd64 makedumpfile qemu-system-x86 util-linux \
 	xz-utils zlib1g zstd
 PACKAGES_test := $(sort $(PACKAGES_demo) $(PACKAGES_deb) $(PACKAGES_rpm)) btrfs-progs bzip2 cpio dosfstools f2fs-tools \
-	fish git initramfs-tools-core jfsutils mtools xfsprogs lintian lz4 lzop man-db python3-jinja2 python3-libarchive-c python3-pyelftools python3-rpm qemu-system-arm shellcheck zsh
+	cryptsetup-bin fish git initramfs-tools-core jfsutils mtools xfsprogs lintian lz4 lzop man-db python3-jinja2 python3-libarchive-c python3-pyelftools python3-rpm qemu-system-arm shellcheck zsh
 # The machines of other architectures, and a kernel of the tests' own.
 PACKAGES_ports := bc bison flex gcc-aarch64-linux-gnu gcc-s390x-linux-gnu qemu-system-misc qemu-system-ppc qemu-user
 

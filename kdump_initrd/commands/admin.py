@@ -49,7 +49,7 @@ def _run(words: Sequence[str]) -> int:
     arguments = parser_of(verb).understand(others, "words")
     if len(arguments.words) > verb.kernels:
         unwanted = " ".join(arguments.words[verb.kernels :])
-        takes = "one KERNEL only" if verb.kernels else "options only"
+        takes = f"one {verb.word} only" if verb.kernels else "options only"
         raise UsageError(f"{unwanted}: {first} takes {takes}", hint="leave it out")
     return verb.read(arguments).run()
 

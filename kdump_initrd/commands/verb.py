@@ -43,6 +43,8 @@ class Verb(Request):
     takes: ClassVar[Collection[str]] = ()
     #: The largest number of KERNEL_VERSIONs.
     kernels: ClassVar[int] = 0
+    #: What these words are, where they are not that.
+    word: ClassVar[str] = "KERNEL"
     #: The hint for an option that it does not take.
     way_out: ClassVar[str] = "leave it out, or use it alone"
 

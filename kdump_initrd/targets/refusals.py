@@ -145,7 +145,7 @@ _TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
     (("lvm", "LVM2_member"), Reason("LVM")),
     (("md", "linux_raid_member"), Reason("MD RAID")),
     (("md with external metadata",), Reason("firmware RAID")),
-    (("crypt", "crypto_LUKS"), Reason("an encrypted volume (LUKS or dm-crypt)", UNLOCK)),
+    (("crypt", "luks", "crypto_LUKS"), Reason("an encrypted volume (LUKS or dm-crypt)", UNLOCK)),
     (("mpath", "mpath_member"), Reason("multipath")),
     (("dm",), Reason("device-mapper")),
     (("bcache",), Reason("bcache")),

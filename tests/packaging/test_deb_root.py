@@ -18,7 +18,7 @@ CONFFILES = {
     "etc/initramfs/post-update.d/kdump-initrd",
 }
 #: What is undone before the files go.
-REMOVAL = ["reserve --unset", "--remove"]
+REMOVAL = ["reserve --unset", "--remove", "luks-remove --all"]
 
 
 @pytest.fixture
@@ -73,6 +73,7 @@ def test_a_failing_refresh_fails_nothing(root: SmallRoot, packages: Packages) ->
     done = dpkg(root, "-r", "kdump-initrd")
     assert "some images are still there" in done.stderr
     assert "crashkernel= is still set" in done.stderr
+    assert "some LUKS volumes still have our key slot" in done.stderr
     assert ours(root.calls()) == REMOVAL
 
 

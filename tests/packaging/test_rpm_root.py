@@ -67,7 +67,7 @@ def test_installed_upgraded_removed(
         (root.path / name / "x").touch()
     rpm(root, "-e", "--nodeps", "kdump-initrd")
     calls = root.calls()
-    assert ours(calls) == ["reserve --unset", "--remove --quiet"]
+    assert ours(calls) == ["reserve --unset", "--remove --quiet", "luks-remove --all"]
     assert f"systemctl --no-reload disable {UNITS}" in calls
     left = root.files() - before
     assert not [name for name in left if "kdump" in name or (root.path / name).is_file()]

@@ -12,7 +12,7 @@ import pytest
 from kdump_initrd.core.root import Asked, Root
 from kdump_initrd.probe.host import sysfs as sysfs_probe
 from kdump_initrd.probe.host.hostfacts import HostFacts
-from kdump_initrd.probe.host.sysfs import Multipath
+from kdump_initrd.probe.host.mappings import Encrypted, Multipath
 from kdump_initrd.upkeep import inputs
 
 from .fakesysfs import NVME, SATA, FakeSysfs
@@ -67,12 +67,43 @@ def test_lvm_over_md_reaches_every_disk_once(fake: FakeSysfs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uuid", "layer"), [("CRYPT-LUKS2-x", "crypt"), ("mpath-36", "mpath"), ("", "dm")]
+    ("uuid", "layer"),
+    [
+        ("CRYPT-LUKS2-x", "luks"),
+        ("CRYPT-LUKS1-x", "luks"),
+        ("CRYPT-PLAIN-x", "crypt"),
+        ("CRYPT-VERITY-x", "dm"),
+        ("CRYPT-SUBDEV-x", "dm"),
+        ("mpath-36", "mpath"),
+        ("", "dm"),
+    ],
 )
 def test_other_mappings_are_named(fake: FakeSysfs, uuid: str, layer: str) -> None:
     fake.disk("devices/virtual/block/dm-1")
     fake.write("devices/virtual/block/dm-1/dm/uuid", uuid)
     assert hardware_of(Path("/dev/dm-1"), sysfs=fake.top).layers == (layer,)
+
+
+def test_lvm_on_luks(fake: FakeSysfs) -> None:
+    """As Debian's installer makes it; another volume of the group is on a disk that is not."""
+    uuid = "4e1bd2b4-6a4d-4d5c-8f2e-3f0f4a3a9f10"
+    for name, kind, slaves in (
+        ("dm-0", f"CRYPT-LUKS2-{uuid.replace('-', '')}-sda1_crypt", (f"{SATA}/block/sda/sda1",)),
+        ("dm-1", "LVM-1", ("devices/virtual/block/dm-0",)),
+        ("dm-2", "LVM-2", ("devices/virtual/block/dm-0", f"{NVME}/nvme0n1/nvme0n1p1")),
+    ):
+        fake.disk(f"devices/virtual/block/{name}")
+        fake.write(f"devices/virtual/block/{name}/dm/uuid", kind)
+        fake.write(f"devices/virtual/block/{name}/dm/name", kind.rpartition("-")[2])
+        for slave in slaves:
+            fake.link(f"devices/virtual/block/{name}/slaves/{Path(slave).name}", slave)
+    found = hardware_of(Path("/dev/dm-1"), sysfs=fake.top)
+    assert found.layers == ("lvm", "luks")
+    assert found.encrypted == (Encrypted("sda1_crypt", uuid, Path("/dev/sda1")),)
+    assert found.is_secret
+    assert hardware_of(Path("/dev/dm-0"), sysfs=fake.top).is_secret
+    for name in ("dm-2", "sda1", "nvme0n1p1"):
+        assert not hardware_of(Path(f"/dev/{name}"), sysfs=fake.top).is_secret
 
 
 @pytest.mark.parametrize("place", ["device/wwid", "wwid"])

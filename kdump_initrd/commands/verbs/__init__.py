@@ -14,6 +14,8 @@ from .estimate import Estimate
 from .importconfig import ImportConfig
 from .listimage import ListImage
 from .load import Load
+from .luksenroll import LuksEnroll
+from .luksremove import LuksRemove
 from .printcmdline import PrintCmdline
 from .refresh import Refresh
 from .reload import Reload
@@ -30,7 +32,9 @@ VERBS: Mapping[str, Sequence[type[Verb]]] = {
     "mkinitrd-kdump": (
         *(Refresh, Remove, CheckConfig, ImportConfig, ShowDistro, ListImage, Strip, PrintCmdline),
     ),
-    "kdump-initrd": (Status, Check, Estimate, Reserve, Load, Reload, Unload),
+    "kdump-initrd": (
+        *(Status, Check, Estimate, Reserve, Load, Reload, Unload, LuksEnroll, LuksRemove),
+    ),
     "vmcore-save": (Convert,),
 }
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.root import Asked, Root
+from . import mappings
+from .mappings import Encrypted, Multipath, attribute, disk_of, layer_of, name_of
 
 #: A disk that is not hardware, but made by a driver that has no other name here.
 VIRTUAL = "virtual"
@@ -25,32 +27,20 @@ _PCI_NETWORK = "0x02"
 
 
 @dataclass(frozen=True)
-class Multipath:
-    """A disk that several paths lead to: its mapping, and the WWID by which its paths are known.
-
-    ``uuid`` is that of device-mapper, ``wwid`` what sysfs calls it, ``paths`` how many there are.
-    """
-
-    name: str
-    uuid: str
-    paths: int
-    wwid: str
-
-
-@dataclass(frozen=True)
 class Hardware:
     """What is between a block device and the machine, outermost last.
 
     ``modaliases`` and ``drivers`` (module names) name the kernel modules. ``layers`` is empty if a
     disk appears as soon as its drivers are loaded; else it names what else must be set up:
-    "md" ("md with external metadata" if its superblock is not Linux's own), "lvm", "crypt",
-    "mpath", "dm"; networks, "iscsi", "nvme-fabrics" and "network"; and for any other disk that is
-    not hardware, the kernel's name without its number: "loop", "bcache", "nbd".
+    "md" ("md with external metadata" if its superblock is not Linux's own), "lvm", "luks", "crypt"
+    (encrypted otherwise), "mpath", "dm"; networks, "iscsi", "nvme-fabrics" and "network"; and for
+    any other disk that is not hardware, the kernel's name without its number: "loop", "bcache".
 
     ``name`` is the device's name for its users, for a mapped one /dev/mapper/NAME. ``holders`` are
     like ``layers``, but of what uses this device as a part of itself. ``volumes`` are the names of
     LVM's own mappings among the layers, as /dev/mapper/NAME, ``multipaths`` the disks with several
-    paths. ``read_only`` is whether the kernel refuses to write to it now.
+    paths, ``encrypted`` the LUKS volumes. ``read_only`` is whether the kernel refuses to write to
+    it now, ``is_secret`` whether all that is written to it is encrypted.
     """
 
     modaliases: tuple[str, ...]
@@ -60,7 +50,9 @@ class Hardware:
     holders: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     multipaths: tuple[Multipath, ...] = ()
+    encrypted: tuple[Encrypted, ...] = ()
     read_only: bool = False
+    is_secret: bool = False
 
 
 def mounted(asked: Asked) -> Root:
@@ -82,11 +74,13 @@ def hardware_of(node: Path, *, sysfs: Root) -> Hardware | None:
         tuple(walk.modaliases),
         tuple(walk.drivers),
         tuple(walk.layers),
-        _name_of(start, sysfs),
+        name_of(start, sysfs),
         tuple(dict.fromkeys(_holders_of(start, sysfs))),
         tuple(walk.volumes),
         tuple(walk.multipaths),
-        read_only=_read(start / "ro", sysfs) == "1",
+        tuple(walk.encrypted),
+        read_only=attribute(start / "ro", sysfs) == "1",
+        is_secret=mappings.is_secret(start, sysfs),
     )
 
 
@@ -97,7 +91,7 @@ def running_watchdogs(*, sysfs: Root) -> tuple[str, ...]:
     """
     found = []
     for watchdog in map(sysfs.real_path, sysfs.entries("class/watchdog", "watchdog*")):
-        if _read(watchdog / "state", sysfs) == "active":
+        if attribute(watchdog / "state", sysfs) == "active":
             device = sysfs.real_path(watchdog / "device")
             name = _module_of(device, sysfs) or _driver_of(device, sysfs)
             if name and name != "softdog" and name not in found:
@@ -127,35 +121,12 @@ def _entry_of(node: Path, sysfs: Root) -> Path | None:
     return sysfs.there(f"class/block/{node.resolve().name}")
 
 
-def _name_of(block: Path, sysfs: Root) -> str:
-    mapped = _read(block / "dm/name", sysfs)
-    # In sysfs, "!" stands for a slash in a name.
-    return f"/dev/mapper/{mapped}" if mapped else f"/dev/{block.name.replace('!', '/')}"
-
-
-def _disk_of(device: Path, sysfs: Root) -> Path:
-    return device.parent if sysfs.file(device / "partition") is not None else device
-
-
 def _holders_of(device: Path, sysfs: Root) -> Iterator[str]:
     """Yield the layers that a device, or the disk that it is a partition of, is a part of."""
-    for each in dict.fromkeys((device, _disk_of(device, sysfs))):
+    for each in dict.fromkeys((device, disk_of(device, sysfs))):
         for holder in sysfs.entries(each / "holders"):
-            disk = _disk_of(sysfs.real_path(holder), sysfs)
-            yield _layer_of(disk, sysfs) or _kind_of(holder)
-
-
-def _layer_of(disk: Path, sysfs: Root) -> str:
-    """Return the layer that a disk of device-mapper or MD RAID is, "" for any other disk."""
-    if sysfs.folder(disk / "md") is not None:
-        external = _read(disk / "md/metadata_version", sysfs).startswith("external:")
-        return "md with external metadata" if external else "md"
-    if sysfs.folder(disk / "dm") is not None:
-        # A partition of a multipath disk is a mapping of kpartx's: part1-mpath-….
-        uuid = re.sub(r"^part\d+-(?=mpath-)", "", _read(disk / "dm/uuid", sysfs))
-        kind = uuid.partition("-")[0].lower()
-        return kind if kind in ("lvm", "crypt", "mpath") else "dm"
-    return ""
+            disk = disk_of(sysfs.real_path(holder), sysfs)
+            yield layer_of(disk, sysfs) or _kind_of(holder)
 
 
 def _kind_of(disk: Path) -> str:
@@ -175,13 +146,14 @@ class _Walk:
         self.layers: dict[str, None] = {}
         self.volumes: dict[str, None] = {}
         self.multipaths: list[Multipath] = []
+        self.encrypted: list[Encrypted] = []
 
     def visit(self, device: Path) -> None:
         if device in self._seen:
             return
         self._seen.add(device)
-        disk = _disk_of(device, self._sysfs)
-        layer = _layer_of(disk, self._sysfs)
+        disk = disk_of(device, self._sysfs)
+        layer = layer_of(disk, self._sysfs)
         controllers: list[Path] = []
         if layer:
             self._note_layer(disk, layer)
@@ -189,8 +161,8 @@ class _Walk:
             controllers = self._controllers(disk)
             for each in controllers or [disk]:
                 self._note_beyond(each, disk)
-        for slave in self._sysfs.entries(disk / "slaves"):
-            self.visit(self._sysfs.real_path(slave))
+        for slave in mappings.slaves(disk, self._sysfs):
+            self.visit(slave)
         for each in (disk, *controllers):
             for level in self._levels(each):
                 self._note(level)
@@ -209,7 +181,7 @@ class _Walk:
             yield level
 
     def _note(self, level: Path) -> None:
-        alias = _read(level / "modalias", self._sysfs)
+        alias = attribute(level / "modalias", self._sysfs)
         if alias:
             self.modaliases[alias] = None
         for name in (_module_of(level, self._sysfs), _driver_of(level, self._sysfs)):
@@ -219,7 +191,7 @@ class _Walk:
     def _note_layer(self, disk: Path, layer: str) -> None:
         self.layers[layer] = None
         if layer.startswith("md"):
-            level = _read(disk / "md/level", self._sysfs)
+            level = attribute(disk / "md/level", self._sysfs)
             self.drivers["md_mod"] = None
             if level.startswith("raid"):
                 # drivers/md/raid1.c: MODULE_ALIAS("md-raid1"), and so on.
@@ -227,19 +199,12 @@ class _Walk:
         else:
             self.drivers["dm_mod"] = None
             if layer == "lvm":
-                self.volumes[_name_of(disk, self._sysfs)] = None
+                self.volumes[name_of(disk, self._sysfs)] = None
             elif layer == "mpath":
-                self._note_paths(disk)
-
-    def _note_paths(self, disk: Path) -> None:
-        uuid = _read(disk / "dm/uuid", self._sysfs)
-        paths = [self._sysfs.real_path(each) for each in self._sysfs.entries(disk / "slaves")]
-        if uuid.startswith("mpath-") and paths:
-            # SCSI's disks have it at their device, those of NVMe themselves.
-            found = (_read(paths[0] / name, self._sysfs) for name in ("device/wwid", "wwid"))
-            wwid = next((each for each in found if each), "")
-            name = _read(disk / "dm/name", self._sysfs)
-            self.multipaths.append(Multipath(name, uuid, len(paths), wwid))
+                found = mappings.multipath(disk, self._sysfs)
+                self.multipaths += [found] if found else []
+            elif layer == "luks":
+                self.encrypted.append(mappings.encrypted(disk, self._sysfs))
 
     def _note_beyond(self, device: Path, disk: Path) -> None:
         """Note if a disk needs more than drivers, since it is on no bus, or on a network.
@@ -252,7 +217,8 @@ class _Walk:
         served = [
             level
             for level in self._levels(device)
-            if _driver_of(level, sysfs) and not _read(level / "modalias", sysfs).startswith("scsi:")
+            if _driver_of(level, sysfs)
+            and not attribute(level / "modalias", sysfs).startswith("scsi:")
         ]
         drivers = [_driver_of(level, sysfs) for level in served]
         if "nvme-fabrics" in parts:
@@ -268,20 +234,15 @@ class _Walk:
 
 def _has_alias(level: Path, sysfs: Root) -> bool:
     # A bus of cards (mmc) writes it into uevent only; every bus writes it there.
-    return bool(_read(level / "modalias", sysfs)) or "MODALIAS=" in _read(level / "uevent", sysfs)
+    return bool(attribute(level / "modalias", sysfs)) or "MODALIAS=" in attribute(
+        level / "uevent", sysfs
+    )
 
 
 def _on_network_card(served: Sequence[Path], sysfs: Root) -> bool:
     """Tell whether the first PCI function on the way is a network controller."""
-    classes = [_read(level / "class", sysfs) for level in served]
+    classes = [attribute(level / "class", sysfs) for level in served]
     return next((each for each in classes if each.startswith("0x")), "").startswith(_PCI_NETWORK)
-
-
-def _read(path: Path, sysfs: Root) -> str:
-    try:
-        return sysfs.read_text(path).strip()
-    except OSError:
-        return ""
 
 
 def _module_of(device: Path, sysfs: Root) -> str:
