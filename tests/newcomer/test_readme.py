@@ -83,7 +83,7 @@ def test_make_rpm(machine: Machine) -> None:
 
 def test_make_demo(machine: Machine) -> None:
     said = succeed(machine, written("make demo"), timeout=2400)
-    assert "The dump is of this very crash" in said
+    assert "It is the dump of this very crash" in said
 
 
 def test_make_test(machine: Machine) -> None:
