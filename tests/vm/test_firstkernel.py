@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,8 @@ def check_loop(system: System, outcome: Outcome, into: Path) -> None:
     assert found == str(saved.folder.path / saved.folder.file("dump.").name)
     armed = [line for line in outcome.run.console.splitlines() if _ARMED.search(line)]
     assert len(armed) == 2, "each of the two boots arms itself once"
+    image = sha256((system.folder / "capture.img").read_bytes()).hexdigest()
+    assert loop.said(outcome, "recorded ") == [f"first-kernel {image}"]
     assert warnings(outcome) == []
 
 
