@@ -18,6 +18,12 @@ warn() {
 	printf '<3>kdump-initrd: %.900s\n' "$*" >/dev/kmsg
 }
 
+# Say what is wrong, and why a target does not get the dump: the first reason counts.
+fail() {
+	warn "$*"
+	[ -s "$KDUMP_RUN/why" ] || printf '%.300s\n' "$*" >"$KDUMP_RUN/why"
+}
+
 # Set the variable `seconds` to the whole seconds since the capture kernel started.
 uptime() {
 	read -r seconds _ </proc/uptime

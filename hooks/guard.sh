@@ -31,6 +31,7 @@ prepare_guard() { # HOOK...
 	number=0
 	reason=
 	lost=
+	chosen=
 	export KDUMP_REASON='' KDUMP_LOST=''
 	# One descriptor for the words of children, one for the end of the machine.
 	command exec 3<>"$KDUMP_LIB/words"
@@ -140,22 +141,20 @@ is_gone() { # PID
 	return 1
 }
 
-# Tell whether a target has taken the dump, or what could be saved of it: the saver says so.
+# Tell whether a target has taken the whole dump: the saver says so, or the copy in its place.
 has_dump() {
+	[ -z "${KDUMP_SAVED-}" ] || return 0
 	status=
 	[ ! -r "$KDUMP_RUN/saver" ] || read -r status <"$KDUMP_RUN/saver"
-	case $status in 0 | 65) ;; *) return 1 ;; esac
+	[ "$status" = 0 ]
 }
 
-# Forget a target that has not taken it: the next one has its own time, and files of its own.
-begin_anew() {
-	tick
-	spent=$((seconds - started))
-	reason=
-	lost=
-	KDUMP_REASON=
-	mount -t tmpfs -o size=1m,mode=700 tmpfs "$KDUMP_RUN"
-	echo 0 >"$KDUMP_PROGRESS"
+# Once, before what is done at the end.
+choose_action() {
+	[ -z "$chosen" ] || return 0
+	chosen=yes
+	[ "$KDUMP_FAILURE_ACTION" != final ] || return 0
+	has_dump || KDUMP_FINAL_ACTION=$KDUMP_FAILURE_ACTION
 }
 
 # Run a hook as long as it may. SECONDS is its own limit; one without is limited by the three
@@ -164,6 +163,7 @@ run_hook() { # FILE SECONDS
 	is_due "$1" || return 0
 	hook=$1
 	limit=$2
+	case $hook in final/*) choose_action ;; esac
 	case $reason:$hook in
 	:final/*) [ "$limit" -gt 0 ] || limit=60 ;;
 	:*) ;;
@@ -316,8 +316,9 @@ end_hook() {
 		done
 	done
 	warn "hook $hook does not end, not even after SIGKILL"
-	[ -z "$KDUMP_REASON" ] || lost=yes
-	KDUMP_LOST=$lost
+	[ -n "$KDUMP_REASON" ] || return 0
+	lost=yes
+	KDUMP_LOST=yes
 }
 
 # Add to `family` the processes of the hook: those in its cage, and all that descend from it.
@@ -361,6 +362,7 @@ is_family_gone() {
 # The end of the machine, whatever hangs: no process is started and no disk waited for.
 force_end() {
 	trap - EXIT
+	choose_action
 	case $KDUMP_FINAL_ACTION in
 	halt) while :; do pause; done ;;
 	esac

@@ -65,6 +65,7 @@ class CaptureSettings(CommonSettings):
     keep_free: int = TargetParams.keep_free
     verify: str = DumpParams.verify
     final_action: str = LimitParams.final_action
+    failure_action: str = LimitParams.failure_action
     setup_timeout: int = TargetParams.deadline
     stall_timeout: int = LimitParams.stall
     timeout: int = LimitParams.overall
@@ -151,13 +152,14 @@ CAPTURE: Sequence[Setting] = (
     Setting("deadline", ("--deadline",), "SECONDS", "give up a target that is not mounted after this time; 0: never (default: as --setup-timeout)", settingvalues.number("deadline")),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
     Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile; if makedumpfile fails, the saver takes over", choices=("saver", "makedumpfile")),
-    Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams)", choices=CHOICES["format"]),
+    Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams); none: save the kernel log only", choices=CHOICES["format"]),
     Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest whose library is installed and that the distribution's dump readers support", choices=CHOICES["compress"]),
     Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", settingvalues.number("level")),
     Setting("jobs", ("--jobs",), "N", "workers that save in parallel; 0: one per processor", settingvalues.number("jobs")),
     Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", settingvalues.per_cent),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", choices=CHOICES["final_action"]),
+    Setting("failure_action", ("--failure-action",), "ACTION", "what to do if no target has taken the whole dump; final: the final action", choices=CHOICES["failure_action"]),
     Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up if the dump file system is not mounted after this time; 0: never", settingvalues.number("deadline")),
     Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after this time without progress; 0: never", settingvalues.number("stall")),
     Setting("timeout", ("--timeout",), "SECONDS", "give up after this total time; 0: never", settingvalues.number("overall")),
@@ -206,6 +208,7 @@ FIELDS: Mapping[str, str] = {
     "verify": "dump.verify",
     "keep_free": "target.keep_free",
     "final_action": "limits.final_action",
+    "failure_action": "limits.failure_action",
     "stall_timeout": "limits.stall",
     "timeout": "limits.overall",
 }

@@ -29,7 +29,7 @@ from ..probe.programs import closure
 from ..probe.programs.tools import Toolbox
 from ..probe.python import minimal
 from ..probe.python.minimal import PythonRuntime
-from ..saver.imagepaths import MOUNT, PARAMS, RUN, STARTER
+from ..saver.imagepaths import PARAMS, RUN, STARTER
 from ..saver.params import Params
 from . import dumptarget, proof, templatevalues
 from .found import Site, find_root
@@ -50,8 +50,8 @@ from .proof import Claims
 
 logger = get_logger(__name__)
 
-#: The scripts, in addition to the hooks, whose header says what they need.
-_SCRIPTS = {"hooks": layout.SHARED, "templates": ("init.j2", "python.j2")}
+#: The templates whose header says what they need.
+_TEMPLATES = ("init.j2", "python.j2")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def plan(settings: CaptureSettings) -> Capture:
     # The second tree is unpacked later, if the image has the tools for that.
     tree, later = Tree(), Tree()
     for each in (tree, later):
-        layout.lay_out(each, folders=(MOUNT, RUN))
+        layout.lay_out(each, folders=(*contract.mounts(len(site.targets)), RUN))
     scripts = dumptarget.scripts(site.targets, root=site.root)
     toolbox = _toolbox(settings, site, scripts)
     with step("Resolving kernel modules"):
@@ -197,8 +197,9 @@ def _out(settings: CaptureSettings, site: Site) -> Path:
 def _needs(site: Site, scripts: tuple[Hook, ...]) -> list[Needs]:
     """Return what the headers of the hooks and other scripts say that they need."""
     needs = [hook.needs for hook in scripts]
-    scripts_of = {**_SCRIPTS, "hooks": (*layout.SHARED, *(layers.SCRIPTS if site.layers else ()))}
-    for kind, name in ((kind, name) for kind, names in scripts_of.items() for name in names):
+    own = (*layout.shared(len(site.targets)), *(layers.SCRIPTS if site.layers else ()))
+    named = [*(("hooks", name) for name in own), *(("templates", name) for name in _TEMPLATES)]
+    for kind, name in named:
         path = find_data(kind, name, root=site.root)
         needs.append(hooks.read_needs(site.root.read_text(path), path))
     return needs
@@ -257,7 +258,7 @@ def _add_scripts(
     tree.add_content("init", text.encode(), why="the first process", mode=0o755)
     text = render("python.j2", values, search_path=templates, root=site.root)
     tree.add_content(STARTER, text.encode(), why="starts the saver", mode=0o755)
-    layout.add_shared(tree, root=site.root)
+    layout.add_shared(tree, len(site.targets), root=site.root)
     layers.add_scripts(tree, site.needs, root=site.root)
     for each in site.needs:
         for dest, source in each.files.items():

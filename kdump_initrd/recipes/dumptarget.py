@@ -36,21 +36,25 @@ def resolve(settings: CaptureSettings, *, root: Root, profile: Distro) -> Captur
             settled = kinds.kind_of(each.to).settle(each, folder=folder, root=root, host=host)
         # An image does not depend on where in a file its target is said.
         found.append(replace(settled, origin="", key=""))
+    check(found)
     return replace(settings, targets=tuple(found))
 
 
 def check(targets: Sequence[TargetSettings]) -> None:
-    """Refuse targets of unknown kinds, and more than one; raises KdumpInitrdError."""
+    """Refuse targets of unknown kinds, and one that is named twice; raises KdumpInitrdError.
+
+    A place that has refused a dump would refuse it again.
+    """
+    seen = set()
     for each in targets:
         with _placed(each):
             kinds.kind_of(each.to)
-    for each in targets[1:]:
-        names = [other.to or other.path or "the default" for other in (each, targets[0])]
-        with _placed(each):
-            raise KdumpInitrdError(
-                f"{names[0]}: a second dump target, and an image saves to one: {names[1]}",
-                hint="say one of them",
-            )
+            if (each.to, each.path) in seen:
+                raise KdumpInitrdError(
+                    f"{each.to or each.path or 'the default'}: this dump target is named twice",
+                    hint="name it once, where it is to be tried",
+                )
+        seen.add((each.to, each.path))
 
 
 @contextmanager

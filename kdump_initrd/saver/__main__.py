@@ -22,7 +22,8 @@ SAVED, INCOMPLETE, USAGE, FAILED, REFUSED = 0, 1, 2, 3, 4
 def main(argv: list[str]) -> int:
     """Do what the arguments (without the program's name) ask for; return the exit status.
 
-    0: the dump is complete under its final name and safe on the disk (or the log was printed);
+    0: the dump is complete under its final name and safe on the disk (or the log was printed, or
+       saved where nothing else was asked for);
     1: the dump is incomplete, but it is there, readable and marked, and the report says why;
     2: the arguments or parameters are wrong, nothing was done;
     3: no dump at all could be saved (or no log printed), whatever the reason;
@@ -51,8 +52,7 @@ def main(argv: list[str]) -> int:
         if request.emergency:
             from .emergency import save_little
 
-            done = save_little(request.params, request.target, console, reason=request.emergency)
-            return INCOMPLETE if done else FAILED
+            return INCOMPLETE if save_little(request, console) else FAILED
         return _save(request, console)
     except BaseException as error:
         console.error(describe(error))
@@ -62,13 +62,13 @@ def main(argv: list[str]) -> int:
 def _save(request: Request, console: Console) -> int:
     from .save import Save
 
-    save = Save(request.params, request.target, console)
+    save = Save(request, console)
     try:
         save.run()
         save.close()
     except BaseException as error:  # what is on the disk by now stays there
         console.error(describe(error))
-    results = {"saved": SAVED, "incomplete": INCOMPLETE, "refused": REFUSED}
+    results = {"saved": SAVED, "log": SAVED, "incomplete": INCOMPLETE, "refused": REFUSED}
     return results.get(save.result, FAILED)
 
 

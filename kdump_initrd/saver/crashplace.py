@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A crash's place in a store, and the file that tells the hooks where it is."""
+"""A crash's place in a store, and the files that tell the hooks of it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ def make_place(store: Store, names: Names, state: str) -> str:
     Raises SaverError, OSError.
     """
     note = store.begin(*names.of("directory"))
-    if state:
+    tell(state, os.fsencode(store.where))
+    return note
+
+
+def tell(path: str, line: bytes) -> None:
+    """Write a line for the hooks into a file ("" for none); raises OSError."""
+    if path:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(state, flags, 0o600)
+        fd = os.open(path, flags, 0o600)
         try:
-            write_all(fd, os.fsencode(store.where) + b"\n")
+            write_all(fd, line + b"\n")
         finally:
             os.close(fd)
-    return note
 
 
 def known_place(state: str) -> str:

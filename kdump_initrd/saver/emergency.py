@@ -20,20 +20,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .commandline import Request
     from .low.console import Console
-    from .params import Params, TargetParams
+    from .params import Params
     from .store import Store
 
 
-def save_little(params: Params, target: TargetParams, console: Console, *, reason: str) -> bool:
+def save_little(request: Request, console: Console) -> bool:
     """Say the crashed kernel's last words, save its log, and write the reason into the report.
 
     That is the report in the folder that params.talk.state names, if there is one; else in a new
     folder. If nothing is mounted for the target, only the last words are said. Returns whether a
     report was written; raises nothing, but may hang on a disk that does.
     """
+    params, reason = request.params, request.emergency
     console.error(f"{reason}: only what is quick is saved")
-    report = Report()
+    report = Report(request.attempts)
     crash = _open(params, console)
     facts = LogFacts()
     if crash:
@@ -42,7 +44,7 @@ def save_little(params: Params, target: TargetParams, console: Console, *, reaso
     for line in facts.tail:
         console.error(line)
     try:
-        store = open_store(target)
+        store = open_store(request.target)
         if not store.is_there():
             return False
         names = Names(params.names, crash.time if crash else int(time.time()))

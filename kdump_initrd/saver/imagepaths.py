@@ -26,6 +26,7 @@ PARAMS = ETC + "/params.json"
 #: The files by which the saver talks with the hooks and with people.
 PROGRESS = RUN + "/progress"
 STATE = RUN + "/folder"
+WHY = RUN + "/why"
 CONSOLE = "/dev/kmsg"
 #: Tells this image from all others: the SHA-256 of what is in it.
 IMAGE_ID = ETC + "/image-id"

@@ -16,10 +16,11 @@ _WEEK = 7 * 24 * 3600
 _SECONDS = (_WEEK, f"whole seconds from 0 (off) to {_WEEK} (a week)")
 #: The words that a field may be, by its name.
 CHOICES = {
-    "format": ("kdump", "elf", "flat"),
+    "format": ("kdump", "elf", "flat", "none"),
     "compress": WORDS,
     "verify": ("none", "sample", "full"),
     "final_action": ("reboot", "poweroff", "halt"),
+    "failure_action": ("final", "reboot", "poweroff", "halt"),
 }
 #: The largest number that a field may be (0 is the smallest), and how that is said. More workers
 #: than these are a slip of the finger.
@@ -101,7 +102,7 @@ class DumpParams(Record):
     """The dump itself.
 
     format     "kdump" (kdump-compressed), "elf" (sparse) or "flat" (kdump-compressed, flattened
-               for streams)
+               for streams); "none" for the kernel log alone
     compress   codec of the pages: "lzo", "snappy", "zstd", "zlib", "none"; "auto" takes the first
                that can be loaded here
     level      makedumpfile's -d, the sum of what is left out: 1 zero pages, 2 page cache, 4 page
@@ -167,14 +168,16 @@ class NameParams(Record):
 class LimitParams(Record):
     """When all is given up, and what comes last.
 
-    stall         seconds without progress that are too many; 0 for ever
-    overall       seconds for all of it; 0 for ever
-    final_action  what ends the capture kernel's life: "reboot", "poweroff" or "halt"
+    stall           seconds without progress that are too many; 0 for ever
+    overall         seconds for all of it; 0 for ever
+    final_action    what ends the capture kernel's life: "reboot", "poweroff" or "halt"
+    failure_action  the same if no target has the whole dump: "final" for the final action
     """
 
     stall: int = 180
     overall: int = 0
     final_action: str = "reboot"
+    failure_action: str = "final"
 
 
 class TalkParams(Record):
@@ -183,11 +186,13 @@ class TalkParams(Record):
     progress  gets a new number with every bit of progress: it feeds the stall timer
     console   gets messages, as /dev/kmsg; without it they go to stderr
     state     gets the path of the crash's folder, for the hooks that follow
+    why       gets the reason why there is no whole dump, one line
     """
 
     progress: str = ""
     console: str = ""
     state: str = ""
+    why: str = ""
 
 
 class TargetParams(Record):

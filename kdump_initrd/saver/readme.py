@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .report import FAILED, INCOMPLETE, REFUSED, SAVED
+from .report import FAILED, INCOMPLETE, LOGGED, REFUSED, SAVED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ Linux crashed on this machine; this is what kdump-initrd {version} could save of
 """
 _RESULTS = {
     SAVED: "the dump is complete",
+    LOGGED: "the kernel log is there, and no dump was to be saved here",
     INCOMPLETE: "the dump is there, but not all of it is safe",
     REFUSED: "there is no dump: it would not have fitted",
     FAILED: "there is no dump; report.json tells of a raw copy that was made instead, if any",
@@ -48,7 +49,13 @@ class Readme:
         result = str(fields["result"])
         text = _LAST.format_map(fields)
         text += _line("Result", f"{result}: {_RESULTS[result]}") + self._crash()
-        text += _line("Panic message", fields["panic"]) + self._dump() + "\nSteps:\n"
+        text += _line("Panic message", fields["panic"]) + self._dump()
+        attempts = fields["attempts"]
+        if isinstance(attempts, list) and attempts:
+            text += "\nOther targets:\n" + "".join(
+                [f"  {_plain(str(each))}\n" for each in attempts]
+            )
+        text += "\nSteps:\n"
         for step in self._report.steps:
             detail = f": {step['detail']}" if step["detail"] else ""
             text += f"  {step['name']!s:<8}{step['result']} ({step['seconds']} s){_plain(detail)}\n"

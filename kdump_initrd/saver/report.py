@@ -13,10 +13,14 @@ from .store.naming import REPORT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .low.progress import Progress
     from .store import Store, Text
 
 SAVED, INCOMPLETE, FAILED = "saved", "incomplete", "failed"
+#: Only the kernel log was asked for, and it is there.
+LOGGED = "log"
 #: The dump is whole, safe on the disk, and about to get its final name; there is no room for one.
 FINISHING, REFUSED = "finishing", "refused"
 
@@ -31,9 +35,12 @@ def ending(result: str, start: float, progress: Progress) -> dict[str, object]:
 
 
 class Report:
-    """The fields of the report; "result" is "incomplete" until the dump is whole."""
+    """The fields of the report; "result" is "incomplete" until the dump is whole.
 
-    def __init__(self) -> None:
+    attempts tell how other targets have done, a line "NAME: HOW" for each.
+    """
+
+    def __init__(self, attempts: Sequence[str] = ()) -> None:
         self.fields: dict[str, object] = {
             "version": __version__,
             "result": INCOMPLETE,
@@ -44,6 +51,7 @@ class Report:
             "crash_time": "",
             "capture_kernel": os.uname().release,
             "image": _image_id(),
+            "attempts": list(attempts),
             "dump": None,
             "seconds": 0.0,
             "rss_anon_kib": 0,

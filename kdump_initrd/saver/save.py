@@ -9,11 +9,11 @@ import time
 from .crash.facts import Crash
 from .crash.kernellog import save_log
 from .crash.panic import LogFacts
-from .crashplace import make_place
+from .crashplace import make_place, tell
 from .formats.dumpfile import open_dump
 from .low.failure import SpaceError, describe
 from .low.progress import Progress
-from .report import FAILED, FINISHING, INCOMPLETE, REFUSED, SAVED, Report, ending
+from .report import FAILED, FINISHING, INCOMPLETE, LOGGED, REFUSED, SAVED, Report, ending
 from .store import open_store
 from .store.medium import FULL
 from .store.naming import Names
@@ -22,9 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .commandline import Request
     from .dump.dumping import Dumping
     from .low.console import Console
-    from .params import Params, TargetParams
     from .readme import Readme
     from .store import Part
 
@@ -41,16 +41,18 @@ _PATIENCE = 5.0
 class Save:
     """One crash being saved. Every step's outcome is a line of the report; none stops the next.
 
-    result is one of report.SAVED (the whole dump is safe under its final name), INCOMPLETE (a
-    dump is there), REFUSED (none is, since there is no room for it) and FAILED (none is).
+    result is one of report.SAVED (the whole dump is safe under its final name), LOGGED (only the
+    log was asked for), INCOMPLETE (a dump is there), REFUSED (none is, since there is no room for
+    it) and FAILED (none is).
     """
 
-    def __init__(self, params: Params, target: TargetParams, console: Console) -> None:
-        self.params = params
-        self.target = target
+    def __init__(self, request: Request, console: Console) -> None:
+        self.params = params = request.params
+        self.target = target = request.target
         self.console = console
-        self.report = Report()
+        self.report = Report(request.attempts)
         self.result = FAILED
+        self._why = ""
         self._start = time.monotonic()
         self._progress = Progress(console, params.talk.progress)
         self._log = LogFacts()
@@ -72,7 +74,10 @@ class Save:
                     self.console.info(line)
             if in_folder:
                 self._step("report", self.report.write)
-                self._step("dump", self._save_dump)
+                if self.params.dump.format != "none":
+                    self._step("dump", self._save_dump)
+                elif saved_log:
+                    self.result = LOGGED
         fields = self.report.fields
         self._progress.feed()
         fields.update(ending(self.result, self._start, self._progress))
@@ -82,8 +87,11 @@ class Save:
         where = self._store.where or self.target.path
         if self.result == SAVED:
             self.console.info(f"the dump is in {where} ({fields['seconds']} s)")
+        elif self.result == LOGGED:
+            self.console.info(f"the kernel log is in {where}, and no dump was to be saved")
         else:
             self.console.error(_VERDICTS[self.result] + where)
+            tell(self.params.talk.why, self._why.replace("\n", " ").encode("utf-8", "replace"))
 
     def close(self) -> None:
         """Close what is open."""
@@ -114,6 +122,8 @@ class Save:
                 self.result = REFUSED
         if name == "dump":
             result = "done" if self.result == SAVED else self.result
+        if name in ("vmcore", "folder", "dmesg", "dump") and result != "done":
+            self._why = f"{name}: {detail}"
         if name not in ("report", "readme") or result == FAILED:
             self.report.add(name, result, seconds=time.monotonic() - start, detail=detail)
         self._progress.feed()

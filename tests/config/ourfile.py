@@ -19,6 +19,7 @@ jobs = 2
 keep-free = "10%"
 verify = "full"
 final-action = "poweroff"
+failure-action = "halt"
 setup-timeout = 60
 stall-timeout = 0
 timeout = "3600"

@@ -62,13 +62,14 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         "add_modules": ("ext2", "ext3", "tg3", "gfs2", "bnx2"),
         "omit_modules": ("cfg80211", "snd"),
         "final_action": "poweroff",
+        "failure_action": "poweroff",
         "append_cmdline": "irqpoll panic=60",
         "remove_cmdline": "quiet zfcp.allow_lun_scan console",
         "inherit_cmdline": "ro root=LABEL=/",
         "capture_kernel": "6.1.0",
     }
     warned = [text.split(": ")[1] for text in found.warnings]
-    quiet = ["ext4", "path", "extra_modules", "default", "final_action"]
+    quiet = ["ext4", "path", "extra_modules", "default", "failure_action", "final_action"]
     quiet += ["KDUMP_COMMANDLINE", "KDUMP_COMMANDLINE_REMOVE", "KDUMP_KERNELVER"]
     quiet += ["KDUMP_COMMANDLINE_APPEND", "FADUMP_COMMANDLINE_APPEND"]
     keys = [key.name for file in PEERS[PEER] for key in file.keys]
@@ -112,8 +113,11 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         ("core_collector cp --sparse=always", {"dump_format": "elf", "dump_level": 0}),
         ("core_collector /usr/sbin/makedumpfile -E -d 1", {"dump_format": "elf", "dump_level": 1}),
         ("final_action halt", {"final_action": "halt"}),
-        ("failure_action reboot", {}),
-        ("final_action poweroff\nfailure_action poweroff", {"final_action": "poweroff"}),
+        ("failure_action reboot", {"failure_action": "reboot"}),
+        (
+            "final_action poweroff\ndefault halt",
+            {"final_action": "poweroff", "failure_action": "halt"},
+        ),
         ("force_rebuild 0\nforce_no_rebuild 0\noverride_resettable 1", {}),
     ],
 )
@@ -184,15 +188,11 @@ def test_mistakes(tmp_path: Path, text: str, error: str) -> None:
         ),
         (
             "failure_action shell",
-            "failure_action: not used: shell: the final action, reboot, also follows a failure",
+            "failure_action: not used: shell: expected reboot, poweroff or halt",
         ),
         (
             "default dump_to_rootfs",
-            "default: not used: dump_to_rootfs: the final action, reboot, also follows a failure",
-        ),
-        (
-            "final_action halt\nfailure_action reboot",
-            "failure_action: not used: reboot: the final action, halt, also follows a failure",
+            "default: not used: dump_to_rootfs: expected reboot, poweroff or halt",
         ),
         (
             "dracut_args -o plymouth --no-hostonly",

@@ -32,6 +32,7 @@ VALUES = {
     "keep_free": 10,
     "verify": "full",
     "final_action": "poweroff",
+    "failure_action": "halt",
     "setup_timeout": 60,
     "stall_timeout": 0,
     "timeout": 3600,

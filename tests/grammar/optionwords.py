@@ -26,6 +26,7 @@ WORDS: dict[str, tuple[str, Any]] = {
     "keep_free": ("10", 10),
     "verify": ("full", "full"),
     "final_action": ("halt", "halt"),
+    "failure_action": ("poweroff", "poweroff"),
     "setup_timeout": ("9", 9),
     "stall_timeout": ("9", 9),
     "timeout": ("9", 9),

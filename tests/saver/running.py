@@ -25,7 +25,7 @@ PARAMETERS = {
     **{name: f"dump.{name}" for name in ("jobs", "verify", "collector")},
     **{f"{name}_name": f"names.{name}" for name in ("dump", "dmesg", "readme")},
     "directory": "names.directory",
-    **{name: f"talk.{name}" for name in ("progress", "console", "state")},
+    **{name: f"talk.{name}" for name in ("progress", "console", "state", "why")},
     **{name: f"target.{name}" for name in ("mount", "keep_free")},
     "output": "target.folder",
 }

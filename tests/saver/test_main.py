@@ -29,7 +29,7 @@ PYENV = Path("~/.pyenv/versions").expanduser()
         (["--vmcore"], "--vmcore: expected a value"),
         (["--dump.level", "one"], "--dump.level: expected a whole number, not 'one'"),
         (["--dump.level=32"], "dump.level: expected a level from 0 to 31, not 32"),
-        (["--dump.format=tar"], "dump.format: expected one of kdump, elf, flat, not 'tar'"),
+        (["--dump.format=tar"], "dump.format: expected one of kdump, elf, flat, none, not 'tar'"),
         (["--names.directory=a/b"], "names.directory: 'a/b' does not give the name of one file"),
         (["--target", "1"], "--target: there is no target 1, only 1"),
         (["--target", "x"], "--target: expected a whole number, not 'x'"),

@@ -61,7 +61,10 @@ def nested(path: str, value: object) -> dict[str, object]:
             {"targets": [{}, {"keep_free": 100}]},
             "targets[1].keep_free: expected a percentage from 0 to 99, not 100",
         ),
-        ({"dump": {"format": "tar"}}, "dump.format: expected one of kdump, elf, flat, not 'tar'"),
+        (
+            {"dump": {"format": "tar"}},
+            "dump.format: expected one of kdump, elf, flat, none, not 'tar'",
+        ),
         ({"dump": {"format": "flat", "collector": "/m"}}, "dump.collector: makedumpfile cannot"),
         *[
             (nested(field, name), f"{field}: {name!r} does not give the name of one file")

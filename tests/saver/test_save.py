@@ -318,3 +318,23 @@ def test_a_filter_that_fails_costs_no_dump(
     assert "dump level 1 is used" in capfd.readouterr().err
     dump = MiniReader(done.dump, X86_64)
     assert dump.first == dump.second and dump.level == 1
+
+
+def test_the_log_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lines = "LABEL=a: it is not there\nLABEL=b: has the dump"
+    why = tmp_path / "why"
+    done = save(tmp_path, logged(sample()[0]), dump_format="none", attempts=lines, why=why)
+    assert (done.status, done.report["result"], done.report["dump"]) == (0, "log", None)
+    assert done.report["attempts"] == lines.splitlines()
+    assert [step["name"] for step in done.report["steps"]] == ["vmcore", "folder", "dmesg"]
+    assert len(list(done.folder.iterdir())) == 2
+    assert not why.exists()
+    assert "the kernel log is in" in capfd.readouterr().err
+
+
+def test_hooks_are_told_why_there_is_no_whole_dump(tmp_path: Path, small_disk: Disk) -> None:
+    core, _ = sample()
+    why = tmp_path / "why"
+    done = save(tmp_path, core, output=small_disk(256), why=why, keep_free=99)
+    assert done.status == 4
+    assert why.read_text() == f"dump: {done.step('dump')['detail']}\n"

@@ -16,7 +16,7 @@ from .shells import REPO, SHELLS
 
 pytestmark = pytest.mark.timeout(90)
 
-_SHARED = ("functions.sh", "guard.sh", "launch.sh", "ticker.sh")
+_SHARED = ("functions.sh", "guard.sh", "launch.sh", "targets.sh", "ticker.sh")
 #: Places of the machine, and what they are here.
 _PLACES = {"/proc/sysrq-trigger": "sysrq", "/dev/kmsg": "kmsg", "/proc/uptime": "uptime"}
 #: Seconds of the machine in a second here, and its second.
@@ -49,6 +49,7 @@ class Capture:
         self.lines: list[str] = []
         self.limits = dict(_LIMITS)
         self.action = "reboot"
+        self.failure = "final"
         self.pause = "nap() { :; }"  # at the end, for a machine that is restarting
         for name in ("lib/hooks", "run", "mount"):
             (top / name).mkdir(parents=True)
@@ -71,16 +72,24 @@ class Capture:
         path.chmod(0o755)
         self.lines.append(f"run_hook {name} {limit}")
 
+    def target(self, device: str) -> None:
+        """Begin another target."""
+        if any("KDUMP_DEVICE" in line for line in self.lines):
+            self.lines += ["fi; leave_target"]
+            self.lines += [f"export KDUMP_DEVICE={device}", "if enter_target; then :"]
+        else:
+            self.lines += [f"export KDUMP_DEVICE={device} KDUMP_LOG_ONLY=", "if :; then :"]
+
     def script(self) -> Path:
         """Write what /init is, without its mounts."""
         exports = {"LIB": "lib", "RUN": "run", "PROGRESS": "run/progress", "MOUNT": "mount"}
         lines = ["set -u", f"top={self.top}"]
         lines += [f"export KDUMP_{name}=$top/{value}" for name, value in exports.items()]
-        lines += [f"KDUMP_{name}_TIMEOUT={value}".replace("__", "_")
+        lines += [f"export KDUMP_{name}_TIMEOUT={value}".replace("__", "_")
                   for name, value in self.limits.items()]  # fmt: skip
-        lines += [f"export KDUMP_FINAL_ACTION={self.action}"]
+        lines += [f"export KDUMP_FINAL_ACTION={self.action} KDUMP_FAILURE_ACTION={self.failure}"]
         # Lines of a file that is not a device are written over one another.
-        lines += ['. "$KDUMP_LIB/functions.sh"', '. "$KDUMP_LIB/guard.sh"']
+        lines += [f'. "$KDUMP_LIB/{name}.sh"' for name in ("functions", "guard", "targets")]
         lines += ["make_cages() { cages=; }", self.pause]
         lines += [f"warn() {{ printf '%s\\n' \"$*\" >>{self.top}/kmsg; }}"]
         lines += ["prepare_guard", *self.lines, "force_end"]
@@ -257,26 +266,80 @@ def test_a_mount_that_hangs_is_not_tried_again(capture: Capture) -> None:
     assert ended.said == [f"hook pre-mount/drivers: {reason}: it is ended", f"{reason}: giving up"]
 
 
-@pytest.mark.parametrize("hangs", [True, False])
-def test_the_next_target_has_its_own_time_and_files(capture: Capture, hangs: bool) -> None:
-    """The first one cannot be mounted in its time, or is there and takes no dump."""
-    run = capture.top / "run"
+#: What a first target's hooks do, why that is no whole dump, and what the guard says of it.
+FIRST = {
+    "hangs": ("sleep 1000", "", "no dump file system after 4 s", True),
+    "is missing": ('fail "it is not there"; exit 0', "", "it is not there", False),
+    "is full": (": >$KDUMP_RUN/mounted", "no room", "no room", False),
+    "says nothing": (": >$KDUMP_RUN/mounted", "", "has no whole dump", False),
+}
+
+
+@pytest.mark.parametrize("row", FIRST)
+def test_the_next_target_has_its_own_time_and_files(capture: Capture, row: str) -> None:
+    mount, why, reason, given_up = FIRST[row]
+    words = '. "$KDUMP_LIB/functions.sh"; '
+    failed = f"echo 67 >$KDUMP_RUN/saver; echo {why} >$KDUMP_RUN/why"
+    saver = f"[ ! -e $KDUMP_RUN/mounted ] || {{ {failed}; }}"
     capture.limits["SETUP"] = "4"
-    mount = "sleep 1000" if hangs else f": >{run}/mounted"
-    capture.hook("mount/first", mount)
-    capture.hook("save/10-saver", f"[ ! -e {run}/mounted ] || echo 67 >{run}/saver")
-    capture.lines.append("if ! has_dump; then begin_anew")
-    capture.hook("mount/second", f"[ ! -e {run}/mounted ] && sleep 0.4 && : >{run}/mounted")
-    capture.lines.append("run_hook save/11-saver 0; fi")
-    capture.hook("save/11-saver", f"[ -e {run}/mounted ] && echo 65 >{run}/saver")
-    capture.lines.pop()
-    capture.lines.append("if ! has_dump; then begin_anew; run_hook mount/third 0; fi")
+    capture.target("one")
+    capture.hook("mount/first", words + mount)
+    capture.hook("save/10-saver", saver)
+    capture.target("two")
+    capture.hook(
+        "mount/second", "[ ! -e $KDUMP_RUN/mounted ] && sleep 0.4 && : >$KDUMP_RUN/mounted"
+    )
+    asked = f'echo "$KDUMP_ATTEMPTS" >{capture.top}/attempts'
+    capture.hook("save/11-saver", f"[ -e $KDUMP_RUN/mounted ] && {asked}; echo 0 >$KDUMP_RUN/saver")
+    capture.lines.append("fi; leave_target; printf '%s\n' \"$KDUMP_ATTEMPTS\" >$top/all")
     ended = capture.run()
-    first = [" no dump file system after 4 s"] if hangs else [""]
-    assert ended.ran == [
-        "mount/first", f"save/10-saver{first[0]}", "mount/second", "save/11-saver",
-    ]  # fmt: skip
-    assert ended.said == (["no dump file system after 4 s: giving up"] if hangs else [])
+    late = f" {reason}" if given_up else ""
+    assert ended.ran == ["mount/first", f"save/10-saver{late}", "mount/second", "save/11-saver"]
+    assert [line for line in ended.said if "giving up" in line] == [
+        f"{reason}: giving up"
+    ] * given_up
+    assert (capture.top / "attempts").read_text() == f"one: {reason}\n"
+    assert (capture.top / "all").read_text() == f"one: {reason}\ntwo: has the dump\n"
+
+
+def test_targets_behind_the_dump_get_little_time_for_the_log(capture: Capture) -> None:
+    capture.target("one")
+    capture.hook("save/10-saver", "echo 0 >$KDUMP_RUN/saver")
+    for name, text in (("two", "sleep 1000"), ("three", "")):
+        capture.target(name)
+        tell = f'echo "$KDUMP_SAVED, $KDUMP_LOG_ONLY, $KDUMP_SETUP_TIMEOUT" >>{capture.top}/told'
+        capture.hook(f"mount/{name}", f"{tell}; : >$KDUMP_RUN/mounted; {text}")
+        capture.hook(f"umount/{name}", "")
+    capture.lines.append("fi; leave_target")
+    capture.failure = "poweroff"
+    capture.hook("final/f", "", limit=9)
+    ended = capture.run()
+    assert (capture.top / "told").read_text() == "one, yes, 30\n" * 2
+    late = "not done after 30 s"
+    assert ended.ran == ["save/10-saver", "mount/two", f"umount/two {late}", "mount/three",
+                         "umount/three", "final/f"]  # fmt: skip
+    assert ended.said == [f"{late}: giving up"]
+    assert ended.sysrq == "sub"
+
+
+def test_no_log_goes_to_others_when_the_time_is_over(capture: Capture) -> None:
+    capture.target("one")
+    capture.hook("save/10-saver", "echo 0 >$KDUMP_RUN/saver")
+    capture.lines.append("started=$((seconds - 9)); KDUMP_TIMEOUT=9")
+    capture.target("two")
+    capture.hook("mount/two", "")
+    capture.lines.append("fi; leave_target")
+    assert capture.run().ran == ["save/10-saver"]
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(0, "reboot"), (65, "poweroff")])
+def test_a_failure_has_an_action_of_its_own(capture: Capture, status: int, wanted: str) -> None:
+    capture.failure = "poweroff"
+    capture.hook("save/10-saver", f"echo {status} >{capture.top}/run/saver")
+    capture.hook("final/90-x", f'echo "$KDUMP_FINAL_ACTION" >{capture.top}/asked')
+    ended = capture.run()
+    assert (capture.top / "asked").read_text() == f"{wanted}\n"
+    assert ("o" in ended.sysrq) == (wanted == "poweroff")
 
 
 def test_the_clock_goes_on_without_proc(capture: Capture) -> None:

@@ -278,6 +278,48 @@ def test_saver_of_a_capture_that_was_given_up_saves_the_rest(guest: Guest) -> No
     assert (guest.tree / "calls").read_text() == call
 
 
+def test_a_disk_that_failed_is_left_where_another_one_is_left(guest: Guest) -> None:
+    fake = '#!/bin/sh\necho "$*" >>/calls\nexit 67\n'
+    (guest.tree / "usr/lib/kdump-initrd/python").write_text(fake)
+    (guest.tree / "proc/vmcore").write_bytes(b"x" * 4096)
+    lines = {"KDUMP_NEXT": "yes", "KDUMP_ATTEMPTS": "LABEL=a: it is gone\nLABEL=b: so is it"}
+    assert guest.hook("save/10-saver", **lines) == 0, "it is not mounted: nothing to be done"
+    guest.state("mounted")
+    assert guest.hook("save/10-saver", **lines) == 67
+    assert guest.hook("save/50-copy", **lines) == 0
+    (call,) = (guest.tree / "calls").read_text().split("__main__ ")[1:]
+    assert call.endswith(f"--target 0 --attempts {lines['KDUMP_ATTEMPTS']}\n")
+    assert list(guest.disk.iterdir()) == []
+
+
+def test_a_target_behind_the_dump_gets_the_log_and_no_copy(guest: Guest) -> None:
+    fake = '#!/bin/sh\necho "$*" >>/calls\nexit 137\n'
+    (guest.tree / "usr/lib/kdump-initrd/python").write_text(fake)
+    guest.state("mounted")
+    behind = {"KDUMP_LOG_ONLY": "yes", "KDUMP_SAVED": "LABEL=a"}
+    guest.hook("save/10-saver", **behind)
+    assert guest.hook("save/50-copy", **behind) == 0
+    first, again = (guest.tree / "calls").read_text().splitlines()
+    assert first.endswith("--target 0 --dump.format none")
+    assert again.endswith("--dump.format kdump --dump.format none")
+    assert list(guest.disk.iterdir()) == []
+
+
+def test_drivers_stay_while_another_target_is_left(guest: Guest) -> None:
+    (guest.tree / "usr/lib/kdump-initrd/drivers.sh").write_text("drivers=\n")
+    lists = guest.tree / "etc/kdump-initrd/on-demand"
+    lists.mkdir(exist_ok=True)
+    (lists / "x").write_text("/x.ko\n")
+    driver = guest.tree / "x.ko"
+    driver.write_text("a driver")
+    (guest.tree / "dev/disk").unlink(missing_ok=True)
+    os.mknod(guest.tree / "dev/disk", 0o60600, os.makedev(7, 200))
+    assert guest.hook("pre-mount/50-wait-device", KDUMP_DEVICE="/dev/disk", KDUMP_NEXT="yes") == 0
+    assert driver.stat().st_size
+    assert guest.hook("pre-mount/50-wait-device", KDUMP_DEVICE="/dev/disk") == 0
+    assert not driver.stat().st_size
+
+
 def test_broken_second_stage_is_said(guest: Guest) -> None:
     (guest.tree / "usr/lib/kdump-initrd/second-stage.cpio.gz").write_bytes(b"\x1f\x8bnot gzip")
     assert guest.hook("pre-save/10-second-stage") == 1

@@ -86,6 +86,7 @@ STDOUT = "more than one of the dump, the log and the report for stdout"
         (["a", "b", "--dump-lev", "1"], "unrecognized arguments: --dump-lev"),
         (["a", "b", "--dump-level", "32"], "--dump-level 32: not a value"),
         (["a", "b", "--dump-format", "raw"], "--dump-format raw: unknown value"),
+        (["a", "b", "--dump-format", "none"], "--dump-format none: unknown value"),
         (["a", "b", "--dump-compress", "x"], "--dump-compress x: unknown value"),
         (["a", "b", "--jobs", "all"], "--jobs all: not a value"),
         (["a", "b", "--keep-free", "100"], "--keep-free 100: not a value"),

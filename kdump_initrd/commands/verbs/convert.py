@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...config.settings import CAPTURE, FIELDS
@@ -16,7 +16,14 @@ from ..verb import Verb
 
 _NAMES = ("dump_format", "dump_compress", "dump_level", "jobs", "keep_free", "verify")
 #: The rows of mkinitrd-kdump's table that mean the same here.
-SETTINGS = tuple(setting for setting in CAPTURE if setting.name in _NAMES)
+SETTINGS = tuple(
+    # A dump is what is asked for; its format is not "none".
+    replace(row, help=row.help.partition("; none:")[0], choices=row.choices[:-1])
+    if row.name == "dump_format"
+    else row
+    for row in CAPTURE
+    if row.name in _NAMES
+)
 
 
 @dataclass(frozen=True)

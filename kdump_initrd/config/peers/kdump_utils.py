@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...saver.params import CHOICES
 from ..findings import Findings, Said
-from ..settings import CaptureSettings
 from . import dumpoptions, linefile, meanings, shellfile
 from .keys import Key, PeerFile
 
@@ -22,11 +22,10 @@ def _final_action(findings: Findings, said: Said) -> None:
 
 
 def _failure_action(findings: Findings, said: Said) -> None:
-    final = findings.values.get("final_action", CaptureSettings.final_action)
-    if said.value != final:
-        findings.warn(
-            said, f"not used: {said.value}: the final action, {final}, also follows a failure"
-        )
+    if said.value in CHOICES["failure_action"]:
+        findings.take("failure_action", said.value, said)
+    else:
+        findings.warn(said, f"not used: {said.value}: expected reboot, poweroff or halt")
 
 
 def _net(findings: Findings, said: Said) -> None:
@@ -90,7 +89,7 @@ _CONF = (
     Key("core_collector", "dump-level, dump-compress, dump-format and jobs by makedumpfile's options; cp, cat and dd: dump-format elf, dump-level 0; a warning for other programs", dumpoptions.collector),
     Key("extra_modules", "add-module", meanings.modules("add_modules")),
     Key("final_action", "final-action", _final_action),
-    Key("failure_action", "ignored where it equals final_action; otherwise a warning: one action serves for both", _failure_action),
+    Key("failure_action", "failure-action; a warning for shell and dump_to_rootfs", _failure_action),
     Key("default", "as failure_action", _failure_action),
     Key("kdump_pre", _HOOKS),
     Key("kdump_post", _HOOKS),

@@ -18,6 +18,7 @@ _SHELL = "no shell is started at the end: the final action also follows a failur
 _OLD = "newer releases of kdump no longer support it"
 #: Format: our format and codec.
 _FORMATS = {
+    "none": ("none", ""),
     "ELF": ("elf", ""),
     "compressed": ("kdump", "zlib"),
     "lzo": ("kdump", "lzo"),
@@ -44,15 +45,13 @@ def _format(findings: Findings, said: Said) -> None:
     name = said.value
     if name == "raw":
         dumpoptions.plain_copy(findings, said)
-    elif name == "none":
-        findings.fail(said, "none: a dump is always saved, --dump-level 31 makes it small")
     elif name in _FORMATS:
         dump_format, codec = _FORMATS[name]
         findings.take("dump_format", dump_format, said)
         if codec:
             findings.take("dump_compress", codec, said)
     else:
-        findings.fail(said, f"{said.value}: expected one of none, raw, {', '.join(_FORMATS)}")
+        findings.fail(said, f"{said.value}: expected one of raw, {', '.join(_FORMATS)}")
 
 
 def _cpus(findings: Findings, said: Said) -> None:
@@ -74,7 +73,7 @@ def _reboot(findings: Findings, said: Said) -> None:
 _KEYS = (
     Key("KDUMP_SAVEDIR", "path, for a path or a file:// URL; a target for any other URL, and for each of several", _savedir),
     Key("KDUMP_DUMPLEVEL", "dump-level", meanings.level),
-    Key("KDUMP_DUMPFORMAT", "dump-format and dump-compress: ELF, compressed (zlib), lzo, snappy, zstd; raw is dump-format elf with dump-level 0; none is an error: a dump is always saved", _format),
+    Key("KDUMP_DUMPFORMAT", "dump-format and dump-compress: ELF, compressed (zlib), lzo, snappy, zstd; raw is dump-format elf with dump-level 0; none is dump-format none: the kernel log only", _format),
     Key("MAKEDUMPFILE_OPTIONS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", dumpoptions.more_options),
     Key("KDUMP_CPUS", "1 is jobs 1; 0 and 32, which kdump ships, are ignored; otherwise a warning: the profile says how many processors start", _cpus),
     Key("KDUMP_IMMEDIATE_REBOOT", "true is final-action reboot; false is a warning: no shell is started at the end", _reboot),

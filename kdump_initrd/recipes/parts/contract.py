@@ -37,17 +37,34 @@ def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
             capture_log=names.capture_log,
         ),
         talk=TalkParams(
-            progress=imagepaths.PROGRESS, console=imagepaths.CONSOLE, state=imagepaths.STATE
+            progress=imagepaths.PROGRESS,
+            console=imagepaths.CONSOLE,
+            state=imagepaths.STATE,
+            why=imagepaths.WHY,
         ),
         targets=tuple(
-            _target(target, said, settings) for target, said in zip(site.targets, settings.targets)
+            _target(number, target, said, settings)
+            for number, (target, said) in enumerate(zip(site.targets, settings.targets))
         ),
     ).changed(told)
 
 
-def _target(target: Target, said: TargetSettings, settings: CaptureSettings) -> TargetParams:
+def _target(
+    number: int, target: Target, said: TargetSettings, settings: CaptureSettings
+) -> TargetParams:
     deadline = settings.setup_timeout if said.deadline is None else said.deadline
-    return TargetParams(**{**target.params().plain(), "deadline": deadline})
+    own = target.params().plain()
+    if own["mount"]:
+        own["mount"] = mounts(number + 1)[number]
+    return TargetParams(**{**own, "deadline": deadline})
+
+
+def mounts(targets: int) -> tuple[str, ...]:
+    """Return where the file systems of so many targets are mounted.
+
+    Each has a folder of its own: what hangs stays where it is.
+    """
+    return (imagepaths.MOUNT, *(f"{imagepaths.MOUNT}-{each}" for each in range(2, targets + 1)))
 
 
 def variables(params: Params) -> dict[str, str]:
@@ -62,9 +79,11 @@ def variables(params: Params) -> dict[str, str]:
         "KDUMP_STATE": params.talk.state,
         "KDUMP_DUMP_FOLDER": names.directory,
         "KDUMP_DUMP_NAME": names.dump,
+        "KDUMP_LOG_ONLY": "yes" if params.dump.format == "none" else "",
         "KDUMP_CAPTURE_LOG": names.capture_log,
         "KDUMP_WATCHDOGS": " ".join(params.watchdogs),
         "KDUMP_FINAL_ACTION": limits.final_action,
+        "KDUMP_FAILURE_ACTION": limits.failure_action,
         "KDUMP_STALL_TIMEOUT": str(limits.stall),
         "KDUMP_TIMEOUT": str(limits.overall),
     }
@@ -72,7 +91,12 @@ def variables(params: Params) -> dict[str, str]:
 
 def target_variables(params: Params) -> list[dict[str, str]]:
     """Return the variables, by name, that /init exports while it tries each of the targets."""
-    return [_of_target(number, target) for number, target in enumerate(params.targets)]
+    found = [_of_target(number, target) for number, target in enumerate(params.targets)]
+    if len(found) > 1:
+        # Hooks take an only target for the last one.
+        for number, each in enumerate(found, 1):
+            each["KDUMP_NEXT"] = "yes" if number < len(found) else ""
+    return found
 
 
 def _of_target(number: int, target: TargetParams) -> dict[str, str]:

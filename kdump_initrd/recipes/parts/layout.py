@@ -27,8 +27,9 @@ from ...saver.imagepaths import MODULES, PYTHON, PYTHON_ZIP
 
 #: The folder of our own programs and hooks in the image.
 LIB = inside(imagepaths.LIB)
-#: What /init and the hooks of a capture image share.
-SHARED = ("functions.sh", "folder.sh", "guard.sh", "launch.sh", "modules.sh", "ticker.sh")
+#: What /init and the hooks of a capture image share; and what one with several targets has as well.
+_SHARED = ("functions.sh", "folder.sh", "guard.sh", "launch.sh", "modules.sh", "ticker.sh")
+_BETWEEN = "targets.sh"
 
 
 def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
@@ -41,9 +42,14 @@ def lay_out(tree: Tree, *, folders: tuple[str, ...]) -> None:
     tree.add_node("dev/console", (5, 1), why="/init's output before devtmpfs", mode=0o600)
 
 
-def add_shared(tree: Tree, *, root: Root) -> None:
+def shared(targets: int) -> tuple[str, ...]:
+    """Return the scripts that /init and the hooks share, in an image with so many targets."""
+    return _SHARED if targets == 1 else (*_SHARED, _BETWEEN)
+
+
+def add_shared(tree: Tree, targets: int, *, root: Root) -> None:
     """Add what /init and the hooks of a capture image share, and the pipes that they read."""
-    for name in SHARED:
+    for name in shared(targets):
         source = find_data("hooks", name, root=root)
         tree.add_file(LIB / name, source, why="what /init and the hooks share", mode=0o644)
     tree.add_fifo(LIB / "words", why="what /init listens to")
