@@ -13,7 +13,9 @@ from kdump_initrd.core.run import run
 
 from .tools import tool
 
+#: Of an ext4 where a test does not ask for another one, and of the second one of two.
 UUID = "6d1f6a1c-2f0e-4b7e-9c55-0d2b5f5e3a01"
+SECOND = "6d1f6a1c-2f0e-4b7e-9c55-0d2b5f5e3a02"
 LABEL = "crash-disk"
 PARTUUID = "3b0c9c1e-7a54-4d2a-8f10-5be0a9d3c702"
 PARTLABEL = "crash-part"
@@ -177,8 +179,8 @@ def _sparse(path: Path, size: int) -> None:
         out.truncate(size)
 
 
-def make(path: Path, *, size_mib: int = 2048, partitioned: bool = False) -> Disk:
-    """Make a sparse image with an empty ext4 of UUID and LABEL, without reserved blocks.
+def make(path: Path, *, size_mib: int = 2048, partitioned: bool = False, uuid: str = UUID) -> Disk:
+    """Make a sparse image with an empty ext4 of a UUID and LABEL, without reserved blocks.
 
     With ``partitioned`` it is the first partition of a GPT, with PARTUUID and PARTLABEL.
     """
@@ -192,7 +194,7 @@ def make(path: Path, *, size_mib: int = 2048, partitioned: bool = False) -> Disk
             f"uuid={PARTUUID}, name={PARTLABEL}\n"
         )
         run(["sfdisk", "-q", path], timeout=30, stdin=table.encode())
-    argv = ["mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-U", UUID, "-L", LABEL]
+    argv = ["mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-U", uuid, "-L", LABEL]
     argv += ["-E", f"offset={offset}", str(path), f"{size // 1024}k"]
     run(argv, timeout=60)
     return Disk(path, offset)

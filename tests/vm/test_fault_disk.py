@@ -15,7 +15,7 @@ import pytest
 
 from kdump_initrd.core.run import run
 
-from . import disks, readers
+from . import blkdebug, disks, readers
 from .capture import built, said
 from .scenario import WITHOUT_DUMP, Scenario, crash
 
@@ -33,15 +33,6 @@ _KNOWN = 10
 
 class PowerCut(Exception):
     """The machine is gone, in the middle of its work."""
-
-
-def faulty(disk: disks.Disk, **rules: list[dict[str, object]]) -> tuple[str, ...]:
-    """Return QEMU's words for a virtio disk whose requests fail by blkdebug's rules."""
-    file = {"driver": "file", "filename": str(disk.path), "node-name": "disk-file"}
-    file["cache"] = {"direct": False, "no-flush": True}  # type: ignore[assignment]
-    debug = {"driver": "blkdebug", "image": "disk-file", "node-name": "disk", **rules}
-    words = [word for node in (file, debug) for word in ("-blockdev", json.dumps(node))]
-    return (*words, "-device", "virtio-blk-pci,drive=disk,write-cache=on")
 
 
 def free_blocks(disk: disks.Disk) -> list[range]:
@@ -69,7 +60,7 @@ def test_bad_blocks_under_the_dump(scenario: Scenario, folder: Path, crash_copy:
     parts = free_blocks(disk)
     bad = {block for part in parts for block in part[_SMALL::_EVERY]}
     scenario = built(scenario, f"UUID={disks.UUID}")
-    devices = faulty(disk, **{"inject-error": spoiled(sorted(bad))})
+    devices = blkdebug.faulty(disk, **{"inject-error": spoiled(sorted(bad))})
     outcome = crash(replace(scenario, devices=devices))
     assert disk.fsck() == ""
     (found,) = disk.crash_folders(crash_copy)
@@ -91,14 +82,6 @@ def test_bad_blocks_under_the_dump(scenario: Scenario, folder: Path, crash_copy:
 def test_a_disk_that_dies_in_the_middle_is_known_at_once(scenario: Scenario, folder: Path) -> None:
     disk = disks.make(folder / "disk.raw")
     scenario = built(scenario, f"UUID={disks.UUID}")
-    states: list[dict[str, object]] = [
-        {"event": "pwritev", "state": number, "new_state": number + 1}
-        for number in range(1, _WRITES)
-    ]
-    failing: list[dict[str, object]] = [
-        {"event": "pwritev", "iotype": kind, "state": _WRITES}
-        for kind in ("read", "write", "flush")
-    ]
     heard: dict[str, float] = {}
 
     def note(line: str) -> None:
@@ -106,7 +89,7 @@ def test_a_disk_that_dies_in_the_middle_is_known_at_once(scenario: Scenario, fol
             if word in line:
                 heard.setdefault(word, time.monotonic())
 
-    devices = faulty(disk, **{"set-state": states, "inject-error": failing})
+    devices = blkdebug.dying(disk, writes=_WRITES)
     outcome = crash(replace(scenario, devices=devices, phases=WITHOUT_DUMP), on_line=note)
     lines = "\n".join(said(outcome.run))
     # A file system that has lost its journal takes nothing either.
