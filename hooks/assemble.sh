@@ -1,9 +1,10 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What a device may lie on: MD RAID and LVM, assembled by the root's own tools without udev.
+# What a device may lie on: multipath, MD RAID and LVM, assembled by the root's own tools without udev.
 # Who uses this sets `wanted`, the device's name, `limit`, the most seconds to wait for it (0 is for
 # ever), `waited`, those that have passed, and `volumes`, the logical volumes that it lies on, "" if
-# they are not known; `maps` is a file with the disks of several paths behind its second line, or "".
+# they are not known; `maps` is a file with the disks of several paths behind its second line, or "":
+# if there are none, all that have them are joined.
 # `untouched` is not "" where others than the device are to stay as they are. It
 # says what find_node does.
 # needs: env timeout
@@ -14,7 +15,7 @@ said=
 
 # Run a tool of volumes and keep its last words.
 tell() { # COMMAND...
-	timeout 60 env MDADM_NO_UDEV=1 DM_DISABLE_UDEV=1 "$@" </dev/null >/tmp/said 2>&1
+	timeout -s KILL 60 env MDADM_NO_UDEV=1 DM_DISABLE_UDEV=1 "$@" </dev/null >/tmp/said 2>&1
 	status=$?
 	while read -r words || [ -n "$words" ]; do
 		[ -z "$words" ] || said=${words%.}
@@ -29,28 +30,29 @@ is_late() {
 	[ "$waited" -ge $((patience * 2 / 3)) ]
 }
 
-# Tell whether a disk has that WWID.
-has_wwid() { # FOLDER WWID
+# Set `wwid` to that of a disk; fails where it has none.
+read_wwid() { # FOLDER
 	for file in "$1/device/wwid" "$1/wwid"; do
-		[ -r "$file" ] && read -r found <"$file" && [ "$found" = "$2" ] && return 0
+		[ -r "$file" ] && read -r wwid <"$file" && [ -n "$wwid" ] && return 0
 	done
 	return 1
 }
 
-# Map a disk by its paths, each of which is used when those before it have failed.
-map_paths() { # NAME UUID COUNT WWID
+# Map a disk by its paths, each of which is used when those before it have failed. One that has not
+# come in that many SECONDS is cut: one is enough. Without them nothing is done.
+map_paths() { # NAME UUID COUNT WWID SECONDS
 	paths=
 	count=0
 	for block in /sys/block/*; do
-		has_wwid "$block" "$4" || continue
+		if ! read_wwid "$block" || [ "$wwid" != "$4" ]; then continue; fi
 		read -r number <"$block/dev"
 		read -r size <"$block/size"
 		paths="$paths round-robin 0 1 1 $number 1000"
 		count=$((count + 1))
 		path=$block
 	done
-	# A path that has not come by then is cut: one is enough.
-	[ "$count" -ge "$3" ] || { [ "$count" -gt 0 ] && [ "$waited" -ge 5 ]; } || return 0
+	[ "$count" -ge "$3" ] ||
+		{ [ "$count" -gt 0 ] && [ -n "$5" ] && [ "$waited" -ge "$5" ]; } || return 0
 	tell dmsetup create "$1" --noudevsync --uuid "$2" \
 		--table "0 $size multipath 0 0 $count 1$paths" || return 0
 	# The kernel has read the partitions of the path; a mapping has none of its own.
@@ -67,14 +69,32 @@ map_paths() { # NAME UUID COUNT WWID
 # Map the disks that several paths lead to.
 join_paths() {
 	/usr/sbin/modprobe dm-multipath
+	known=
 	{
 		read -r _
 		read -r _
-		while read -r name uuid number wwid; do
-			[ -e "/dev/mapper/$name" ] || map_paths "$name" "$uuid" "$number" "$wwid"
+		while read -r name uuid number whose; do
+			known=yes
+			[ -e "/dev/mapper/$name" ] || map_paths "$name" "$uuid" "$number" "$whose" 5
 		done
 	} <"$maps"
+	[ -n "$known" ] || join_all
 	find_node
+}
+
+# Map every disk that two paths lead to, by the names that multipath gives them (scsi_id, page 0x83).
+join_all() {
+	for disk in /sys/block/*; do
+		read_wwid "$disk" || continue
+		whose=$wwid
+		case $whose in
+		naa.*) name=3${whose#naa.} ;;
+		eui.*) name=2${whose#eui.} ;;
+		*" "*) continue ;;
+		*) name=$whose ;;
+		esac
+		[ -e "/dev/mapper/$name" ] || map_paths "$name" "mpath-$name" 2 "$whose" ""
+	done
 }
 
 # Start the arrays whose disks are all there; when it is late those that can run without.
@@ -147,9 +167,9 @@ activate_volumes() {
 
 # Try to make the device of what is there.
 assemble() {
-	if [ -n "$maps" ] && [ -x /usr/sbin/dmsetup ]; then
-		join_paths && return 0
-	fi
+	case "$maps ${layers:-}" in
+	/*" mpath"*) join_paths && return 0 ;;
+	esac
 	if [ -x /usr/sbin/mdadm ]; then
 		start_arrays && return 0
 	fi

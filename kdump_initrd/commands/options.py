@@ -155,7 +155,10 @@ def add_settings(group: Group, settings: Sequence[Setting]) -> None:
 
 
 class _InOrder(argparse.Action):
-    """An option whose position matters: all such options are noted in their order."""
+    """An option whose position matters: all such options are noted in their order.
+
+    ``const`` is whether it may be repeated.
+    """
 
     def __call__(
         self,
@@ -164,20 +167,19 @@ class _InOrder(argparse.Action):
         values: Any,  # noqa: ANN401 - as argparse has it
         option_string: str | None = None,
     ) -> None:
-        """Note the word, and have it as the last one of its name."""
-        setattr(namespace, self.dest, values)
+        """Note the word, and have it as the last one of its name, or with those before it."""
+        said = [*(getattr(namespace, self.dest) or ()), values] if self.const else values
+        setattr(namespace, self.dest, said)
         namespace.in_order = [*getattr(namespace, "in_order", ()), (self.dest, values)]
 
 
 def _shape(setting: Setting) -> dict[str, Any]:
     if not setting.metavar:
         return {"action": "store_true", "help": setting.help}
-    action: Any = "append" if setting.many else "store"
-    return {
-        "action": _InOrder if setting.name in (*WHERE, *OF_TARGET) else action,
-        "metavar": setting.metavar,
-        "help": setting.help + _default_text(setting),
-    }
+    shape = {"metavar": setting.metavar, "help": setting.help + _default_text(setting)}
+    if setting.name in (*WHERE, *OF_TARGET):
+        return {**shape, "action": _InOrder, "const": setting.many}
+    return {**shape, "action": "append" if setting.many else "store"}
 
 
 def _default_text(setting: Setting) -> str:
@@ -228,6 +230,8 @@ def _targets(words: Iterable[tuple[Setting, str]]) -> tuple[TargetSettings, ...]
     for row, word in words:
         if row.name in WHERE:
             targets.append({"to": _value(row, word)})
-        else:
-            (targets[-1] if targets else common)[row.name] = _value(row, word)
+            continue
+        its = targets[-1] if targets else common
+        value = _value(row, word)
+        its[row.name] = (*its.get(row.name, ()), value) if row.many else value
     return tuple(TargetSettings(**{**common, **each}) for each in targets)

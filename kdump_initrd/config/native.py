@@ -19,9 +19,9 @@ from .targetsettings import TargetSettings
 #: Relative to the root.
 NAME = "etc/kdump-initrd.toml"
 DROP_INS = "etc/kdump-initrd.toml.d"
-#: "device" in [capture] is the first target. The others are in [[target]], and the deadline that
-#: applies to all is setup-timeout.
-_ELSEWHERE = ("device", "target", "deadline")
+#: "device" in [capture] is the first target. The others are in [[target]], as are layers, and the
+#: deadline that applies to all is setup-timeout.
+_ELSEWHERE = ("device", "target", "deadline", "layers")
 #: Section: the settings in it, in the order of the man page. Some make sense on a command line only
 #: (what to do, where to write, which root), and are not among them.
 SECTIONS: Mapping[str, tuple[str, ...]] = {

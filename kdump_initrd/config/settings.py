@@ -17,7 +17,7 @@ from ..core.compression import PACKED, Codec
 from ..core.errors import UsageError
 from ..saver.params import CHOICES, DumpParams, LimitParams, TargetParams
 from . import settingvalues
-from .targetsettings import TargetSettings
+from .targetsettings import LAYERS, TargetSettings
 
 
 class ToolSource(str, Enum):
@@ -150,6 +150,7 @@ CAPTURE: Sequence[Setting] = (
     Setting("target", ("--target",), "TO", "the same of any target: such a device, or file:///DIR for the one that holds a folder", settingvalues.place),
     Setting("path", ("--path",), "DIR", "directory for the dumps on the dump file system (default: the distribution's, /var/crash)", settingvalues.plain),
     Setting("deadline", ("--deadline",), "SECONDS", "give up a target that is not mounted after this time; 0: never (default: as --setup-timeout)", settingvalues.number("deadline")),
+    Setting("layers", ("--layer",), "LAYER", "what a device that is not on this host lies on; the image assembles what it finds of that; may be repeated", choices=LAYERS, many=True),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
     Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile; if makedumpfile fails, the saver takes over", choices=("saver", "makedumpfile")),
     Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams); none: save the kernel log only", choices=CHOICES["format"]),

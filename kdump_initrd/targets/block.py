@@ -16,7 +16,16 @@ from ..core.root import Root
 from ..saver.imagepaths import MOUNT
 from ..saver.params import TargetParams
 from . import filenames, refusals
-from .blockdevice import BlockDevice, check_type, identify, is_block, locate, look, needs_of
+from .blockdevice import (
+    BlockDevice,
+    check_type,
+    identify,
+    is_block,
+    locate,
+    look,
+    needs_of,
+    on_layers,
+)
 from .refusals import DUMP
 from .target import Needs, Step, Target
 
@@ -73,6 +82,7 @@ class Block(Target):
     def find(cls, said: TargetSettings, *, folder: str, root: Root, host: HostFacts) -> Block:
         """See Target. If the root is not this host's, its device may be missing here."""
         device = identify(said.to, said.fstype or "", host=host)
+        device = on_layers(device, said.layers or ())
         if device.node is None and root.is_host:
             logger.warning("%s: not on this host: nothing about it could be checked", device.spec)
         place, options = said.path or folder, said.mount_options or ""

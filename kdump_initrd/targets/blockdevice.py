@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,13 @@ class BlockDevice:
     """What an image waits for and mounts.
 
     ``spec`` is a device path or TAG=value. ``node`` is the block device on this host, None if it is
-    not here.
+    not here; then ``layers`` are those that it is said to lie on.
     """
 
     spec: str
     fstype: str
     node: Path | None
+    layers: tuple[str, ...] = ()
 
 
 def identify(spec: str, fstype: str, *, host: HostFacts) -> BlockDevice:
@@ -62,6 +64,26 @@ def identify(spec: str, fstype: str, *, host: HostFacts) -> BlockDevice:
         return BlockDevice(str(Path(spec).resolve()), fstype, node)
     _warn_of_namesakes(found, host)
     return found
+
+
+def on_layers(device: BlockDevice, said: Sequence[str]) -> BlockDevice:
+    """Return the device with the layers that ``said`` names, as sysfs.Hardware calls them.
+
+    Raises KdumpInitrdError for one that the image cannot assemble. What a device of this host lies
+    on is known.
+    """
+    for name in said:
+        reason = refusals.said_layer(DUMP, name, device.fstype)
+        if reason:
+            raise reason.error(f"{device.spec}: --layer {name}: ", DUMP)
+    if said and device.node is not None:
+        logger.warning(
+            "%s: it is on this host, which tells what it lies on: --layer %s does not count",
+            *(device.spec, ", ".join(said)),
+        )
+        return device
+    known = (refusals.SAID_LAYERS[name] for name in said)
+    return replace(device, layers=tuple(dict.fromkeys(filter(None, known))))
 
 
 def check_type(spec: str, fstype: str) -> None:
@@ -133,7 +155,7 @@ def examine(
     if not fstype:
         # If there is data on it, do not suggest formatting.
         holds = f"holds {what}, no file system" if what else "no file system on it"
-        hint = purpose.name_it if what else unformatted or purpose.name_it
+        hint = refusals.instead_of(purpose, what) if what else unformatted or purpose.name_it
         raise KdumpInitrdError(f"{spec}: {holds}", hint=hint)
     elsewhere = host.elsewhere(node, fstype)
     if elsewhere:
@@ -174,9 +196,9 @@ def named_layers(spec: str) -> tuple[str, ...]:
 def needs_of(device: BlockDevice, found: Hardware | None) -> Needs:
     """Return what an image must have to mount a device that sits on what was ``found``.
 
-    If sysfs does not know it, its name is all there is.
+    If sysfs does not know it, there is what was said of it, or else its name.
     """
-    layers = found.layers if found else named_layers(device.spec)
+    layers = found.layers if found else device.layers or named_layers(device.spec)
     findfs = device.spec.startswith(PARTITION_TAGS) or not _TWINS.isdisjoint(layers)
     return Needs(
         name=device.spec,

@@ -75,6 +75,17 @@ ROOT = Purpose(
 )
 
 
+#: What --layer may say: the layers of sysfs.Hardware that it means. The devices of a btrfs are
+#: always looked for.
+SAID_LAYERS: Mapping[str, str] = {
+    "lvm": "lvm",
+    "md": "md",
+    "luks": "crypt",
+    "multipath": "mpath",
+    "btrfs-devices": "",
+}
+
+
 @dataclass(frozen=True)
 class Reason:
     """Why something is refused: what it is, what the image cannot do with it, and what to do.
@@ -153,7 +164,7 @@ _TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
     (("loop",), Reason("a loop device")),
     (("zram", "ram"), Reason("memory ({})", "which does not survive a crash")),
     (("iscsi",), Reason("iSCSI", _REACH)),
-    (("nvme-fabrics",), Reason("NVMe over a network", _REACH)),
+    (("nvme-fabrics", "nvme-tcp"), Reason("NVMe over a network (TCP, RDMA, FC)", _REACH)),
     (("nbd",), Reason("a network block device (nbd)", _REACH)),
     (("rbd",), Reason("Ceph (rbd)", _REACH)),
     (("network",), Reason("the network", _REACH)),
@@ -166,6 +177,17 @@ _TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
     ),
 )  # fmt: skip
 _REASONS: Mapping[str, Reason] = {name: reason for names, reason in _TABLE for name in names}
+#: What blkid calls a part of a layer, which holds no file system itself.
+_PARTS: Mapping[str, Reason] = {
+    "LVM2_member": Reason("a part of an LVM volume group", "",
+                          "name the logical volume with the file system: /dev/GROUP/VOLUME"),
+    "linux_raid_member": Reason("a part of an MD RAID array", "",
+                                "name the array with the file system: /dev/md/NAME"),
+    "crypto_LUKS": Reason("an encrypted volume (LUKS)", "",
+                          "name what it is when it is open: /dev/mapper/NAME"),
+    "mpath_member": Reason("a path to a multipath disk", "",
+                           "name the disk with the file system: /dev/mapper/NAME"),
+}  # fmt: skip
 _UNKNOWN_TYPE = Reason("{}: not a file system that the image can mount", "", _OTHER_TYPE)
 _UNKNOWN_TARGET = Reason("not a kind of target that the image can save to", "")
 _UNKNOWN_LAYER = Reason("a virtual device ({})")
@@ -189,6 +211,9 @@ def file_system(purpose: Purpose, fstype: str) -> Reason | None:
     """
     if fstype in purpose.filesystems:
         return None
+    if fstype in _PARTS:
+        part = _PARTS[fstype]
+        return Reason(f"{fstype}: what {part.title} holds, no file system", "", part.hint)
     known = _REASONS.get(fstype) or _REASONS.get(fstype.partition(".")[0])
     return _named(known or _UNKNOWN_TYPE, fstype)
 
@@ -209,6 +234,20 @@ def contents(purpose: Purpose, what: str, *, is_mounted: bool) -> Reason | None:
     found = _REASONS.get(what)
     able = found in [_REASONS[layer] for layer in purpose.layers]
     return None if found is None or able else _named(found, what)
+
+
+def said_layer(purpose: Purpose, name: str, fstype: str) -> Reason | None:
+    """Return why an image cannot assemble what --layer names, None if it can."""
+    layer = SAID_LAYERS[name]
+    if not layer:
+        only = Reason(f"{fstype} has no devices of that kind", "", "leave it out")
+        return None if fstype == "btrfs" else only
+    return None if layer in purpose.layers else _named(_REASONS[layer], layer)
+
+
+def instead_of(purpose: Purpose, what: str) -> str:
+    """Return what to name in place of a device that holds what blkid calls so."""
+    return _PARTS[what].hint if what in _PARTS else purpose.name_it
 
 
 def layers(purpose: Purpose, found: Hardware) -> Reason | None:

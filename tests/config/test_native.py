@@ -70,7 +70,7 @@ def test_the_keys_are_what_a_command_line_does_not_decide() -> None:
     """A row that is added to the table must be put into a section, or here."""
     said = {"output", "root", "distro", "force", "dry_run"}
     said |= {"capture_initrd", "base", "in_place"}
-    said |= {"device", "target", "deadline"}  # they are in "targets"
+    said |= {"device", "target", "deadline", "layers"}  # they are in "targets"
     rows = {row.name for row in (*CAPTURE, *FIRST_KERNEL, *COMMON, *HOST)}
     assert set(VALUES) == (rows - said) | {"targets"}
 

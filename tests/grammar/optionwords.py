@@ -17,6 +17,7 @@ WORDS: dict[str, tuple[str, Any]] = {
     "target": ("LABEL=b", "LABEL=b"),
     "path": ("/dumps", "/dumps"),
     "deadline": ("30", 30),
+    "layers": ("lvm", ("lvm",)),
     "python": ("/usr/bin/python3", "/usr/bin/python3"),
     "collector": ("makedumpfile", "makedumpfile"),
     "dump_format": ("elf", "elf"),

@@ -30,6 +30,10 @@ A, B = "/dev/sda1", "LABEL=b"
             (*aimed(A, path="/y", deadline=9), *aimed(B, path="/x", deadline=0)),
         ),
         ("-c /dev/sda1 -f xfs -f ext4", aimed(A, "ext4")),
+        (
+            "--layer lvm -c LABEL=b --layer md --layer multipath --target /dev/sda1",
+            (*aimed(B, layers=("md", "multipath")), *aimed(A, layers=("lvm",))),
+        ),
         ("--deadline 5 6.1 -c /dev/sda1", aimed(A, deadline=5)),
     ],
 )
@@ -42,6 +46,12 @@ def test_ours(words: str, wanted: tuple[TargetSettings, ...]) -> None:
 def test_red_hats_and_suses() -> None:
     words = "--dump-dev=/dev/sda1 --dump-fs=ext4 --target LABEL=b --path /x /boot/x 6.1"
     assert said(words)["targets"] == (*aimed(A, "ext4"), *aimed(B, path="/x"))
+    assert said("--target LABEL=b --layer lvm --layer md --dump-fs=xfs /boot/x 6.1")[
+        "targets"
+    ] == aimed(B, "xfs", layers=("lvm", "md"))
+    assert said("-v LABEL=b -f xfs --layer md -k vmlinuz -i x")["targets"] == aimed(
+        B, "xfs", layers=("md",)
+    )
     assert said("--dump-fs=ext4 --target LABEL=b /boot/x 6.1")["targets"] == aimed(B, "ext4")
     words = "-v /dev/sda1 -f ext4 --target LABEL=b -k vmlinuz -i x"
     assert said(words)["targets"] == (*aimed(A, "ext4"), *aimed(B))
@@ -57,6 +67,8 @@ def test_without_a_target_it_is_meant_for_the_configured_ones() -> None:
         ("--target ''", "--target: the value is empty"),
         ("--target '' --target LABEL=b", "--target: the value is empty"),
         ("--path '' -c /dev/sda1 --path /x", "--path: the value is empty"),
+        ("-c LABEL=b --layer raid", "--layer raid: unknown value"),
+        ("-c LABEL=b --layer ''", "--layer: the value is empty"),
         ("--target LABEL=b --deadline x", "--deadline x: not a value"),
         ("--target 'LABEL=b '", "--target LABEL=b : not a value"),
         ("-i x -v y --target LABEL=b", "-c and -i (-v) are mutually exclusive"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdump_initrd.config.settings import CaptureSettings
+from kdump_initrd.config.targetsettings import LAYERS
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.probe.host import sysfs
 from kdump_initrd.probe.host.hostfacts import HostFacts
@@ -50,8 +51,23 @@ def planned(
     monkeypatch.setattr(block, "identify", lambda spec, fs, host: BlockDevice(spec, fs, NODE))
     monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
     monkeypatch.setattr(sysfs, "is_loaded", lambda name, *, sysfs: False)
+    return _entries(root, hardware=hardware)
+
+
+def said(root: Path, *layers: str, fstype: str = "ext4") -> dict[str, bytes]:
+    """Return the same for a device that is not here, and is said to lie on these."""
+    return _entries(root, layers=layers, fstype=fstype)
+
+
+def _entries(
+    root: Path,
+    *,
+    hardware: tuple[str, ...] = (),
+    layers: tuple[str, ...] | None = None,
+    fstype: str = "ext4",
+) -> dict[str, bytes]:
     settings = CaptureSettings(
-        targets=aimed(DUMP_UUID, "ext4", mount_options=""),
+        targets=aimed(DUMP_UUID, fstype, mount_options="", layers=layers),
         release=next(each.release for each in SYSTEMS if each.profile == "debian"),
         root=str(root), dry_run=True, hardware=hardware,
     )  # fmt: skip
@@ -98,6 +114,47 @@ def test_a_tool_that_is_missing_is_an_error(root: Path, monkeypatch: pytest.Monk
     with pytest.raises(KdumpInitrdError) as caught:
         planned(root, monkeypatch, "lvm")
     assert caught.value.message == f"{DUMP_UUID}: lies on LVM, but {root} has no lvm"
+    assert caught.value.hint == "install it there (Debian: apt install lvm2)"
+
+
+def test_what_a_device_elsewhere_lies_on_is_said(root: Path) -> None:
+    image = said(root, "lvm", "multipath", "lvm")
+    assert (CARRIED["lvm"] | CARRIED["mpath"] | SHARED) <= set(image)
+    assert not CARRIED["md"] & set(image)
+    assert image["etc/kdump-initrd/layers/0"].decode() == "lvm mpath\n\n"
+    assert any(name.startswith("etc/kdump-initrd/on-demand/") for name in image)
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [
+        ("luks", "an encrypted volume (LUKS or dm-crypt), which the image cannot unlock"),
+        ("btrfs-devices", "ext4 has no devices of that kind"),
+    ],
+)
+def test_a_layer_that_cannot_be_is_refused(root: Path, layer: str, why: str) -> None:
+    with pytest.raises(KdumpInitrdError) as caught:
+        said(root, layer)
+    assert caught.value.message == f"{DUMP_UUID}: --layer {layer}: {why}"
+
+
+def test_the_devices_of_a_btrfs_are_no_layer_to_assemble() -> None:
+    found = blockdevice.on_layers(BlockDevice(DUMP_UUID, "btrfs", None), ["btrfs-devices"])
+    assert blockdevice.needs_of(found, None).layers == ()
+
+
+def test_what_is_said_of_a_device_that_is_here_does_not_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    device = BlockDevice("/dev/dm-7", "ext4", NODE)
+    assert blockdevice.on_layers(device, ["lvm", "md"]) == device
+    assert caplog.messages == [
+        "/dev/dm-7: it is on this host, which tells what it lies on: --layer lvm, md does not count"
+    ]
+
+
+def test_what_can_be_said_is_what_the_image_knows() -> None:
+    assert tuple(refusals.SAID_LAYERS) == LAYERS
 
 
 class Waiting:
@@ -279,6 +336,8 @@ def paths(boot: RootBoot, *names: str) -> str:
         boot.write(f"sys/block/{name}/{name}1/start", "2048\n")
         boot.write(f"sys/block/{name}/{name}1/size", "200704\n")
     boot.write("sys/block/sdz/device/wwid", "naa.other\n")
+    boot.write("sys/block/sdz/dev", "8:160\n")
+    boot.write("sys/block/sdz/size", "8\n")
     boot.program("dmsetup", "mknod dev/mapper/$2 b 7 20${#2}")
     node = boot.device(f"{names[0]}1")
     boot.program("findfs", f"[ -b {mapping} ] && echo {mapping} || echo {node}")
@@ -302,3 +361,17 @@ def test_paths_are_joined(boot: RootBoot, cut: bool) -> None:
         "dmsetup create mpatha-part1 --noudevsync --uuid part1-mpath-36001405 --table 0 200704 "
         "linear /dev/mapper/mpatha 2048",
     ]
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["both", "one cut"])
+def test_paths_of_disks_that_are_not_known_are_joined(boot: RootBoot, cut: bool) -> None:
+    """Without a list, two paths make a disk; one that is alone is used as it is when it is late."""
+    paths(boot, *(("sda",) if cut else ("sda", "sdb")))
+    mapping = f"{boot.top}/dev/mapper/36001405-part1"
+    boot.program("findfs", f"[ -b {mapping} ] && echo {mapping} || echo {boot.top}/dev/sda1")
+    done = Waiting(boot, "mpath").wait("UUID=1")
+    assert (done.status, done.printed) == (0, "")
+    found = f"{boot.top}/dev/sda1" if cut else mapping
+    assert (boot.top / "run/device").read_text() == f"{found}\n"
+    calls = [line for line in done.calls if line.startswith("dmsetup")]
+    assert [line.split()[2] for line in calls] == ([] if cut else ["36001405", "36001405-part1"])

@@ -30,7 +30,7 @@ LAYERS = {
     "zd": "ZFS, which the image cannot import",
     "zram": "memory (zram), which does not survive a crash",
     "iscsi": f"iSCSI, {REACH}",
-    "nvme-fabrics": f"NVMe over a network, {REACH}",
+    "nvme-fabrics": f"NVMe over a network (TCP, RDMA, FC), {REACH}",
     "nbd": f"a network block device (nbd), {REACH}",
     "rbd": f"Ceph (rbd), {REACH}",
     "network": f"the network, {REACH}",

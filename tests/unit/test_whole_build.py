@@ -267,7 +267,8 @@ def test_another_root_wants_o(
 SCSI = "host3/session1/target3:0:0/3:0:0:0/block/sdx"
 DISKS = {
     f"devices/platform/{SCSI}": "iSCSI", f"devices/pci0000:00/0000:00:1e.0/{SCSI}": "",
-    "devices/virtual/nvme-fabrics/ctl/nvme5/nvme5n1": "NVMe over a network", f"{NVME}/nvme0n1": "",
+    "devices/virtual/nvme-fabrics/ctl/nvme5/nvme5n1": "NVMe over a network (TCP, RDMA, FC)",
+    f"{NVME}/nvme0n1": "",
     "devices/virtual/block/nbd0": "a network block device (nbd)",
     "devices/virtual/block/rbd12": "Ceph (rbd)",
 }  # fmt: skip

@@ -24,15 +24,16 @@ from .layout import LIB
 class Layer:
     """One way of making a block device from others.
 
-    ``tool`` assembles it; ``helpers`` are what the tool calls, if the root has them. ``tables``
-    maps a place in the image to the root's candidates for it. ``modules`` are names by which the
-    kernel or the tool asks for a module (request_module() of drivers/md); those that ``must`` be
-    there are what our own tables name.
+    ``tool`` assembles it, which is in Debian's ``package``; ``helpers`` are what the tool calls, if
+    the root has them. ``tables`` maps a place in the image to the root's candidates for it.
+    ``modules`` are names by which the kernel or the tool asks for a module (request_module() of
+    drivers/md); those that ``must`` be there are what our own tables name.
     """
 
     name: str
     title: str
     tool: str
+    package: str
     helpers: tuple[str, ...]
     tables: Mapping[str, tuple[str, ...]]
     modules: tuple[str, ...]
@@ -42,7 +43,7 @@ class Layer:
 _MD = Layer(
     "md",
     "MD RAID",
-    "mdadm",
+    *("mdadm", "mdadm"),
     (),
     {"etc/mdadm.conf": ("etc/mdadm/mdadm.conf", "etc/mdadm.conf")},
     ("md_mod", *(f"md-level-{level}" for level in ("0", "1", "4", "5", "6", "10", "-1"))),
@@ -50,7 +51,7 @@ _MD = Layer(
 _LVM = Layer(
     "lvm",
     "LVM",
-    "lvm",
+    *("lvm", "lvm2"),
     ("thin_check", "cache_check"),
     {f"etc/lvm/{name}": (f"etc/lvm/{name}",) for name in ("lvm.conf", "lvmlocal.conf")},
     (
@@ -61,7 +62,7 @@ _LVM = Layer(
 #: What the hooks of devices on layers share, and what the kernel asks for modules.
 SCRIPTS = ("assemble.sh", "modprobe")
 _MULTIPATH = Layer(
-    *("mpath", "multipath", "dmsetup", (), {}),
+    *("mpath", "multipath", "dmsetup", "dmsetup", (), {}),
     ("dm_mod", "dm-multipath", "dm-round-robin", "scsi_dh_alua", "scsi_dh_rdac", "scsi_dh_emc"),
     must=("dm-multipath", "dm-round-robin"),
 )
@@ -88,7 +89,7 @@ def needed(
         elif layer.name in certain:
             raise KdumpInitrdError(
                 f"{spec}: lies on {layer.title}, but {root} has no {layer.tool}",
-                hint="install it there",
+                hint=f"install it there (Debian: apt install {layer.package})",
             )
     return tuple(chosen)
 
