@@ -104,13 +104,14 @@ def newest(root: Path = Path("/"), architecture: Architecture = X86_64) -> Kerne
 class Source:
     """Where a kernel to crash comes from.
 
-    ``pattern`` is a regular expression for the names of the suite's packages of it, and ``variant``
-    tells it from the suite's usual kernel.
+    ``pattern`` is a regular expression for the names of the suite's packages of it, ``variant``
+    tells it from the suite's usual kernel. ``beside`` are more packages for its root.
     """
 
     suite: Suite
     pattern: str
     variant: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -128,7 +129,7 @@ def fetched(source: Source) -> Kernel:
     with making(root) as missing, making(suite.lock):
         if missing:
             suite.update()
-            fresh = suite.unpack(root, suite.newest(source.pattern), *USERLAND)
+            fresh = suite.unpack(root, suite.newest(source.pattern), *USERLAND, *source.beside)
             kernel = newest(fresh)
             run(["depmod", "-b", kernel.modules.parents[2], kernel.release], timeout=120)
             fresh.rename(root)

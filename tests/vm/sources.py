@@ -16,6 +16,16 @@ from .suites import Suite
 
 #: Debian 13's signed kernel of one ABI: linux-image-6.12.N+deb13-amd64.
 TRIXIE = Source(Suite("trixie"), r"linux-image-6\.12\.[^-]*-amd64")
+#: With what makes layers and assembles them.
+LAYERS_6_1 = Source(
+    Suite("bookworm"),
+    r"linux-image-6\.1\.0-\d+-amd64",
+    "layers",
+    (
+        *("cryptsetup-bin", "dmsetup", "e2fsprogs", "kpartx", "lvm2", "mdadm", "multipath-tools"),
+        *("thin-provisioning-tools", "xfsprogs"),
+    ),
+)
 FORKY = Source(Suite("forky"), r"linux-image-\d[^-]*-amd64")
 I386_6_1 = Source(Suite("bookworm", I386), r"linux-image-\d.*-686-pae")
 PPC64LE_6_1 = Source(Suite("bookworm", PPC64LE), r"linux-image-\d.*-powerpc64le")
