@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core import exits
+from ..core.shown import in_a_line
 from ..upkeep.ready.link import NO, UNKNOWN, YES
 
 #: The version of the JSON: a higher one has lost or changed a field; new ones may come at any time.
@@ -62,7 +63,7 @@ def give(answer: Answer, *, command: Sequence[str], as_json: bool) -> int:
 
 
 def json_of(answer: Answer) -> str:
-    """Return an answer as JSON."""
+    """Return an answer as JSON, in ASCII: whatever it has in it, and whatever the locale is."""
     table = {
         "schema": SCHEMA,
         "answer": answer.said,
@@ -70,14 +71,14 @@ def json_of(answer: Answer) -> str:
         "hints": list(answer.hints),
         **answer.fields,
     }
-    return json.dumps(table, indent=1, ensure_ascii=False)
+    return json.dumps(table, indent=1)
 
 
 def lines(answer: Answer, *, command: Sequence[str], coloured: bool) -> Iterator[str]:
     """Yield the answer, its table, and the hints."""
-    yield _paint(answer.first, answer.said, coloured)
-    heads = [tuple(answer.heads)] if answer.heads else []
-    rows = [*heads, *map(tuple, answer.rows)]
+    yield _paint(in_a_line(answer.first), answer.said, coloured)
+    heads = [answer.heads] if answer.heads else []
+    rows = [[*map(in_a_line, row)] for row in (*heads, *answer.rows)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         cells = [
@@ -88,7 +89,7 @@ def lines(answer: Answer, *, command: Sequence[str], coloured: bool) -> Iterator
             cells[0] = _paint(row[0], row[0], coloured) + cells[0][len(row[0]) :]
         yield f"  {'  '.join(cells)}".rstrip()
     for hint in answer.hints:
-        yield f"hint: {hint}"
+        yield f"hint: {in_a_line(hint)}"
     if answer.said == UNKNOWN and os.geteuid():
         yield f"hint: root can look at more: sudo {shlex.join(command)}"
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from ..core import exits
 from ..core.errors import KdumpInitrdError, UsageError, is_denied
 from ..core.password import hidden
+from ..core.shown import shown
 
 
 def guarded(work: Callable[[], int], *, command: Sequence[str], debug: bool) -> int:
@@ -37,9 +38,9 @@ def complain(message: str, hint: str | None, *, debug: bool) -> None:
     """Print an error and its hint; with ``debug``, where it came from, too."""
     if debug:
         print(hidden(traceback.format_exc()), end="", file=sys.stderr)
-    print(f"kdump-initrd: error: {hidden(message)}", file=sys.stderr)
+    print(f"kdump-initrd: error: {shown(hidden(message))}", file=sys.stderr)
     if hint:
-        print(f"hint: {hidden(hint)}", file=sys.stderr)
+        print(f"hint: {shown(hidden(hint))}", file=sys.stderr)
 
 
 def _plain(error: OSError) -> str:

@@ -8,6 +8,7 @@ import os
 import sys
 
 from ..core.errors import KdumpInitrdError
+from ..core.shown import in_a_line
 from ..saver.low.console import WARNING, Console
 from ..saver.low.failure import SpaceError, describe
 from ..saver.low.progress import Progress
@@ -32,7 +33,7 @@ class Talk(Console):
         if priority > WARNING and self.quiet:
             return
         start = "" if text.startswith("hint: ") else f"{self._program}: "
-        self._write(self._blank() + start + " ".join(text.splitlines()) + "\n")
+        self._write(self._blank() + start + in_a_line(" ".join(text.splitlines())) + "\n")
 
     def complain(self, error: BaseException, *, hint: bool = True) -> None:
         """Print what went wrong, and with ``hint`` how to fix it, if that is known."""

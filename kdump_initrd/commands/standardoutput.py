@@ -33,6 +33,6 @@ def name_errors() -> None:
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(_Named(1, "w", closefd=False)),
         encoding=before.encoding if before else "utf-8",
-        errors=before.errors if before else "replace",
+        errors="backslashreplace" if before is None or before.errors == "strict" else before.errors,
         line_buffering=os.isatty(1),
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .password import hidden
+from .shown import shown
 
 _ROOT = "kdump-initrd"
 
@@ -23,7 +24,7 @@ class _Formatter(logging.Formatter):
     """``kdump-initrd: warning: …`` for warnings, bare lines for the rest."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = hidden(record.getMessage())
+        text = shown(hidden(record.getMessage()))
         if record.levelno >= logging.WARNING:
             return f"{_ROOT}: {record.levelname.lower()}: {text}"
         return text

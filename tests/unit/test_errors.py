@@ -27,7 +27,7 @@ def test_log_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
         log.set_up(logging.INFO)
         logger = log.get_logger("kdump_initrd.image.archive.cpio")
         logger.debug("not this")
-        logger.warning("file %s is odd", "x")
+        logger.warning("file %s is odd", "\x1b[31mx")
         with log.step("Doing it"):
             pass
     finally:
@@ -35,7 +35,7 @@ def test_log_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert out == ""
     warning, step = err.splitlines()
-    assert warning == "kdump-initrd: warning: file x is odd"
+    assert warning == r"kdump-initrd: warning: file \x1b[31mx is odd"
     assert re.fullmatch(r"Doing it +0\.\d\d s", step)
 
 

@@ -101,6 +101,13 @@ def test_proc_does_not_tell(tmp_path: Path) -> None:
         forecast.count(root_with(tmp_path, meminfo="garbage"), reserved=0)
 
 
+@pytest.mark.parametrize("number", ["²", "٣", "-1", "9" * 5000])
+def test_numbers_that_no_kernel_says(tmp_path: Path, number: str) -> None:
+    said = MEMINFO.replace("10240 kB", f"{number} kB", 1)
+    memory = forecast.count(root_with(tmp_path, meminfo=said, zoneinfo=number), reserved=0)
+    assert (memory.private, memory.user) == (0, 110 * MIB)
+
+
 def test_the_sample_is_like_memory() -> None:
     """Neither all zeros nor random; each codec finds something to do, and none finds nothing."""
     found = sample.measure(["lzo"])

@@ -163,6 +163,29 @@ def test_a_crash_that_was_not_saved_does_not_make_it_unready(host: Host) -> None
     assert answer([*look(host).values()]) == YES
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_a_terminal_would_obey_is_only_shown(host: Host, encoding: str) -> None:
+    """A report is whatever the disk has; each link stays one line, and JSON is JSON."""
+    odd = "sa\x1b[31mved\nnot ready \ud800 é"
+    machines.report(host, "202611020202", odd)
+    start = "import sys; from kdump_initrd.commands.start import admin; sys.exit(admin())"
+    argv = [sys.executable, "-c", start, "status", "--root", str(host.root)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = [
+        subprocess.run(
+            [*argv, *more], cwd=REPO, env=environment, capture_output=True, timeout=60, check=False
+        )
+        for more in ([], ["--json"])
+    ]
+    assert [(each.returncode, each.stderr) for each in done] == [(exits.DONE, b"")] * 2
+    text = done[0].stdout.decode(encoding)
+    (row,) = [line for line in text.splitlines() if "last crash " in line and "hint" not in line]
+    assert r"sa\x1b[31mved\nnot ready \ud800 " in row
+    assert len(text.splitlines()) == 1 + len(NAMES) + 1
+    links = {each["name"]: each for each in json.loads(done[1].stdout)["links"]}
+    assert links["last crash"]["facts"]["result"] == odd
+
+
 def test_memory_that_is_cma_counts(host: Host) -> None:
     machines.reserve(host, 32)
     assert look(host)["reservation"].answer == NO

@@ -19,8 +19,10 @@ from ...core.root import Root
 CACHE, PRIVATE, USER, FREE = 2, 4, 8, 16
 #: A line of /proc/iomem; who is not root sees zeros in place of the addresses.
 _RANGE = re.compile(r"\s*([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
-_PRESENT = re.compile(r"^ +present +(\d+)$", re.MULTILINE)
-_BALLOON = re.compile(r"^balloon_(in|de)flate (\d+)$", re.MULTILINE)
+#: The lines that tell of memory (proc_meminfo(5)); no machine has numbers of more digits.
+_KILOBYTES = re.compile(r"^([^:\n]+): +([0-9]{1,18}) kB$", re.MULTILINE)
+_PRESENT = re.compile(r"^ +present +([0-9]{1,18})$", re.MULTILINE)
+_BALLOON = re.compile(r"^balloon_(in|de)flate ([0-9]{1,18})$", re.MULTILINE)
 #: A page's descriptor, and its bit in each of the two maps (kdump-compressed, diskdump.h).
 _DESCRIPTOR = 24
 _MAPS = 2 / 8
@@ -78,14 +80,8 @@ def count(root: Root, *, reserved: int) -> Memory:
 
 
 def _meminfo(text: str) -> Mapping[str, int]:
-    """Return the bytes of each line of /proc/meminfo, by its name (proc_meminfo(5))."""
-    found = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        number, _, unit = value.strip().partition(" ")
-        if number.isdigit() and unit == "kB":
-            found[name] = int(number) << 10
-    return found
+    """Return the bytes of each line of /proc/meminfo, by its name."""
+    return {name: int(number) << 10 for name, number in _KILOBYTES.findall(text)}
 
 
 def _ranges(root: Root) -> int:

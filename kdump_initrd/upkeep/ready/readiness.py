@@ -210,7 +210,7 @@ def _said(root: Root, name: str) -> int:
     """Return what the file of that name has, 0 where there is none or no number in it."""
     path = crash_file(name, root)
     with suppress(OSError, ValueError):
-        return int(root.read_text(path, limit=_SHORT)) if path else 0
+        return max(0, int(root.read_text(path, limit=_SHORT))) if path else 0
     return 0
 
 

@@ -186,7 +186,7 @@ def _processors(root: Root, words: tuple[str, ...]) -> int:
     nr_cpus= limits that; maxcpus= only how many of them start.
     """
     said = [word.partition("=")[2] for word in words if word.startswith("nr_cpus=")]
-    if said and said[-1].isdigit():
+    if said and said[-1].isdecimal():
         return int(said[-1])
     with suppress(OSError, ValueError):
         text = root.read_text("sys/devices/system/cpu/possible", limit=_SHORT).strip()
