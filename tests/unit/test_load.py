@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from kdump_initrd.image.tree import Tree
 from kdump_initrd.recipes.firstkernel.loadedname import LOADED
 from kdump_initrd.upkeep.loading import loadedfile
 from kdump_initrd.upkeep.ready import arming, readiness
-from kdump_initrd.upkeep.ready.link import NO, YES, Link
+from kdump_initrd.upkeep.ready.link import NO, UNKNOWN, YES, Link
 
 from . import loadhost
 from .initrdwriter import bzimage, pipe, write_capture
@@ -140,25 +141,70 @@ def _size(mib: int) -> str:
 
 
 REFUSALS = {
-    "nothing reserved": ({"sys/kernel/kexec/crash_size": _size(0)}, {},
-                         "no crashkernel= reservation: boot with crashkernel="),
-    "too small": ({"sys/kernel/kexec/crash_size": _size(16)}, {},
-                  "the reservation of 16 MiB is too small: boot with crashkernel="),
-    "full": ({}, {"s": "kexec_file_load failed: Cannot assign requested address", "c": "x"},
-             "the reservation of 512 MiB is too small: boot with crashkernel="),
-}  # fmt: skip
+    "nothing reserved": (0, "no crashkernel= reservation: boot with crashkernel="),
+    "too small": (16, "the reservation of 16 MiB is too small: boot with crashkernel="),
+}
+FULL = "kexec_file_load failed: Cannot assign requested address"
 
 
 @pytest.mark.parametrize("what", REFUSALS)
 def test_a_reservation_that_cannot_do(host: LoadHost, what: str) -> None:
-    files, said, text = REFUSALS[what]
-    for name, content in files.items():
-        host.write(name, content)
-    host.answer(**said)
+    mib, text = REFUSALS[what]
+    host.write("sys/kernel/kexec/crash_size", _size(mib))
     link = host.load()
     assert (link.answer, link.hint) == (NO, "kdump-initrd reserve --set, then restart")
     assert link.text.startswith(f"not loaded: {text}")
     assert not (host.root / LOADED).exists()
+
+
+def test_a_reservation_that_turns_out_to_be_full(host: LoadHost) -> None:
+    """It is said to be too small only where it is smaller than what is advised."""
+    host.write("sys/kernel/kexec/crash_size", _size(16))
+    advised = int(host.load().text.rpartition("crashkernel=")[2].rstrip("M"))
+    host.answer(s=FULL, c="x")
+    host.write("sys/kernel/kexec/crash_size", _size(advised - 1))
+    link = host.load()
+    assert (link.answer, link.hint) == (NO, "kdump-initrd reserve --set, then restart")
+    assert link.text.endswith(f"too small: boot with crashkernel={advised}M ({FULL})")
+    assert not (host.root / LOADED).exists()
+    host.write("sys/kernel/kexec/crash_size", _size(advised))
+    with pytest.raises(KdumpInitrdError, match=f"load refused: {FULL}"):
+        host.load()
+
+
+#: Loads, in a process of its own.
+_ALONE = """
+import sys
+from pathlib import Path
+from tests.unit.loadhost import LoadHost
+LoadHost(Path(sys.argv[1])).load(again=True)
+"""
+#: The kernel has it, and whoever called is gone before it can write that down.
+_KILLS = """#!/bin/sh
+echo 1 >{root}/sys/kernel/kexec/crash_loaded
+kill -9 $PPID
+"""
+
+
+def test_what_was_loaded_when_it_was_killed_is_ours(host: LoadHost) -> None:
+    for _ in range(2):  # where nothing was loaded, and in place of what was
+        host.write("usr/sbin/kexec", _KILLS.format(root=host.root))
+        argv = [sys.executable, "-c", _ALONE, str(host.root)]
+        done = subprocess.run(argv, cwd=REPO, timeout=60, check=False)
+        assert (done.returncode, host.loaded) == (-signal.SIGKILL, "1")
+        link = status_link(host)
+        assert (link.answer, link.hint) == (NO, "kdump-initrd load")
+        assert link.text.endswith("that was interrupted")
+        host.add_kexec()
+        assert host.load().text.startswith("loaded: ")
+        assert status_link(host).answer == YES
+
+
+def test_where_it_cannot_be_written_down_nothing_is_loaded(host: LoadHost) -> None:
+    (host.root / LOADED).mkdir(parents=True)
+    with pytest.raises(KdumpInitrdError, match="is a folder"):
+        host.load()
+    assert (host.calls, host.loaded) == ([], "0")
 
 
 @pytest.mark.parametrize(
@@ -313,7 +359,9 @@ def test_status_tells_by_whom_and_whether_it_is_the_present_one(host: LoadHost) 
     host.write("etc/kdump-initrd.toml", '[first-kernel]\nappend-cmdline = "debug"\n')
     assert status_link(host).text.endswith("changed: the command line")
     (host.root / LOADED).unlink()
-    assert status_link(host).text == "by another tool, or by hand"
+    link = status_link(host)
+    assert (link.answer, link.hint) == (UNKNOWN, "kdump-initrd load --force")
+    assert link.text.startswith("by another tool, or by hand: ")
 
 
 def test_json_and_exit_status(host: LoadHost, capsys: pytest.CaptureFixture[str]) -> None:

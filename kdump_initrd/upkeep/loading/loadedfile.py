@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ HOOK, HERE = BY_HOOK, "load"
 _BOOT_ID = "proc/sys/kernel/random/boot_id"
 #: The largest file, in bytes: no command line has more.
 _LARGEST = 1 << 16
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Loaded:
     segment: str = ""
     lacks: str = ""
     cmdline: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it tells what is loaded; it does not while that is going on, or if it was cut."""
+        return all(map(_SHA256.fullmatch, (self.kernel, self.image)))
 
     def differences(self, other: Loaded) -> list[str]:
         """Return what of it is another in ``other``, in words."""
@@ -100,7 +107,9 @@ def alone(root: Root) -> Iterator[None]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise KdumpInitrdError(f"{folder}: {error.strerror}") from error
+        raise KdumpInitrdError(
+            f"{folder}: {error.strerror}", hint="it must be a writable folder"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -120,8 +120,11 @@ def _load(wish: Wish, root: Root, profile: Distro, configured: Effective) -> Lin
         kexec = KexecProgram(
             program, root, loading_of(found.pair.image.machine, root.read(program))
         )
+        # Whatever becomes of this process, what it loads is ours.
+        Loaded(by=loadedfile.HERE).stamped(root).save(root)
         result = _run(kexec, *files, segment, found.cmdline)
     if not result.call:
+        _restore(before, root)
         return _failure(result, kexec, limits, machine)
     _warn(found, limits, machine)
     now = replace(now, lacks=result.lacks).stamped(root)
@@ -188,19 +191,27 @@ def _run(kexec: KexecProgram, kernel: int, image: int, segment: bytes, cmdline: 
         folder.rmdir()
 
 
+def _restore(before: Loaded | None, root: Root) -> None:
+    """Let the file tell what is loaded still, since nothing else was."""
+    if before is not None and readiness.is_loaded(root):
+        before.save(root)
+    else:
+        loadedfile.forget(root)
+
+
 def _failure(result: Result, kexec: KexecProgram, limits: Limits, machine: Running) -> Link:
     """Say why nothing was loaded; what was loaded before may be gone, or not."""
-    after = ""
-    if not readiness.is_loaded(kexec.root):
-        loadedfile.forget(kexec.root)
-        after = "; what was loaded before is gone, too" if machine.loaded else ""
+    is_gone = machine.loaded and not readiness.is_loaded(kexec.root)
+    after = "; what was loaded before is gone, too" if is_gone else ""
     explained = objections.explained(result.why, limits, machine.parts)
+    is_full = explained.startswith(limits.too_small(machine.parts))
+    if is_full and machine.reserved >= limits.wanted:
+        explained = ""  # it is large enough: the kernel lacks other memory
     if result.no_dump and not explained:
         why = objections.no_dump(kexec.loading.old.symbols_option)
         return Link(NAME, NO, f"not loaded: {why}{after}", "boot such a kernel")
     if not explained:
         raise KdumpInitrdError(f"load refused: {result.why}{after}", hint="dmesg may tell more")
-    is_full = explained.startswith(limits.too_small(machine.parts))
     hint = _RESERVE if is_full else "dmesg may tell what is not allowed; use a signed kernel"
     return Link(NAME, NO, f"not loaded: {explained}{after}", hint)
 

@@ -84,10 +84,14 @@ def _what_is_loaded(root: Root, profile: Distro, configured: Effective) -> Link:
     try:
         said = loadedfile.load(root)
     except PermissionError:
-        return Link("loaded", YES, "only root may read by whom", "", facts)
+        return Link("loaded", UNKNOWN, "only root may read by whom", "", facts)
     if said is None:
-        return Link("loaded", YES, "by another tool, or by hand", "", facts)
+        text = "by another tool, or by hand: whether that saves a crash is not known here"
+        return Link("loaded", UNKNOWN, text, "kdump-initrd load --force", facts)
     facts = {"by": said.by, "kernel_sha256": said.kernel, "image_sha256": said.image}
+    if not said.is_known:
+        text = "by kdump-initrd, but what it is, is not known: that was interrupted"
+        return Link("loaded", NO, text, "kdump-initrd load", {"by": said.by or "unknown"})
     text = _BY.get(said.by, said.by)
     text += f", but the dump will lack {said.lacks}" if said.lacks else ""
     if configured.errors:
