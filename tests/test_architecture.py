@@ -30,7 +30,10 @@ OF_THE_SAVER = {
     "image": {"saver.imagepaths"},
     "probe": {"saver.low.stdlib", "saver.codec.rows"},
     "targets": {"saver.params", "saver.imagepaths", "saver.store.naming", "saver.low.failure"},
-    "upkeep": {"saver.store.naming", "saver.codec.opening", "saver.codec.rows"},
+    "upkeep": {
+        *("saver.params", "saver.imagepaths", "saver.store.naming"),
+        *("saver.codec.opening", "saver.codec.rows"),
+    },
     "recipes": {
         *("saver.params", "saver.codec.rows", "saver.imagepaths", "saver.arch", "saver.store"),
         "saver.low.kernelline",

@@ -89,11 +89,11 @@ class Record:
     def outdated(self, *, root: Root) -> str:
         """Return why the image may have to be written anew, "" if nothing has changed."""
         if not self.is_intact(Path(self.output)):
-            return "it has been changed or removed since it was written"
+            return f"it {_become(self.output)} since it was written"
         if self.version != __version__:
             return f"it was written by kdump-initrd {self.version}, and this is {__version__}"
         name = inputs.changed(self.inputs, root=root)
-        return "" if name is None else f"{name} has changed since it was written"
+        return "" if name is None else f"{name} {_become(name)} since it was written"
 
     def save(self, name: str, *, root: Root) -> None:
         """Keep it as ``name``, completely or not at all. Raises KdumpInitrdError."""
@@ -190,6 +190,10 @@ def is_hidden(name: str, *, root: Root) -> bool:
     """Tell whether there is something kept as ``name`` that this process may not read."""
     path = root.file(_path(name, root))
     return path is not None and not os.access(path, os.R_OK)
+
+
+def _become(path: str) -> str:
+    return "has been changed" if os.path.lexists(path) else "has been removed"
 
 
 def _path(name: str, root: Root) -> Path:

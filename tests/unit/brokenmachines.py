@@ -46,6 +46,21 @@ def _too_small(host: Host) -> None:
     host.write("proc/cmdline", "crashkernel=32M\n")
 
 
+def _unrecorded_image(text: str | None) -> Callable[[Host], None]:
+    def do(host: Host) -> None:
+        (host.root / f"var/lib/kdump-initrd/capture-{RELEASE}.json").unlink()
+        (host.root / CAPTURE).unlink()
+        if text is not None:
+            host.write(CAPTURE, text)
+
+    return do
+
+
+def _new_kernel(host: Host) -> None:
+    host.write("proc/sys/kernel/osrelease", f"{NEWER}\n")
+    host.write(f"boot/vmlinuz-{NEWER}", "")
+
+
 def _xfs_unmounted(host: Host) -> None:
     machines.mount(host, "")
     host.write(f"run/udev/data/b{NUMBER}", "S:disk\nE:ID_FS_TYPE=xfs\n")
@@ -80,13 +95,27 @@ BROKEN: dict[str, tuple[Callable[[Host], None], str, str, str]] = {
     ),
     "changed-setting": (
         _text("etc/kdump-initrd.toml", CONFIGURATION.replace("ext4", "xfs")),
-        *("image", "etc/kdump-initrd.toml has changed", "mkinitrd-kdump --refresh"),
+        *("image", "etc/kdump-initrd.toml has been changed", "mkinitrd-kdump --refresh"),
     ),
     "changed-program": (
         _text("usr/bin/busybox", "another"),
-        *("image", "usr/bin/busybox has changed", "mkinitrd-kdump --refresh"),
+        *("image", "usr/bin/busybox has been changed", "mkinitrd-kdump --refresh"),
     ),
-    "no-image": (_gone(CAPTURE), "image", "changed or removed", "mkinitrd-kdump --refresh"),
+    "no-image": (_gone(CAPTURE), "image", "has been removed", "mkinitrd-kdump --refresh"),
+    "empty-image": (
+        *(_text(CAPTURE, ""), "image", "has been changed", "mkinitrd-kdump --refresh --force"),
+    ),
+    "another-image": (
+        *(_unrecorded_image("not an initrd"), "image"),
+        *("is not an initrd", "mkinitrd-kdump --refresh --force"),
+    ),
+    "no-record-no-image": (
+        *(_unrecorded_image(None), "image"), "none for the running", "mkinitrd-kdump --refresh"
+    ),
+    "no-kernel": (
+        *(_gone(f"boot/vmlinuz-{RELEASE}"), "image"),
+        *(f"kernel {RELEASE} is not installed", "install it again"),
+    ),
     "new-initrd": (
         _text(f"boot/initrd.img-{RELEASE}", "the distribution's, without our segment"),
         *("image", f"initrd.img-{RELEASE}: it has been changed", "mkinitrd-kdump --refresh"),
@@ -96,7 +125,7 @@ BROKEN: dict[str, tuple[Callable[[Host], None], str, str, str]] = {
         *("image", "no initrd", "mkinitrd-kdump --refresh"),
     ),
     "new-kernel": (
-        _text("proc/sys/kernel/osrelease", f"{NEWER}\n"),
+        _new_kernel,
         *("image", f"none for the running kernel {NEWER}", "mkinitrd-kdump --refresh"),
     ),
     "no-disk": (

@@ -257,6 +257,9 @@ def test_what_is_missing(host: LoadHost) -> None:
     with pytest.raises(KdumpInitrdError) as caught:
         host.load()
     assert caught.value.hint == f"mkinitrd-kdump --refresh {RELEASE}"
+    with pytest.raises(KdumpInitrdError, match="nope: no such kernel in ") as caught:
+        host.load(kernel="nope")
+    assert caught.value.hint is not None and caught.value.hint.startswith("present: ")
     (host.root / "proc/cmdline").unlink()
     with pytest.raises(KdumpInitrdError, match="this system does not run"):
         host.load()

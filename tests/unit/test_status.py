@@ -25,7 +25,7 @@ from kdump_initrd.upkeep.ready.link import NO, UNKNOWN, YES, Link, answer
 from . import machines
 from .brokenmachines import BROKEN
 from .machines import ENOUGH
-from .refreshroots import Host
+from .refreshroots import NEWER, Host
 from .thiskernel import RELEASE
 
 REPO = Path(__file__).parents[2]
@@ -140,6 +140,30 @@ def test_every_target_is_looked_at(host: Host) -> None:
         assert missing.text == "LABEL=elsewhere is not here"
         assert missing.decides == decides
         assert answer([*links.values()]) == (NO if decides else YES)
+
+
+def test_an_image_that_was_built_by_hand(host: Host) -> None:
+    """It tells itself for which kernel it is and where it saves, but not whether it is current."""
+    before = look(host)
+    (host.root / f"var/lib/kdump-initrd/capture-{RELEASE}.json").unlink()
+    links = look(host)
+    assert answer([*links.values()]) == YES
+    assert links["image"].text == (
+        f"{host.capture}, for the running kernel {RELEASE}; not on record, so it may be outdated"
+    )
+    assert links["image"].hint == "mkinitrd-kdump --refresh"
+    assert links["image"].facts == before["image"].facts
+    for name in ("reservation", "target", "last crash"):
+        assert (links[name].answer, links[name].facts.keys()) == (YES, before[name].facts.keys())
+    assert links["target"].facts["target"] == before["target"].facts["target"]
+    host.write("etc/kdump-initrd.toml", "[refresh]\nimages = []\n")
+    assert look(host)["image"].hint == ""
+    host.write("proc/sys/kernel/osrelease", f"{NEWER}\n")
+    host.write(f"boot/vmlinuz-{NEWER}", "")
+    link = look(host)["image"]
+    assert (link.answer, link.hint) == (NO, f"mkinitrd-kdump -c DEV -f FS {NEWER}")
+    host.capture.rename(host.capture.with_name(host.capture.name.replace(RELEASE, NEWER)))
+    assert look(host)["image"].text.endswith(f": is for the kernel {RELEASE}")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ...probe.distro.profiles import Distro
 from ...probe.kernel import kernelname, releases
 from ...recipes.firstkernel.captureline import line_of
 from ...recipes.firstkernel.capturepair import CapturePair, find_pair
-from .. import places, record
+from .. import places, record, unifiedkernel
 from ..ready import readiness
 from .loadedfile import HERE, Loaded
 
@@ -54,6 +54,9 @@ def plan(
         else capture_release(regular, configured, root=root, profile=profile)
     )
     image = image_of(release, root=root, profile=profile)
+    if image is None and not unifiedkernel.is_installed(release, root=root, profile=profile):
+        there = ", ".join(releases.releases(root=root, layout=profile.kernel)) or "none"
+        raise KdumpInitrdError(f"{release}: no such kernel in {root}", hint=f"present: {there}")
     if image is None:
         raise KdumpInitrdError(
             f"there is no capture initrd for {release}", hint=_way_to_get_it(configured, release)

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...core.errors import KdumpInitrdError, is_denied
 from ...core.root import Root
-from .. import places, record
+from ...image.archive.segments import read_manifest
+from .. import places, record, unifiedkernel
 from . import arming, destination, pastcrashes, readiness, view
-from .link import NO, YES, Link, unseen
+from .link import NO, YES, Fact, Link, unseen
 from .view import View
 
 _NEEDS_ROOT = "only root may read it"
@@ -51,15 +53,15 @@ def _image(seen: View) -> Link:
         return unseen("image", "no kernel runs this system")
     if seen.configured.errors:
         return unseen("image", "the settings are wrong")
-    if "capture" not in seen.images:
-        return unseen("image", "the settings leave it to a person")
-    facts = {"kernel": release}
+    facts: dict[str, Fact] = {"kernel": release}
+    saving = seen.saving
+    if made is None and record.is_hidden(f"capture-{saving}", root=root):
+        return unseen("image", _NEEDS_ROOT)
+    if not unifiedkernel.is_installed(saving, root=root, profile=seen.profile):
+        text = f"the {_whose(seen)} kernel {saving} is not installed, and nothing can load it"
+        return Link("image", NO, text, "install it again, or restart with another one", facts)
     if made is None:
-        if record.is_hidden(f"capture-{seen.saving}", root=root):
-            return unseen("image", _NEEDS_ROOT)
-        whose = "running" if seen.saving == release else "configured"
-        text = f"there is none for the {whose} kernel {seen.saving}"
-        return Link("image", NO, text, _REFRESH, facts)
+        return _unrecorded(seen, facts)
     each = [made]
     kept = places.kept(seen.images, release, root=root, profile=seen.profile)
     if "first-kernel" in kept:
@@ -71,9 +73,48 @@ def _image(seen: View) -> Link:
     for one in each:
         why = one.outdated(root=root)
         if why:
-            return Link("image", NO, f"{one.output}: {why}", _REFRESH, facts)
+            is_other = one is made and seen.image is not None and bool(_unfit(seen.image, saving))
+            mend = f"{_REFRESH} --force" if is_other else _REFRESH
+            return Link("image", NO, f"{one.output}: {why}", mend, facts)
     text = f"{made.output}, current, for the running kernel {release}"
     return Link("image", YES, text, facts={**facts, "file": made.output})
+
+
+def _unrecorded(seen: View, facts: dict[str, Fact]) -> Link:
+    """Return what an image says itself that no record of --refresh is about."""
+    image, saving, is_kept = seen.image, seen.saving, "capture" in seen.images
+    mend = _REFRESH if is_kept else f"mkinitrd-kdump -c DEV -f FS {saving}"
+    if image is None:
+        text = f"there is none for the {_whose(seen)} kernel {saving}"
+        return Link("image", NO, text, mend, facts)
+    try:
+        why = _unfit(image, saving)
+    except KdumpInitrdError:
+        return unseen("image", _NEEDS_ROOT)
+    if why:
+        return Link("image", NO, f"{image}: {why}", f"{mend} --force", facts)
+    text = f"{image}, for the {_whose(seen)} kernel {saving}; not on record, so it may be outdated"
+    return Link("image", YES, text, mend if is_kept else "", {**facts, "file": str(image)})
+
+
+def _unfit(image: Path, release: str) -> str:
+    """Return why a file is no capture image for a kernel, "" if it is one.
+
+    Raises KdumpInitrdError where only root may read it.
+    """
+    try:
+        manifest = read_manifest(image)
+    except KdumpInitrdError as error:
+        if is_denied(error):
+            raise
+        return error.message.removeprefix(f"{image}: ")
+    if manifest is None or manifest.kind != "capture":
+        return "is not a capture initrd of kdump-initrd"
+    return "" if manifest.kernel == release else f"is for the kernel {manifest.kernel}"
+
+
+def _whose(seen: View) -> str:
+    return "running" if seen.saving == seen.release else "configured"
 
 
 def _others(root: Root) -> Link:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from ...core.errors import KdumpInitrdError, is_denied
 from ...core.root import Root
@@ -25,19 +25,16 @@ _NAME = "drivers"
 def check(seen: View) -> Iterator[Finding]:
     """Yield a finding for each target whose device is here."""
     here = [(place, disk) for place in seen.places if (disk := seen.disks[place.spec])]
-    if not here or seen.made is None:
-        return
-    image = seen.root.file(Path(seen.made.output))
-    if image is None:
+    if not here or seen.image is None:
         return  # the image's own link says so
     try:
-        manifest = read_manifest(image)
+        manifest = read_manifest(seen.image)
     except KdumpInitrdError as error:
         why = "only root may read the image" if is_denied(error) else error.message
         yield Finding(_NAME, UNKNOWN, f"not looked at: {why}")
         return
     if manifest is None:
-        yield Finding(_NAME, UNKNOWN, f"{image} does not say what is in it")
+        yield Finding(_NAME, UNKNOWN, f"{seen.image} does not say what is in it")
         return
     for place, disk in here:
         yield _one(place, disk, manifest, Root(seen.root.path / "sys"))

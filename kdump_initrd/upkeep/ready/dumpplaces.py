@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where an image saves to, and how: as the record that --refresh keeps of it has it."""
+"""Where an image saves to, and how: by the record that --refresh keeps of it, or by itself."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from typing import Any
 from ...core.devicename import is_tag
 from ...core.errors import KdumpInitrdError
 from ...core.root import Root
+from ...image.archive.segments import read_segments
+from ...image.tree import inside
 from ...probe.distro.profiles import Distro
+from ...saver import imagepaths
 from ...saver.codec.rows import WORDS
+from ...saver.params import Params, ParamsError
 from ..record import Record
 
 
@@ -51,6 +55,25 @@ def of(made: Record | None, profile: Distro) -> tuple[Place, ...]:
         return ()
 
 
+def in_image(image: Path, profile: Distro) -> tuple[Place, ...]:
+    """Return the targets that an image tells its saver, in their order; none where it does not.
+
+    Raises KdumpInitrdError if it cannot be read.
+    """
+    name = str(inside(imagepaths.PARAMS))
+    members = (
+        member
+        for segment in reversed(read_segments(image))
+        for member in segment.entries(contents=lambda each: each.path == name)
+    )
+    found = next((each for each in members if each.path == name), None)
+    try:
+        params = Params.from_json(found.content.decode()) if found else None
+    except (ParamsError, ValueError):  # another version's
+        return ()
+    return tuple(_each_of(params, profile)) if params else ()
+
+
 def codecs(name: str, dump_format: str, profile: Distro) -> tuple[str, ...]:
     """Return the codecs that a setting stands for, the first that works is taken.
 
@@ -77,6 +100,19 @@ def _each(made: Record, profile: Distro) -> Iterator[Place]:
             codecs=codecs(value("dump_compress"), value("dump_format"), profile),
             keep_free=int(value("keep_free")),
             hardware=tuple(value("hardware") or ()),
+        )
+
+
+def _each_of(params: Params, profile: Distro) -> Iterator[Place]:
+    for each in params.targets:
+        yield Place(
+            spec=each.device,
+            fstype=each.fstype,
+            folder=each.folder,
+            on_device=True,
+            level=params.dump.level,
+            codecs=codecs(params.dump.compress, params.dump.format, profile),
+            keep_free=each.keep_free,
         )
 
 

@@ -26,7 +26,7 @@ from ...probe.kernel import releases as kernel
 from ...probe.kernel.releases import KernelRelease
 from ...recipes.found import find_host
 from .. import record
-from ..loading.loadplan import capture_release
+from ..loading.loadplan import capture_release, image_of
 from ..record import Record
 from . import dumpplaces, forecast, readiness, sample
 from .dumpplaces import Place
@@ -75,8 +75,13 @@ class View:
 
     @cached_property
     def made(self) -> Record | None:
-        """The record of that kernel's capture initrd."""
+        """The record of that kernel's capture initrd, None for one that was built by hand."""
         return record.load(f"capture-{self.saving}", root=self.root)
+
+    @cached_property
+    def image(self) -> Path | None:
+        """That capture initrd."""
+        return image_of(self.saving, root=self.root, profile=self.profile)
 
     @cached_property
     def kernel(self) -> KernelRelease | None:
@@ -89,14 +94,18 @@ class View:
     @cached_property
     def pair(self) -> tuple[Path, KernelRelease] | None:
         """The capture initrd and its kernel, None where one of them is not there."""
-        image = self.root.file(Path(self.made.output)) if self.made else None
         found = self.kernel
-        return (image, found) if image and found and found.image else None
+        return (self.image, found) if self.image and found and found.image else None
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """Where the image saves to."""
-        return dumpplaces.of(self.made, self.profile)
+        if self.made or not self.image:
+            return dumpplaces.of(self.made, self.profile)
+        try:
+            return dumpplaces.in_image(self.image, self.profile)
+        except KdumpInitrdError:
+            return ()  # the image's link says why
 
     @cached_property
     def disks(self) -> Mapping[str, Disk | None]:
