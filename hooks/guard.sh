@@ -10,6 +10,7 @@
 
 # Seconds for each hook when all has been given up, and for a process to end after a signal.
 hurry=30
+week=604800
 grace=3
 # Processes that a hook may have.
 crowd=64
@@ -32,6 +33,7 @@ prepare_guard() { # HOOK...
 	reason=
 	lost=
 	chosen=
+	due=0
 	export KDUMP_REASON='' KDUMP_LOST=''
 	# One descriptor for the words of children, one for the end of the machine.
 	command exec 3<>"$KDUMP_LIB/words"
@@ -113,6 +115,8 @@ tick() {
 	'' | *[!0-9]*) seconds=$((seconds + 1)) ;;
 	*) seconds=$time ;;
 	esac
+	# Over the old text: there is always room for that.
+	[ -z "$KDUMP_WATCHDOGS" ] || echo "$seconds" 1<>"$KDUMP_LIB/pulse"
 }
 
 nap() { # SECONDS
@@ -153,8 +157,15 @@ has_dump() {
 choose_action() {
 	[ -z "$chosen" ] || return 0
 	chosen=yes
-	[ "$KDUMP_FAILURE_ACTION" != final ] || return 0
-	has_dump || KDUMP_FINAL_ACTION=$KDUMP_FAILURE_ACTION
+	! has_dump || return 0
+	case $KDUMP_FAILURE_ACTION in
+	final) ;;
+	shell)
+		export KDUMP_SHELL=yes
+		KDUMP_TIMEOUT=0
+		;;
+	*) KDUMP_FINAL_ACTION=$KDUMP_FAILURE_ACTION ;;
+	esac
 }
 
 # Run a hook as long as it may. SECONDS is its own limit; one without is limited by the three
@@ -165,6 +176,7 @@ run_hook() { # FILE SECONDS
 	limit=$2
 	case $hook in final/*) choose_action ;; esac
 	case $reason:$hook in
+	*:final/10-shell) limit=$week ;;
 	:final/*) [ "$limit" -gt 0 ] || limit=60 ;;
 	:*) ;;
 	*) [ "$limit" -gt 0 ] && [ "$limit" -le "$hurry" ] || limit=$hurry ;;
@@ -272,8 +284,13 @@ check_time() {
 	elif [ "$limit" -gt 0 ]; then
 		return
 	elif [ -e "$KDUMP_RUN/mounted" ]; then
-		is_stalled || return 0
-		why="no progress for $KDUMP_STALL_TIMEOUT s"
+		if is_stalled; then
+			why="no progress for $KDUMP_STALL_TIMEOUT s"
+		elif is_over "$seconds" "$due"; then
+			why="slower than $KDUMP_FLOOR_RATE MiB/s"
+		else
+			return
+		fi
 		# Another hook that hangs costs nothing but itself.
 		case $hook in save/*) reason=$why ;; esac
 	elif is_over $((seconds - started - spent)) "$KDUMP_SETUP_TIMEOUT"; then
@@ -286,9 +303,14 @@ check_time() {
 	fi
 }
 
+# Look at what the saver has written last; it says by when it must be done, too.
 is_stalled() {
 	now=$last
-	[ ! -r "$KDUMP_PROGRESS" ] || read -r now <"$KDUMP_PROGRESS"
+	due=0
+	[ ! -r "$KDUMP_PROGRESS" ] || read -r now due <"$KDUMP_PROGRESS"
+	due=${due:-0}
+	most=$((due - started + ${KDUMP_DEADLINES:-0}))
+	[ -z "$KDUMP_DEADLINES" ] || [ "$most" -le "$KDUMP_TIMEOUT" ] || KDUMP_TIMEOUT=$most
 	if [ "$now" != "$last" ]; then
 		last=$now
 		moved=$seconds

@@ -68,7 +68,8 @@ class CaptureSettings(CommonSettings):
     failure_action: str = LimitParams.failure_action
     setup_timeout: int = TargetParams.deadline
     stall_timeout: int = LimitParams.stall
-    timeout: int = LimitParams.overall
+    timeout: int | None = None
+    floor_rate: int = LimitParams.floor_rate
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class Setting:
     @property
     def is_number(self) -> bool:
         """Whether the value is a number."""
-        return self.metavar in ("N", "SECONDS", "PERCENT")
+        return self.metavar in ("N", "SECONDS", "PERCENT", "MIB")
 
     @property
     def default(self) -> Any:  # noqa: ANN401 - as varied as the settings
@@ -160,10 +161,11 @@ CAPTURE: Sequence[Setting] = (
     Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", settingvalues.per_cent),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", choices=CHOICES["final_action"]),
-    Setting("failure_action", ("--failure-action",), "ACTION", "what to do if no target has taken the whole dump; final: the final action", choices=CHOICES["failure_action"]),
+    Setting("failure_action", ("--failure-action",), "ACTION", "what to do if no target has taken the whole dump; final: the final action; shell: start a shell on the console, and do the final action when it ends", choices=CHOICES["failure_action"]),
     Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up if the dump file system is not mounted after this time; 0: never", settingvalues.number("deadline")),
     Setting("stall_timeout", ("--stall-timeout",), "SECONDS", "give up after this time without progress; 0: never", settingvalues.number("stall")),
-    Setting("timeout", ("--timeout",), "SECONDS", "give up after this total time; 0: never", settingvalues.number("overall")),
+    Setting("timeout", ("--timeout",), "SECONDS", "give up after this total time; 0: never (default: the deadlines of all targets and the time of the dump at the floor rate, at least 600)", settingvalues.number("overall")),
+    Setting("floor_rate", ("--floor-rate",), "MIB", "give up a target where saving is slower than this, in MiB of memory a second; 0: never", settingvalues.number("floor_rate")),
 )  # fmt: skip
 #: The settings of the first kernel's initrd alone.
 FIRST_KERNEL: Sequence[Setting] = (
@@ -211,7 +213,7 @@ FIELDS: Mapping[str, str] = {
     "final_action": "limits.final_action",
     "failure_action": "limits.failure_action",
     "stall_timeout": "limits.stall",
-    "timeout": "limits.overall",
+    "floor_rate": "limits.floor_rate",
 }
 #: Every setting that has a flag.
 SETTINGS: Sequence[Setting] = (*CAPTURE, *FIRST_KERNEL, *COMMON)

@@ -116,7 +116,7 @@ def plan(settings: CaptureSettings) -> Capture:
     tree, later = Tree(), Tree()
     for each in (tree, later):
         layout.lay_out(each, folders=(*contract.mounts(len(site.targets)), RUN))
-    scripts = dumptarget.scripts(site.targets, root=site.root)
+    scripts = dumptarget.scripts(site.targets, settings, root=site.root)
     toolbox = _toolbox(settings, site, scripts)
     with step("Resolving kernel modules"):
         modules = capturemodules.add(tree, settings, site, can_wait="insmod" in toolbox.applets)

@@ -17,8 +17,11 @@ from ..image.hooks import Hook
 from ..probe.distro.profiles import Distro
 from ..probe.host.hostfacts import HostFacts
 from ..targets import kinds
+from ..targets.rootfs import ROOT
 from ..targets.target import Needs, Target
 
+#: The hook for failure-action shell.
+_SHELL = "final/10-shell"
 #: The stages that handle the dump, wherever it goes.
 _SAVING = ("pre-save", "save", "post-save")
 
@@ -26,12 +29,13 @@ _SAVING = ("pre-save", "save", "post-save")
 def resolve(settings: CaptureSettings, *, root: Root, profile: Distro) -> CaptureSettings:
     """Return ``settings`` with what their targets leave open: a device, its file system.
 
-    Raises KdumpInitrdError if this cannot be found out, or cannot be saved to.
+    The root file system comes last. Raises KdumpInitrdError if this cannot be found out, or cannot
+    be saved to.
     """
     check(settings.targets)
     host, folder = HostFacts(root.asked), profile.dump.path
     found = []
-    for each in settings.targets:
+    for each in sorted(settings.targets, key=lambda each: each.to == ROOT):
         with _placed(each):
             settled = kinds.kind_of(each.to).settle(each, folder=folder, root=root, host=host)
         # An image does not depend on where in a file its target is said.
@@ -82,9 +86,12 @@ def find(
     return targets, tuple(each.needs(root, host) for each in targets)
 
 
-def scripts(targets: Sequence[Target], *, root: Root) -> tuple[Hook, ...]:
+def scripts(
+    targets: Sequence[Target], settings: CaptureSettings, *, root: Root
+) -> tuple[Hook, ...]:
     """Return the hooks of an image: not the steps of kinds of targets that it does not have.
 
+    That of a shell is only there if that is the failure action.
     Raises KdumpInitrdError for a step that does not exist.
     """
     found = hooks.discover(search_path("hooks", root=root), root=root)
@@ -93,6 +100,8 @@ def scripts(targets: Sequence[Target], *, root: Root) -> tuple[Hook, ...]:
     missing = steps - {hook.path for hook in found}
     if missing:
         raise KdumpInitrdError(f"hooks/{min(missing)}: a target needs it, and it is not there")
+    if settings.failure_action != "shell":
+        others.add(_SHELL)
     return tuple(hook for hook in found if hook.path not in others)
 
 

@@ -20,7 +20,7 @@ CHOICES = {
     "compress": WORDS,
     "verify": ("none", "sample", "full"),
     "final_action": ("reboot", "poweroff", "halt"),
-    "failure_action": ("final", "reboot", "poweroff", "halt"),
+    "failure_action": ("final", "reboot", "poweroff", "halt", "shell"),
 }
 #: The largest number that a field may be (0 is the smallest), and how that is said. More workers
 #: than these are a slip of the finger.
@@ -31,6 +31,8 @@ RANGES = {
     "stall": _SECONDS,
     "overall": _SECONDS,
     "deadline": _SECONDS,
+    "deadlines": _SECONDS,
+    "floor_rate": (4096, "a rate in MiB a second from 0 (any) to 4096"),
 }
 #: What the dotted names of one target's fields begin with.
 TARGET = "target"
@@ -170,12 +172,19 @@ class LimitParams(Record):
 
     stall           seconds without progress that are too many; 0 for ever
     overall         seconds for all of it; 0 for ever
+    deadlines       the sum of the targets' deadlines: all of it may take longer, if it takes these
+                    seconds, and those of the dump at the floor rate; 0 if it may not
+    floor_rate      MiB of memory a second: a target on which saving is slower does not get the
+                    dump; 0 for any rate
     final_action    what ends the capture kernel's life: "reboot", "poweroff" or "halt"
-    failure_action  the same if no target has the whole dump: "final" for the final action
+    failure_action  the same if no target has the whole dump: "final" for the final action, "shell"
+                    for a shell before it
     """
 
     stall: int = 180
     overall: int = 0
+    deadlines: int = 0
+    floor_rate: int = 4
     final_action: str = "reboot"
     failure_action: str = "final"
 

@@ -54,7 +54,7 @@ class Save:
         self.result = FAILED
         self._why = ""
         self._start = time.monotonic()
-        self._progress = Progress(console, params.talk.progress)
+        self._progress = Progress(console, params.talk.progress, params.limits.floor_rate << 20)
         self._log = LogFacts()
         self._crash: Crash | None = None
         self._store = open_store(target)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote
 
 from ..core.devicename import TAGS, is_tag, translate
@@ -52,8 +52,8 @@ class Block(Target):
     folder: str
     mount_options: str
 
-    schemes = ("", "file")
-    forms = (
+    schemes: ClassVar[tuple[str, ...]] = ("", "file")
+    forms: ClassVar[tuple[str, ...]] = (
         f"a device (a path, {', '.join(f'{tag}=' for tag in TAGS)})",
         "file:///DIR (the device that holds this folder)",
     )

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from ..core.errors import KdumpInitrdError
 from . import refusals
 from .block import Block
+from .rootfs import RootFileSystem
 from .target import Target
 
-KINDS: Sequence[type[Target]] = (Block,)
+KINDS: Sequence[type[Target]] = (Block, RootFileSystem)
 #: "ssh" of ssh://host/folder, "virtiofs" of virtiofs:TAG; "root" is a word of its own.
 _SCHEME = re.compile(r"([A-Za-z0-9][A-Za-z0-9+.-]*):|(root)$")
 

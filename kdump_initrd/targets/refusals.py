@@ -171,10 +171,6 @@ _TABLE: Sequence[tuple[tuple[str, ...], Reason]] = (
     # Targets that are not disks.
     (("ssh", "sftp", "scp"), Reason("another machine", _REACH)),
     (("ftp",), Reason("an FTP server", _REACH)),
-    (
-        ("root",),
-        Reason("the root file system", "which the image can find only by its device name"),
-    ),
 )  # fmt: skip
 _REASONS: Mapping[str, Reason] = {name: reason for names, reason in _TABLE for name in names}
 #: What blkid calls a part of a layer, which holds no file system itself.

@@ -23,6 +23,7 @@ failure-action = "halt"
 setup-timeout = 60
 stall-timeout = 0
 timeout = "3600"
+floor-rate = 1
 
 [first-kernel]
 capture-kernel = "6.1.0-plain"

@@ -109,6 +109,28 @@ def test_the_kernels_name_of_the_root(
     assert found.to == str(tmp_path / "vda")
 
 
+def test_the_root_file_system_is_tried_last(
+    monkeypatch: pytest.MonkeyPatch, profile: Distro, tmp_path: Path
+) -> None:
+    asked = []
+
+    def mounted(path: str) -> Mount:
+        asked.append(path)
+        return mount_of("/dev/null", "xfs", "rw", target="/")
+
+    monkeypatch.setattr(mounts, "mounted", mounted)
+    said = (TargetSettings("root"), TargetSettings("UUID=1", "ext4"))
+    found = dumptarget.resolve(CaptureSettings(targets=said), root=ROOT, profile=profile).targets
+    assert found == (said[1], TargetSettings("/dev/null", "xfs", "/var/crash"))
+    assert asked == ["/"]
+    # Of another root it is known by its place in fstab.
+    (tmp_path / "etc").mkdir()
+    lines = "UUID=2 / btrfs subvol=@ 0 0\nUUID=3 /var ext4 defaults 0 0\n"
+    (tmp_path / "etc/fstab").write_text(lines)
+    there = resolve(TargetSettings("root", path="/x"), root=Root(tmp_path), profile=profile)
+    assert there == TargetSettings("UUID=2", "btrfs", "/x", mount_options="subvol=@")
+
+
 def test_a_device_that_is_said_stays(monkeypatch: pytest.MonkeyPatch, profile: Distro) -> None:
     said = TargetSettings(to="UUID=1", fstype="ext4")
     assert resolve(said, root=ROOT, profile=profile) == said

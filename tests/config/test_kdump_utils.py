@@ -114,6 +114,12 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         ("core_collector /usr/sbin/makedumpfile -E -d 1", {"dump_format": "elf", "dump_level": 1}),
         ("final_action halt", {"final_action": "halt"}),
         ("failure_action reboot", {"failure_action": "reboot"}),
+        ("failure_action shell", {"failure_action": "shell"}),
+        ("failure_action dump_to_rootfs", {"targets": (*aimed(""), *aimed("root"))}),
+        (
+            "default dump_to_rootfs\next4 LABEL=a",
+            {"targets": (*aimed("LABEL=a", "ext4"), *aimed("root"))},
+        ),
         (
             "final_action poweroff\ndefault halt",
             {"final_action": "poweroff", "failure_action": "halt"},
@@ -185,14 +191,6 @@ def test_mistakes(tmp_path: Path, text: str, error: str) -> None:
         (
             "core_collector makedumpfile -E -F",
             "core_collector: not used: -F: an ELF dump is not flattened",
-        ),
-        (
-            "failure_action shell",
-            "failure_action: not used: shell: expected reboot, poweroff or halt",
-        ),
-        (
-            "default dump_to_rootfs",
-            "default: not used: dump_to_rootfs: expected reboot, poweroff or halt",
         ),
         (
             "dracut_args -o plymouth --no-hostonly",

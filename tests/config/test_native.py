@@ -36,6 +36,7 @@ VALUES = {
     "setup_timeout": 60,
     "stall_timeout": 0,
     "timeout": 3600,
+    "floor_rate": 1,
     "capture_kernel": "6.1.0-plain",
     "append_cmdline": "console=ttyS0 quiet",
     "remove_cmdline": "hugepages libata.*",

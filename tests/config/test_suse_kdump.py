@@ -53,11 +53,12 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         "capture_kernel": "6.4.0-default",
         "crashkernel": "256M",
         "shrink": True,
+        "failure_action": "shell",
     }
     warned = [text.split(": ")[1] for text in found.warnings]
     quiet = {"KDUMP_SAVEDIR", "KDUMP_DUMPLEVEL", "KDUMP_DUMPFORMAT", "KDUMP_COMMANDLINE_APPEND"}
     quiet |= {"FADUMP_COMMANDLINE_APPEND", "KDUMP_COMMANDLINE", "KDUMP_KERNELVER"}
-    quiet |= {"KDUMP_CRASHKERNEL", "KDUMP_AUTO_RESIZE"}
+    quiet |= {"KDUMP_CRASHKERNEL", "KDUMP_AUTO_RESIZE", "KDUMP_CONTINUE_ON_ERROR"}
     keys = [key.name for file in PEERS[PEER] for key in file.keys]
     assert sorted(warned) == sorted(set(keys) - quiet)
     assert not [text for text in found.warnings if "s3cret" in text]
@@ -97,6 +98,8 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         ("KDUMP_CPUS=1", {"jobs": 1}),
         ("KDUMP_CPUS=0", {}),
         ("KDUMP_IMMEDIATE_REBOOT=yes", {"final_action": "reboot"}),
+        ("KDUMP_CONTINUE_ON_ERROR=no", {"failure_action": "shell"}),
+        ("KDUMP_CONTINUE_ON_ERROR=yes", {}),
         ("export KDUMP_DUMPLEVEL=3 # few", {"dump_level": 3}),
         ("KDUMP_DUMPLEVEL=''", {}),
         ("", {}),
@@ -170,7 +173,7 @@ def test_mistakes(tmp_path: Path, text: str, error: str) -> None:
         ),
         (
             "KDUMP_IMMEDIATE_REBOOT=no",
-            "1: KDUMP_IMMEDIATE_REBOOT: not used: no shell is started at the end: the final action also follows a failure; final-action can be halt",
+            "1: KDUMP_IMMEDIATE_REBOOT: not used: a shell is started only where no dump could be saved: failure-action shell; final-action can be halt",
         ),
     ],
 )

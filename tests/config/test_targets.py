@@ -21,8 +21,8 @@ from .reading import read, write
 
 NAME = native.NAME
 FORMS = (
-    "save to a device (a path, UUID=, LABEL=, PARTUUID=, PARTLABEL=) or file:///DIR (the device "
-    "that holds this folder)"
+    "save to a device (a path, UUID=, LABEL=, PARTUUID=, PARTLABEL=), file:///DIR (the device "
+    "that holds this folder) or root (the root file system)"
 )
 OTHER_TYPE = "save to a disk or partition with ext4, xfs, btrfs or vfat on it"
 REACH = "which the image cannot reach"
@@ -191,7 +191,6 @@ REFUSED = [
     ("9p:tag", "", f"a folder of the hypervisor, {REACH}", FORMS),
     ("gopher://host/x", "", "not a kind of target that the image can save to", FORMS),
     ("C:/dumps", "", "not a kind of target that the image can save to", FORMS),
-    ("root", "", "the root file system, which the image can find only by its device name", FORMS),
     (UUID, "nfs", f"nfs: a file system on the network, {REACH}", OTHER_TYPE),
     (UUID, "virtiofs", f"virtiofs: a folder of the hypervisor, {REACH}", OTHER_TYPE),
     (UUID, "zfs", "ZFS, which the image cannot import", ""),

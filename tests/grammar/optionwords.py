@@ -31,6 +31,7 @@ WORDS: dict[str, tuple[str, Any]] = {
     "setup_timeout": ("9", 9),
     "stall_timeout": ("9", 9),
     "timeout": ("9", 9),
+    "floor_rate": ("2", 2),
     "capture_initrd": ("capture.img", "capture.img"),
     "capture_kernel": ("6.1", "6.1"),
     "base": ("initrd.img", "initrd.img"),

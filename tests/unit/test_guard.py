@@ -52,6 +52,7 @@ class Capture:
         self.limits = dict(_LIMITS)
         self.action = "reboot"
         self.failure = "final"
+        self.deadlines = ""
         self.pause = "nap() { :; }"  # at the end, for a machine that is restarting
         for name in ("lib/hooks", "run", "mount"):
             (top / name).mkdir(parents=True)
@@ -90,6 +91,8 @@ class Capture:
         lines += [f"export KDUMP_{name}_TIMEOUT={value}".replace("__", "_")
                   for name, value in self.limits.items()]  # fmt: skip
         lines += [f"export KDUMP_FINAL_ACTION={self.action} KDUMP_FAILURE_ACTION={self.failure}"]
+        lines += ["KDUMP_WATCHDOGS=one"]
+        lines += [f"KDUMP_FLOOR_RATE=4 KDUMP_DEADLINES={self.deadlines}"]
         # Lines of a file that is not a device are written over one another.
         lines += [f'. "$KDUMP_LIB/{name}.sh"' for name in ("functions", "guard", "targets")]
         lines += ["make_cages() { cages=; }", self.pause]
@@ -347,6 +350,12 @@ def test_a_failure_has_an_action_of_its_own(capture: Capture, status: int, wante
     assert ("o" in ended.sysrq) == (wanted == "poweroff")
 
 
+def test_watchdogs_are_told_that_it_goes_on(capture: Capture) -> None:
+    pulse = "read -r x <$KDUMP_LIB/pulse"
+    capture.hook("save/x", f"{pulse}; sleep 0.5; y=$x; {pulse}; [ $x -gt $y ]", limit=9)
+    assert capture.run().said == []
+
+
 def test_the_clock_goes_on_without_proc(capture: Capture) -> None:
     (capture.top / "run/mounted").touch()
     clock = capture.top / "uptime"
@@ -366,6 +375,43 @@ def test_the_overall_timer_ends_what_runs(capture: Capture) -> None:
     assert ended.said == ["not done after 3 s: giving up",
                           "hook post-save/log: not done after 2 s: it is ended"]  # fmt: skip
     assert len(ended.ran) == 3
+
+
+def test_a_saver_that_is_too_slow_is_ended(capture: Capture) -> None:
+    (capture.top / "run/mounted").touch()
+    # It makes progress, but was to be done by then.
+    feed = (
+        f"i=0; while :; do i=$((i + 1)); echo $i 105 1<>{capture.top}/run/progress; sleep 0.1; done"
+    )
+    capture.hook("save/10-saver", f'[ -n "$KDUMP_REASON" ] || {{ {feed}; }}')
+    capture.limits["STALL"] = "9"
+    ended = capture.run()
+    assert ended.ran == ["save/10-saver", "save/10-saver slower than 4 MiB/s"]
+    assert ended.said == ["slower than 4 MiB/s: giving up"]
+
+
+def test_a_dump_has_the_time_that_it_takes_at_the_floor_rate(capture: Capture) -> None:
+    (capture.top / "run/mounted").touch()
+    capture.limits[""] = "3"
+    capture.deadlines = "2"
+    feed = f"for i in 1 2 3 4 5; do echo $i 106 1<>{capture.top}/run/progress; sleep 0.2; done"
+    capture.hook("save/10-saver", f"{feed}; echo 0 >$KDUMP_RUN/saver")
+    capture.hook("post-save/x", "sleep 1000", limit=60)
+    ended = capture.run()
+    assert ended.said == ["not done after 8 s: giving up"]
+    assert ended.ran == ["save/10-saver", "post-save/x"]
+
+
+def test_a_shell_has_no_limit(capture: Capture) -> None:
+    (capture.top / "run/mounted").touch()
+    capture.limits.update({"": "3", "STALL": "1"})
+    capture.failure = "shell"
+    capture.hook("final/10-shell", '[ "$KDUMP_SHELL" = yes ] && sleep 1')
+    capture.hook("final/90-x", f'echo "$KDUMP_FINAL_ACTION" >{capture.top}/asked', limit=9)
+    ended = capture.run()
+    assert ended.ran == ["final/10-shell", "final/90-x"]
+    assert ended.said == []
+    assert (capture.top / "asked").read_text() == "reboot\n"
 
 
 def test_time_of_hooks_with_a_limit_is_not_that_of_the_set_up(capture: Capture) -> None:

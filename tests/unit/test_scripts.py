@@ -336,11 +336,17 @@ def test_only_watchdogs_that_ticked_are_petted(guest: Guest, known: str, petted:
     (top / "driver/module").symlink_to("/sys/module/i6300esb")
     dog = guest.tree / "dev/watchdog0"
     dog.touch()
+    pulse = guest.tree / "usr/lib/kdump-initrd/pulse"
+    pulse.write_text("1\n")
     assert guest.hook("pre-mount/20-watchdog", KDUMP_WATCHDOGS=known) == 0
     deadline = time.monotonic() + 10
     while petted and not dog.stat().st_size and time.monotonic() < deadline:
         time.sleep(0.05)
     assert bool(dog.stat().st_size) is petted
+    if petted:
+        # Nothing goes on any more.
+        time.sleep(7)
+        assert dog.stat().st_size == 1
 
 
 def test_long_lines_are_cut_for_the_kernel(guest: Guest) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...saver.params import CHOICES
 from ..findings import Findings, Said
 from . import dumpoptions, linefile, meanings, shellfile
 from .keys import Key, PeerFile
@@ -22,10 +21,12 @@ def _final_action(findings: Findings, said: Said) -> None:
 
 
 def _failure_action(findings: Findings, said: Said) -> None:
-    if said.value in CHOICES["failure_action"]:
-        findings.take("failure_action", said.value, said)
+    if said.value == "dump_to_rootfs":
+        if "targets" not in findings.values:
+            findings.add_target(said)
+        findings.add_target(said, to="root")
     else:
-        findings.warn(said, f"not used: {said.value}: expected reboot, poweroff or halt")
+        findings.take("failure_action", said.value, said)
 
 
 def _net(findings: Findings, said: Said) -> None:
@@ -89,7 +90,7 @@ _CONF = (
     Key("core_collector", "dump-level, dump-compress, dump-format and jobs by makedumpfile's options; cp, cat and dd: dump-format elf, dump-level 0; a warning for other programs", dumpoptions.collector),
     Key("extra_modules", "add-module", meanings.modules("add_modules")),
     Key("final_action", "final-action", _final_action),
-    Key("failure_action", "failure-action; a warning for shell and dump_to_rootfs", _failure_action),
+    Key("failure_action", "failure-action; dump_to_rootfs is the target root", _failure_action),
     Key("default", "as failure_action", _failure_action),
     Key("kdump_pre", _HOOKS),
     Key("kdump_post", _HOOKS),

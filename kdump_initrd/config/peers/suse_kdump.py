@@ -14,7 +14,7 @@ _HOOKS = "put your own programs into /etc/kdump-initrd/hooks/<stage>"
 _REMOTE = "the image has no network"
 _MAIL = "no mail is sent; the report.json of each dump says how it was saved"
 _FADUMP = "firmware-assisted dumps are not supported"
-_SHELL = "no shell is started at the end: the final action also follows a failure"
+_SHELL = "a shell is started only where no dump could be saved: failure-action shell"
 _OLD = "newer releases of kdump no longer support it"
 #: Format: our format and codec.
 _FORMATS = {
@@ -70,13 +70,20 @@ def _reboot(findings: Findings, said: Said) -> None:
         findings.fail(said, f"{said.value}: expected true or false")
 
 
+def _continue(findings: Findings, said: Said) -> None:
+    if said.value in _FALSE:
+        findings.take("failure_action", "shell", said)
+    elif said.value not in _TRUE:
+        findings.fail(said, f"{said.value}: expected true or false")
+
+
 _KEYS = (
     Key("KDUMP_SAVEDIR", "path, for a path or a file:// URL; a target for any other URL, and for each of several", _savedir),
     Key("KDUMP_DUMPLEVEL", "dump-level", meanings.level),
     Key("KDUMP_DUMPFORMAT", "dump-format and dump-compress: ELF, compressed (zlib), lzo, snappy, zstd; raw is dump-format elf with dump-level 0; none is dump-format none: the kernel log only", _format),
     Key("MAKEDUMPFILE_OPTIONS", "dump-level, dump-compress, dump-format and jobs; a warning for other options", dumpoptions.more_options),
     Key("KDUMP_CPUS", "1 is jobs 1; 0 and 32, which kdump ships, are ignored; otherwise a warning: the profile says how many processors start", _cpus),
-    Key("KDUMP_IMMEDIATE_REBOOT", "true is final-action reboot; false is a warning: no shell is started at the end", _reboot),
+    Key("KDUMP_IMMEDIATE_REBOOT", "true is final-action reboot; false is a warning: a shell is started only where no dump could be saved", _reboot),
     Key("KDUMP_COMMANDLINE_APPEND", "append-cmdline, without words for systemd, udev and dracut", meanings.kernel_words("append_cmdline")),
     Key("KDUMP_COMMANDLINE", "inherit-cmdline, without words for systemd, udev and dracut", meanings.kernel_words("inherit_cmdline")),
     Key("KDUMP_KERNELVER", "capture-kernel", meanings.capture_kernel),
@@ -91,7 +98,7 @@ _KEYS = (
     Key("KDUMP_KEEP_OLD_DUMPS", "no dump is ever removed", idle=("0",)),
     Key("KDUMP_FREE_DISK_SIZE", "keep-free is a percentage, not a size", idle=("64",)),
     Key("KDUMP_VERBOSE", "the image prints each step on the console", idle=("0",)),
-    Key("KDUMP_CONTINUE_ON_ERROR", _SHELL, idle=_TRUE),
+    Key("KDUMP_CONTINUE_ON_ERROR", "false is failure-action shell", _continue),
     Key("KDUMP_REQUIRED_PROGRAMS", "a hook says what it needs in its header"),
     Key("KDUMP_PRESCRIPT", _HOOKS),
     Key("KDUMP_POSTSCRIPT", _HOOKS),

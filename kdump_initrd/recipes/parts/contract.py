@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...config.settings import FIELDS, CaptureSettings
 from ...config.targetsettings import TargetSettings
 from ...core.errors import KdumpInitrdError
@@ -11,6 +13,9 @@ from ...saver.params import NameParams, Params, ParamsError, TalkParams, TargetP
 from ...targets.target import Target
 from ..found import Site
 from . import makedumpfile
+
+#: Seconds for all of it, at least, unless it is said.
+_LEAST = 600
 
 
 def params_of(settings: CaptureSettings, site: Site, *, dump_codec: str) -> Params:
@@ -27,6 +32,11 @@ def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
     told = {field: getattr(settings, name) for name, field in FIELDS.items()}
     told["dump.compress"] = dump_codec
     told["dump.collector"] = makedumpfile.path(site.makedumpfile)
+    targets = tuple(
+        _target(number, target, said, settings)
+        for number, (target, said) in enumerate(zip(site.targets, settings.targets))
+    )
+    told["limits.overall"], told["limits.deadlines"] = _overall(settings, targets)
     return Params(
         watchdogs=site.watchdogs,
         names=NameParams(
@@ -42,10 +52,7 @@ def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
             state=imagepaths.STATE,
             why=imagepaths.WHY,
         ),
-        targets=tuple(
-            _target(number, target, said, settings)
-            for number, (target, said) in enumerate(zip(site.targets, settings.targets))
-        ),
+        targets=targets,
     ).changed(told)
 
 
@@ -57,6 +64,17 @@ def _target(
     if own["mount"]:
         own["mount"] = mounts(number + 1)[number]
     return TargetParams(**{**own, "deadline": deadline})
+
+
+def _overall(settings: CaptureSettings, targets: Sequence[TargetParams]) -> tuple[int, int]:
+    """Return the seconds for all of it, and those of the targets that may make it more."""
+    if settings.timeout is not None:
+        return settings.timeout, 0
+    deadlines = [each.deadline for each in targets]
+    # Without a rate nobody knows how long a dump may take.
+    if settings.floor_rate == 0 or 0 in deadlines:
+        return 0, 0
+    return max(_LEAST, sum(deadlines)), sum(deadlines)
 
 
 def mounts(targets: int) -> tuple[str, ...]:
@@ -86,6 +104,8 @@ def variables(params: Params) -> dict[str, str]:
         "KDUMP_FAILURE_ACTION": limits.failure_action,
         "KDUMP_STALL_TIMEOUT": str(limits.stall),
         "KDUMP_TIMEOUT": str(limits.overall),
+        "KDUMP_DEADLINES": str(limits.deadlines or ""),
+        "KDUMP_FLOOR_RATE": str(limits.floor_rate),
     }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How far the dump is: lines on the console, and the number that feeds the stall timer."""
+"""How far the dump is: lines on the console, and the numbers for the guard's timers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from .console import Console
 
 #: Seconds between two numbers in the file.
 _FEED = 1.0
+#: Seconds that a part of the work may take in addition to those at the floor rate.
+_SLACK = 60
 
 
 class Progress:
@@ -17,17 +19,26 @@ class Progress:
 
     peak is the largest anonymous memory seen, in KiB; 0 where the kernel does not tell. others
     is that of other processes. first and every are the seconds before and between lines.
+
+    The file has a line of two numbers: one that grows with every bit of progress, and the second of
+    /proc/uptime by which the present part of the work must be done (0 for none).
     """
 
     first, every = 1.0, 2.0
 
-    def __init__(self, console: Console, path: str) -> None:
-        """Open the progress file, "" for none; without one the work goes on, with a warning."""
+    def __init__(self, console: Console, path: str, floor: int = 0) -> None:
+        """Open the progress file, "" for none; without one the work goes on, with a warning.
+
+        floor is the rate in bytes of memory a second that each part of the work must have, 0 for
+        any.
+        """
         self._console = console
         self._fd = -1
         self.peak = self.others = 0
         self._what = ""
         self._number = 0
+        self._floor = floor
+        self._due = 0
         self._total = self._done = 0
         self._start = self._fed = time.monotonic()
         self._spoken = self._start + self.first - self.every
@@ -46,6 +57,9 @@ class Progress:
         self._total, self._done = total, 0
         self._start = time.monotonic()
         self._spoken = self._start + self.first - self.every
+        if self._floor:
+            self._due = int(self._start) + _SLACK + total // self._floor
+            self.feed()
 
     def update(self, done: int) -> None:
         """Take the bytes done so far; cheap enough for every window.
@@ -74,7 +88,7 @@ class Progress:
             return
         self._number += 1
         try:
-            os.pwrite(self._fd, b"%d\n" % self._number, 0)
+            os.pwrite(self._fd, b"%d %d\n" % (self._number, self._due), 0)
         except OSError:
             return
 
