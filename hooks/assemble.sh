@@ -165,6 +165,38 @@ activate_volumes() {
 	return 1
 }
 
+# Tell whether the running system has handed over how to open an encrypted volume.
+has_keys() {
+	for table in "$KDUMP_ETC"/luks/*; do
+		[ ! -r "$table" ] || return 0
+	done
+	return 1
+}
+
+# Open the encrypted volumes by their own keys, which no program gets as an argument.
+open_volumes() {
+	/usr/sbin/modprobe dm-crypt
+	for table in "$KDUMP_ETC"/luks/*; do
+		[ -r "$table" ] || continue
+		{
+			read -r name
+			read -r before
+			read -r behind
+		} <"$table"
+		[ ! -e "/dev/mapper/$name" ] || continue
+		device=$(timeout -s KILL 5 /usr/sbin/findfs "UUID=${table##*/}" 2>/dev/null) || continue
+		case " $layers $device" in
+		*" mpath "*" /dev/mapper/"* | *" mpath "*" /dev/dm-"*) ;;
+		# One path of several: the others must not be left out, if they can be joined.
+		*" mpath "*) is_late || continue ;;
+		esac
+		printf '%s %s %s\n' "$before" "$device" "$behind" |
+			DM_DISABLE_UDEV=1 timeout -s KILL 60 dmsetup create "$name" --noudevsync >/tmp/said 2>&1 ||
+			read -r said </tmp/said
+	done
+	find_node
+}
+
 # Try to make the device of what is there.
 assemble() {
 	case "$maps ${layers:-}" in
@@ -173,5 +205,8 @@ assemble() {
 	if [ -x /usr/sbin/mdadm ]; then
 		start_arrays && return 0
 	fi
+	case " ${layers:-} " in
+	*" luks "*) open_volumes && return 0 ;;
+	esac
 	[ -x /usr/sbin/lvm ] && activate_volumes
 }

@@ -16,6 +16,8 @@ MODULES = ETC + "/modules"
 ON_DEMAND = ETC + "/on-demand"
 #: For each target on layers a file by its number: what has to be assembled.
 LAYERS = ETC + "/layers"
+#: For each encrypted volume a file by its UUID, which comes with its key: how it is opened.
+LUKS = ETC + "/luks"
 #: What is packed until there is more memory.
 SECOND_STAGE = LIB + "/second-stage.cpio.gz"
 #: The interpreter, the saver with its modules, what starts it, and its parameters.

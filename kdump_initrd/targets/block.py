@@ -15,7 +15,7 @@ from ..core.log import get_logger
 from ..core.root import Root
 from ..saver.imagepaths import MOUNT
 from ..saver.params import TargetParams
-from . import filenames, refusals
+from . import encryption, filenames, refusals
 from .blockdevice import (
     BlockDevice,
     check_type,
@@ -106,7 +106,10 @@ class Block(Target):
 
     def needs(self, root: Root, host: HostFacts) -> Needs:
         """See Target."""
-        return needs_of(self.device, look(DUMP, self.device, host=host))
+        found = look(DUMP, self.device, host=host)
+        needs = needs_of(self.device, found)
+        ciphers = encryption.modules(found, host=host) if found else {}
+        return replace(needs, modules={**needs.modules, **ciphers})
 
     def params(self) -> TargetParams:
         """See Target."""

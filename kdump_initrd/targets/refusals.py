@@ -63,7 +63,7 @@ class Purpose:
 DUMP = Purpose(
     "dump",
     frozenset(_WRITABLE),
-    ("lvm", "md", "mpath"),
+    ("lvm", "md", "luks", "mpath"),
     "name a disk or partition with a file system on it",
 )
 ROOT = Purpose(
@@ -80,7 +80,7 @@ ROOT = Purpose(
 SAID_LAYERS: Mapping[str, str] = {
     "lvm": "lvm",
     "md": "md",
-    "luks": "crypt",
+    "luks": "luks",
     "multipath": "mpath",
     "btrfs-devices": "",
 }

@@ -73,6 +73,9 @@ class LuksHost(HostFacts):
     def node_of(self, spec: str) -> Path | None:
         return self.nodes.get(spec)
 
+    def opened_as(self, node: Path) -> str:
+        return ""
+
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:

@@ -111,7 +111,7 @@ def _mapped(host: Host) -> None:
     system = FakeSysfs(host.root / "sys")
     (host.root / f"sys/class/block/{DISK}").unlink()
     mapped = f"devices/virtual/block/{DISK}"
-    system.write(f"{mapped}/dm/uuid", "CRYPT-LUKS2-abc")
+    system.write(f"{mapped}/dm/uuid", "CRYPT-PLAIN-abc")
     system.write(f"{mapped}/dev", NUMBER)
     system.link(f"class/block/{DISK}", mapped)
 

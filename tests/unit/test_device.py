@@ -205,10 +205,8 @@ def test_what_is_no_file_system_is_named(disk: Path) -> None:
     disk.write_bytes(b"LUKS\xba\xbe\x00\x01".ljust(168, b"\0") + UUID.encode() + bytes(1 << 20))
     with pytest.raises(KdumpInitrdError) as caught:
         identify(str(disk), "ext4")
-    assert caught.value.message == (
-        f"{disk}: holds an encrypted volume (LUKS or dm-crypt), which the image cannot unlock"
-    )
-    assert caught.value.hint == refusals.PLAIN_DISK
+    assert caught.value.message == f"{disk}: holds crypto_LUKS, no file system"
+    assert caught.value.hint == "name what it is when it is open: /dev/mapper/NAME"
     swap = struct.pack("<1024xII", 1, 255).ljust(4086, b"\0") + b"SWAPSPACE2"
     disk.write_bytes(swap + bytes(1 << 20))
     with pytest.raises(KdumpInitrdError, match="disk: holds swap, no file system") as caught:

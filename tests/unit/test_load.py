@@ -21,7 +21,7 @@ from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
 from kdump_initrd.image.tree import Tree
 from kdump_initrd.recipes.firstkernel.loadedname import LOADED
-from kdump_initrd.upkeep.loading import loadedfile
+from kdump_initrd.upkeep.loading import loadedfile, lockedmemory
 from kdump_initrd.upkeep.ready import arming, readiness
 from kdump_initrd.upkeep.ready.link import NO, UNKNOWN, YES, Link
 
@@ -291,6 +291,7 @@ def test_settings_that_want_no_image(host: LoadHost) -> None:
 
 
 def _harmless(tree: Tree, root: Root) -> None:
+    lockedmemory.lock()
     tree.add_content("usr/lib/kdump-initrd/harmless", b"a harmless text\n", why="a test")
 
 

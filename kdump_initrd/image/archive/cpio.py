@@ -87,6 +87,18 @@ def pack(entries: Iterable[Entry], packing: Packing) -> bytes:
             os.close(descriptor)
 
 
+def plain(entries: Iterable[Entry]) -> bytes:
+    """Return the archive of some entries, not packed: its bytes are in this process only.
+
+    It is read back and compared; errors as write_image().
+    """
+    members = [_member(entry, 0) for entry in entries]
+    data = b"".join(write_archive(members))
+    name = Path("memory")
+    _compare(members, segments_of(data, name), name)
+    return data
+
+
 def _ordered(entries: Iterable[Entry]) -> list[Entry]:
     # A reader finds the manifest without unpacking the rest; its folder must come before it.
     first = {each: rank for rank, each in enumerate((MANIFEST.parent, MANIFEST, SEGMENT))}

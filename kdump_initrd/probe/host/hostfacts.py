@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.root import Asked, Root
-from . import device, mounts, superblock, sysfs
+from . import device, luksheader, mounts, superblock, sysfs
+from .luksheader import LuksVolume
 from .mounts import Mount, Planned
 from .sysfs import Hardware
 
@@ -43,6 +44,14 @@ class HostFacts:
     def hardware(self, node: Path) -> Hardware | None:
         """Return what a device sits on; see sysfs.hardware_of()."""
         return sysfs.hardware_of(node, sysfs=self._sysfs)
+
+    def luks(self, node: Path) -> LuksVolume | None:
+        """Return the LUKS volume on a device; see luksheader.read()."""
+        return luksheader.read(node)
+
+    def opened_as(self, node: Path) -> str:
+        """Return the mapping of the LUKS volume on a device; see sysfs.opened_as()."""
+        return sysfs.opened_as(node, sysfs=self._sysfs)
 
     def has_loaded(self, module: str) -> bool:
         """Tell whether the running kernel has loaded a module; see sysfs.is_loaded()."""

@@ -95,6 +95,15 @@ def encrypted(disk: Path, sysfs: Root) -> Encrypted:
     return Encrypted(attribute(disk / "dm/name", sysfs), uuid, Path(below))
 
 
+def opened_as(device: Path, sysfs: Root) -> str:
+    """Return the name of the mapping that a LUKS volume on a device is open by, "" for none."""
+    for each in sysfs.entries(device / "holders"):
+        holder = sysfs.real_path(each)
+        if layer_of(holder, sysfs) == "luks":
+            return attribute(holder / "dm/name", sysfs)
+    return ""
+
+
 def is_secret(device: Path, sysfs: Root) -> bool:
     """Tell whether all that is written to a device is encrypted before it comes to a disk."""
     todo, seen = [device], {device}

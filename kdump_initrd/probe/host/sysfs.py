@@ -84,6 +84,12 @@ def hardware_of(node: Path, *, sysfs: Root) -> Hardware | None:
     )
 
 
+def opened_as(node: Path, *, sysfs: Root) -> str:
+    """Return the name of the mapping that the LUKS volume on a device is open by, "" for none."""
+    start = _entry_of(node, sysfs)
+    return mappings.opened_as(start, sysfs) if start is not None else ""
+
+
 def running_watchdogs(*, sysfs: Root) -> tuple[str, ...]:
     """Return the driver modules of the hardware watchdogs that are ticking now.
 

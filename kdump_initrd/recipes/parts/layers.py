@@ -66,10 +66,22 @@ _MULTIPATH = Layer(
     ("dm_mod", "dm-multipath", "dm-round-robin", "scsi_dh_alua", "scsi_dh_rdac", "scsi_dh_emc"),
     must=("dm-multipath", "dm-round-robin"),
 )
+_LUKS = Layer(
+    *("luks", "LUKS", "dmsetup", "dmsetup", (), {}),
+    (
+        "dm_mod", "dm-crypt",
+        # What dm-crypt asks for: whole ciphers, which processors may have, and their parts.
+        *(f"crypto-{name}" for name in ("xts(aes)", "cbc(aes)", "ecb(aes)", "aes", "xts", "cbc")),
+        *(f"crypto-{name}" for name in ("ecb", "essiv", "sha256", "serpent", "twofish")),
+        # The first of these by their own names: by which a running kernel knows them.
+        *("aes_ce_blk", "aes_neon_bs", "vmx_crypto", "aes_s390"),
+    ),
+    must=("dm-crypt",),
+)  # fmt: skip
 #: By their own names: those above are the kernel's for them, for arrays and for mirrors of LVM.
 _PERSONALITIES = ("raid0", "raid1", "raid10", "raid456")
 #: In the order in which they are assembled.
-LAYERS = (_MULTIPATH, _MD, _LVM)
+LAYERS = (_MULTIPATH, _MD, _LUKS, _LVM)
 
 
 def needed(

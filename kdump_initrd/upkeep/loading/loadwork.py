@@ -29,6 +29,7 @@ from ..ready import readiness
 from ..ready.link import NO, YES, Link
 from ..ready.readiness import Running
 from ..reserving import shrinking
+from ..unlocking import slotkey
 from . import kexecrun, loadedfile, loadplan, lockedmemory, memorysegment
 from .kexecrun import KexecProgram, Result
 from .loadedfile import Loaded
@@ -92,8 +93,9 @@ def changes(before: Loaded, *, root: Root, profile: Distro, configured: Effectiv
     found = loadplan.plan(root, profile, configured, kernel=None, force=False)
     with loadplan.opened(found) as files:
         now = loadplan.loaded_of(found, *files, b"")
-    # What goes with the image is not made for that.
-    return before.differences(replace(now, segment=before.segment))
+    # What goes with the image is not made for that; only whether there would be something is known.
+    lacks = not before.segment and slotkey.volumes(root)
+    return before.differences(replace(now, segment="more" if lacks else before.segment))
 
 
 def _load(wish: Wish, root: Root, profile: Distro, configured: Effective) -> Link:
@@ -105,24 +107,25 @@ def _load(wish: Wish, root: Root, profile: Distro, configured: Effective) -> Lin
     found = loadplan.plan(root, profile, configured, kernel=wish.kernel, force=wish.force)
     if not runs_here(found.pair.image.machine):
         raise KdumpInitrdError(f"{found.pair.kernel}: is not for this machine")
-    segment = _segment(wish, root)
-    limits = found.pair.limits(more=len(segment))
-    refusal = _refusal(machine, limits, root)
-    if refusal is not None:
-        return refusal
-    if HostSettings(**configured.settings(HOST)).shrink:
-        shrinking.give_back(root, machine, limits.wanted)
-    with loadplan.opened(found) as files:
-        now = loadplan.loaded_of(found, *files, segment)
-        if before is not None and not before.differences(now) and not (wish.again or wish.force):
-            return _answer("already loaded", found, before)
-        program = _program(root, profile)
-        kexec = KexecProgram(
-            program, root, loading_of(found.pair.image.machine, root.read(program))
-        )
-        # Whatever becomes of this process, what it loads is ours.
-        Loaded(by=loadedfile.HERE).stamped(root).save(root)
-        result = _run(kexec, *files, segment, found.cmdline)
+    with memorysegment.made(root, wish.contributors) as segment:
+        limits = found.pair.limits(more=len(segment))
+        refusal = _refusal(machine, limits, root)
+        if refusal is not None:
+            return refusal
+        if HostSettings(**configured.settings(HOST)).shrink:
+            shrinking.give_back(root, machine, limits.wanted)
+        with loadplan.opened(found) as files:
+            now = loadplan.loaded_of(found, *files, segment)
+            same = before is not None and not before.differences(now)
+            if before is not None and same and not (wish.again or wish.force):
+                return _answer("already loaded", found, before)
+            program = _program(root, profile)
+            kexec = KexecProgram(
+                program, root, loading_of(found.pair.image.machine, root.read(program))
+            )
+            # Whatever becomes of this process, what it loads is ours.
+            Loaded(by=loadedfile.HERE).stamped(root).save(root)
+            result = _run(kexec, *files, segment, found.cmdline)
     if not result.call:
         _restore(before, root)
         return _failure(result, kexec, limits, machine)
@@ -147,13 +150,6 @@ def _program(root: Root, profile: Distro) -> Path:
     if program is None:
         raise KdumpInitrdError(f"{root}: no kexec", hint="install kexec-tools")
     return program
-
-
-def _segment(wish: Wish, root: Root) -> bytes:
-    if not wish.contributors:
-        return b""
-    lockedmemory.lock()
-    return memorysegment.make(root, wish.contributors)
 
 
 def _refusal(machine: Running, limits: Limits, root: Root) -> Link | None:

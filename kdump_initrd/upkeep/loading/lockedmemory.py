@@ -38,6 +38,18 @@ def lock() -> None:
     _call("mlockall", _MCL_CURRENT | _MCL_FUTURE)
 
 
+def wipe(*secrets: bytes | bytearray) -> None:
+    """Write zeros over secrets, which nobody may use any more: freed memory keeps what was in it.
+
+    Python makes copies that nobody can name; they go with the process.
+    """
+    for each in secrets:
+        if isinstance(each, bytearray):
+            each[:] = bytes(len(each))
+        elif len(each) > 1:  # others are shared by all
+            ctypes.memset(id(each) + bytes.__basicsize__ - 1, 0, len(each))
+
+
 @contextmanager
 def sealed(parts: Sequence[bytes]) -> Iterator[int]:
     """Yield a descriptor of a sealed memfd; raises OSError where the kernel has none."""

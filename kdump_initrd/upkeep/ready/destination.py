@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...probe.host import disklook
+from . import unlockable
 from .dumpplaces import Place
 from .link import NO, UNKNOWN, YES, Fact, Link, unseen
 from .view import View
@@ -56,6 +57,10 @@ def _target(place: Place, seen: View) -> Link:
         text = f"{disk.node} holds {disk.fstype}, and the image mounts {place.fstype}"
         return Link("target", NO, text, _REFRESH, facts)
     text = f"{place.spec} is {disk.node}, {disk.fstype}"
+    locked = unlockable.lack(disk, root)
+    if locked is not None:
+        answer, why, mend = locked
+        return Link("target", answer, f"{text}, {why}", mend, facts)
     if disk.mounted is None:
         return Link("target", YES, f"{text}; not mounted here, so its room is not known", "", facts)
     return _with_room(place, disk.mounted, seen, text, facts)

@@ -11,7 +11,16 @@ from ...config import ownership
 from ...core.root import Root
 from ...probe.host.disklook import Disk
 from ..reserving import nextboot
-from . import chain, driverchain, kernelsettings, pastcrashes, readiness, view, writing
+from . import (
+    chain,
+    driverchain,
+    kernelsettings,
+    pastcrashes,
+    readiness,
+    unlockable,
+    view,
+    writing,
+)
 from .dumpplaces import Place, folder_here
 from .finding import ERROR, FINE, NOTE, WARNING, Finding, of_link
 from .link import NO, UNKNOWN, YES
@@ -32,6 +41,7 @@ def examine(top: Path, distro: str | None) -> list[Finding]:
     links = list(chain.links(seen))
     found = list(map(of_link, links))
     found += driverchain.check(seen)
+    found += unlockable.check(seen)
     lost = any(each.name.startswith("target") and each.severity == ERROR for each in found)
     # What is wrong with a target, its link says first.
     found += (each for each in _written(seen) if not (lost and each.severity == ERROR))

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import re
+from binascii import unhexlify
 from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
 from ...core.run import Result, run
+from ..loading import lockedmemory
 
 #: The fewest iterations of PBKDF2 that cryptsetup takes: a random key needs no stretching.
 ITERATIONS = 1000
@@ -78,7 +80,9 @@ def volume_key(device: Path, key: Path) -> bytearray:
         )
     _check(done, device, "its volume key could not be read")
     _, _, dump = done.stdout.partition(b"MK dump:")
-    found = bytearray.fromhex(re.sub(rb"[^0-9a-f]", b"", dump).decode("ascii"))
+    digits = re.sub(rb"[^0-9a-f]", b"", dump)
+    found = bytearray(unhexlify(digits))
+    lockedmemory.wipe(done.stdout, dump, digits)
     if not found:
         raise KdumpInitrdError(f"{device}: cryptsetup has printed no volume key")
     return found
