@@ -24,6 +24,12 @@ fail() {
 	[ -s "$KDUMP_RUN/why" ] || printf '%.300s\n' "$*" >"$KDUMP_RUN/why"
 }
 
+# Say something that is wrong, and have it in the report.
+remark() {
+	warn "$*"
+	printf '%s\n' "$*" >>"$KDUMP_RUN/remarks"
+}
+
 # Set the variable `seconds` to the whole seconds since the capture kernel started.
 uptime() {
 	read -r seconds _ </proc/uptime

@@ -199,6 +199,7 @@ def _needs(site: Site, scripts: tuple[Hook, ...]) -> list[Needs]:
     needs = [hook.needs for hook in scripts]
     own = (*layout.shared(len(site.targets)), *(layers.SCRIPTS if site.layers else ()))
     named = [*(("hooks", name) for name in own), *(("templates", name) for name in _TEMPLATES)]
+    named += [("hooks", f"filesystems/{name}") for each in site.needs for name in each.scripts]
     for kind, name in named:
         path = find_data(kind, name, root=site.root)
         needs.append(hooks.read_needs(site.root.read_text(path), path))
@@ -260,6 +261,7 @@ def _add_scripts(
     tree.add_content(STARTER, text.encode(), why="starts the saver", mode=0o755)
     layout.add_shared(tree, len(site.targets), root=site.root)
     layers.add_scripts(tree, site.needs, root=site.root)
+    layout.add_filesystems(tree, site.needs, root=site.root)
     for each in site.needs:
         for dest, source in each.files.items():
             tree.add_file(dest, source, why=f"for the target {each.name}")

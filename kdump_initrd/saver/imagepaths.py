@@ -29,6 +29,8 @@ PARAMS = ETC + "/params.json"
 PROGRESS = RUN + "/progress"
 STATE = RUN + "/folder"
 WHY = RUN + "/why"
+#: What hooks want to have in the report, a line each.
+REMARKS = RUN + "/remarks"
 CONSOLE = "/dev/kmsg"
 #: Tells this image from all others: the SHA-256 of what is in it.
 IMAGE_ID = ETC + "/image-id"

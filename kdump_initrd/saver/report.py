@@ -7,7 +7,7 @@ import os
 import time
 
 from .. import __version__
-from .imagepaths import IMAGE_ID
+from .imagepaths import IMAGE_ID, REMARKS
 from .low.jsontext import dumps
 from .store.naming import REPORT
 
@@ -50,13 +50,15 @@ class Report:
             "command_line": "",
             "crash_time": "",
             "capture_kernel": os.uname().release,
-            "image": _image_id(),
+            "image": _told(IMAGE_ID).strip(),
             "attempts": list(attempts),
             "dump": None,
             "seconds": 0.0,
             "rss_anon_kib": 0,
         }
         self.steps: list[dict[str, object]] = []
+        for line in _told(REMARKS).splitlines():
+            self.add("target", "done", seconds=0.0, detail=line)
         self._text: Text | None = None
 
     def add(self, name: str, result: str, *, seconds: float, detail: str) -> None:
@@ -79,9 +81,10 @@ class Report:
             self._text.write(self.text(), last=last)
 
 
-def _image_id() -> str:
+def _told(path: str) -> str:
+    # A file of the image, which is not there on a host.
     try:
-        with open(IMAGE_ID, encoding="ascii") as file:
-            return file.read().strip()
-    except (OSError, ValueError):
-        return ""  # not in an image
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote
 
-from ..core.devicename import TAGS, is_tag, translate
+from ..core.devicename import PARTITION_TAGS, TAGS, is_tag, translate
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
 from ..core.root import Root
 from ..saver.imagepaths import MOUNT
 from ..saver.params import TargetParams
-from . import encryption, filenames, refusals
+from . import encryption, filenames, filesystems, refusals
 from .blockdevice import (
     BlockDevice,
     check_type,
@@ -26,6 +26,7 @@ from .blockdevice import (
     needs_of,
     on_layers,
 )
+from .filesystem import Placed, below
 from .refusals import DUMP
 from .target import Needs, Step, Target
 
@@ -41,16 +42,14 @@ logger = get_logger(__name__)
 _NUMBERED = Path("/dev/block")
 #: Options of fstab(5) that name another device of the same file system.
 _MORE_DEVICES = ("logdev=", "rtdev=", "journal_dev=", "journal_path=", "jdev=", "device=")
-_SUBVOLUME = ("subvol=", "subvolid=")
 
 
 @dataclass(frozen=True)
 class Block(Target):
-    """A block device, the folder on its file system, and the options for mounting it."""
+    """A block device, and a folder on its file system."""
 
     device: BlockDevice
-    folder: str
-    mount_options: str
+    placed: Placed
 
     schemes: ClassVar[tuple[str, ...]] = ("", "file")
     forms: ClassVar[tuple[str, ...]] = (
@@ -85,15 +84,13 @@ class Block(Target):
         device = on_layers(device, said.layers or ())
         if device.node is None and root.is_host:
             logger.warning("%s: not on this host: nothing about it could be checked", device.spec)
-        place, options = said.path or folder, said.mount_options or ""
-        if said.mount_options is None and device.node is not None:
-            place, options = host.folder_on(device.node, device.fstype, place)
-        place = os.path.normpath("/" + place.lstrip("/"))
+        found = filesystems.of(device.fstype).place(
+            device, said.path or folder, said.mount_options, host=host
+        )
+        place = os.path.normpath("/" + found.folder.lstrip("/"))
         _check_path(place)
         filenames.check_folder(place, device.fstype)
-        if device.fstype == "vfat" and not place.isascii():
-            options = "utf8=1"  # whichever encoding the capture kernel would use otherwise
-        return cls(device, place, options)
+        return cls(device, replace(found, folder=place))
 
     @classmethod
     def steps(cls) -> tuple[Step, ...]:
@@ -106,10 +103,17 @@ class Block(Target):
 
     def needs(self, root: Root, host: HostFacts) -> Needs:
         """See Target."""
-        found = look(DUMP, self.device, host=host)
+        nodes = (self.device.node, *self.placed.others)
+        looks = [look(DUMP, replace(self.device, node=node), host=host) for node in nodes]
+        known = [each for each in looks if each is not None]
+        found = below(known) if looks[0] else None
         needs = needs_of(self.device, found)
+        if any(tag in self.placed.options for tag in PARTITION_TAGS):
+            needs = replace(needs, programs=("findfs",))
         ciphers = encryption.modules(found, host=host) if found else {}
-        return replace(needs, modules={**needs.modules, **ciphers})
+        return replace(
+            needs, modules={**needs.modules, **ciphers}, scripts=self.placed.scripts
+        )
 
     def params(self) -> TargetParams:
         """See Target."""
@@ -117,9 +121,9 @@ class Block(Target):
             kind="block",
             device=self.device.spec,
             fstype=self.device.fstype,
-            mount_options=self.mount_options,
+            mount_options=self.placed.options,
             mount=MOUNT,
-            folder=self.folder,
+            folder=self.placed.folder,
         )
 
     def fit(self, profile: Distro) -> Distro:
@@ -196,7 +200,9 @@ def _by_fstab(said: TargetSettings, path: str, planned: Planned, host: HostFacts
         to=spec,
         fstype=fstype,
         path=str(planned.folder),
-        mount_options=",".join(each for each in mount.options if each.startswith(_SUBVOLUME)),
+        mount_options=",".join(
+            each for each in mount.options if each.startswith(filesystems.of(fstype).kept)
+        ),
     )
 
 
@@ -249,8 +255,9 @@ def _check_mount(path: str, mount: Mount) -> None:
         raise _refusal(path, f"on {mount.source}, which is mounted read-only")
     if not mount.source.startswith("/dev/") and not is_tag(mount.source):
         raise _refusal(path, f"on {mount.source} ({mount.fstype}), which is not a block device")
+    known = filesystems.of(mount.fstype)
     for option in mount.options:
-        if option.startswith(_MORE_DEVICES):
+        if option.startswith(_MORE_DEVICES) and not option.startswith((*known.kept, *known.spared)):
             raise _refusal(path, f"on {mount.source} and {option}, which the image cannot assemble")
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
+#: The tags that a file system's devices have in common.
+_OF_ALL = ("UUID=", "LABEL=")
 #: Folders below /dev that are not volume groups.
 _NO_GROUPS = ("block", "bus", "disk", "fd", "input", "mapper", "md", "shm", "cciss", "ida")
 #: Layers whose parts look like the whole to busybox's findfs.
@@ -157,10 +159,10 @@ def examine(
         holds = f"holds {what}, no file system" if what else "no file system on it"
         hint = refusals.instead_of(purpose, what) if what else unformatted or purpose.name_it
         raise KdumpInitrdError(f"{spec}: {holds}", hint=hint)
-    elsewhere = host.elsewhere(node, fstype)
-    if elsewhere:
+    beyond = refusals.elsewhere(purpose, fstype, host.elsewhere(node, fstype))
+    if beyond:
         known = spec if spec.startswith("/") else f"{node} ({spec})"
-        raise refusals.elsewhere(fstype, elsewhere).error(f"{known}: ", purpose)
+        raise beyond.error(f"{known}: ", purpose)
     return fstype, uuid
 
 
@@ -245,7 +247,8 @@ def _check_value(tag: str, value: str) -> None:
 def _warn_of_namesakes(device: BlockDevice, host: HostFacts) -> None:
     """Warn if several devices have the name: the image would take any of them."""
     names = host.namesakes(device.spec) if device.node is not None else ()
-    if len(names) > 1:
+    # All devices of a btrfs have its UUID and label.
+    if len(names) > 1 and not (device.fstype == "btrfs" and device.spec.startswith(_OF_ALL)):
         logger.warning(
             "%s: %s have that name, and the image takes the one that it finds first: give each its "
             "own, or use PARTUUID=",

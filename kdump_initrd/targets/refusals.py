@@ -8,7 +8,7 @@ what people have; it serves for the place of the dump and for the root of a firs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..core.errors import KdumpInitrdError
@@ -49,7 +49,8 @@ class Purpose:
     """What an image uses a device for, and everything that it can assemble for that.
 
     ``name`` is "dump" or "root". ``filesystems`` are the types that it can mount, ``layers`` are
-    names of layers in sysfs.Hardware. ``name_it`` is the hint for a device without a file system,
+    names of layers in sysfs.Hardware, ``parts`` those that a type of file system may have on other
+    devices (superblock.beyond()). ``name_it`` is the hint for a device without a file system,
     ``hint`` the one for everything else, "" if each refusal has its own.
     """
 
@@ -58,6 +59,7 @@ class Purpose:
     layers: tuple[str, ...]
     name_it: str
     hint: str = ""
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 DUMP = Purpose(
@@ -65,6 +67,7 @@ DUMP = Purpose(
     frozenset(_WRITABLE),
     ("lvm", "md", "luks", "mpath"),
     "name a disk or partition with a file system on it",
+    parts={"btrfs": ("devices",), "xfs": ("log", "realtime")},
 )
 ROOT = Purpose(
     "root",
@@ -184,6 +187,14 @@ _PARTS: Mapping[str, Reason] = {
     "mpath_member": Reason("a path to a multipath disk", "",
                            "name the disk with the file system: /dev/mapper/NAME"),
 }  # fmt: skip
+#: Parts of a file system that are elsewhere, as superblock.beyond() calls them.
+_ELSEWHERE: Mapping[str, str] = {
+    "devices": "over several devices",
+    "log": "with an external log",
+    "journal": "with an external journal",
+    "realtime": "with a realtime device",
+    "seed": "as a seed device, which is read-only",
+}
 _UNKNOWN_TYPE = Reason("{}: not a file system that the image can mount", "", _OTHER_TYPE)
 _UNKNOWN_TARGET = Reason("not a kind of target that the image can save to", "")
 _UNKNOWN_LAYER = Reason("a virtual device ({})")
@@ -259,9 +270,15 @@ def layers(purpose: Purpose, found: Hardware) -> Reason | None:
     return None
 
 
-def elsewhere(fstype: str, parts: str) -> Reason:
-    """Return why a file system with ``parts`` of it on other devices cannot be mounted."""
-    return Reason(f"{fstype} {parts}", hint=_ALONE)
+def elsewhere(purpose: Purpose, fstype: str, parts: Sequence[str]) -> Reason | None:
+    """Return why a file system with these parts on other devices cannot be mounted.
+
+    None if it can.
+    """
+    for part in parts:
+        if part not in purpose.parts.get(fstype, ()):
+            return Reason(f"{fstype} {_ELSEWHERE[part]}", hint=_ALONE)
+    return None
 
 
 def _named(known: Reason, name: str) -> Reason:

@@ -26,7 +26,8 @@ class Needs:
     there is none, and ``hardware`` is what that sits on, None if that is not known. ``filesystem``
     is the type that the image mounts, "" for none. ``modules`` are kernel modules that are always
     loaded, by what they are for. ``programs`` are the root's own, never busybox's applets;
-    ``files`` are files of the root, by their places in the image. ``layers`` are those below the
+    ``files`` are files of the root, by their places in the image; ``scripts`` are what the steps
+    read of our hooks/filesystems. ``layers`` are those below the
     device that the image has to assemble.
     """
 
@@ -37,6 +38,7 @@ class Needs:
     modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     programs: tuple[str, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    scripts: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
 
 

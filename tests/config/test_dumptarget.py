@@ -191,8 +191,8 @@ def test_a_device_that_cannot_be(profile: Distro, spec: str, message: str) -> No
         (mount_of("gvfsd-fuse", "fuse.x"), "on fuse.x: a file system in user space, whose"),
         (mount_of("what", "newfs"), "on newfs: not a file system that the image can mount"),
         (
-            mount_of("/dev/null", "xfs", "rw", "logdev=/dev/sdb1"),
-            "on /dev/null and logdev=/dev/sdb1, which the image cannot assemble",
+            mount_of("/dev/null", "ext4", "rw", "journal_path=/dev/sdb1"),
+            "on /dev/null and journal_path=/dev/sdb1, which the image cannot assemble",
         ),
         (mount_of("what", "ext4"), "on what (ext4), which is not a block device"),
         (mount_of("UUID=", "ext4"), "on UUID= (ext4), which is not a block device"),
@@ -245,7 +245,7 @@ def test_another_root_is_asked_for_its_fstab(
     [
         ("", "no fstab says which file system it is on"),
         ("server:/x / nfs defaults\n", "on nfs: a file system on the network"),
-        ("UUID=1 / xfs rtdev=/dev/sdc\n", "on UUID=1 and rtdev=/dev/sdc, which the image cannot"),
+        ("UUID=1 / jfs jdev=/dev/sdc\n", "on UUID=1 and jdev=/dev/sdc, which the image cannot"),
         ("UUID=1 / ext4 ro\n", "on UUID=1, which is mounted read-only"),
     ],
 )
@@ -385,16 +385,16 @@ def test_where_the_folder_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mounts, "folder_on", lambda *_: ("/crash", "subvol=/@var"))
     said = TargetSettings(to="UUID=1", fstype="btrfs")
     found = locate(said, path="/var/crash", root=ROOT)
-    assert (found.folder, found.mount_options) == ("/crash", "subvol=/@var")
+    assert (found.placed.folder, found.placed.options) == ("/crash", "subvol=/@var")
     # What a root's fstab has is not looked for on this host.
     said = TargetSettings(to="UUID=1", fstype="btrfs", mount_options="subvol=@")
     found = locate(said, path="dumps/./x/", root=ROOT)
-    assert (found.folder, found.mount_options) == ("/dumps/x", "subvol=@")
+    assert (found.placed.folder, found.placed.options) == ("/dumps/x", "subvol=@")
 
 
 def test_folder_that_the_file_system_cannot_hold() -> None:
     said = TargetSettings(to="UUID=1", fstype="vfat")
     with pytest.raises(KdumpInitrdError, match="/a:b: vfat cannot hold ':' in a name"):
         locate(said, path="/a:b", root=ELSEWHERE)
-    assert locate(said, path="/ä", root=ELSEWHERE).mount_options == "utf8=1"
-    assert locate(said, path="/a", root=ELSEWHERE).mount_options == ""
+    assert locate(said, path="/ä", root=ELSEWHERE).placed.options == "utf8=1"
+    assert locate(said, path="/a", root=ELSEWHERE).placed.options == ""

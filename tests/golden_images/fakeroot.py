@@ -44,7 +44,7 @@ _MOUNT = ("libmount.so.1", "libblkid.so.1")
 _PROGRAMS: Mapping[str, Binary] = {
     "bash": Binary("bin", ("libtinfo.so.6",)),
     **{name: Binary("bin") for name in ("cat", "ln", "mkdir", "readlink", "rm", "sleep", "sync")},
-    **{name: Binary("usr/bin") for name in ("env", "timeout", "tr")},
+    **{name: Binary("usr/bin") for name in ("env", "od", "timeout", "tr")},
     **{name: Binary("bin", _MOUNT) for name in ("mount", "umount")},
     **{name: Binary("sbin", ("libblkid.so.1",)) for name in ("blkid", "findfs")},
     "switch_root": Binary("sbin"),
@@ -60,9 +60,9 @@ _PROGRAMS: Mapping[str, Binary] = {
 }
 #: What the busybox of a root has, sorted as in its table.
 _APPLETS = ("ash", "blkid", "cat", "cpio", "date", "dd", "dmesg", "env", "findfs", "grep",
-            "gunzip", "halt", "insmod", "ln", "ls", "lsmod", "mkdir", "mount", "mv", "poweroff",
-            "ps", "readlink", "reboot", "rm", "setsid", "sh", "sleep", "stat", "switch_root",
-            "sync", "timeout", "tr", "umount", "vi")  # fmt: skip
+            "gunzip", "halt", "insmod", "ln", "ls", "lsmod", "mkdir", "mount", "mv", "od",
+            "poweroff", "ps", "readlink", "reboot", "rm", "setsid", "sh", "sleep", "stat",
+            "switch_root", "sync", "timeout", "tr", "umount", "vi")  # fmt: skip
 _FIRMWARE = b"firmware\n" * 9
 _TABLES = {"etc/lvm/lvm.conf": b"devices {\n}\n", "etc/mdadm.conf": b"HOMEHOST <system>\n"}
 #: Texts of the root that an image may have as they are.

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from kdump_initrd.saver import report as report_module
 from kdump_initrd.saver import save as save_module
 from kdump_initrd.saver.formats import dumpfile
 from kdump_initrd.saver.formats.dumpfile import open_dump
+from kdump_initrd.saver.report import Report
 from kdump_initrd.saver.store.diskfile import sync_folder
 
 from .faults import FaultyWindow
@@ -338,3 +340,14 @@ def test_hooks_are_told_why_there_is_no_whole_dump(tmp_path: Path, small_disk: D
     done = save(tmp_path, core, output=small_disk(256), why=why, keep_free=99)
     assert done.status == 4
     assert why.read_text() == f"dump: {done.step('dump')['detail']}\n"
+
+
+def test_what_hooks_remark_is_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remarks = tmp_path / "remarks"
+    remarks.write_bytes(b"a disk is missing\nodd \xff bytes\n")
+    monkeypatch.setattr(report_module, "REMARKS", str(remarks))
+    steps = json.loads(Report().text())["steps"]
+    assert [step["detail"] for step in steps] == ["a disk is missing", "odd \ufffd bytes"]
+    assert {(step["name"], step["result"]) for step in steps} == {("target", "done")}

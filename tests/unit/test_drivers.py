@@ -21,12 +21,12 @@ from kdump_initrd.targets import block, blockdevice, refusals
 from kdump_initrd.targets.blockdevice import BlockDevice
 
 from .captureimage import build, unpack
+from .loadinghooks import ETC, Loading
 from .shells import REPO, SHELLS
-from .wholeimages import Outcome, RootBoot
+from .wholeimages import RootBoot
 
 VIRTIO = {"virtio", "virtio_ring", "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod"}
 LIB = "usr/lib/kdump-initrd"
-ETC = "etc/kdump-initrd"
 
 
 def listed(tree: Path, name: str) -> list[str]:
@@ -125,59 +125,6 @@ def test_odd_patterns_are_held_against_what_they_match(monkeypatch: pytest.Monke
     assert ondemand.by_start([]) == {
         "a.b/c:": {"m": odd[:1]}, "": {"m": odd[1:5]}, "dmi:": {"m": odd[5:]},
     }  # fmt: skip
-
-
-class Loading:
-    """The hooks that load drivers, in a folder: one driver waits for a PCI device, one for none."""
-
-    TABLES = """
-        drivers='bus disk silent'
-        load_drivers() {
-            load_if "$1" bus 'pci:v1*'
-            load_if "$1" disk 'virtio:d2*'
-        }
-        insmod() {
-            echo "insmod $*" >>calls
-            case $1 in
-            */bus.ko)
-                mkdir -p sys/bus/virtio/devices/0
-                echo virtio:d2 >sys/bus/virtio/devices/0/modalias
-                ;;
-            */odd.ko) echo "insmod: can't insert 'odd.ko': unknown symbol in module"; return 1 ;;
-            */old.ko) echo "insmod: can't insert 'old.ko': No such device"; return 1 ;;
-            */last.ko) : >appeared ;;
-            esac
-        }
-        uptime() { seconds=$((${seconds:-0} + 1)); }
-        sleep() { :; }
-    """
-
-    def __init__(self, boot: RootBoot) -> None:
-        self.boot = boot
-        for name in ("functions.sh", "kernelline.sh", "modules.sh", "plug.sh"):
-            boot.write(f"lib/{name}", boot.moved((REPO / "hooks" / name).read_text()))
-        boot.write("lib/drivers.sh", self.TABLES)
-        tables = {"bus": "ring bus", "disk": "ring odd disk", "silent": "old last", "fs": "ext4"}
-        for name in " ".join(tables.values()).split():
-            boot.write(f"{name}.ko", name)
-        for name in ("bus", "disk", "silent"):
-            self.list(f"on-demand/{name}", *tables[name].split())
-        self.list("modules", "ring", "ext4")
-
-    def list(self, name: str, *modules: str) -> None:
-        lines = "".join(f"{self.boot.top}/{module}.ko a=1 b=2\n" for module in modules)
-        self.boot.write(f"{ETC}/{name}", lines)
-
-    def hook(self, name: str, device: str = "/dev/none") -> Outcome:
-        text = self.boot.moved((REPO / "hooks/pre-mount" / name).read_text())
-        top = self.boot.top
-        env = f"KDUMP_LIB={top}/lib KDUMP_ETC={top}/{ETC} KDUMP_RUN={top}/run KDUMP_STARTED=0"
-        env += f" KDUMP_SETUP_TIMEOUT=20 KDUMP_TARGET=0 KDUMP_DEVICE={device}; insmod() {{ :; }}"
-        return self.boot.run(f"{env}\n{text}")
-
-    def left(self) -> set[str]:
-        """Return the modules whose files still take memory."""
-        return {path.stem for path in self.boot.top.glob("*.ko") if path.stat().st_size}
 
 
 @pytest.fixture(params=SHELLS, ids=" ".join)

@@ -188,6 +188,7 @@ class Waiting:
         text = self.boot.moved((REPO / "hooks/pre-mount/50-wait-device").read_text())
         env = f"KDUMP_LIB={top}/lib KDUMP_ETC={top}/etc/kdump-initrd KDUMP_RUN={top}/run"
         env += f" KDUMP_STARTED=0 KDUMP_SETUP_TIMEOUT=120 KDUMP_TARGET=0 KDUMP_DEVICE={device}"
+        env += " KDUMP_FSTYPE=ext4 KDUMP_MOUNT_OPTIONS="
         return self.boot.run(f"{env}\n{text}")
 
 

@@ -93,7 +93,7 @@ def test_several_layers_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     )
 
 
-@pytest.mark.parametrize("fstype", ["btrfs", "xfs", "ext4", "f2fs", "jfs", "reiserfs"])
+@pytest.mark.parametrize("fstype", ["xfs", "ext4", "f2fs", "jfs", "reiserfs"])
 @pytest.mark.parametrize(
     ("purpose", "hint"),
     [(DUMP, "save to a file system that is on one disk or partition alone"), (ROOT, USE_A_BASE)],
@@ -109,11 +109,14 @@ def test_parts_elsewhere(
     (tmp_path / "disk").touch()
     host = HostFacts()
     monkeypatch.setattr(host, "superblock", lambda node: (fstype, "1"))
-    monkeypatch.setattr(superblock, "beyond", lambda node, fstype: "over several devices")
+    monkeypatch.setattr(superblock, "beyond", lambda node, fstype: ("devices",))
     with pytest.raises(KdumpInitrdError) as caught:
         blockdevice.examine("/dev/x", tmp_path / "disk", purpose, host=host)
     assert caught.value.message == f"/dev/x: {fstype} over several devices, {ASSEMBLE}"
     assert caught.value.hint == hint
+    for known, parts in purpose.parts.items():
+        for part in parts:
+            assert refusals.elsewhere(purpose, known, [part]) is None
 
 
 def test_what_can_be_assembled_is_not_in_the_table() -> None:

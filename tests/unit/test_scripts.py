@@ -218,6 +218,7 @@ def test_missing_device_ends_in_time(guest: Guest) -> None:
 
 def test_device_that_does_not_mount_is_said(guest: Guest) -> None:
     guest.state("device", "/dev/null\n")
+    guest.state("options", "\n")
     assert guest.hook("mount/50-mount") == 1
     assert "/dev/null" in guest.said()
     assert "cannot be mounted as ext4" in guest.said()
@@ -226,8 +227,8 @@ def test_device_that_does_not_mount_is_said(guest: Guest) -> None:
 
 def test_read_only_file_system_is_said_and_not_used(guest: Guest) -> None:
     guest.state("device", "none\n")
-    env = {"KDUMP_FSTYPE": "tmpfs", "KDUMP_MOUNT_OPTIONS": "ro,size=1m"}
-    assert guest.hook("mount/50-mount", **env) == 1
+    guest.state("options", "ro,size=1m\n")
+    assert guest.hook("mount/50-mount", KDUMP_FSTYPE="tmpfs") == 1
     assert "none (UUID=" in guest.said()
     assert "cannot be written to: Read-only file system" in guest.said()
     assert not (guest.run_folder / "mounted").exists()
@@ -236,9 +237,9 @@ def test_read_only_file_system_is_said_and_not_used(guest: Guest) -> None:
 def test_full_file_system_is_used(guest: Guest) -> None:
     """The kernel log may still fit; that is for the saver to find out."""
     guest.state("device", "none\n")
-    env = {"KDUMP_FSTYPE": "tmpfs", "KDUMP_MOUNT_OPTIONS": "size=4k,nr_inodes=1"}
+    guest.state("options", "size=4k,nr_inodes=1\n")
     try:
-        assert guest.hook("mount/50-mount", **env) == 0
+        assert guest.hook("mount/50-mount", KDUMP_FSTYPE="tmpfs") == 0
         assert (guest.run_folder / "mounted").exists()
         assert list(guest.disk.iterdir()) == []
     finally:
@@ -351,6 +352,7 @@ def test_only_watchdogs_that_ticked_are_petted(guest: Guest, known: str, petted:
 
 def test_long_lines_are_cut_for_the_kernel(guest: Guest) -> None:
     guest.state("device", f"/dev/{'x' * 2000}\n")
+    guest.state("options", "\n")
     guest.hook("mount/50-mount")
     assert len(guest.said().splitlines()[0]) < 950
 

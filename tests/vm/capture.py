@@ -57,9 +57,11 @@ def check_files(saved: Saved, kernel: Kernel, *, dump_format: str = "kdump") -> 
     assert saved.report["kernel_release"] == kernel.release
 
 
-def built(scenario: Scenario, device: str, *options: str) -> Scenario:
+def built(scenario: Scenario, device: str, *options: str, fstype: str = "ext4") -> Scenario:
     """Build the scenario's image for QEMU's disks."""
-    image = product.build(scenario.image, scenario.kernel, device, *product.VIRTIO, *options)
+    image = product.build(
+        scenario.image, scenario.kernel, device, *product.VIRTIO, *options, fstype=fstype
+    )
     return replace(scenario, command_line=image.command_line)
 
 

@@ -37,15 +37,22 @@ def _root(kernel: Kernel) -> list[str]:
 
 
 def build(
-    target: Path, kernel: Kernel, device: str, *options: str, command: Sequence[str] = ME
+    target: Path,
+    kernel: Kernel,
+    device: str,
+    *options: str,
+    fstype: str = "ext4",
+    command: Sequence[str] = ME,
 ) -> Product:
-    """Build a capture image that saves to the ext4 on ``device``; ``command`` runs the product.
+    """Build a capture image that saves to ``device``; ``command`` runs the product.
 
-    Raises KdumpInitrdError with the product's own words when it fails.
+    Without a device, the options say where dumps go. Raises KdumpInitrdError with the product's own
+    words when it fails.
     """
     target.unlink(missing_ok=True)
     start = time.monotonic()
-    argv = ["-c", device, "-f", "ext4", "-o", str(target), *_root(kernel), *options]
+    where = ["-c", device, "-f", fstype] if device else []
+    argv = [*where, "-o", str(target), *_root(kernel), *options]
     run([*command, *argv, kernel.release], timeout=120)
     seconds = time.monotonic() - start
     line = run([*ME, "--print-cmdline", target], timeout=60).stdout.decode().strip()

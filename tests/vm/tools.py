@@ -10,6 +10,7 @@ from kdump_initrd.core.run import find
 #: Program → Debian package that has it, for the message of a missing one.
 _PACKAGES = {
     "busybox": "busybox-static",
+    "btrfs": "btrfs-progs",
     "bzip2": "bzip2",
     "debootstrap": "debootstrap",
     "debugfs": "e2fsprogs",
@@ -20,8 +21,12 @@ _PACKAGES = {
     "lzop": "lzop",
     "makedumpfile": "makedumpfile",
     "mcopy": "mtools",
+    "mkfs.btrfs": "btrfs-progs",
+    "mkfs.exfat": "exfatprogs",
     "mkfs.ext4": "e2fsprogs",
+    "mkfs.f2fs": "f2fs-tools",
     "mkfs.vfat": "dosfstools",
+    "mkfs.xfs": "xfsprogs",
     "modprobe": "kmod",
     "qemu-aarch64": "qemu-user",
     "qemu-i386": "qemu-user",

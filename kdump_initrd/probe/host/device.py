@@ -54,6 +54,11 @@ def read_signature(path: Path) -> str:
     return unescape(_blkid([], path).get("TYPE", ""))
 
 
+def partuuid(path: Path) -> str:
+    """Return the PARTUUID of a partition, "" if that is not one or its disk cannot be read."""
+    return unescape(_blkid([], path).get("PART_ENTRY_UUID", ""))
+
+
 def _blkid(options: Sequence[str], path: Path) -> dict[str, str]:
     argv: list[str | Path] = ["blkid", "--probe", *options, "--output", "export", path]
     result = run(argv, timeout=_TIMEOUT, check=False)

@@ -37,8 +37,8 @@ class HostFacts:
         """Return blkid's name for what is on a device; see device.read_signature()."""
         return device.read_signature(node)
 
-    def elsewhere(self, node: Path, fstype: str) -> str:
-        """Return which part of a file system is on other devices; see superblock.beyond()."""
+    def elsewhere(self, node: Path, fstype: str) -> tuple[str, ...]:
+        """Return which parts of a file system are on other devices; see superblock.beyond()."""
         return superblock.beyond(node, fstype)
 
     def hardware(self, node: Path) -> Hardware | None:
@@ -72,6 +72,14 @@ class HostFacts:
     def type_on(self, node: Path) -> str:
         """Return the type of what is mounted from a device; see mounts.type_on()."""
         return mounts.type_on(node)
+
+    def options_on(self, node: Path) -> tuple[str, ...]:
+        """Return the options of what is mounted from a device; see mounts.options_on()."""
+        return mounts.options_on(node)
+
+    def partuuid(self, node: Path) -> str:
+        """Return the PARTUUID of a partition; see device.partuuid()."""
+        return device.partuuid(node)
 
     def folder_on(self, node: Path, fstype: str, path: str) -> tuple[str, str]:
         """Return what a folder of this host is on a device; see mounts.folder_on()."""

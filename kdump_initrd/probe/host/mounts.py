@@ -80,6 +80,12 @@ def type_on(node: Path) -> str:
     return found[-1].fstype if found else ""
 
 
+def options_on(node: Path) -> tuple[str, ...]:
+    """Return the options of the file system that is mounted from a block device, none for none."""
+    found = _findmnt(["--source", node], [])
+    return found[-1].options if found else ()
+
+
 def folder_on(node: Path, fstype: str, path: str) -> tuple[str, str]:
     """Return (folder on the file system, mount options) for the host's folder ``path``.
 

@@ -24,6 +24,7 @@ from ...probe.python.minimal import PythonRuntime
 from ...probe.python.zipped import stdlib_zip
 from ...saver import imagepaths
 from ...saver.imagepaths import MODULES, PYTHON, PYTHON_ZIP
+from ...targets.target import Needs as TargetNeeds
 
 #: The folder of our own programs and hooks in the image.
 LIB = inside(imagepaths.LIB)
@@ -54,6 +55,13 @@ def add_shared(tree: Tree, targets: int, *, root: Root) -> None:
         tree.add_file(LIB / name, source, why="what /init and the hooks share", mode=0o644)
     tree.add_fifo(LIB / "words", why="what /init listens to")
     tree.add_fifo(LIB / "silence", why="what the watchdogs' hook waits at")
+
+
+def add_filesystems(tree: Tree, needs: Sequence[TargetNeeds], *, root: Root) -> None:
+    """Add what the hooks read for certain types of file systems."""
+    for name in dict.fromkeys(name for each in needs for name in each.scripts):
+        source = find_data("hooks", f"filesystems/{name}", root=root)
+        tree.add_file(LIB / name, source, why="finds the parts of a file system", mode=0o644)
 
 
 def choose_toolbox(
