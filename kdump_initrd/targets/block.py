@@ -84,9 +84,10 @@ class Block(Target):
         device = on_layers(device, said.layers or ())
         if device.node is None and root.is_host:
             logger.warning("%s: not on this host: nothing about it could be checked", device.spec)
-        found = filesystems.of(device.fstype).place(
-            device, said.path or folder, said.mount_options, host=host
-        )
+        wanted = said.path or folder
+        found = filesystems.of(device.fstype).place(device, wanted, said.mount_options, host=host)
+        if said.mount_options is None and device.node is not None:
+            _warn_if_hidden(wanted, device, host)
         place = os.path.normpath("/" + found.folder.lstrip("/"))
         _check_path(place)
         filenames.check_folder(place, device.fstype)
@@ -233,6 +234,16 @@ def _compare(path: str, planned: Planned, mount: Mount, host: HostFacts) -> None
         raise _refusal(
             path,
             f"{mount.source} is mounted on {mount.target}, but /etc/fstab has {spec} for it",
+        )
+
+
+def _warn_if_hidden(path: str, device: BlockDevice, host: HostFacts) -> None:
+    """Warn of a folder whose dumps nobody would see where they are looked for."""
+    over = host.hiding(device.node, path) if device.node else None
+    if over:
+        logger.warning(
+            "%s: dumps go to that folder of %s, which cannot be seen here: %s is mounted on %s",
+            *(path, device.spec, over.source, over.target),
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import stat
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -398,3 +399,22 @@ def test_folder_that_the_file_system_cannot_hold() -> None:
         locate(said, path="/a:b", root=ELSEWHERE)
     assert locate(said, path="/ä", root=ELSEWHERE).placed.options == "utf8=1"
     assert locate(said, path="/a", root=ELSEWHERE).placed.options == ""
+
+
+def test_a_hidden_folder_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = BlockDevice("UUID=1", "ext4", Path("/dev/null"))
+    monkeypatch.setattr(block, "identify", lambda spec, fstype, host: here)
+    monkeypatch.setattr(mounts, "folder_on", lambda *_: ("/crash", ""))
+    over = mount_of("/dev/zero", target="/var/crash")
+    monkeypatch.setattr(mounts, "hiding", lambda node, path: over)
+    said = TargetSettings(to="UUID=1", fstype="ext4")
+    words = (
+        "/var/crash: dumps go to that folder of UUID=1, which cannot be seen here: /dev/zero is "
+        "mounted on /var/crash"
+    )
+    for found, wanted in ((replace(said, mount_options=""), False), (said, True)):
+        caplog.clear()
+        locate(found, path="/var/crash", root=ROOT)
+        assert (words in caplog.text) is wanted

@@ -104,6 +104,28 @@ def test_folder_of_btrfs(tmp_path: Path, scene: tuple[str, str, str]) -> None:
                 assert (later / folder.lstrip("/") / "mark").exists()
 
 
+def test_a_folder_that_another_mount_hides(tmp_path: Path) -> None:
+    disk = formatted(tmp_path / "disk", "mkfs.ext4", "-q")
+    with loop_device(disk) as node, mounted(node, tmp_path / "var", "rw", "ext4") as var:
+        (var / "crash").mkdir()
+        path = str(var / "crash/deep")
+        assert mounts.hiding(node, path) is None
+        run("mount", "-t", "tmpfs", "over", var / "crash")
+        try:
+            over = mounts.hiding(node, path)
+            assert over is not None
+            assert (over.source, over.target) == ("over", var / "crash")
+            assert mounts.hiding(node, str(var / "other")) is None
+            assert mounts.hiding(node, "/srv") is None
+        finally:
+            run("umount", var / "crash")
+        run("mount", "--bind", var, var)
+        try:
+            assert mounts.hiding(node, path) is None
+        finally:
+            run("umount", var)
+
+
 def test_names_on_vfat(tmp_path: Path) -> None:
     """Every name of every profile, and the ones that are made of them."""
     disk = formatted(tmp_path / "disk", "mkfs.vfat")

@@ -81,6 +81,10 @@ class HostFacts:
         """Return the PARTUUID of a partition; see device.partuuid()."""
         return device.partuuid(node)
 
+    def hiding(self, node: Path, path: str) -> Mount | None:
+        """Return what is mounted over a folder of a device; see mounts.hiding()."""
+        return mounts.hiding(node, path)
+
     def folder_on(self, node: Path, fstype: str, path: str) -> tuple[str, str]:
         """Return what a folder of this host is on a device; see mounts.folder_on()."""
         return mounts.folder_on(node, fstype, path)

@@ -80,6 +80,20 @@ def type_on(node: Path) -> str:
     return found[-1].fstype if found else ""
 
 
+def hiding(node: Path, path: str) -> Mount | None:
+    """Return the file system behind which the folder ``path`` of a block device cannot be seen.
+
+    None if nothing hides it, or it would not be at ``path``: the device is not mounted above that.
+    """
+    wanted = PurePosixPath(os.path.realpath(path))
+    mounts = _findmnt(["--nofsroot", "--source", node], [])
+    above = [each for each in mounts if each.target in (wanted, *wanted.parents)]
+    now = mounted(path) if above else None
+    if now is None or any((each.source, each.target) == (now.source, now.target) for each in above):
+        return None
+    return now
+
+
 def options_on(node: Path) -> tuple[str, ...]:
     """Return the options of the file system that is mounted from a block device, none for none."""
     found = _findmnt(["--source", node], [])
