@@ -10,9 +10,10 @@ from ..core.errors import KdumpInitrdError
 from . import refusals
 from .block import Block
 from .rootfs import RootFileSystem
+from .share import Share
 from .target import Target
 
-KINDS: Sequence[type[Target]] = (Block, RootFileSystem)
+KINDS: Sequence[type[Target]] = (Block, RootFileSystem, Share)
 #: "ssh" of ssh://host/folder, "virtiofs" of virtiofs:TAG; "root" is a word of its own.
 _SCHEME = re.compile(r"([A-Za-z0-9][A-Za-z0-9+.-]*):|(root)$")
 

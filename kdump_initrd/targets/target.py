@@ -23,7 +23,8 @@ class Needs:
     """What an image must have for a target, in addition to its steps and their own needs.
 
     ``name`` is that of the target, for people. ``node`` is the block device on this host, None if
-    there is none, and ``hardware`` is what that sits on, None if that is not known. ``filesystem``
+    there is none, and ``hardware`` is what that sits on, None if that is not known. ``drivers`` are
+    those of which one brings it up on any machine; if there are any, no others are. ``filesystem``
     is the type that the image mounts, "" for none. ``modules`` are kernel modules that are always
     loaded, by what they are for. ``programs`` are the root's own, never busybox's applets;
     ``files`` are files of the root, by their places in the image; ``scripts`` are what the steps
@@ -34,6 +35,7 @@ class Needs:
     name: str
     node: Path | None = None
     hardware: Hardware | None = None
+    drivers: tuple[str, ...] = ()
     filesystem: str = ""
     modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     programs: tuple[str, ...] = ()

@@ -22,9 +22,10 @@ from kdump_initrd.probe.host.hostfacts import HostFacts
 from kdump_initrd.probe.host.mounts import Mount, Planned
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.recipes import dumptarget
-from kdump_initrd.targets import block, refusals
+from kdump_initrd.targets import block, holder, refusals
 from kdump_initrd.targets.block import Block
 from kdump_initrd.targets.blockdevice import BlockDevice
+from kdump_initrd.targets.share import Share
 
 ROOT = Root()
 ELSEWHERE = Root(Path("/nonexistent"))
@@ -103,7 +104,7 @@ def test_the_kernels_name_of_the_root(
 ) -> None:
     """Without an initrd the table has /dev/root, which is not there."""
     monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/root", number="254:0"))
-    monkeypatch.setattr(block, "_NUMBERED", tmp_path)
+    monkeypatch.setattr(holder, "_NUMBERED", tmp_path)
     (tmp_path / "vda").touch()
     (tmp_path / "254:0").symlink_to("vda")
     found = resolve(TargetSettings(), root=ROOT, profile=profile)
@@ -186,7 +187,7 @@ def test_a_device_that_cannot_be(profile: Distro, spec: str, message: str) -> No
         (mount_of("server:/x", "nfs4"), "on nfs4: a file system on the network, which the image"),
         (mount_of("//server/x", "cifs"), "on cifs: a file system on the network, which the image"),
         (mount_of("rpool/var", "zfs"), "on ZFS, which the image cannot import"),
-        (mount_of("host", "9p"), "on 9p: a folder of the hypervisor, which the image"),
+        (mount_of("host", "vboxsf"), "on vboxsf: a folder of the hypervisor, which the image"),
         (mount_of("/dev/loop0", "squashfs"), "on squashfs: a file system that is read-only"),
         (mount_of("/dev/null", "ext4", "ro"), "on /dev/null, which is mounted read-only"),
         (mount_of("gvfsd-fuse", "fuse.x"), "on fuse.x: a file system in user space, whose"),
@@ -418,3 +419,53 @@ def test_a_hidden_folder_is_a_warning(
         caplog.clear()
         locate(found, path="/var/crash", root=ROOT)
         assert (words in caplog.text) is wanted
+
+
+@pytest.mark.parametrize("fstype", ["9p", "virtiofs"])
+def test_a_folder_of_the_hypervisor_that_is_mounted(
+    monkeypatch: pytest.MonkeyPatch, profile: Distro, fstype: str
+) -> None:
+    monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("dumps", fstype, "rw"))
+    found = resolve(TargetSettings(), root=ROOT, profile=profile)
+    assert found == TargetSettings(f"{fstype}:dumps", fstype)
+    monkeypatch.setattr(mounts, "folder_on", lambda node, *_: (f"/{node}/crash", ""))
+    target = Share.find(found, folder="/var/crash", root=ROOT, host=HostFacts())
+    assert target == Share(fstype, "dumps", "/dumps/crash")
+    monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("dumps", fstype, "ro"))
+    with pytest.raises(KdumpInitrdError, match="on dumps, which is mounted read-only"):
+        resolve(TargetSettings(), root=ROOT, profile=profile)
+
+
+def test_a_folder_of_the_hypervisor_in_fstab(tmp_path: Path, profile: Distro) -> None:
+    root = fstab(tmp_path, "UUID=1 / ext4 defaults\ndumps /var/crash virtiofs nofail\n")
+    found = resolve(TargetSettings(), root=root, profile=profile)
+    assert found == TargetSettings("virtiofs:dumps", "virtiofs", "/", mount_options="")
+    target = Share.find(found, folder="/var/crash", root=root, host=HostFacts())
+    assert target == Share("virtiofs", "dumps", "/")
+
+
+@pytest.mark.parametrize("tag", ["", "-o", "a b", "a\nb", "\udcff"])
+def test_tags_that_no_hook_can_name(profile: Distro, tag: str) -> None:
+    with pytest.raises(KdumpInitrdError, match="not the tag of a folder of the hypervisor"):
+        resolve(TargetSettings(f"9p:{tag}"), root=ROOT, profile=profile)
+
+
+def test_a_folder_of_the_hypervisor_has_one_type(profile: Distro) -> None:
+    assert resolve(TargetSettings("9p:x", "9p"), root=ROOT, profile=profile).fstype == "9p"
+    with pytest.raises(KdumpInitrdError, match="9p:x: cannot be mounted as ext4"):
+        resolve(TargetSettings("9p:x", "ext4"), root=ROOT, profile=profile)
+
+
+def test_one_of_several_devices_is_mounted(
+    monkeypatch: pytest.MonkeyPatch, profile: Distro
+) -> None:
+    """fstab has the UUID that they share; findmnt tells of one, and findfs of another."""
+    monkeypatch.setattr(mounts, "mounted", lambda path: mount_of("/dev/null", "btrfs"))
+    line = planned("UUID=1", "/crash", target="/var", fstype="btrfs")
+    monkeypatch.setattr(mounts, "in_fstab", lambda path, root: line)
+    monkeypatch.setattr(device, "node_of", lambda spec: Path("/dev/zero"))
+    monkeypatch.setattr(device, "namesakes", lambda spec: ("/dev/zero", "/dev/null"))
+    assert resolve(TargetSettings(), root=ROOT, profile=profile).to == "/dev/null"
+    monkeypatch.setattr(device, "namesakes", lambda spec: ("/dev/zero",))
+    with pytest.raises(KdumpInitrdError, match="/dev/null is mounted on /var, but /etc/fstab has"):
+        resolve(TargetSettings(), root=ROOT, profile=profile)

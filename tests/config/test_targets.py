@@ -22,7 +22,8 @@ from .reading import read, write
 NAME = native.NAME
 FORMS = (
     "save to a device (a path, UUID=, LABEL=, PARTUUID=, PARTLABEL=), file:///DIR (the device "
-    "that holds this folder) or root (the root file system)"
+    "that holds this folder), root (the root file system), virtiofs:TAG or 9p:TAG (a folder of the "
+    "hypervisor)"
 )
 OTHER_TYPE = "save to a disk or partition with ext4, xfs, btrfs or vfat on it"
 REACH = "which the image cannot reach"
@@ -187,8 +188,6 @@ REFUSED = [
     ("ssh://kdump@host/srv", "", f"another machine, {REACH}", FORMS),
     ("ssh://", "", f"another machine, {REACH}", FORMS),
     ("ftp://host/x", "", f"an FTP server, {REACH}", FORMS),
-    ("virtiofs:tag", "", f"a folder of the hypervisor, {REACH}", FORMS),
-    ("9p:tag", "", f"a folder of the hypervisor, {REACH}", FORMS),
     ("gopher://host/x", "", "not a kind of target that the image can save to", FORMS),
     ("C:/dumps", "", "not a kind of target that the image can save to", FORMS),
     (UUID, "nfs", f"nfs: a file system on the network, {REACH}", OTHER_TYPE),
@@ -243,8 +242,8 @@ def test_a_refused_target_that_is_configured(
          f"ssh: ssh://me:***@host: another machine, {REACH}"),
         ("rhel", "etc/kdump.conf", "raw /dev/sda5\n", "raw: /dev/sda5: a partition without a file "
          "system, which the image cannot save to"),
-        ("rhel", "etc/kdump.conf", "virtiofs a\n",
-         f"virtiofs: virtiofs:a: a folder of the hypervisor, {REACH}"),
+        ("rhel", "etc/kdump.conf", "virtiofs -a\n",
+         "virtiofs: 'virtiofs:-a': not the tag of a folder of the hypervisor"),
         ("rhel", "etc/kdump.conf", "ext4 UUID=1\ndracut_args --mount 'UUID=1 /x xfs'\n",
          "dracut_args: UUID=1: this dump target is named twice"),
         ("rhel", "etc/kdump.conf", "dracut_args --mount ssh://me:1/2@host\n",

@@ -29,8 +29,12 @@ def saved_on(disk: disks.Disk, into: Path) -> Saved:
     """Read back the one crash of a disk, whose file system must be sound."""
     assert disk.fsck() == ""
     (folder,) = disk.crash_folders(into)
-    report = json.loads(folder.file("report.json").copy.read_text())
-    return Saved(folder, report)
+    return with_report(folder)
+
+
+def with_report(folder: disks.CrashFolder) -> Saved:
+    """Return a crash's folder with its report."""
+    return Saved(folder, json.loads(folder.file("report.json").copy.read_text()))
 
 
 def check(saved: Saved, token: str, kernel: Kernel, *, dump_format: str = "kdump") -> None:

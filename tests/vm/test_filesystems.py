@@ -3,21 +3,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from kdump_initrd.core.run import run
 
-from . import disks, product, sidemachine
+from . import disks, product, readers, sidemachine
 from .cached import cache, making
-from .capture import Saved, built, check, said
+from .capture import Saved, built, check, said, with_report
 from .disks import CrashFolder
 from .kernels import Kernel
-from .scenario import Scenario, crash
+from .scenario import WITHOUT_DUMP, Scenario, crash
 from .sidemachine import Errand
 from .tools import tool
 
@@ -37,11 +37,6 @@ SUBVOLUMES = (
 #: The number of @/var: the first subvolume of a file system is 256 (btrfs_tree.h,
 #: BTRFS_FIRST_FREE_OBJECTID).
 VAR = 257
-
-
-def saved(folder: CrashFolder) -> Saved:
-    """Return a crash's folder with its report."""
-    return Saved(folder, json.loads(folder.file("report.json").copy.read_text()))
 
 
 def formatted(*words: str | Path) -> None:
@@ -73,14 +68,15 @@ def subvolumes(kernel: Kernel, folder: Path) -> Path:
     return disk
 
 
-def built_by_fstab(scenario: Scenario, folder: Path, text: str) -> Scenario:
+def built_by_fstab(scenario: Scenario, folder: Path, text: str, *options: str) -> Scenario:
     """Build the scenario's image for whatever holds /var/crash, by an fstab of the host."""
     table = folder / "fstab"
     table.write_text(text)
     alone = "-m" if os.geteuid() == 0 else "-rm"
     script = 'mount --bind "$1" /etc/fstab && shift && exec "$@"'
     command = [str(tool("unshare")), alone, "sh", "-c", script, "sh", str(table), *product.ME]
-    image = product.build(scenario.image, scenario.kernel, "", *product.VIRTIO, command=command)
+    options = (*product.VIRTIO, *options)
+    image = product.build(scenario.image, scenario.kernel, "", *options, command=command)
     return replace(scenario, command_line=image.command_line)
 
 
@@ -99,7 +95,7 @@ def test_subvolumes_and_a_bind_mount(
     )
     outcome = crash(replace(scenario, disks=(subvolumes,)))
     (found,) = restored(subvolumes, crash_copy, VAR, "lib/dumps")
-    check(saved(found), outcome.token, scenario.kernel)
+    check(with_report(found), outcome.token, scenario.kernel)
 
 
 @pytest.mark.full
@@ -114,8 +110,140 @@ def test_a_btrfs_on_two_disks(
     outcome = crash(replace(scenario, disks=there))
     # Read from one of them alone: what was written to both can be.
     (found,) = restored(there[-1], crash_copy, 5, "var/crash")
-    check(saved(found), outcome.token, scenario.kernel)
-    remarks = [step["detail"] for step in saved(found).report["steps"] if step["name"] == "target"]
+    check(with_report(found), outcome.token, scenario.kernel)
+    remarks = [
+        step["detail"] for step in with_report(found).report["steps"] if step["name"] == "target"
+    ]
     words = f"a device of UUID={disks.UUID} (1 of 2 are there) did not appear"
     assert [line.startswith(words) for line in remarks] == ([] if lost is None else [True])
     assert (words in "\n".join(said(outcome.run))) == (lost is not None)
+
+
+@dataclass(frozen=True)
+class Type:
+    """How a type of file system is made, and what a machine needs to read it."""
+
+    words: tuple[str, ...]
+    device: str = f"UUID={disks.UUID}"
+    modules: tuple[str, ...] = ()
+    options: str = "ro"
+    #: Whether it keeps owners and modes.
+    has_modes: bool = True
+
+
+SERIAL = "4B1D-C0DE"
+TYPES = {
+    "ext2": Type(("mkfs.ext2", "-q", "-U", disks.UUID)),
+    "ext3": Type(("mkfs.ext3", "-q", "-U", disks.UUID)),
+    "xfs": Type(("mkfs.xfs", "-q", "-m", f"uuid={disks.UUID}")),
+    "f2fs": Type(("mkfs.f2fs", "-q", "-U", disks.UUID), modules=("crc32_generic",)),
+    "vfat": Type(
+        ("mkfs.vfat", "-F", "32", "-i", SERIAL.replace("-", "")),
+        f"UUID={SERIAL}",
+        ("nls_cp437", "nls_ascii"),
+        "ro,iocharset=ascii",
+        has_modes=False,
+    ),
+    "exfat": Type(
+        ("mkfs.exfat", "-L", disks.LABEL), f"LABEL={disks.LABEL}", ("nls_utf8",), has_modes=False
+    ),
+}
+
+
+def read_by_linux(
+    kernel: Kernel, folder: Path, into: Path, *lines: str, modules: tuple[str, ...],
+    there: tuple[Path, ...], below: str = "/mnt/var/crash",
+) -> Saved:  # fmt: skip
+    """Return the one crash that another kernel finds on disks, which the lines mount."""
+    errand = Errand(kernel, there, modules, lines)
+    (found,) = sidemachine.crash_folders(errand, folder / "reading", into, below=below)
+    return with_report(found)
+
+
+def check_names(found: Saved, token: str, kernel: Kernel, *, colons: bool) -> None:
+    """Check a crash that has Fedora's names, or what a file system without colons makes of them."""
+    clock = "%H:%M:%S" if colons else "%H-%M-%S"
+    time.strptime(found.folder.path.name, f"127.0.0.1-%Y-%m-%d-{clock}")
+    assert found.report["result"] == "saved"
+    steps = found.report["steps"]
+    assert [step["result"] for step in steps] == ["done"] * len(steps)
+    copies = {file.name: file.copy for file in found.folder.files}
+    readers.prove(
+        dump=copies["vmcore"],
+        dmesg=copies["vmcore-dmesg.txt"],
+        token=token,
+        release=kernel.release,
+    )
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fstype", TYPES)
+def test_a_dump_with_fedora_s_names(
+    scenario: Scenario, folder: Path, crash_copy: Path, fstype: str
+) -> None:
+    made = TYPES[fstype]
+    disk = sidemachine.sparse(folder / "disk.raw", 2048)
+    formatted(*made.words, disk)
+    options = ("--distro", "fedora", "--dump-compress", "lzo")
+    scenario = built(scenario, made.device, *options, fstype=fstype)
+    outcome = crash(replace(scenario, disks=(disk,)))
+    found = read_by_linux(
+        scenario.kernel, folder, crash_copy, f"mount -t {fstype} -o {made.options} /dev/vda /mnt",
+        modules=(fstype, *made.modules), there=(disk,),
+    )  # fmt: skip
+    check_names(found, outcome.token, scenario.kernel, colons=made.has_modes)
+    if made.has_modes:
+        assert found.folder.mode & 0o077 == 0
+        assert [file.mode & 0o077 for file in found.folder.files] == [0] * len(found.folder.files)
+
+
+#: The log is on a partition, found by its PARTUUID; the realtime part is on a disk by its name.
+LOG_PARTUUID = "7a1d8f60-3c5b-4a5e-9a51-0b8f0c6f4d21"
+
+
+def partitioned(path: Path, content: Path) -> Path:
+    """Make a disk with a GPT, whose only partition has the content of a file."""
+    size = content.stat().st_size
+    sidemachine.sparse(path, (size >> 20) + 2)
+    table = f"label: gpt\nstart=2048, size={size // 512}, type=linux, uuid={LOG_PARTUUID}\n"
+    run([tool("sfdisk"), "-q", path], timeout=30, stdin=table.encode())
+    with path.open("r+b") as out:
+        out.seek(1 << 20)
+        out.write(content.read_bytes())
+    return path
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("log", ["there", "missing"])
+def test_an_xfs_with_parts_on_other_devices(
+    scenario: Scenario, folder: Path, crash_copy: Path, log: str
+) -> None:
+    sizes = {"disk": 2048, "log": 64, "realtime": 128}
+    disk, plain, realtime = (
+        sidemachine.sparse(folder / f"{name}.raw", size) for name, size in sizes.items()
+    )
+    formatted(
+        "mkfs.xfs", "-q", "-m", f"uuid={disks.UUID}", "-l", f"logdev={plain},size={sizes['log']}m",
+        "-r", f"rtdev={realtime}", disk,
+    )  # fmt: skip
+    journal = partitioned(folder / "partitioned.raw", plain)
+    table = (
+        f"UUID={disks.UUID} /var xfs nofail,"
+        f"logdev=/dev/disk/by-partuuid/{LOG_PARTUUID},rtdev=/dev/vdc 0 0\n"
+    )
+    scenario = built_by_fstab(scenario, folder, table, "--setup-timeout", "40")
+    there = (disk, journal, realtime)
+    if log == "missing":
+        garbage = sidemachine.sparse(folder / "other.raw", 8)
+        scenario = replace(scenario, disks=(disk, garbage, realtime), phases=WITHOUT_DUMP)
+        outcome = crash(scenario)
+        words = f"UUID={disks.UUID}'s logdev=PARTUUID={LOG_PARTUUID} did not appear in "
+        assert words in "\n".join(said(outcome.run))
+        return
+    outcome = crash(replace(scenario, disks=there))
+    found = read_by_linux(
+        scenario.kernel, folder, crash_copy,
+        "mount -t xfs -o logdev=/dev/vdb1,rtdev=/dev/vdc /dev/vda /mnt",
+        modules=("xfs",), there=there, below="/mnt/crash",
+    )  # fmt: skip
+    check(found, outcome.token, scenario.kernel)

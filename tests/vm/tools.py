@@ -23,6 +23,8 @@ _PACKAGES = {
     "mcopy": "mtools",
     "mkfs.btrfs": "btrfs-progs",
     "mkfs.exfat": "exfatprogs",
+    "mkfs.ext2": "e2fsprogs",
+    "mkfs.ext3": "e2fsprogs",
     "mkfs.ext4": "e2fsprogs",
     "mkfs.f2fs": "f2fs-tools",
     "mkfs.vfat": "dosfstools",

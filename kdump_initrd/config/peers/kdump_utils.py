@@ -83,7 +83,7 @@ _CONF = (
     Key("raw", "a target that is refused: it has no file system", meanings.target("raw")),
     Key("nfs", "a target, nfs://HOST/FOLDER, that is refused", meanings.url("nfs")),
     Key("ssh", "a target, ssh://USER@HOST, that is refused", meanings.url("ssh")),
-    Key("virtiofs", "a target, virtiofs:TAG, that is refused", meanings.tag("virtiofs")),
+    Key("virtiofs", "a target, virtiofs:TAG", meanings.tag("virtiofs")),
     Key("net", "a target, ssh://USER@HOST or nfs://HOST/FOLDER, that is refused", _net),
     Key("dracut_args", "a target by --mount, add-module by --add-drivers and --force-drivers, omit-module by --omit-drivers; a warning for others", _dracut_args),
     Key("path", "path", meanings.folder),

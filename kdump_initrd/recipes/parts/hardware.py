@@ -24,6 +24,8 @@ def drivers(
 
     Raises KdumpInitrdError for an unknown device, UsageError for an unknown set.
     """
+    if needs.drivers:
+        return [Wish(needs.drivers, f"reaches {needs.name}", strict=True)]
     chosen = _chosen(settings, needs)
     if chosen == ("host",):
         return _host_drivers(purpose, needs, host)
