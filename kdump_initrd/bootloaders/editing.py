@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Words in files that people write, too: found with their lines, taken out, and put in.
+"""Words in texts that people write, too: found with their lines, taken out, and put in.
 
-Whatever else there is in a file stays as it is, byte by byte.
+Whatever else there is in a text stays as it is, byte by byte.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import files, publish
 from ..core.errors import KdumpInitrdError
 from ..core.files import TEXT
 from ..core.root import Root
@@ -34,8 +30,6 @@ _VALUE = re.compile(
     r"""(?P<quote>["'])(?P<in>(?:(?!(?P=quote))[^\\]|\\.)*)(?P=quote)(?=\s|;|$)"""
     r"""|(?P<bare>[^\s"'#\\;`()]*)(?=\s|;|$)"""
 )
-#: Who may read a file that was not there.
-_MODE = 0o644
 
 
 @dataclass(frozen=True)
@@ -48,44 +42,6 @@ class Found:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A file to be written, or to be removed where ``content`` is None."""
-
-    path: Path
-    content: bytes | None
-
-    def apply(self) -> None:
-        """Write or remove the file, if it is not that already. Raises KdumpInitrdError."""
-        try:
-            before = files.read(self.path) if self.path.exists() else None
-            if before == self.content:
-                return
-            if self.content is None:
-                publish.remove(self.path)
-                return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            mode = stat.S_IMODE(self.path.stat().st_mode) if before is not None else _MODE
-            stamp = publish.stamp(self.path) if before is not None else None
-        except OSError as error:
-            raise KdumpInitrdError(f"{self.path}: {error.strerror}") from error
-        with publish.new_file(self.path, force=True, mode=mode, instead=stamp) as new:
-            os.write(new.descriptor, self.content)
-            if before is not None:
-                _dress(new.descriptor, self.path)
-
-
-def _dress(descriptor: int, path: Path) -> None:
-    """Give a new file the owner of the old one, its access list, and its label."""
-    old, new = path.stat(), os.fstat(descriptor)
-    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-        os.fchown(descriptor, old.st_uid, old.st_gid)
-    # Not every file system has attributes, or takes them from anybody.
-    with suppress(OSError):
-        for name in os.listxattr(path):
-            os.setxattr(descriptor, name, os.getxattr(path, name))
 
 
 def text_of(content: bytes) -> str:

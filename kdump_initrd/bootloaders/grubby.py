@@ -5,16 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .editing import Edit
-from .loader import Loader
+from .bytool import ByTool
 
 
-class Grubby(Loader):
+class Grubby(ByTool):
     """Arguments of all kernels, and of those that come (grubby(8), --update-kernel=ALL)."""
-
-    def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
-        """See Loader."""
-        return []
 
     def commands(self, remove: Sequence[str], add: Sequence[str]) -> list[list[str]]:
         """See Loader."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..core.errors import KdumpInitrdError
 from . import commandlines, crashwords, editing
-from .editing import Edit
+from .changes import Edit
 from .loader import Loader
 
 _ELSEWHERE, _RUNNING = "usr/lib/kernel/cmdline", "proc/cmdline"
@@ -27,16 +27,29 @@ class KernelInstall(Loader):
 
     def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
         """See Loader."""
-        path = self.place(self.facts.file)
-        there = self.read(path)
-        # Entries that are made from blanks only do not boot.
-        text = editing.without(there if there.strip() else self._usual(), remove, sourced=False)
-        edits = [Edit(path, _ended(editing.in_line(text, add) if add else text))]
+        edits = [self._cmdline(remove, add)]
         for entry in self._by_hand():
             text = editing.without(self.read(entry), remove, sourced=False)
-            text = editing.in_line(text, add, key="options") if add else text
-            edits.append(Edit(entry, editing.bytes_of(text)))
+            edits.append(Edit.of(entry, editing.in_line(text, add, key="options") if add else text))
         return edits
+
+    def _cmdline(self, remove: Sequence[str], add: Sequence[str]) -> Edit:
+        path = self.place(self.facts.file)
+        there = self.text(path)
+        # Entries that are made from blanks only do not boot, and without a file kernel-install
+        # takes the running command line, with the words that it has.
+        if (add or self.root.is_host) and not (there or "").strip():
+            there = self._usual()
+        if there is None:
+            return Edit(path, None)
+        text = editing.without(there, remove, sourced=False)
+        return Edit.of(path, _ended(editing.in_line(text, add)) if add else text)
+
+    def later(self) -> list[Edit]:
+        """See Loader: no file, or a blank one, as it was."""
+        path = self.place(self.facts.file)
+        there = self.text(path)
+        return [] if (there or "").strip() else [Edit.of(path, there)]
 
     def commands(self, remove: Sequence[str], add: Sequence[str]) -> list[list[str]]:
         """See Loader; with words in braces it is once for each kernel that has an entry."""
@@ -83,5 +96,5 @@ def _is_of(entry: Path, release: str) -> bool:
     return re.search(rf"-{re.escape(release)}(\+\d+(-\d+)?)?\.conf$", entry.name) is not None
 
 
-def _ended(text: str) -> bytes:
-    return editing.bytes_of(text if text.endswith("\n") else f"{text}\n")
+def _ended(text: str) -> str:
+    return text if text.endswith("\n") else f"{text}\n"

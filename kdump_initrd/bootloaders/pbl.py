@@ -10,18 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import crashwords
-from .editing import Edit
-from .loader import Loader
+from .bytool import ByTool
 
 _NAME = crashwords.NAME.rstrip("=")
 
 
-class Pbl(Loader):
+class Pbl(ByTool):
     """Options of the boot loader that /etc/sysconfig/bootloader names."""
-
-    def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
-        """See Loader."""
-        return []
 
     def commands(self, remove: Sequence[str], add: Sequence[str]) -> list[list[str]]:
         """See Loader; where words of other people stay, they are given once more."""

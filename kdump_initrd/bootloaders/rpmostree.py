@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.run import run
+from .bytool import ByTool
 from .commandlines import Boot
-from .editing import Edit
-from .loader import Loader
 
 _ARGUMENTS = ("rpm-ostree", "kargs")
 #: Its service has to be started first, perhaps.
 _PATIENCE = 60.0
 
 
-class RpmOstree(Loader):
+class RpmOstree(ByTool):
     """Kernel arguments (rpm-ostree(1), kargs); all in one deployment.
 
     Its entry is written when the system shuts down; until then rpm-ostree alone knows it.
@@ -28,10 +27,6 @@ class RpmOstree(Loader):
             return super().boots()
         said = run(_ARGUMENTS, timeout=_PATIENCE).stdout.decode(errors="replace")
         return [Boot(Path(" ".join(_ARGUMENTS)), said.strip())]
-
-    def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
-        """See Loader."""
-        return []
 
     def commands(self, remove: Sequence[str], add: Sequence[str]) -> list[list[str]]:
         """See Loader."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..core.errors import KdumpInitrdError
 from ..core.run import run
 from . import commandlines, crashwords
-from .editing import Edit
+from .changes import Edit
 from .loader import Loader
 
 _PATIENCE = 120.0
@@ -48,17 +48,23 @@ class Uki(Loader):
         return crashwords.words_of(found or "")
 
     def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
-        """See Loader: the old one goes, where there is none instead."""
-        return [Edit(self.own, None)] if self.own and not add else []
-
-    def commands(self, remove: Sequence[str], add: Sequence[str]) -> list[list[str]]:
-        """See Loader: what makes an add-on is not for taking it away."""
+        """See Loader: an add-on is no text."""
         return []
 
-    def change(self, remove: Sequence[str], add: Sequence[str]) -> list[str]:
+    def change(
+        self,
+        plan: Sequence[Edit],
+        remove: Sequence[str],
+        add: Sequence[str],
+        *,
+        later: Sequence[Edit] = (),
+    ) -> list[str]:
         """See Loader."""
-        if not add or self.own is None:
-            return super().change(remove, add)
+        if self.own is None:
+            return []
+        if not add:
+            Edit(self.own, None).apply()
+            return []
         command = [*self.facts.run, f"--cmdline={' '.join(add)}", *self._signing()]
         if not self.root.is_host:
             return [shlex.join([*command, f"--output={self.root.inside(self.own)}"])]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from ..core.errors import KdumpInitrdError
 from . import editing
+from .changes import Edit
 from .commandlines import Boot
-from .editing import Edit
 from .loader import Loader
 
 _MAP = "boot/bootmap"
@@ -37,4 +37,4 @@ class Zipl(Loader):
             lines = [
                 editing.with_words(line, add) if _PARAMETERS.match(line) else line for line in lines
             ]
-        return [Edit(path, editing.bytes_of("".join(lines)))]
+        return [Edit.of(path, "".join(lines))]

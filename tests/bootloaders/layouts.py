@@ -141,6 +141,26 @@ def _in_zipl(root: Path, word: str) -> None:
     standins.zipl(root, [])
 
 
+def _u_boot(root: Path) -> None:
+    put(root, "usr/sbin/u-boot-update")
+    standins.u_boot_update(root, [])
+
+
+def _in_u_boot(root: Path, word: str) -> None:
+    put(root, "etc/default/u-boot", f'U_BOOT_PARAMETERS="ro quiet {word}"\n')
+    standins.u_boot_update(root, [])
+
+
+def _u_boot_cmdline(root: Path) -> None:
+    put(root, "etc/kernel/cmdline", f"{LINE}\n")
+    _u_boot(root)
+
+
+def _in_u_boot_cmdline(root: Path, word: str) -> None:
+    put(root, "etc/kernel/cmdline", f"{LINE} {word}\n")
+    standins.u_boot_update(root, [])
+
+
 _BOOT, _BOOT2 = "boot/grub/grub.cfg", "boot/grub2/grub.cfg"
 _BLS, _ESP, _EFI = "boot/loader/entries", "boot/efi/loader/entries", "efi/loader/entries"
 LAYOUTS: Mapping[str, Layout] = {
@@ -160,6 +180,8 @@ LAYOUTS: Mapping[str, Layout] = {
     "kernel-install": Layout(
         _cmdline(_EFI, "usr/bin/kernel-install"), _in_cmdline(_EFI), "kernel-install"
     ),
+    "u-boot-menu": Layout(_u_boot, _in_u_boot, "u-boot-update"),
+    "u-boot-menu-cmdline": Layout(_u_boot_cmdline, _in_u_boot_cmdline, "u-boot-update"),
     "zipl": Layout(_zipl, _in_zipl, "zipl"),
     "rpm-ostree": Layout(_ostree, _in_kargs, "rpm-ostree"),
 }

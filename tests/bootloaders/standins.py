@@ -17,6 +17,10 @@ _SOURCE = """\
 for file; do . "$file"; done
 printf "%s|%s" "$GRUB_CMDLINE_LINUX" "$GRUB_CMDLINE_LINUX_DEFAULT"
 """
+_U_BOOT = """\
+for file; do [ ! -e "$file" ] || . "$file"; done
+printf "%s" "$U_BOOT_PARAMETERS"
+"""
 ENTRIES = ("boot/loader/entries", "efi/loader/entries", "boot/efi/loader/entries")
 
 
@@ -70,11 +74,11 @@ def entries(root: Path) -> list[Path]:
 
 def options(path: Path, change: Callable[[str], str]) -> None:
     """Change the options of an entry."""
-    lines = path.read_text().splitlines()
+    lines = path.read_text("latin-1").splitlines()
     lines = [
         f"options {change(line[8:])}" if line.startswith("options ") else line for line in lines
     ]
-    path.write_text("".join(f"{line}\n" for line in lines))
+    path.write_text("".join(f"{line}\n" for line in lines), "latin-1")
 
 
 def grubby(root: Path, words: list[str]) -> None:
@@ -101,17 +105,26 @@ def update_bootloader(root: Path, words: list[str]) -> None:
         more = f" {said}" if option == "--add-option" else ""
         return f'GRUB_CMDLINE_LINUX_DEFAULT="{rest}{more}"'
 
-    text = re.sub(r'^GRUB_CMDLINE_LINUX_DEFAULT="(.*)"$', change, path.read_text(), flags=re.M)
-    path.write_text(text)
+    text = re.sub(
+        r'^GRUB_CMDLINE_LINUX_DEFAULT="(.*)"$', change, path.read_text("latin-1"), flags=re.M
+    )
+    path.write_text(text, "latin-1")
     mkconfig(root, "boot/grub2/grub.cfg")
+
+
+def cmdline(root: Path) -> str:
+    """Return the words of /etc/kernel/cmdline, or else of the running kernel, on a line."""
+    path = root / "etc/kernel/cmdline"
+    if path.exists():
+        return " ".join(path.read_text("latin-1").split())
+    return without((root / "proc/cmdline").read_text(), {"BOOT_IMAGE"})
 
 
 def sdbootutil(root: Path, words: list[str]) -> None:
     """It writes the options of all entries of this system anew (update_all_entries)."""
     assert words == ["update-all-entries"]
-    line = " ".join((root / "etc/kernel/cmdline").read_text("latin-1").split())
-    for path in (each for each in entries(root) if "machine-id" not in each.read_text()):
-        options(path, lambda _: line)
+    for path in (each for each in entries(root) if "machine-id" not in each.read_text("latin-1")):
+        options(path, lambda _: cmdline(root))
 
 
 def kernel_install(root: Path, words: list[str]) -> None:
@@ -119,9 +132,20 @@ def kernel_install(root: Path, words: list[str]) -> None:
     verb, release, image = words
     assert verb == "add"
     assert (root / image.lstrip("/")).is_file()
-    line = " ".join((root / "etc/kernel/cmdline").read_text("latin-1").split())
-    entry = f"title x\nversion {release}\noptions {line}\nlinux /x/{release}/linux\n"
-    (root / f"efi/loader/entries/x-{release}.conf").write_text(entry)
+    entry = f"title x\nversion {release}\noptions {cmdline(root)}\nlinux /x/{release}/linux\n"
+    (root / f"efi/loader/entries/x-{release}.conf").write_text(entry, "latin-1")
+
+
+def u_boot_update(root: Path, words: list[str]) -> None:
+    """Debian's: a shell reads the files, and /etc/kernel/cmdline counts where they say nothing."""
+    assert words == []
+    files = (root / "etc/default/u-boot", *sorted((root / "etc/u-boot-menu/conf.d").glob("*.conf")))
+    done = subprocess.run(["sh", "-c", _U_BOOT, "sh", *files], check=True, capture_output=True)
+    there = (root / "etc/kernel/cmdline").exists()
+    usual = cmdline(root) if there else "ro quiet"
+    text = f"label l0\n\tappend root=/dev/x {done.stdout.decode('latin-1') or usual}\n"
+    (root / "boot/extlinux").mkdir(exist_ok=True)
+    (root / "boot/extlinux/extlinux.conf").write_text(text, "latin-1")
 
 
 def zipl(root: Path, words: list[str]) -> None:
@@ -152,6 +176,7 @@ TOOLS = {
     "update-bootloader": update_bootloader,
     "sdbootutil": sdbootutil,
     "kernel-install": kernel_install,
+    "u-boot-update": u_boot_update,
     "zipl": zipl,
     "rpm-ostree": rpm_ostree,
 }

@@ -17,7 +17,7 @@ from .layouts import LAYOUTS, Host, put
 NOTE = "var/lib/kdump-initrd/crashkernel"
 #: What is read of each layout, if it is there.
 READ = (
-    *("etc/default/grub", "etc/default/grub.d/kdump-initrd.cfg", "boot/grub/grub.cfg"),
+    *("etc/default/grub", "etc/default/grub.d/zz-kdump-initrd.cfg", "boot/grub/grub.cfg"),
     *("boot/grub2/grub.cfg", "boot/grub2/grubenv", "etc/kernel/cmdline", "usr/lib/kernel/cmdline"),
     *("etc/zipl.conf", "boot/bootmap", "etc/machine-id", "proc/iomem", "proc/meminfo"),
     *("proc/cmdline", NOTE),

@@ -178,9 +178,25 @@ def test_words_of_people_and_of_debian_s_kdump_tools(on_top: OnTop) -> None:
     put(on_top.upper, "etc/default/grub", text)
     line = 'GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=384M-:128M"\n'
     put(on_top.upper, "etc/default/grub.d/kdump-tools.cfg", line)
+    before = files(on_top)
     done = on_top.reserve("--set", "200M", "--force")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert on_top.reserve("--unset").returncode == 0
+    assert files(on_top).keys() == before.keys()
+    assert (on_top.upper / "etc/default/grub.d/kdump-tools.cfg").read_text() == line
+
+
+@pytest.mark.parametrize("on_top", ["grub"], indirect=True)
+def test_a_file_that_is_read_behind_ours(on_top: OnTop) -> None:
+    """It wins, and is named; where it is read before ours, all is well."""
+    later = "etc/default/grub.d/zzz.cfg"
+    put(on_top.upper, later, 'GRUB_CMDLINE_LINUX_DEFAULT="quiet"\n')
+    done = on_top.reserve("--set", "200M")
     assert done.returncode == exits.ERROR
-    assert "/boot/grub/grub.cfg has crashkernel=200M crashkernel=384M-:128M" in done.stderr
+    assert f"/boot/grub/grub.cfg has no crashkernel=: /{later} is read behind zz-" in done.stderr
+    assert "hint: give it a name that sorts before zz-kdump-initrd.cfg, or add " in done.stderr
+    assert on_top.run("mv", f"/{later}", "/etc/default/grub.d/50.cfg").returncode == 0
+    assert on_top.reserve("--set", "200M").returncode == 0
 
 
 @pytest.mark.parametrize("on_top", ["grub", "kernel-install"], indirect=True)

@@ -14,9 +14,10 @@ import pytest
 from kdump_initrd.bootloaders.ways import WAYS
 from kdump_initrd.commands.admin import main
 from kdump_initrd.core import exits
+from kdump_initrd.core.resources import search_path
 from kdump_initrd.core.root import Root
 from kdump_initrd.image import reservation
-from kdump_initrd.probe.distro import profilekeys
+from kdump_initrd.probe.distro import profilekeys, profiles
 from kdump_initrd.upkeep.reserving import nextboot, putting
 
 from .layouts import LAYOUTS, LINE, Host, put
@@ -67,6 +68,13 @@ made_by_a_tool = pytest.mark.parametrize("name", sorted(LAYOUTS.keys() - {"zipl"
 
 def test_profiles_know_all_ways() -> None:
     assert {*profilekeys.WAYS} == WAYS.keys()
+
+
+def test_there_is_a_root_for_each_boot_loader() -> None:
+    """Of UKIs it is in test_real_tools.py."""
+    shipped = search_path("distros", root=Root(Path("/nonexistent")))
+    profile = profiles.load("linux", search_path=shipped, root=Root())
+    assert profile.bootloaders.keys() == {*LAYOUTS, "uki"}
 
 
 @every
@@ -130,8 +138,11 @@ def test_what_a_person_has_written_stays(host: Host, reserve: Reserve, name: str
     assert words.split()[-1] == OTHER
     assert reserve("--unset")[0] == 0
     assert next_boot(reserve) == {BY_HAND}
-    if name in ("grub", "zipl", "rpm-ostree"):
-        assert host.files() == before
+    now = host.files()
+    if name == "pbl":
+        # It makes the menu before the file has its words in their old order again.
+        del now["boot/grub2/grub.cfg"], before["boot/grub2/grub.cfg"]
+    assert now == before
     assert BY_HAND in reserve("--unset")[1]
     assert reserve("--unset", "--force")[0] == 0
     assert next_boot(reserve) == {""}
@@ -203,6 +214,17 @@ def test_a_file_that_is_not_there_is_made_and_goes_again(host: Host, reserve: Re
     assert path.read_text() == "another\n"
 
 
+def test_no_file_and_a_word_by_hand_in_an_entry(host: Host, reserve: Reserve) -> None:
+    host.make("kernel-install")
+    (host.root / "etc/kernel/cmdline").unlink()
+    put(host.root, "efi/loader/entries/mine.conf", f"linux /x\noptions a  {BY_HAND} b\n")
+    before = host.files()
+    assert reserve("--set", OTHER, "--force")[0] == 0
+    assert next_boot(reserve) == {OTHER}
+    assert reserve("--unset")[0] == 0
+    assert host.files() == before
+
+
 def test_entries_that_were_written_by_hand(host: Host, reserve: Reserve) -> None:
     host.make("kernel-install")
     entry = host.root / "efi/loader/entries/arch.conf"
@@ -225,6 +247,36 @@ def test_a_comment_behind_a_line_is_no_word(host: Host, reserve: Reserve, name: 
     assert reserve("--set", OTHER)[0] == 0
     assert reserve("--unset", "--force")[0] == 0
     assert f"# was {BY_HAND}\n" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [
+        ("grub", "etc/default/grub.d/kdump-initrd.cfg"),
+        ("u-boot-menu", "etc/u-boot-menu/conf.d/kdump-initrd.conf"),
+    ],
+)
+def test_a_file_of_an_earlier_version_is_replaced(
+    host: Host, reserve: Reserve, name: str, old: str
+) -> None:
+    host.make(name)
+    before = host.files()
+    assert reserve("--set", OTHER)[0] == 0
+    path = host.root / old
+    new = path.with_name(f"zz-{path.name}")
+    new.rename(path)
+    (host.root / "var/lib/kdump-initrd/crashkernel").unlink()
+    found = asked(reserve)
+    assert (found["by_hand"], next_boot(reserve)) == ([], {OTHER})
+    assert reserve("--set", OTHER)[0] == 0
+    assert (path.exists(), new.exists()) == (False, True)
+    new.rename(path)
+    assert reserve("--unset")[0] == 0
+    assert host.files() == before
+    put(host.root, old, "X=1\n")
+    assert reserve("--set", OTHER)[0] == 0
+    assert reserve("--unset")[0] == 0
+    assert path.read_text() == "X=1\n"
 
 
 def test_variables_of_grub_in_an_entry(host: Host, reserve: Reserve) -> None:
@@ -403,6 +455,7 @@ def killed(*_: object) -> list[str]:
 def way_of(name: str) -> str:
     """Return the way of a layout."""
     named = {"grub": "drop-in", "sdbootutil": "kernel-install"}
+    named |= {"u-boot-menu": "drop-in", "u-boot-menu-cmdline": "kernel-install"}
     return named.get(name, "variable" if name.endswith("mkconfig") else name)
 
 

@@ -15,7 +15,7 @@ from tests.bootloaders import layouts
 from . import refreshroots
 from .refreshroots import CONFIGURATION, Host
 
-DROP_IN = "etc/default/grub.d/kdump-initrd.cfg"
+DROP_IN = "etc/default/grub.d/zz-kdump-initrd.cfg"
 _MENU = """\
 ### BEGIN /etc/grub.d/10_linux ###
 menuentry 'Debian' {{

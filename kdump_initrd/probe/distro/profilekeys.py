@@ -93,6 +93,7 @@ class BootLoader:
     marks: tuple[str, ...]
     any: tuple[str, ...] = ()
     file: str = ""
+    formerly: tuple[str, ...] = ()
     variable: str = ""
     usual: str = ""
     run: tuple[str, ...] = ()
