@@ -161,6 +161,19 @@ def test_without_busybox(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_records_of_pstore_are_left_alone(tmp_path: Path) -> None:
+    """No image for all hardware has a driver for them, and nothing in it looks for them."""
+    image = build(tmp_path / "x.img", "--hardware", "generic")
+    manifest = read_manifest(image)
+    assert manifest is not None
+    backends = ("ramoops", "pstore", "pstore_blk", "pstore_zone", "efi_pstore", "mtdpstore", "erst")
+    assert not {*backends, "efivarfs"} & set(manifest.modules)
+    tree = unpack(image, tmp_path / "tree")
+    for path in (tree / "init", *(tree / "usr/lib/kdump-initrd").rglob("*")):
+        if path.is_file():
+            assert b"pstore" not in path.read_bytes(), path
+
+
 def test_partition_tags_bring_a_better_findfs(tmp_path: Path) -> None:
     out = tmp_path / "x.img"
     argv = ["-c", "PARTUUID=3b0c9c1e-01", "-f", "ext4", "--hardware", "virtio", "-o", str(out)]

@@ -16,7 +16,20 @@ from .machine import Machine, MachineConfig
 from .phases import Phase
 
 _APPLETS = (
-    *("cat", "echo", "insmod", "ln", "ls", "mkdir", "mount", "poweroff", "sh", "sync", "tar"),
+    *(
+        "cat",
+        "echo",
+        "grep",
+        "insmod",
+        "ln",
+        "ls",
+        "mkdir",
+        "mount",
+        "poweroff",
+        "sh",
+        "sync",
+        "tar",
+    ),
     *("umount", "cp", "rm"),
 )
 #: What QEMU's disks and folders need.

@@ -152,10 +152,10 @@ TYPES = {
 
 def read_by_linux(
     kernel: Kernel, folder: Path, into: Path, *lines: str, modules: tuple[str, ...],
-    there: tuple[Path, ...], below: str = "/mnt/var/crash",
+    there: tuple[Path, ...], below: str = "/mnt/var/crash", programs: tuple[str, ...] = (),
 ) -> Saved:  # fmt: skip
     """Return the one crash that another kernel finds on disks, which the lines mount."""
-    errand = Errand(kernel, there, modules, lines)
+    errand = Errand(kernel, there, modules, lines, programs)
     (found,) = sidemachine.crash_folders(errand, folder / "reading", into, below=below)
     return with_report(found)
 
@@ -243,7 +243,9 @@ def test_an_xfs_with_parts_on_other_devices(
     outcome = crash(replace(scenario, disks=there))
     found = read_by_linux(
         scenario.kernel, folder, crash_copy,
+        # As the generator asks for it.
+        f"blkid --probe --output export /dev/vdb1 | grep -qx PART_ENTRY_UUID={LOG_PARTUUID}",
         "mount -t xfs -o logdev=/dev/vdb1,rtdev=/dev/vdc /dev/vda /mnt",
-        modules=("xfs",), there=there, below="/mnt/crash",
+        modules=("xfs",), there=there, below="/mnt/crash", programs=("blkid",),
     )  # fmt: skip
     check(found, outcome.token, scenario.kernel)
