@@ -58,19 +58,32 @@ def _number(node: Path, root: Root) -> str:
     return ""
 
 
+def _siblings(node: Path, root: Root) -> list[str]:
+    """Return the names of all devices of a btrfs that is mounted from one of them, here ``node``.
+
+    The mount has the name of any (fs/btrfs/sysfs.c: a folder for each file system).
+    """
+    for folder in root.entries("sys/fs/btrfs"):
+        names = [each.name for each in root.entries(folder / "devices")]
+        if node.name in names:
+            return names
+    return []
+
+
 def _mount(node: Path, number: str, root: Root) -> tuple[str, Path | None]:
     """Return (type, mount point) of a device, ("", None) if it is not mounted (proc(5)).
 
     Of several mounts it is one that shows all of the file system, if there is one.
     """
     found = []
+    nodes = {node, *(node.with_name(name) for name in _siblings(node, root))}
     with suppress(OSError):
         for line in root.read_text("proc/self/mountinfo").splitlines():
             words, _, behind = line.partition(" - ")
             fields, (fstype, source, *_) = words.split(), [*behind.split(), "", ""]
             if len(fields) < 5:
                 continue
-            if fields[2] == number or root.path / source.lstrip("/") == node:
+            if fields[2] == number or root.path / source.lstrip("/") in nodes:
                 place = root.folder(unescape_octal(fields[4]))
                 found.append((fields[3] != "/", len(fields[4]), fstype, place))
     if not found:
