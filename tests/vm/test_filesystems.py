@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -129,12 +130,24 @@ class Type:
     options: str = "ro"
     #: Whether it keeps owners and modes.
     has_modes: bool = True
+    #: What is on it, files and links with their targets, and where the dump is then.
+    there: Mapping[str, str] = field(default_factory=dict)
+    below: str = "/mnt/var/crash"
 
 
 SERIAL = "4B1D-C0DE"
 TYPES = {
-    "ext2": Type(("mkfs.ext2", "-q", "-U", disks.UUID)),
-    "ext3": Type(("mkfs.ext3", "-q", "-U", disks.UUID)),
+    # With a link that begins at the top of that file system, and with a file in the folder's place.
+    "ext2": Type(
+        ("mkfs.ext2", "-q", "-U", disks.UUID),
+        there={"var": "/data"},
+        below="/mnt/data/crash",
+    ),
+    "ext3": Type(
+        ("mkfs.ext3", "-q", "-U", disks.UUID),
+        there={"var/crash": ""},
+        below="/mnt",
+    ),
     "xfs": Type(("mkfs.xfs", "-q", "-m", f"uuid={disks.UUID}")),
     "f2fs": Type(("mkfs.f2fs", "-q", "-U", disks.UUID), modules=("crc32_generic",)),
     "vfat": Type(
@@ -150,13 +163,26 @@ TYPES = {
 }
 
 
+def planted(tree: Path, made: Type) -> Path:
+    """Make a folder with what is to be on a file system."""
+    for name, target in made.there.items():
+        path = tree / name
+        path.parent.mkdir(parents=True)
+        if target:
+            path.symlink_to(target)
+        else:
+            path.touch()
+    return tree
+
+
 def read_by_linux(
     kernel: Kernel, folder: Path, into: Path, *lines: str, modules: tuple[str, ...],
     there: tuple[Path, ...], below: str = "/mnt/var/crash", programs: tuple[str, ...] = (),
 ) -> Saved:  # fmt: skip
     """Return the one crash that another kernel finds on disks, which the lines mount."""
     errand = Errand(kernel, there, modules, lines, programs)
-    (found,) = sidemachine.crash_folders(errand, folder / "reading", into, below=below)
+    folders = sidemachine.crash_folders(errand, folder / "reading", into, below=below)
+    (found,) = (each for each in folders if (into / each.path.name / "report.json").exists())
     return with_report(found)
 
 
@@ -183,14 +209,16 @@ def test_a_dump_with_fedora_s_names(
 ) -> None:
     made = TYPES[fstype]
     disk = sidemachine.sparse(folder / "disk.raw", 2048)
-    formatted(*made.words, disk)
+    formatted(*made.words, *(("-d", planted(folder / "tree", made)) if made.there else ()), disk)
     options = ("--distro", "fedora", "--dump-compress", "lzo")
     scenario = built(scenario, made.device, *options, fstype=fstype)
     outcome = crash(replace(scenario, disks=(disk,)))
     found = read_by_linux(
         scenario.kernel, folder, crash_copy, f"mount -t {fstype} -o {made.options} /dev/vda /mnt",
-        modules=(fstype, *made.modules), there=(disk,),
+        modules=(fstype, *made.modules), there=(disk,), below=made.below,
     )  # fmt: skip
+    steps = {step["name"]: step["detail"] for step in found.report["steps"]}
+    assert ("the top of the file system is used" in steps["folder"]) is (made.below == "/mnt")
     check_names(found, outcome.token, scenario.kernel, colons=made.has_modes)
     if made.has_modes:
         assert found.folder.mode & 0o077 == 0
