@@ -197,6 +197,40 @@ open_volumes() {
 	find_node
 }
 
+# Set `left` to what is left in the thin pool that a volume was made of, and `taken` to what the
+# volume has of it already, in bytes; fails where there is no such pool.
+measure_pool() {
+	for uuid in /sys/block/dm-*/dm/uuid; do
+		found=
+		[ ! -r "$uuid" ] || read -r found <"$uuid"
+		case $found in
+		LVM-*-tpool) break ;;
+		esac
+	done
+	[ "${found%-tpool}" != "$found" ] || return 1
+	run_lvm lvs --noheadings --nosuffix --units b --separator '|' \
+		--options lv_name,pool_lv,lv_size,data_percent || return 1
+	pool=
+	while IFS='|' read -r name its size per_cent; do
+		if [ -z "$its" ] || [ -z "$per_cent" ]; then continue; fi
+		pool=$its
+		part "$size" "$per_cent"
+		taken=$bytes
+	done </tmp/said
+	while IFS='|' read -r name its size per_cent; do
+		[ "${name##* }" = "$pool" ] || continue
+		part "$size" "$per_cent"
+		left=$((size - bytes))
+		return 0
+	done </tmp/said
+	return 1
+}
+
+# Set `bytes` to that part of a size; of a per cent there are always two decimals.
+part() { # SIZE PER_CENT
+	bytes=$(((${2%.*} * 100 + 1${2#*.} - 100) * $1 / 10000))
+}
+
 # Try to make the device of what is there.
 assemble() {
 	case "$maps ${layers:-}" in

@@ -40,12 +40,12 @@ OF_THE_SAVER = {
     },
     "commands": {name for name in MODULES if name.startswith("saver")},
 }
-#: Folder of the saver: those that its modules may import. What lies at the saver's top may use all.
+#: Folder of the saver: what its modules may import. What lies at the saver's top may use all.
 SAVER = {
     "low": set(),
     "memory": {"low"},
     "codec": {"low"},
-    "store": {"low"},
+    "store": {"low", "imagepaths"},
     "arch": {"memory", "low"},
     "formats": {"store", "codec", "arch", "memory", "low"},
     "filter": {"formats", "arch", "memory", "low"},

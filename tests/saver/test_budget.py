@@ -15,7 +15,7 @@ from kdump_initrd.saver.crash.facts import Crash
 from kdump_initrd.saver.dump import budget, pagecopy
 from kdump_initrd.saver.formats.dumpfile import open_dump
 from kdump_initrd.saver.low.selection import Selection
-from kdump_initrd.saver.store.folder import free_room
+from kdump_initrd.saver.store.folder import free_room, pool_room
 
 from .filtering import expected
 from .logged import LOG, logged
@@ -214,3 +214,20 @@ def test_somebody_else_takes_the_room(
     dump = open_dump(str(done.dump))
     assert dump.read_physical(0x1000000, 4096 * PAGE) == content[: 4096 * PAGE]
     dump.close()
+
+
+def test_a_thin_pool_has_less_room_than_the_file_system(small_disk: Disk, tmp_path: Path) -> None:
+    """Of the pool, the volume has some already; what the file system uses of that is taken."""
+    pool, disk = tmp_path / "pool", small_disk(1000)
+    (disk / "file").write_bytes(bytes(10 * PAGE))
+    info = os.statvfs(disk)
+    used = (info.f_blocks - info.f_bfree) * info.f_frsize
+    for said, room in (
+        (f"1000 {used + 500}\n", 1500),
+        (f"1000 {used - 500}\n", 1000),
+        ("", 1 << 62),
+        ("x y\n", 1 << 62),
+    ):
+        pool.write_text(said)
+        assert pool_room(str(disk), str(pool)) == room
+    assert pool_room(str(disk), str(tmp_path / "none")) == 1 << 62

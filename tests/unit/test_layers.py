@@ -417,3 +417,33 @@ def test_a_volume_without_a_key_is_given_up_at_once(boot: RootBoot) -> None:
         "kdump-initrd load"
     ]
     assert not (boot.top / "run/device").exists()
+
+
+def test_what_is_left_in_a_thin_pool_is_said_and_noted(boot: RootBoot) -> None:
+    mapping = group(boot)
+    boot.write("sys/block/dm-0/dm/uuid", "LVM-abc\n")
+    boot.write("sys/block/dm-3/dm/uuid", "LVM-def-tpool\n")
+    boot.program(
+        "lvm",
+        f"""
+        case $* in
+        *lv_full_name*) echo "  vg/var|{boot.top}/dev/vg/var|{mapping}" ;;
+        *pool_lv*)
+            echo "  pool||1000000000|75.08"
+            echo "  root||5000000|"
+            echo "  var|pool|2000000000|10.00" ;;
+        *"activate y vg/var"*) mknod {mapping} b 7 201 ;;
+        esac
+        """,
+    )
+    done = Waiting(boot, "lvm", mapping).wait("UUID=1")
+    assert (done.status, done.printed) == (0, "")
+    assert (boot.top / "run/pool").read_text() == "249200000 200000000\n"
+    assert done.log[-1].endswith("thin pool pool: 249 MB are left, 200 MB are the volume's")
+
+
+def test_without_a_thin_pool_nothing_is_noted_of_one(boot: RootBoot) -> None:
+    mapping = group(boot)
+    boot.write("sys/block/dm-0/dm/uuid", "LVM-abc\n")
+    assert Waiting(boot, "lvm", mapping).wait("UUID=1").status == 0
+    assert (boot.top / "run/pool").read_text() == ""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
+from ..imagepaths import POOL
 from . import Lines, Part, Store, Text
 from .crashfolder import fit_name, make_folder
 from .diskfile import create, read_start, sync_folder, write_all
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Bytes of a text that are read.
 _MAX_TEXT = 1 << 20
+_NO_LIMIT = 1 << 62
 
 
 class Folder(Store):
@@ -128,7 +130,7 @@ class FilePart(Part):
 
     def room(self) -> int | None:
         """See Part."""
-        return free_room(self._folder, self._keep_free)
+        return min(free_room(self._folder, self._keep_free), pool_room(self._folder))
 
     def close(self) -> None:
         """See Part."""
@@ -156,6 +158,22 @@ def free_room(path: str, keep_free: int) -> int:
     info = os.statvfs(path)
     size = info.f_frsize or info.f_bsize
     return max(0, info.f_bavail - -(-info.f_blocks * keep_free // 100)) * size
+
+
+def pool_room(path: str, pool: str = POOL) -> int:
+    """Return the bytes that a new file may take of the thin pool below a file system.
+
+    What its volume has already and the file system does not use needs no more of the pool. Without
+    a pool (a file that tells of one) it is any number. Raises OSError.
+    """
+    try:
+        with open(pool, encoding="ascii") as file:
+            left, taken = map(int, file.read().split())
+    except (OSError, ValueError):
+        return _NO_LIMIT
+    info = os.statvfs(path)
+    used = (info.f_blocks - info.f_bfree) * (info.f_frsize or info.f_bsize)
+    return left + max(0, taken - used)
 
 
 STORE = Folder

@@ -17,6 +17,7 @@ from . import (
     kernelsettings,
     pastcrashes,
     readiness,
+    thinpools,
     unlockable,
     view,
     writing,
@@ -42,6 +43,7 @@ def examine(top: Path, distro: str | None) -> list[Finding]:
     found = list(map(of_link, links))
     found += driverchain.check(seen)
     found += unlockable.check(seen)
+    found += thinpools.check(seen)
     lost = any(each.name.startswith("target") and each.severity == ERROR for each in found)
     # What is wrong with a target, its link says first.
     found += (each for each in _written(seen) if not (lost and each.severity == ERROR))

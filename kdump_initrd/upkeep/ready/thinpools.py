@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Would a dump fill the thin pool that its file system lies on? The file system does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...core.root import Root
+from ...probe.host import sysfs, thinpool
+from .finding import FINE, NOTE, WARNING, Finding
+from .view import View
+
+_NAME = "thin pool"
+_MIB = 1 << 20
+
+
+def check(seen: View) -> Iterator[Finding]:
+    """Yield a finding for each pool below a target that is on this host."""
+    if not seen.root.is_host:
+        return
+    for place in seen.places:
+        disk = seen.disks[place.spec]
+        found = sysfs.hardware_of(disk.node, sysfs=Root(seen.root.path / "sys")) if disk else None
+        for pool in thinpool.pools_below(found) if found else ():
+            yield _one(pool, seen.memory.size(place.level, seen.packing.ratio))
+
+
+def _one(pool: str, wanted: int) -> Finding:
+    left = thinpool.left(pool)
+    if left is None:
+        return Finding(_NAME, NOTE, f"LVM does not tell how full {pool} is", f"lvs {pool}")
+    facts = {"left_bytes": left, "forecast_bytes": wanted}
+    text = f"{pool} has {left // _MIB} MiB left, a dump takes about {wanted // _MIB} MiB"
+    if left >= wanted:
+        return Finding(_NAME, FINE, text, "", facts)
+    mend = f"lvextend -L +{(wanted - left) // _MIB + 1}M {pool}"
+    return Finding(_NAME, WARNING, f"{text}: the pool would run full", mend, facts)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Thin pools: what `check` says of one that a dump would fill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from kdump_initrd.core.run import Result
+from kdump_initrd.probe.host import sysfs, thinpool
+from kdump_initrd.probe.host.sysfs import Hardware
+from kdump_initrd.upkeep.ready import thinpools
+from kdump_initrd.upkeep.ready.finding import FINE, NOTE, WARNING
+from kdump_initrd.upkeep.ready.view import View
+
+_MIB = 1 << 20
+VOLUMES = ("/dev/mapper/vg-var", "/dev/mapper/vg-pool-tpool", "/dev/mapper/vg-pool_tdata")
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> View:
+    """A host with one target on a pool, and memory of which a dump takes 100 MiB."""
+    found = Hardware((), (), ("lvm",), volumes=VOLUMES)
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
+    view = SimpleNamespace(
+        root=SimpleNamespace(is_host=True, path=Path("/")),
+        places=(SimpleNamespace(spec="UUID=1", level=31),),
+        disks={"UUID=1": SimpleNamespace(node=Path("/dev/dm-3"))},
+        memory=SimpleNamespace(size=lambda level, ratio: 100 * _MIB),
+        packing=SimpleNamespace(ratio=0.35),
+    )
+    return cast(View, view)
+
+
+@pytest.mark.parametrize(
+    ("lvs", "severity", "text", "mend"),
+    [
+        (
+            "  1073741824|95.00\n",
+            WARNING,
+            "/dev/mapper/vg-pool has 51 MiB left, a dump takes about 100 MiB: the pool would run "
+            "full",
+            "lvextend -L +49M /dev/mapper/vg-pool",
+        ),
+        (
+            "  1073741824|5.25\n",
+            FINE,
+            "/dev/mapper/vg-pool has 970 MiB left, a dump takes about 100 MiB",
+            "",
+        ),
+        ("", NOTE, "LVM does not tell how full /dev/mapper/vg-pool is", "lvs /dev/mapper/vg-pool"),
+        ("  8|\n", NOTE, "LVM does not tell how full /dev/mapper/vg-pool is", ""),
+    ],
+)
+def test_a_pool_below_a_target(
+    seen: View, monkeypatch: pytest.MonkeyPatch, lvs: str, severity: str, text: str, mend: str
+) -> None:
+    monkeypatch.setattr(thinpool, "run", lambda argv, **more: Result(0, lvs.encode(), ""))
+    (found,) = thinpools.check(seen)
+    assert (found.severity, found.text) == (severity, text)
+    assert mend in found.mend
+
+
+def test_a_volume_without_a_pool_is_not_asked_about(
+    seen: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Hardware((), (), ("lvm",), volumes=VOLUMES[:1])
+    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
+    assert list(thinpools.check(seen)) == []
