@@ -105,6 +105,10 @@ start_arrays() {
 	how=--no-degraded
 	if is_late; then
 		how=--run
+		# A dump goes even to one that was written to in the crash, and lacks a disk to be repaired: what
+		# that had of those stripes is lost, whether it is started or not.
+		dirty=/sys/module/md_mod/parameters/start_dirty_degraded
+		if [ -n "$untouched" ] && [ -w "$dirty" ]; then echo 1 >"$dirty"; fi
 		# These have been put together, and wait for the others.
 		for array in /sys/block/md*; do
 			state=
@@ -195,6 +199,19 @@ open_volumes() {
 			read -r said </tmp/said
 	done
 	find_node
+}
+
+# Let no array be resynchronised, which would take time and memory from the dump: the next boot does
+# it. Say which ones lack disks.
+calm_arrays() {
+	for array in /sys/block/md*/md; do
+		[ -e "$array/sync_action" ] || continue
+		echo frozen >"$array/sync_action"
+		lacks=0
+		[ ! -r "$array/degraded" ] || read -r lacks <"$array/degraded"
+		name=${array%/md}
+		[ "$lacks" -eq 0 ] || remark "MD RAID ${name##*/} runs without $lacks of its disks"
+	done
 }
 
 # Set `left` to what is left in the thin pool that a volume was made of, and `taken` to what the

@@ -251,7 +251,10 @@ def test_what_a_tool_has_said_last_is_told(boot: RootBoot) -> None:
 def array(boot: RootBoot, *, complete: bool) -> str:
     """Give the machine an array of two disks; return its node."""
     node = f"{boot.top}/dev/md127"
-    boot.write("sys/module/md_mod/parameters/start_ro", "0\n")
+    for name in ("start_ro", "start_dirty_degraded"):
+        boot.write(f"sys/module/md_mod/parameters/{name}", "0\n")
+    boot.write("sys/block/md127/md/sync_action", "resync\n")
+    boot.write("sys/block/md127/md/degraded", f"{int(not complete)}\n")
     whole = f"[ -b {node} ] || mknod {node} b 7 202"
     state = boot.write(
         "sys/block/md127/md/array_state", "inactive\n" if not complete else "clear\n"
@@ -280,8 +283,13 @@ def test_an_array_is_assembled(boot: RootBoot, complete: bool) -> None:
         said[0] == "mdadm --assemble --scan --no-degraded --config=partitions --homehost=<ignore>"
     )
     assert (said[-1] == "mdadm --run /dev/md127") is not complete
-    # No array begins to be resynchronised by being there.
+    # No array begins to be resynchronised by being there, or by being written to.
     assert (boot.top / "sys/module/md_mod/parameters/start_ro").read_text() == "1\n"
+    assert (boot.top / "sys/block/md127/md/sync_action").read_text() == "frozen\n"
+    dirty = (boot.top / "sys/module/md_mod/parameters/start_dirty_degraded").read_text()
+    assert dirty == ("0\n" if complete else "1\n")
+    lacks = "<3>kdump-initrd: MD RAID md127 runs without 1 of its disks"
+    assert (lacks in done.log) is not complete
 
 
 def test_volumes_on_an_array_on_volumes(boot: RootBoot) -> None:
