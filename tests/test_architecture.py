@@ -31,12 +31,12 @@ OF_THE_SAVER = {
     "probe": {"saver.low.stdlib", "saver.codec.rows"},
     "targets": {"saver.params", "saver.imagepaths", "saver.store.naming", "saver.low.failure"},
     "upkeep": {
-        *("saver.params", "saver.imagepaths", "saver.store.naming"),
+        *("saver.params", "saver.imagepaths", "saver.store.naming", "saver.store.folder"),
         *("saver.codec.opening", "saver.codec.rows"),
     },
     "recipes": {
         *("saver.params", "saver.codec.rows", "saver.imagepaths", "saver.arch", "saver.store"),
-        "saver.low.kernelline",
+        *("saver.low.kernelline", "saver.save"),
     },
     "commands": {name for name in MODULES if name.startswith("saver")},
 }

@@ -63,6 +63,11 @@ class CaptureSettings(CommonSettings):
     dump_level: int = DumpParams.level
     jobs: int = DumpParams.jobs
     keep_free: int = TargetParams.keep_free
+    keep: int = TargetParams.keep
+    max_age: int = TargetParams.max_age
+    max_use: int = TargetParams.max_use
+    loop_crashes: int = LimitParams.loop_crashes
+    loop_minutes: int = LimitParams.loop_minutes
     verify: str = DumpParams.verify
     final_action: str = LimitParams.final_action
     failure_action: str = LimitParams.failure_action
@@ -135,7 +140,7 @@ class Setting:
     @property
     def is_number(self) -> bool:
         """Whether the value is a number."""
-        return self.metavar in ("N", "SECONDS", "PERCENT", "MIB")
+        return self.metavar in ("N", "SECONDS", "MINUTES", "DAYS", "PERCENT", "MIB")
 
     @property
     def default(self) -> Any:  # noqa: ANN401 - as varied as the settings
@@ -158,7 +163,12 @@ CAPTURE: Sequence[Setting] = (
     Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest whose library is installed and that the distribution's dump readers support", choices=CHOICES["compress"]),
     Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", settingvalues.number("level")),
     Setting("jobs", ("--jobs",), "N", "workers that save in parallel; 0: one per processor", settingvalues.number("jobs")),
-    Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free", settingvalues.per_cent),
+    Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free: per cent, or a size as 512M", settingvalues.kept_free),
+    Setting("keep", ("--keep",), "N", "where there is no room for the dump, remove older crashes, except for so many of the newest; 0: keep all", settingvalues.number("keep")),
+    Setting("max_age", ("--max-age",), "DAYS", "where there is no room for the dump, remove crashes that are older; 0: none", settingvalues.number("max_age")),
+    Setting("max_use", ("--max-use",), "MIB", "remove older crashes where all of them would take more; 0: any size", settingvalues.number("max_use")),
+    Setting("loop_crashes", ("--loop-crashes",), "N", "save only the kernel log if there were so many crashes in the time of --loop-minutes; 0: save each", settingvalues.number("loop_crashes")),
+    Setting("loop_minutes", ("--loop-minutes",), "MINUTES", "the time for --loop-crashes", settingvalues.number("loop_minutes")),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", choices=CHOICES["final_action"]),
     Setting("failure_action", ("--failure-action",), "ACTION", "what to do if no target has taken the whole dump; final: the final action; shell: start a shell on the console, and do the final action when it ends", choices=CHOICES["failure_action"]),
@@ -210,6 +220,11 @@ FIELDS: Mapping[str, str] = {
     "jobs": "dump.jobs",
     "verify": "dump.verify",
     "keep_free": "target.keep_free",
+    "keep": "target.keep",
+    "max_age": "target.max_age",
+    "max_use": "target.max_use",
+    "loop_crashes": "limits.loop_crashes",
+    "loop_minutes": "limits.loop_minutes",
     "final_action": "limits.final_action",
     "failure_action": "limits.failure_action",
     "stall_timeout": "limits.stall",

@@ -14,6 +14,10 @@ _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*(?=://)")
 #: A parameter of the kernel's, or the beginning of several.
 _NAME = re.compile(r"[\w.-]+\*?")
 
+#: A number, and what it counts; the sizes are powers of two.
+_SHARE = re.compile(r"([0-9]{1,15})(%|[KMGT]|)")
+_SHIFTS = {"": 0, "%": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+
 
 def plain(word: str) -> str:
     """Take one line without blanks at its ends."""
@@ -44,9 +48,18 @@ def number(field: str) -> Callable[[str], int]:
     return read
 
 
-def per_cent(word: str) -> int:
-    """Read a number of per cent."""
-    return number("keep_free")(word.removesuffix("%"))
+def kept_free(word: str) -> int:
+    """Read what is to stay free: per cent, or a size, which comes back in bytes."""
+    found = _SHARE.fullmatch(word)
+    value = int(found[1]) << _SHIFTS[found[2]] if found else -1
+    if found is None or (value > 99) is (found[2] in ("", "%")):
+        raise ValueError(f"expected {RANGES['keep_free'][1]}")
+    return number("keep_free")(str(value))
+
+
+def kept_free_text(value: int) -> str:
+    """Return the word for a value of kept_free in bytes."""
+    return f"{value >> 10}K"
 
 
 def sets(word: str) -> tuple[str, ...]:

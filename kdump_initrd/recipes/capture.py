@@ -232,7 +232,7 @@ def _add_programs(
     )
     folders += layout.add_libraries(python_tree, closure.closure(programs, root=site.root))
     wanted = Path(settings.python) if settings.python else None
-    chosen = chosenmodules.of_image(site.targets, site.kernel)
+    chosen = chosenmodules.of_image(site.targets, site.kernel, settings)
     runtime = minimal.find_python(site.root, python=wanted, chosen=chosen)
     dump_codec, codec_library = pagecodec.choose(settings.dump_compress, runtime, site)
     layout.add_python(python_tree, runtime)

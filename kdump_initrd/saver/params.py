@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _WEEK = 7 * 24 * 3600
 _SECONDS = (_WEEK, f"whole seconds from 0 (off) to {_WEEK} (a week)")
+_COUNT = (1 << 30, f"a whole number from 0 (off) to {1 << 30}")
 #: The words that a field may be, by its name.
 CHOICES = {
     "format": ("kdump", "elf", "flat", "none"),
@@ -27,12 +28,14 @@ CHOICES = {
 RANGES = {
     "level": (31, "a level from 0 to 31"),
     "jobs": (4096, "a number of workers from 0 (one per processor) to 4096"),
-    "keep_free": (99, "a percentage from 0 to 99"),
+    "keep_free": (1 << 60, "a percentage from 0 to 99, or a size as 512M"),
     "stall": _SECONDS,
     "overall": _SECONDS,
     "deadline": _SECONDS,
     "deadlines": _SECONDS,
-    "floor_rate": (4096, "a rate in MiB a second from 0 (any) to 4096"),
+    **dict.fromkeys(
+        ("floor_rate", "keep", "max_age", "max_use", "loop_crashes", "loop_minutes"), _COUNT
+    ),
 }
 #: What the dotted names of one target's fields begin with.
 TARGET = "target"
@@ -172,19 +175,19 @@ class LimitParams(Record):
 
     stall           seconds without progress that are too many; 0 for ever
     overall         seconds for all of it; 0 for ever
-    deadlines       the sum of the targets' deadlines: all of it may take longer, if it takes these
-                    seconds, and those of the dump at the floor rate; 0 if it may not
-    floor_rate      MiB of memory a second: a target on which saving is slower does not get the
-                    dump; 0 for any rate
+    deadlines       what the targets have: these and the dump's at floor_rate may be more; 0 if not
+    floor_rate      MiB of memory a second that are the least for saving; 0 for any rate
     final_action    what ends the capture kernel's life: "reboot", "poweroff" or "halt"
-    failure_action  the same if no target has the whole dump: "final" for the final action, "shell"
-                    for a shell before it
+    loop_crashes    so many crashes before, in loop_minutes, are too many: only the log is saved
+    failure_action  the same if no target has the whole dump; "final": the final action
     """
 
     stall: int = 180
     overall: int = 0
     deadlines: int = 0
     floor_rate: int = 4
+    loop_crashes: int = 0
+    loop_minutes: int = 60
     final_action: str = "reboot"
     failure_action: str = "final"
 
@@ -215,7 +218,10 @@ class TargetParams(Record):
     mount          where that is mounted in the image: links below it lead nowhere else, and its
                    top is used if the folder cannot be; "" for a folder of this system
     folder         the folder on it that gets one folder per crash
-    keep_free      per cent of the file system that the dump leaves free
+    keep_free      per cent of the file system that the dump leaves free; from 100 on, bytes
+    keep           where the dump has no room, crashes but so many of the newest may go; 0: none
+    max_age        and those that are older than so many days; 0: none
+    max_use        MiB that all crashes may take: more is no room, and any may go; 0: any size
     deadline       seconds for reaching and opening it; 0 for ever
     """
 
@@ -227,6 +233,9 @@ class TargetParams(Record):
     mount: str = ""
     folder: str = "/var/crash"
     keep_free: int = 5
+    keep: int = 0
+    max_age: int = 0
+    max_use: int = 0
     deadline: int = 120
 
     @property

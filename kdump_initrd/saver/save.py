@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .commandline import Request
     from .dump.dumping import Dumping
     from .low.console import Console
+    from .oldcrashes import Older
     from .readme import Readme
     from .store import Part
 
@@ -34,6 +35,8 @@ _VERDICTS = {
     REFUSED: "there is no room for a dump in ",
     FAILED: "no dump could be saved in ",
 }
+#: The module with Older. No import statement names it: most images do not have it.
+OLDER = "kdump_initrd.saver.oldcrashes"
 #: Seconds for each of the last texts on a disk that may not answer.
 _PATIENCE = 5.0
 
@@ -60,6 +63,8 @@ class Save:
         self._store = open_store(target)
         self._names = Names(params.names, 0)
         self._readme: Readme | None = None
+        self._older: Older | None = None
+        self._loop = ""
 
     def run(self) -> None:
         """Do all steps, whatever happens to each."""
@@ -74,7 +79,7 @@ class Save:
                     self.console.info(line)
             if in_folder:
                 self._step("report", self.report.write)
-                if self.params.dump.format != "none":
+                if self._wants_dump():
                     self._step("dump", self._save_dump)
                 elif saved_log:
                     self.result = LOGGED
@@ -180,10 +185,31 @@ class Save:
             self.console.info(f"the crashed kernel said: {self._log.panic}")
         return self._noted(f"{count} lines", lines.note if lines else "")
 
+    def _wants_dump(self) -> bool:
+        # Whether more than the log is to be saved. What looks at older crashes is only in images
+        # that have a rule for it.
+        limits, target = self.params.limits, self.target
+        if self.params.dump.format == "none":
+            return False
+        if limits.loop_crashes or target.keep or target.max_age or target.max_use:
+            self._step("older crashes", self._look_back)
+        return not self._loop
+
+    def _look_back(self) -> str:
+        module = __import__(OLDER, fromlist=["Older"])
+        self._older = module.Older(self.params, self.target, self._store.where, self._time())
+        self._loop = self._older.loop()
+        return self._noted("", self._loop and f"{self._loop}: only the kernel log is saved")
+
+    def _make_room(self, size: int, room: int) -> bool:
+        assert self._older is not None
+        return self._older.make_room(size, room, self.console)
+
     def _save_dump(self) -> str:
         from .dump.dumping import Dumping
 
         part = self._store.dump(*self._names.of("dump"))
+        part.retain = self._make_room if self._older else None
         note = self._noted("", part.note)
         if self.params.dump.collector:
             from .dump.collector import Collected

@@ -29,6 +29,8 @@ def test_shipped_file_says_nothing_that_is_not_done(tmp_path: Path) -> None:
         "dump_format": "kdump",
         "dump_compress": "zlib",
         "dump_level": 31,
+        "keep": 0,
+        "keep_free": 64 << 20,
         "final_action": "reboot",
         "crashkernel": "auto",
         "shrink": False,
@@ -54,11 +56,13 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         "crashkernel": "256M",
         "shrink": True,
         "failure_action": "shell",
+        "keep_free": 1024 << 20,
     }
     warned = [text.split(": ")[1] for text in found.warnings]
     quiet = {"KDUMP_SAVEDIR", "KDUMP_DUMPLEVEL", "KDUMP_DUMPFORMAT", "KDUMP_COMMANDLINE_APPEND"}
     quiet |= {"FADUMP_COMMANDLINE_APPEND", "KDUMP_COMMANDLINE", "KDUMP_KERNELVER"}
     quiet |= {"KDUMP_CRASHKERNEL", "KDUMP_AUTO_RESIZE", "KDUMP_CONTINUE_ON_ERROR"}
+    quiet |= {"KDUMP_FREE_DISK_SIZE"}
     keys = [key.name for file in PEERS[PEER] for key in file.keys]
     assert sorted(warned) == sorted(set(keys) - quiet)
     assert not [text for text in found.warnings if "s3cret" in text]
@@ -100,6 +104,9 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         ("KDUMP_IMMEDIATE_REBOOT=yes", {"final_action": "reboot"}),
         ("KDUMP_CONTINUE_ON_ERROR=no", {"failure_action": "shell"}),
         ("KDUMP_CONTINUE_ON_ERROR=yes", {}),
+        ("KDUMP_KEEP_OLD_DUMPS=5", {"keep": 5}),
+        ("KDUMP_FREE_DISK_SIZE=64", {"keep_free": 64 << 20}),
+        ("KDUMP_FREE_DISK_SIZE=0", {"keep_free": 0}),
         ("export KDUMP_DUMPLEVEL=3 # few", {"dump_level": 3}),
         ("KDUMP_DUMPLEVEL=''", {}),
         ("", {}),

@@ -26,7 +26,8 @@ PARAMETERS = {
     **{f"{name}_name": f"names.{name}" for name in ("dump", "dmesg", "readme")},
     "directory": "names.directory",
     **{name: f"talk.{name}" for name in ("progress", "console", "state", "why")},
-    **{name: f"target.{name}" for name in ("mount", "keep_free")},
+    **{name: f"target.{name}" for name in ("mount", "keep_free", "keep")},
+    "loop_crashes": "limits.loop_crashes",
     "output": "target.folder",
 }
 

@@ -87,6 +87,9 @@ def test_the_room_ends_with_a_block(small_disk: Disk) -> None:
     assert free_room(str(disk), 10) == 215 * PAGE
     assert free_room(str(disk), 33) == 157 * PAGE  # of 82.5 blocks
     assert free_room(str(disk), 97) == 0
+    assert free_room(str(disk), 100) == 239 * PAGE
+    assert free_room(str(disk), 10 * PAGE + 1) == 229 * PAGE
+    assert free_room(str(disk), 1 << 60) == 0
     with pytest.raises(FileNotFoundError):
         free_room(str(disk / "missing"), 5)
 

@@ -33,7 +33,7 @@ PYENV = Path("~/.pyenv/versions").expanduser()
         (["--names.directory=a/b"], "names.directory: 'a/b' does not give the name of one file"),
         (["--target", "1"], "--target: there is no target 1, only 1"),
         (["--target", "x"], "--target: expected a whole number, not 'x'"),
-        (["--target.keep_free", "100"], "targets[0].keep_free: expected a percentage from 0 to"),
+        (["--target.keep_free", "-1"], "targets[0].keep_free: expected a percentage from 0 to"),
         (["--params", "/nonexistent"], "/nonexistent: No such file or directory"),
     ],
 )
@@ -102,7 +102,7 @@ def test_progress_is_said_now_and_then(
         "kdump-initrd: 8 %, 8.4 MB/s, 12 s left",
         "kdump-initrd: 24 %, 8.4 MB/s, 10 s left",
     ]
-    assert (tmp_path / "progress").read_text() == "5\n"
+    assert (tmp_path / "progress").read_text() == "5 0\n"
     meter.close()
 
 

@@ -58,8 +58,8 @@ def nested(path: str, value: object) -> dict[str, object]:
         ({"targets": {}}, "targets: expected a list, not {}"),
         ({"targets": [{}, 1]}, "targets[1]: expected an object, not 1"),
         (
-            {"targets": [{}, {"keep_free": 100}]},
-            "targets[1].keep_free: expected a percentage from 0 to 99, not 100",
+            {"targets": [{}, {"keep_free": -1}]},
+            "targets[1].keep_free: expected a percentage from 0 to 99, or a size as 512M, not -1",
         ),
         (
             {"dump": {"format": "tar"}},

@@ -175,7 +175,8 @@ def test_the_table(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
 def test_too_little_room(
     host: Host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdump_initrd.upkeep.ready.destination.room", lambda *_: 20 * MIB)
+    for name in ("destination", "outlook"):
+        monkeypatch.setattr(f"kdump_initrd.upkeep.ready.{name}.free_room", lambda *_: 20 * MIB)
     table = asked(host, capsys)
     assert table["answer"] == "no"
     assert table["text"].startswith("too little room for a dump: ")

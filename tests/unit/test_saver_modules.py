@@ -12,11 +12,12 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from kdump_initrd import saver
+from kdump_initrd.config.settings import CaptureSettings
 from kdump_initrd.core.root import Root
 from kdump_initrd.probe.kernel.releases import KernelRelease
 from kdump_initrd.probe.python.minimal import find_python
@@ -34,7 +35,7 @@ from .pythons import interpreters
 CHECKOUT = Path(__file__).resolve().parents[2]
 FILES = sorted(path.stem for path in Path(arch.__file__).parent.glob("[!_]*.py"))
 #: The modules that import by a name that is a value: an image is told of what these may import.
-BY_VALUE = {"saver.arch", "saver.store", "saver.dump.sha256"}
+BY_VALUE = {"saver.save", "saver.arch", "saver.store", "saver.dump.sha256"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -143,7 +144,7 @@ def test_every_import_works_in_the_image(python: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", IMAGES)
 def test_an_image_has_the_architecture_of_its_kernel(name: str, tmp_path: Path) -> None:
     image, header = IMAGES[name]
-    chosen = chosenmodules.of_image((), kernel(image, tmp_path))
+    chosen = chosenmodules.of_image((), kernel(image, tmp_path), CaptureSettings())
     found = arch.of_uname(header.machine)
     if found.elf:
         assert chosen == {f"{arch.__name__}.{type(found).__module__.rpartition('.')[2]}"}
@@ -152,14 +153,20 @@ def test_an_image_has_the_architecture_of_its_kernel(name: str, tmp_path: Path) 
 
 
 def test_of_a_kernel_that_is_not_there_nothing_is_known(tmp_path: Path) -> None:
-    chosen = chosenmodules.of_image((), kernel(None, tmp_path))
+    chosen = chosenmodules.of_image((), kernel(None, tmp_path), CaptureSettings())
     assert chosen == {f"{arch.__name__}.{name}" for name in FILES}
 
 
 def test_an_image_has_the_ways_to_write_to_its_targets(tmp_path: Path) -> None:
     targets = [target(name) for name in ("folder", "stream", "folder")]
-    chosen = chosenmodules.of_image(targets, kernel(IMAGES["x86_64"][0], tmp_path))
-    assert chosen == below({"saver.store.folder", "saver.store.stream", "saver.arch.x86_64"})
+    this = kernel(IMAGES["x86_64"][0], tmp_path)
+    chosen = chosenmodules.of_image(targets, this, CaptureSettings())
+    wanted = {"saver.store.folder", "saver.store.stream", "saver.arch.x86_64"}
+    assert chosen == below(wanted)
+    for name in ("keep", "max_age", "max_use", "loop_crashes"):
+        rule: dict[str, Any] = {name: 1}
+        chosen = chosenmodules.of_image(targets, this, CaptureSettings(**rule))
+        assert chosen == below({*wanted, "saver.oldcrashes"})
 
 
 ASK = """

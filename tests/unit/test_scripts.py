@@ -133,6 +133,7 @@ def test_raw_copy_leaves_alone_what_is_to_be_kept_free(guest: Guest) -> None:
     guest.state("saver", "137\n")
     (guest.tree / "proc/vmcore").write_bytes(b"x" * 65536)
     assert guest.hook("save/50-copy", KDUMP_KEEP_FREE="99") == 1
+    assert guest.hook("save/50-copy", KDUMP_KEEP_FREE=str(4 << 20)) == 1
     assert list(guest.disk.rglob("*")) == [], "a disk that is nearly full stays as it is"
     assert "65536 bytes of /proc/vmcore do not fit into" in guest.said()
 

@@ -70,6 +70,17 @@ def _reboot(findings: Findings, said: Said) -> None:
         findings.fail(said, f"{said.value}: expected true or false")
 
 
+def _keep(findings: Findings, said: Said) -> None:
+    if said.value.startswith("-"):
+        findings.warn(said, "not used: the newest whole dump is never removed")
+    else:
+        findings.take("keep", said.value, said)
+
+
+def _free(findings: Findings, said: Said) -> None:
+    findings.take("keep_free", f"{said.value}M" if said.value != "0" else "0", said)
+
+
 def _continue(findings: Findings, said: Said) -> None:
     if said.value in _FALSE:
         findings.take("failure_action", "shell", said)
@@ -95,8 +106,8 @@ _KEYS = (
     Key("FADUMP_COMMANDLINE_APPEND", "ignored: only firmware-assisted dumps use it", meanings.without_effect),
     Key("KEXEC_OPTIONS", "the capture kernel is loaded by kexec -s, else by kexec -c"),
     Key("KDUMP_TRANSFER", "the saver writes the dump"),
-    Key("KDUMP_KEEP_OLD_DUMPS", "no dump is ever removed", idle=("0",)),
-    Key("KDUMP_FREE_DISK_SIZE", "keep-free is a percentage, not a size", idle=("64",)),
+    Key("KDUMP_KEEP_OLD_DUMPS", "keep; a warning for negative numbers: the newest whole dump is never removed", _keep),
+    Key("KDUMP_FREE_DISK_SIZE", "keep-free, in MiB", _free),
     Key("KDUMP_VERBOSE", "the image prints each step on the console", idle=("0",)),
     Key("KDUMP_CONTINUE_ON_ERROR", "false is failure-action shell", _continue),
     Key("KDUMP_REQUIRED_PROGRAMS", "a hook says what it needs in its header"),

@@ -5,19 +5,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...config.settings import CaptureSettings
 from ...probe.kernel.releases import KernelRelease
 from ...saver import arch, store
+from ...saver.save import OLDER
 from ...targets.target import Target
 
 
-def of_image(targets: Iterable[Target], kernel: KernelRelease) -> frozenset[str]:
-    """Return the full names of the modules for its targets' stores and for its architecture.
+def of_image(
+    targets: Iterable[Target], kernel: KernelRelease, settings: CaptureSettings
+) -> frozenset[str]:
+    """Return the full names of the modules for its targets, its architecture and its rules.
 
     The architecture is the capture kernel's, which reads no other one's memory. If it is not known,
     all architectures are returned.
     """
     stores = {f"{store.__name__}.{each.params().store}" for each in targets}
-    return frozenset(stores | _architectures(kernel))
+    rules = (settings.keep, settings.max_age, settings.max_use, settings.loop_crashes)
+    older = {OLDER} if any(rules) else set()
+    return frozenset(stores | older | _architectures(kernel))
 
 
 def _architectures(kernel: KernelRelease) -> set[str]:

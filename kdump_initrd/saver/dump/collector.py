@@ -102,7 +102,7 @@ class Collected(Dumping):
             now, before = time.monotonic(), (size, ticks)
             size = os.stat(path).st_size if os.path.exists(path) else 0
             ticks = _ticks(pid)  # a large machine's first scan writes nothing for minutes
-            if size > self._limit:
+            if size > self._room_for(size):
                 raise SpaceError(f"{NAME}: the rest of the file system is kept free")
             grown = grown or (size, ticks) != before
             if grown and now - fed >= 1:

@@ -143,7 +143,7 @@ class Dumping:
         # What went wrong, the pages, and whether to begin again with fewer of them.
         lock, jobs = self._choose_jobs(fd if self._scratch < 0 else self._scratch)
         writer = self._writer(fd, lock)
-        selection, level = choice.choose(writer, limit=self._limit)
+        selection, level = choice.choose(writer, room=self._room_for)
         copying = Copying(
             writer,
             self._source,
@@ -172,6 +172,12 @@ class Dumping:
     def _room(self) -> int:
         room = self._part.room()
         return _NO_LIMIT if room is None else room
+
+    def _room_for(self, size: int) -> int:
+        # How much may be used by a dump of that size.
+        if self._part.retain and self._part.retain(size, self._limit):
+            self._limit = self._room()
+        return self._limit
 
     def _choose_jobs(self, fd: int) -> tuple[Lock, int]:
         # fd is a regular file, for locks. Chosen once, so that a warning appears only once.

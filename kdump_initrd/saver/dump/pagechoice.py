@@ -14,6 +14,8 @@ from . import budget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..codec.library import Codec
     from ..crash.facts import Crash
     from ..formats.elf.source import PageSource
@@ -52,10 +54,11 @@ class Choice:
         self._anew = False
         self._why = ""
 
-    def choose(self, writer: DumpWriter, *, limit: int) -> tuple[Selection, int]:
-        """Filter at the wanted level, and more if that does not fit into limit bytes.
+    def choose(self, writer: DumpWriter, *, room: Callable[[int], int]) -> tuple[Selection, int]:
+        """Filter at the wanted level, and more if that does not fit.
 
-        Returns the pages and the level that they are of. Raises SpaceError, OSError.
+        room tells how many bytes may be used by a dump of so many. Returns the pages and the level
+        that they are of. Raises SpaceError, OSError.
         """
         while True:
             last = len(self._levels) == 1
@@ -69,15 +72,16 @@ class Choice:
             self._fields["predicted_bytes"] = fixed + int(middle * self._scale)
             # Only the last step is tried by luck: half of a dump is better than none.
             size = fixed + int((forecast.least if last else forecast.most) * self._scale)
+            limit = room(size)
             if size <= limit or (last and self._anew):
                 self._level = level
                 return selection, level
             said = f"about {size / 1e6:.0f} MB at dump level {level}"
-            room = f"{limit / 1e6:.0f} MB may be used"
-            self._console.warning(f"the dump would take {said}, and {room}")
+            most = f"{limit / 1e6:.0f} MB may be used"
+            self._console.warning(f"the dump would take {said}, and {most}")
             if last:
-                raise SpaceError(f"no room for the dump: {said}, and {room}")
-            self._why = self._why or f"the dump would take {said}, and {room}"
+                raise SpaceError(f"no room for the dump: {said}, and {most}")
+            self._why = self._why or f"the dump would take {said}, and {most}"
             os.ftruncate(writer.bitmap[0], 0)
 
     def choose_less(self, problem: str, *, pages: int, size: int) -> bool:

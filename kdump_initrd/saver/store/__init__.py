@@ -52,10 +52,13 @@ class Part:
               flattened dump can be written
     path      where another program finds the file; "" where none can
     final     what its name is once it is whole
+    retain    called with the bytes of the dump and those that it may take, to make room; it tells
+              whether there is more now; None if nothing may be removed
     """
 
     name = note = path = final = ""
     seekable = True
+    retain: Callable[[int, int], bool] | None = None
 
     def create(self) -> int:
         """Create it, which must not exist yet, and return its descriptor; raises OSError."""

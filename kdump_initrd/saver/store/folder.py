@@ -108,7 +108,7 @@ class FilePart(Part):
     """See Part: a file, NAME-incomplete until it is committed."""
 
     def __init__(self, top: str, name: str, note: str = "", *, keep_free: int) -> None:
-        """Name is the final one, below the folder top; keep_free is in per cent."""
+        """Name is the final one, below the folder top; keep_free is as in TargetParams."""
         self.name, self.note, self.final = name + UNFINISHED, note, name
         self.path = os.path.join(top, self.name)
         self._whole = os.path.join(top, name)
@@ -151,13 +151,14 @@ class FilePart(Part):
 
 
 def free_room(path: str, keep_free: int) -> int:
-    """Return the bytes that a new file may take; keep_free is in per cent of the file system.
+    """Return the bytes that a new file may take; keep_free is as in TargetParams.
 
     Raises OSError.
     """
     info = os.statvfs(path)
     size = info.f_frsize or info.f_bsize
-    return max(0, info.f_bavail - -(-info.f_blocks * keep_free // 100)) * size
+    kept = -(-keep_free // size) if keep_free >= 100 else -(-info.f_blocks * keep_free // 100)
+    return max(0, info.f_bavail - kept) * size
 
 
 def pool_room(path: str, pool: str = POOL) -> int:

@@ -14,7 +14,7 @@ class NamedFiles(Store):
     """See Store: names are paths. What is there already is replaced. No target uses this."""
 
     def __init__(self, keep_free: int) -> None:
-        """Take keep_free, in per cent of the file system."""
+        """Take keep_free, as in TargetParams."""
         self._keep_free = keep_free
 
     def lines(self, name: str, last: str) -> Lines:

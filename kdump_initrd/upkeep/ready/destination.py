@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...probe.host import disklook
+from ...saver.store.folder import free_room
 from . import unlockable
 from .dumpplaces import Place
 from .link import NO, UNKNOWN, YES, Fact, Link, unseen
@@ -32,13 +33,6 @@ def targets(seen: View) -> Iterator[Link]:
     for number, link in enumerate(found, 1):
         name = link.name if number == 1 else f"{link.name} {number}"
         yield replace(link, name=name, decides=link.answer == YES or not saved)
-
-
-def room(mounted: Path, keep_free: int) -> int:
-    """Return the bytes that a dump may take of a file system; raises OSError."""
-    info = os.statvfs(mounted)
-    kept = -(-info.f_blocks * keep_free // 100)
-    return max(0, info.f_bavail - kept) * (info.f_frsize or info.f_bsize)
 
 
 def _target(place: Place, seen: View) -> Link:
@@ -68,7 +62,7 @@ def _target(place: Place, seen: View) -> Link:
 
 def _with_room(place: Place, mounted: Path, seen: View, text: str, facts: dict[str, Fact]) -> Link:
     try:
-        has = room(mounted, place.keep_free)
+        has = free_room(str(mounted), place.keep_free)
         wanted = seen.memory.size(place.level, seen.packing.ratio)
     except OSError as error:
         why = error.strerror or str(error)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import KdumpInitrdError
-from . import destination, writing
+from ...saver.store.folder import free_room
+from . import writing
 from .dumpplaces import Place, folder_here
 from .forecast import Memory
 from .sample import Packing
@@ -92,7 +93,7 @@ def of(seen: View) -> Outlook:
         unknown = f"{place.spec} is not mounted here"
     if place and disk and disk.mounted:
         try:
-            has = destination.room(disk.mounted, place.keep_free)
+            has = free_room(str(disk.mounted), place.keep_free)
             write = _write(place, disk.mounted, has, seen)
         except OSError as error:
             unknown = f"{disk.mounted} cannot be written to: {error.strerror}"
