@@ -56,10 +56,7 @@ _TEMPLATES = ("init.j2", "python.j2")
 
 @dataclass(frozen=True)
 class Capture:
-    """A capture initrd, decided: what goes into it, and where it is written.
-
-    ``root`` is what it was decided from; it remembers everything that it was asked for.
-    """
+    """A capture initrd, decided: what goes into it, where it is written, and what it is for."""
 
     out: Path
     tree: Tree
@@ -67,7 +64,12 @@ class Capture:
     manifest: Manifest
     packing: Packing
     terms: reservation.Terms
-    root: Root
+    site: Site
+
+    @property
+    def root(self) -> Root:
+        """What it was decided from; it remembers everything that it was asked for."""
+        return self.site.root
 
     def lines(self) -> Iterator[str]:
         """Yield the contents of the image, a line for each entry."""
@@ -152,7 +154,7 @@ def plan(settings: CaptureSettings) -> Capture:
             Claims(site, tuple(_needs(site, scripts)), runtime, dump_codec, folders),
         )
     terms = terms_of(machine, site.kernel.header, site.kernel.config)
-    return Capture(out, tree, second, manifest, Packing(compression, mtime), terms, site.root)
+    return Capture(out, tree, second, manifest, Packing(compression, mtime), terms, site)
 
 
 def _identify(tree: Tree, second: Iterable[Entry]) -> str:

@@ -12,6 +12,7 @@ from ..core.resources import search_path
 from ..core.root import Root
 from ..probe.distro import profiles as distro
 from ..probe.distro.profiles import Distro
+from ..probe.host.thinpool import pools_below
 from ..probe.kernel.releases import KernelRelease
 from ..targets.target import Needs, Target
 from .parts.layers import Layer
@@ -34,6 +35,12 @@ class Site:
     watchdogs: tuple[str, ...]
     makedumpfile: Path | None = None
     layers: tuple[Layer, ...] = ()
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The thin pools that targets lie on, as /dev/mapper/NAME."""
+        found = (pools_below(each.hardware) for each in self.needs if each.hardware)
+        return tuple(dict.fromkeys(pool for pools in found for pool in pools))
 
 
 def find_host(top: Path, distro: str | None) -> tuple[Root, Distro]:

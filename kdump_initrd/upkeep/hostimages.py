@@ -24,6 +24,7 @@ from ..recipes.firstkernel import recipe
 from . import places
 from .keep import Manner, Wanted
 from .loading.loadplan import capture_release
+from .ready import thinpools
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,12 @@ def capture_image(host: Host, release: str, target: CaptureSettings) -> Wanted:
     """Return a kernel's capture initrd, which saves to ``target``."""
     out = places.capture_image(release, root=host.root, profile=host.profile)
     settings = replace(target, release=release, output=str(out))
-    plan = partial(capture.plan, settings)
+
+    def plan() -> capture.Capture:
+        planned = capture.plan(settings)
+        thinpools.warn(planned.site.pools, settings, root=host.root, profile=host.profile)
+        return planned
+
     return Wanted("capture", release, f"capture-{release}", out, settings, plan)
 
 

@@ -9,10 +9,14 @@ from typing import cast
 
 import pytest
 
+from kdump_initrd.config.settings import CaptureSettings
+from kdump_initrd.core.resources import search_path
+from kdump_initrd.core.root import Root
 from kdump_initrd.core.run import Result
+from kdump_initrd.probe.distro import profiles
 from kdump_initrd.probe.host import sysfs, thinpool
 from kdump_initrd.probe.host.sysfs import Hardware
-from kdump_initrd.upkeep.ready import thinpools
+from kdump_initrd.upkeep.ready import forecast, thinpools
 from kdump_initrd.upkeep.ready.finding import FINE, NOTE, WARNING
 from kdump_initrd.upkeep.ready.view import View
 
@@ -70,3 +74,19 @@ def test_a_volume_without_a_pool_is_not_asked_about(
     found = Hardware((), (), ("lvm",), volumes=VOLUMES[:1])
     monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
     assert list(thinpools.check(seen)) == []
+
+
+@pytest.mark.parametrize("left", [99, 101])
+def test_an_image_is_built_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, left: int
+) -> None:
+    monkeypatch.setattr(thinpool, "left", lambda pool: left * _MIB)
+    memory = SimpleNamespace(size=lambda level, ratio: 100 * _MIB)
+    monkeypatch.setattr(forecast, "count", lambda root, *, reserved: memory)
+    profile = profiles.load("debian", search_path=search_path("distros", root=Root()), root=Root())
+    pools = ("/dev/mapper/vg-pool",)
+    thinpools.warn(pools, CaptureSettings(), root=Root(), profile=profile)
+    said = (
+        "/dev/mapper/vg-pool has 99 MiB left, a dump takes about 100 MiB: the pool would run full"
+    )
+    assert caplog.messages == ([said] if left == 99 else [])

@@ -82,7 +82,12 @@ class Capture:
                 f"no dump device is given or configured; {error.message}",
                 hint=f"give {self.target}, or device and fstype in /etc/kdump-initrd.toml",
             ) from error
-        return capture.plan(target), target
+        planned = capture.plan(target)
+        if planned.site.pools:
+            from ...upkeep.ready import thinpools
+
+            thinpools.warn(planned.site.pools, target, root=host.root, profile=host.profile)
+        return planned, target
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from ...config.settings import CaptureSettings
+from ...core.log import get_logger
 from ...core.root import Root
+from ...probe.distro.profiles import Distro
 from ...probe.host import sysfs, thinpool
+from . import dumpplaces, forecast, sample
 from .finding import FINE, NOTE, WARNING, Finding
 from .view import View
+
+logger = get_logger(__name__)
 
 _NAME = "thin pool"
 _MIB = 1 << 20
@@ -22,7 +28,28 @@ def check(seen: View) -> Iterator[Finding]:
         disk = seen.disks[place.spec]
         found = sysfs.hardware_of(disk.node, sysfs=Root(seen.root.path / "sys")) if disk else None
         for pool in thinpool.pools_below(found) if found else ():
-            yield _one(pool, seen.memory.size(place.level, seen.packing.ratio))
+            try:
+                wanted = seen.memory.size(place.level, seen.packing.ratio)
+            except OSError as error:
+                yield Finding(_NAME, NOTE, f"{pool}: not looked at: {error}")
+                continue
+            yield _one(pool, wanted)
+
+
+def warn(pools: Sequence[str], settings: CaptureSettings, *, root: Root, profile: Distro) -> None:
+    """Warn of those pools that a dump would fill now, when an image is built with ``settings``."""
+    if not pools or not root.is_host:
+        return  # as with most images
+    named = dumpplaces.codecs(settings.dump_compress, settings.dump_format, profile)
+    ratio = sample.measure(named).ratio
+    try:
+        wanted = forecast.count(root, reserved=0).size(settings.dump_level, ratio)
+    except OSError:
+        return  # check tells
+    for pool in pools:
+        found = _one(pool, wanted)
+        if found.severity == WARNING:
+            logger.warning("%s", found.text)
 
 
 def _one(pool: str, wanted: int) -> Finding:
