@@ -18,7 +18,7 @@ from pathlib import Path
 
 from kdump_initrd.core.run import find, run
 from tests.ports.table import PORTS
-from tests.vm import disks, product
+from tests.vm import disks, layered, product, workshop
 from tests.vm.kernels import Kernel
 from tests.vm.scenario import folder_of
 
@@ -29,6 +29,7 @@ _ROUNDS = 5
 #: The demands in seconds, by set of hardware; and for another architecture.
 _LIMITS = {"virtio": 1.2, "generic": 2.0}
 _FOREIGN_LIMIT = 2.0
+_LAYERS_LIMIT = 1.5
 #: Runs the product, and writes each program that it starts as a line of a file.
 _LISTENER = """
 import os, runpy, sys
@@ -64,6 +65,24 @@ def _build(kernel: Kernel, hardware: str, command: Sequence[str] = product.ME) -
     options = ("--hardware", hardware)
     device = f"UUID={disks.UUID}"
     return product.build(target, kernel, device, *options, command=command).seconds
+
+
+def _layers() -> list[Row]:
+    """Return the rows of images for the machine that has these layers, without its first build."""
+    rows, kernel = [], workshop.kernel()
+    for name in ("lvm", "raid1"):
+        made = layered.layered(name)
+        command = [*made.command(), *product.ME]
+        target = folder_of("bench-build") / "capture.img"
+        times = [
+            product.build(
+                target, kernel, layered.DEVICE, fstype=made.recipe.fstype, command=command
+            ).seconds
+            for _ in range(_ROUNDS + 1)
+        ][1:]
+        spread = f"{min(times):.2f} to {max(times):.2f} s"
+        rows.append(Row(f"ours, {name}", statistics.median(times), "s", _LAYERS_LIMIT, spread))
+    return rows
 
 
 def _started(name: str, kernel: Kernel) -> Row:
@@ -112,6 +131,7 @@ def main() -> int:
     rows = []
     for hardware, limit in _LIMITS.items():
         rows += _rows("ours", kernel, hardware, limit)
+    rows += _layers()
     rows += _ports([name for name, port in PORTS.items() if port.usual])
     for modules, what in (("most", "one run"), ("dep", "as kdump-tools' hook does; one run")):
         peer = _mkinitramfs(kernel, modules)

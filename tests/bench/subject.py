@@ -13,7 +13,8 @@ from tests.vm.scenario import Scenario, folder_of
 
 #: Both sides leave out the same pages, those of the default level, and compress with LZO.
 LEVEL = 31
-_LIKE_THE_FLOOR = ("--dump-level", str(LEVEL), "--dump-compress", "lzo")
+#: The options for that.
+LIKE_THE_FLOOR = ("--dump-level", str(LEVEL), "--dump-compress", "lzo")
 
 
 def chosen_kernel(description: str) -> Kernel:
@@ -39,7 +40,7 @@ def ours(name: str, kernel: Kernel, *options: str) -> Scenario:
     """Return a crash with our image and a fresh disk."""
     folder = folder_of(name)
     disk = disks.make(folder / "disk.raw")
-    options = (*product.VIRTIO, *_LIKE_THE_FLOOR, *options)
+    options = (*product.VIRTIO, *LIKE_THE_FLOOR, *options)
     image = product.build(folder / "capture.img", kernel, f"UUID={disks.UUID}", *options)
     return Scenario(name, kernel, image.path, image.command_line, disks=(disk.path,))
 

@@ -81,7 +81,7 @@ def _thin(taken_mib: int) -> Recipe:
     """Return a volume that is larger than its pool, of which another one has taken a part."""
     return Recipe(
         f"""
-        vg crash /dev/vda; thin="lvcreate -qyAn"
+        vg crash /dev/vda; thin="lvcreate -qyAn --monitor n"
         $thin --type thin-pool -Zn -L 800M -n pool crash
         $thin -V 2G --thinpool pool -n var crash; $thin -V 1G --thinpool pool -n other crash
         dd if=/dev/zero of=/dev/mapper/crash-other bs=1M count={taken_mib} oflag=direct
