@@ -23,6 +23,8 @@ from ..core.root import Asked, Root
 _LARGEST = 1 << 30
 #: The digests of a folder whose names do not matter, and of anything that is not a file or folder.
 _FOLDER, _OTHER = "folder", "other"
+#: A folder that Python makes beside what it reads, in this program's own folders, too.
+_BYTECODE = "__pycache__"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def take(path: Path, *, names: bool = False) -> Input:
             return Input(_OTHER)
         if not names:
             return Input(_FOLDER)
-        text = "\0".join(sorted(each.name for each in path.iterdir()))
+        text = "\0".join(sorted(each.name for each in path.iterdir() if each.name != _BYTECODE))
         return Input(f"names {hashlib.sha256(os.fsencode(text)).hexdigest()}", stamp)
     except OSError:
         return Input()

@@ -45,6 +45,13 @@ def test_a_file_that_is_only_looked_for_is_one(root: Path) -> None:
     assert is_changed(asked, (root / "usr/bin/tool").unlink)
 
 
+def test_python_may_leave_its_bytecode_anywhere(root: Path) -> None:
+    asked = Root(root)
+    asked.entries("usr/bin")
+    assert not is_changed(asked, (root / "usr/bin/__pycache__").mkdir)
+    assert is_changed(asked, (root / "usr/bin/another").mkdir)
+
+
 @pytest.mark.parametrize("folder", ["usr/bin", "usr/sbin", "opt", "usr/bin/tool"])
 def test_a_file_that_comes_earlier_on_the_way(root: Path, folder: str) -> None:
     asked = Root(root)
