@@ -7,11 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..config.settings import COMMON
 from ..core.errors import UsageError
 from .options import Arguments, Parser, add_settings, values
+
+if TYPE_CHECKING:
+    from .answers import Answer
 
 #: More KERNEL_VERSIONs than anybody gives.
 MANY = 1000
@@ -103,7 +106,24 @@ class Question(HostVerb):
     @property
     def command(self) -> tuple[str, ...]:
         """The words that ask for it."""
-        return ("kdump-initrd", self.name)
+        root = () if self.is_here else ("--root", str(self.root))
+        distro = () if self.distro is None else ("--distro", self.distro)
+        json = ("--json",) if self.json else ()
+        return ("kdump-initrd", self.name, *root, *distro, *json)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is about the system that it runs on."""
+        return self.root == Path("/")
+
+    def give(self, answer: Answer) -> int:
+        """Print the answer, and return the exit status."""
+        from .answers import give
+
+        if answer.hints and not self.is_here:
+            hints = [f"in {self.root}, not here:", *answer.hints]
+            answer = replace(answer, hints=hints)
+        return give(answer, command=self.command, as_json=self.json)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,11 @@ def _cmdline(host: Host, text: str) -> None:
     host.write("proc/cmdline", text)
 
 
+def _without_kexec(host: Host) -> None:
+    _cmdline(host, "quiet\n")
+    shutil.rmtree(host.root / "sys/kernel/kexec")
+
+
 def _configured(host: Host) -> None:
     _cmdline(host, "quiet\n")
     host.write("usr/sbin/update-grub", "")
@@ -78,6 +83,10 @@ BROKEN: dict[str, tuple[Callable[[Host], None], str, str, str]] = {
         *("could not reserve", "dmesg | grep -i crashkernel"),
     ),
     "too-small": (_too_small, "reservation", "too little, the image needs", "reserve --set"),
+    "kernel-without-kexec": (
+        *(_without_kexec, "reservation"),
+        *("cannot load a capture kernel", "boot a kernel with CONFIG_KEXEC and CONFIG_CRASH_DUMP"),
+    ),
     "refused": (
         *(lambda host: machines.load(host, loaded=False, log="not armed: lockdown"), "loaded"),
         *("lockdown", "kdump-initrd load"),

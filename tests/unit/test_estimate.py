@@ -101,6 +101,29 @@ def test_proc_does_not_tell(tmp_path: Path) -> None:
         forecast.count(root_with(tmp_path, meminfo="garbage"), reserved=0)
 
 
+@pytest.mark.parametrize(
+    ("words", "built_so", "zeroed"),
+    [
+        ("quiet", False, False),
+        ("quiet", True, True),
+        ("init_on_free=0 init_on_free=1", False, True),
+        ("init_on_free=on init_on_free=off", True, False),
+    ],
+)
+def test_free_pages_that_are_full_of_zeros(
+    tmp_path: Path, words: str, built_so: bool, zeroed: bool
+) -> None:
+    root = root_with(tmp_path, meminfo=MEMINFO, iomem=IOMEM, cmdline=words)
+    memory = forecast.count(root, reserved=RESERVED, fills=built_so)
+    kept = [(memory.whole - memory.kept(level)) // MIB for level in (0, 1, 17, 31)]
+    assert kept == [0, 500 if zeroed else 0, 500, 820]
+    assert [memory.is_exact(level) for level in (0, 1, 17)] == [zeroed, zeroed, True]
+    # Level 0 has them, as one page in the file; without that they would take half of it.
+    descriptors = 24 * memory.free // SIZE
+    difference = memory.size(0, 0.5) - memory.size(17, 0.5) - descriptors
+    assert difference == (0 if zeroed else memory.free // 2)
+
+
 @pytest.mark.parametrize("number", ["²", "٣", "-1", "9" * 5000])
 def test_numbers_that_no_kernel_says(tmp_path: Path, number: str) -> None:
     said = MEMINFO.replace("10240 kB", f"{number} kB", 1)
@@ -181,7 +204,7 @@ def test_too_little_room(
     assert table["answer"] == "no"
     assert table["text"].startswith("too little room for a dump: ")
     assert [each["fits"] for each in table["levels"]] == [False] * len(LEVELS)
-    assert "dump-level" in table["hints"][0]
+    assert "dump-level" in table["hints"][-1]
 
 
 def test_a_target_that_is_not_mounted(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,6 +233,8 @@ def test_a_host_without_an_image(host: Host, capsys: pytest.CaptureFixture[str])
     """The level is that of the settings."""
     for record in (host.root / "var/lib/kdump-initrd").iterdir():
         record.unlink()
+    assert asked(host, capsys)["level"] == 31, "the image tells itself"
+    host.capture.unlink()
     text = (host.root / "etc/kdump-initrd.toml").read_text()
     host.write("etc/kdump-initrd.toml", text.replace("[image]", "dump-level = 9\n[image]"))
     table = asked(host, capsys)

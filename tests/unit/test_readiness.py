@@ -99,7 +99,10 @@ def test_armed(tmp_path: Path) -> None:
 def test_what_the_running_kernel_says(tmp_path: Path) -> None:
     assert readiness.running(Root(tmp_path)) is None
     put(tmp_path, "proc/cmdline", "crashkernel=1")
-    assert readiness.running(Root(tmp_path)) == Running(b"crashkernel=1", 0, loaded=False)
+    assert readiness.running(Root(tmp_path)) is None, "/sys is not mounted"
+    (tmp_path / "sys/kernel").mkdir(parents=True)
+    unable = Running(b"crashkernel=1", 0, loaded=False, able=False)
+    assert readiness.running(Root(tmp_path)) == unable
     put(tmp_path, "sys/kernel/kexec_crash_size", f"{120 << 20}\n")
     put(tmp_path, "sys/kernel/kexec_crash_loaded", "1\n")
     assert readiness.running(Root(tmp_path)) == Running(b"crashkernel=1", 120, loaded=True)

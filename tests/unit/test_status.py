@@ -16,6 +16,7 @@ import pytest
 from kdump_initrd.commands import answers
 from kdump_initrd.commands.admin import main
 from kdump_initrd.commands.answers import Answer
+from kdump_initrd.commands.verbs.status import Status
 from kdump_initrd.core import exits
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.image import reservation
@@ -92,6 +93,10 @@ def test_a_broken_machine(host: Host, what: str, capsys: pytest.CaptureFixture[s
 
 
 def test_what_cannot_be_looked_at_is_no_yes(host: Host) -> None:
+    kept = host.root / "sys"
+    kept.rename(kept.with_name("not-mounted"))
+    assert look(host)["reservation"].text == "not looked at: this system does not run"
+    kept.with_name("not-mounted").rename(kept)
     (host.root / "proc/cmdline").unlink()
     links = look(host)
     assert answer([*links.values()]) == UNKNOWN
@@ -205,7 +210,7 @@ def test_what_a_terminal_would_obey_is_only_shown(host: Host, encoding: str) -> 
     text = done[0].stdout.decode(encoding)
     (row,) = [line for line in text.splitlines() if "last crash " in line and "hint" not in line]
     assert r"sa\x1b[31mved\nnot ready \ud800 " in row
-    assert len(text.splitlines()) == 1 + len(NAMES) + 1
+    assert len(text.splitlines()) == 1 + len(NAMES) + 2
     links = {each["name"]: each for each in json.loads(done[1].stdout)["links"]}
     assert links["last crash"]["facts"]["result"] == odd
 
@@ -229,7 +234,8 @@ def test_json_has_a_version_and_the_same_answers(
     table: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (table["schema"], table["answer"]) == (answers.SCHEMA, NO)
     assert table["text"].startswith("not ready: loaded: ")
-    assert table["hints"] == [f"loaded: {look(host)['loaded'].hint}"]
+    hint = f"loaded: {look(host)['loaded'].hint}"
+    assert table["hints"] == [f"in {host.root}, not here:", hint]
     assert {each["name"]: each["answer"] for each in table["links"]} == {
         link.name: link.answer for link in look(host).values()
     }
@@ -282,6 +288,13 @@ def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixtu
 def test_no_such_root(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--root", "/nowhere"]) == exits.ERROR
     assert "--root /nowhere: no such directory" in capsys.readouterr().err
+
+
+def test_what_was_asked_is_asked_again_by_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    asked = Status(Path("/mnt/a b"), "debian", json=True)
+    (*_, hint) = answers.lines(Answer(UNKNOWN, "?"), command=asked.command, coloured=False)
+    assert hint.endswith(": sudo kdump-initrd status --root '/mnt/a b' --distro debian --json")
 
 
 def test_colours_are_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:

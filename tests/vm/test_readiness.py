@@ -64,7 +64,7 @@ def test_a_machine_that_is_armed_says_so(name: str, folder: Path, crash_copy: Pa
         each["severity"] for each in findings.values()
     } == set()
     assert findings["write"]["severity"] == findings["drivers"]["severity"] == "fine"
-    assert findings["kernel.panic_on_oops"]["severity"] == "note"
+    assert findings["sysctls"]["severity"] == "note"
 
     estimate = answers["estimate"]
     size = saved.folder.file("dump.").size

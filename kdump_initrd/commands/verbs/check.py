@@ -26,10 +26,8 @@ class Check(Question):
     def run(self) -> int:
         """See Verb."""
         from ...upkeep.ready import doctor
-        from ..answers import give
 
-        found = _answer(doctor.examine(self.root, self.distro))
-        return give(found, command=self.command, as_json=self.json)
+        return self.give(_answer(doctor.examine(self.root, self.distro)))
 
 
 def _answer(found: Sequence[Finding]) -> Answer:

@@ -26,10 +26,8 @@ class Estimate(Question):
     def run(self) -> int:
         """See Verb."""
         from ...upkeep.ready import outlook, view
-        from ..answers import give
 
-        found = outlook.of(view.take(self.root, self.distro))
-        return give(_answer(found), command=self.command, as_json=self.json)
+        return self.give(_answer(outlook.of(view.take(self.root, self.distro))))
 
 
 def _answer(found: Outlook) -> Answer:
@@ -68,6 +66,7 @@ def _row(row: Row) -> tuple[str, ...]:
     time = "?" if row.seconds is None else _time(row.seconds)
     fits = {None: "?", True: "yes", False: "no"}[row.fits]
     what = LEVELS.get(row.level, "") + (" (configured)" if row.configured else "")
+    what += ", at most: free pages may be zeros" if row.at_most else ""
     return str(row.level), _mib(row.memory), _mib(row.size), time, fits, what.strip()
 
 
@@ -79,6 +78,7 @@ def _fields(row: Row) -> dict[str, object]:
         "dump_bytes": row.size,
         "seconds": seconds,
         "fits": row.fits,
+        "at_most": row.at_most,
     }
 
 

@@ -25,10 +25,8 @@ class Status(Question):
     def run(self) -> int:
         """See Verb."""
         from ...upkeep.ready import chain
-        from ..answers import give
 
-        found = _answer(chain.look(self.root, self.distro))
-        return give(found, command=self.command, as_json=self.json)
+        return self.give(_answer(chain.look(self.root, self.distro)))
 
 
 def _answer(links: Sequence[Link]) -> Answer:

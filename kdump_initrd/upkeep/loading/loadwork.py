@@ -109,7 +109,7 @@ def _load(wish: Wish, root: Root, profile: Distro, configured: Effective) -> Lin
         raise KdumpInitrdError(f"{found.pair.kernel}: is not for this machine")
     with memorysegment.made(root, wish.contributors) as segment:
         limits = found.pair.limits(more=len(segment))
-        refusal = _refusal(machine, limits, root)
+        refusal = _refusal(machine, limits)
         if refusal is not None:
             return refusal
         if HostSettings(**configured.settings(HOST)).shrink:
@@ -152,11 +152,10 @@ def _program(root: Root, profile: Distro) -> Path:
     return program
 
 
-def _refusal(machine: Running, limits: Limits, root: Root) -> Link | None:
+def _refusal(machine: Running, limits: Limits) -> Link | None:
     """Return why it is not even tried, None if it is."""
-    if readiness.crash_file("size", root) is None:
-        text = f"not loaded: {objections.UNABLE}"
-        return Link(NAME, NO, text, "boot a kernel with CONFIG_KEXEC and CONFIG_CRASH_DUMP")
+    if not machine.able:
+        return Link(NAME, NO, f"not loaded: {readiness.UNABLE.what}", readiness.UNABLE.how)
     has = machine.reserved + machine.cma
     if not machine.reserved:
         return Link(NAME, NO, f"not loaded: {limits.none()}", _RESERVE)

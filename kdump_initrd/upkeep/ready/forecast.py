@@ -2,7 +2,8 @@
 """How large a dump of the running machine would be: by the kernel's own counts of its pages.
 
 No memory is read for it. What the counts cannot tell: which pages are full of zeros, and which of
-the page cache have private data; all of that is counted as if it were in the dump.
+the page cache have private data; all of that is counted as if it were in the dump. Only of free
+pages it is known that they are full of zeros where the kernel fills them so (init_on_free).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from ...core.root import Root
 
 #: Bits of a dump level (makedumpfile(8), -d).
-CACHE, PRIVATE, USER, FREE = 2, 4, 8, 16
+ZERO, CACHE, PRIVATE, USER, FREE = 1, 2, 4, 8, 16
 #: A line of /proc/iomem; who is not root sees zeros in place of the addresses.
 _RANGE = re.compile(r"\s*([0-9a-f]+)-([0-9a-f]+) : (System RAM|Crash kernel)")
 #: The lines that tell of memory (proc_meminfo(5)); no machine has numbers of more digits.
@@ -25,6 +26,9 @@ _PRESENT = re.compile(r"^ +present +([0-9]{1,18})$", re.MULTILINE)
 _BALLOON = re.compile(r"^balloon_(in|de)flate ([0-9]{1,18})$", re.MULTILINE)
 #: A page's descriptor, and its bit in each of the two maps (kdump-compressed, diskdump.h).
 _DESCRIPTOR = 24
+#: The word that lets the kernel fill free pages with zeros, and what it takes for yes (kstrtobool,
+#: lib/kstrtox.c).
+_FILLS, _TRUE = "init_on_free=", re.compile("[1yYtT]|[oO][nN]")
 _MAPS = 2 / 8
 
 
@@ -34,6 +38,7 @@ class Memory:
 
     ``whole`` is what its capture kernel would see. Of that, the others are what a bit of the dump
     level leaves out: page cache, what of it certainly has private data, user data, free pages.
+    ``zeroed`` is whether the kernel fills free pages with zeros.
     """
 
     whole: int
@@ -42,11 +47,16 @@ class Memory:
     user: int
     free: int
     page: int
+    zeroed: bool = False
+
+    def is_exact(self, level: int) -> bool:
+        """Tell whether a dump of ``level`` has no free pages that may be full of zeros, or not."""
+        return bool(level & FREE) or self.zeroed
 
     def kept(self, level: int) -> int:
         """Return the bytes that a dump of ``level`` has, before they are compressed."""
         out = self.user if level & USER else 0
-        out += self.free if level & FREE else 0
+        out += self.free if level & FREE or (level & ZERO and self.zeroed) else 0
         out += self.cache if level & (CACHE | PRIVATE) else 0
         out += self.private if level & PRIVATE else 0
         return max(0, self.whole - out)
@@ -54,14 +64,18 @@ class Memory:
     def size(self, level: int, ratio: float) -> int:
         """Return the bytes of a dump whose pages are compressed to ``ratio`` of their size."""
         pages = self.kept(level) // self.page
+        # Of those that are full of zeros there is one in the file.
+        zeros = self.free // self.page if self.zeroed and not level & (FREE | ZERO) else 0
         maps = int(self.whole // self.page * _MAPS)
-        return maps + pages * (_DESCRIPTOR + int(self.page * ratio))
+        full = max(0, pages - zeros)
+        return maps + pages * _DESCRIPTOR + full * int(self.page * ratio)
 
 
-def count(root: Root, *, reserved: int) -> Memory:
+def count(root: Root, *, reserved: int, fills: bool = False) -> Memory:
     """Count the memory of a root's machine, which has ``reserved`` bytes for its capture kernel.
 
-    Raises OSError where /proc does not tell.
+    ``fills`` is whether its kernel was built to fill free pages with zeros. Raises OSError where
+    /proc does not tell.
     """
     known = _meminfo(root.read_text("proc/meminfo"))
     if "MemTotal" not in known:
@@ -76,7 +90,14 @@ def count(root: Root, *, reserved: int) -> Memory:
         user=known.get("AnonPages", 0) + known.get("Hugetlb", 0),
         free=known.get("MemFree", 0),
         page=page,
+        zeroed=_zeroed(root, fills),
     )
+
+
+def _zeroed(root: Root, fills: bool) -> bool:
+    words = _text(root, "proc/cmdline").split()
+    said = [word[len(_FILLS) :] for word in words if word.startswith(_FILLS)]
+    return bool(_TRUE.match(said[-1])) if said else fills
 
 
 def _meminfo(text: str) -> Mapping[str, int]:

@@ -17,11 +17,11 @@ from .view import View
 
 #: sysctl: what does not crash the machine while it is 0 (Documentation/admin-guide/sysctl/kernel).
 _PANICS = {
-    "panic_on_oops": "an oops kills a process only, and the machine goes on with damaged memory",
-    "softlockup_panic": "a processor that is stuck in the kernel is reported only",
-    "hardlockup_panic": "a processor that hears no interrupts is reported only",
-    "hung_task_panic": "a process that waits for a disk for minutes is reported only",
-    "unknown_nmi_panic": "an NMI button, or a hypervisor's NMI, does not crash the machine",
+    "panic_on_oops": "an oops",
+    "softlockup_panic": "a processor stuck in the kernel",
+    "hardlockup_panic": "one that hears no interrupts",
+    "hung_task_panic": "a process that waits for a disk for minutes",
+    "unknown_nmi_panic": "an NMI button",
 }
 #: The bit of kernel.sysrq for the key c, and the value for all keys (include/linux/sysrq.h).
 _SYSRQ_DUMP, _SYSRQ_ALL = 0x8, 1
@@ -33,6 +33,8 @@ _SIGNATURES = ("CONFIG_KEXEC_SIG", "CONFIG_KEXEC_VERIFY_SIG")  # the second one 
 #: number, and of the directory of certificates (PE format: PE32+, the fifth entry).
 _PE_AT, _PE_MAGIC, _PE_PLUS, _PE_CERTIFICATES = 0x3C, 24, 0x20B, 24 + 112 + 4 * 8
 _SHORT = 1 << 12
+#: Where a person may set them, as a command of one has it.
+_OURS = "/etc/sysctl.d/90-crash.conf"
 _UNLOCK = "mokutil --disable-validation, and restart: Secure Boot is off then"
 
 
@@ -61,19 +63,19 @@ def _dom0(root: Root) -> Iterator[Finding]:
 
 
 def _panics(root: Root) -> Iterator[Finding]:
-    """Yield a note for each sign of trouble that the machine goes on after."""
-    for name, why in _PANICS.items():
-        if _text(root, f"proc/sys/kernel/{name}") == "0":
-            yield Finding(f"kernel.{name}", NOTE, f"0: {why}", _sysctl(name, 1))
+    """Yield a note of all signs of trouble after which the machine goes on."""
+    off = {name: _text(root, f"proc/sys/kernel/{name}") for name in _PANICS}
+    wanted = {name: 1 for name, value in off.items() if value == "0"}
+    what = [f"{_PANICS[name]} ({name})" for name in wanted]
     keys = _text(root, "proc/sys/kernel/sysrq")
     if keys.isdecimal() and int(keys) != _SYSRQ_ALL and not int(keys) & _SYSRQ_DUMP:
-        text = f"{keys}: no key on the keyboard crashes a machine that hangs (Alt-SysRq-c)"
-        yield Finding("kernel.sysrq", NOTE, text, _sysctl("sysrq", int(keys) | _SYSRQ_DUMP))
-
-
-def _sysctl(name: str, value: int) -> str:
-    word = f"kernel.{name}={value}"
-    return f"sysctl -w {word}; to keep it: echo {word} >>/etc/sysctl.d/90-crash.conf"
+        wanted["sysrq"] = int(keys) | _SYSRQ_DUMP
+        what.append("Alt-SysRq-c (sysrq)")
+    if wanted:
+        words = " ".join(f"{name}={value}" for name, value in wanted.items())
+        mend = f"printf 'kernel.%s\\n' {words} >>{_OURS}; sysctl -p {_OURS}"
+        text = f"no crash, so nothing is saved, after: {', '.join(what)}"
+        yield Finding("sysctls", NOTE, text, mend, {"sysctls": words})
 
 
 def _limits(seen: View) -> Iterator[Finding]:

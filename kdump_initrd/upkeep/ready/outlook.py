@@ -35,7 +35,8 @@ class Row:
     """A dump at one level: the bytes of memory in it, those of the file, the seconds to save it.
 
     ``seconds`` is None if the speed of codec or target is not known; ``fits`` is None if the room
-    is not. ``configured`` is whether the image has this level.
+    is not. ``configured`` is whether the image has this level; ``at_most``, whether the dump is
+    smaller if free pages are full of zeros.
     """
 
     level: int
@@ -44,6 +45,7 @@ class Row:
     seconds: float | None
     fits: bool | None
     configured: bool
+    at_most: bool
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Outlook:
                 packed = kept / self.packing.speed if self.packing.speed else 0.0
                 seconds = packed + size / self.write
             fits = None if self.room is None else size <= self.room
-            yield Row(level, kept, size, seconds, fits, level == self.level)
+            at_most = not self.memory.is_exact(level)
+            yield Row(level, kept, size, seconds, fits, level == self.level, at_most)
 
 
 def of(seen: View) -> Outlook:
@@ -82,9 +85,9 @@ def of(seen: View) -> Outlook:
     try:
         memory = seen.memory
     except OSError as error:
-        raise KdumpInitrdError(
-            f"{seen.root}: {error.strerror or error}", hint="mount /proc there, or leave --root out"
-        ) from error
+        why = f"/proc/meminfo: {error.strerror}" if error.strerror else str(error)
+        hint = "mount /proc" if seen.root.is_host else "mount /proc there, or leave --root out"
+        raise KdumpInitrdError(f"{seen.root}: {why}", hint=hint) from error
     write = has = None
     place = seen.places[0] if seen.places else None
     unknown = "no image of --refresh tells where dumps go" if place is None else ""

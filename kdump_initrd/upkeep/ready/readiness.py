@@ -19,6 +19,7 @@ from ...core.root import Root
 from ...image import reservation
 from ...probe.distro.profiles import Distro
 from ...probe.kernel.releases import KernelRelease
+from ...recipes.firstkernel import objections
 from ...recipes.parts.kernelterms import terms_of
 from ..reserving import bootloader
 
@@ -40,13 +41,15 @@ _MIB = 1 << 20
 class Running:
     """The running kernel: its command line, the MiB that it has reserved, what is loaded there.
 
-    ``cma`` are the MiB beside it that the capture kernel gets of crashkernel=SIZE,cma.
+    ``cma`` are the MiB beside it that the capture kernel gets of crashkernel=SIZE,cma; ``able`` is
+    whether the kernel was built to load one.
     """
 
     cmdline: bytes
     reserved: int
     loaded: bool
     cma: int = 0
+    able: bool = True
 
     @property
     def parts(self) -> str:
@@ -61,6 +64,10 @@ class Lack:
     what: str
     how: str
     restarts: bool = False
+
+
+#: Of a kernel that was built without any of it.
+UNABLE = Lack(objections.UNABLE, "boot a kernel with CONFIG_KEXEC and CONFIG_CRASH_DUMP")
 
 
 def say(root: Root, profile: Distro, *, dumps: str) -> Iterator[str]:
@@ -93,6 +100,8 @@ def lacking(machine: Running | None, root: Root, profile: Distro, *, dumps: str)
 
 def lack(machine: Running | None, root: Root, profile: Distro) -> Lack:
     """Return what a machine lacks that has no capture kernel loaded; see lacking()."""
+    if machine is not None and not machine.able:
+        return UNABLE
     if machine is not None and machine.reserved:
         why = (
             in_log(_REFUSAL, root) or "no capture kernel has been loaded since the machine started"
@@ -123,7 +132,10 @@ def _unset(root: Root, profile: Distro) -> Lack:
 
 
 def running(root: Root) -> Running | None:
-    """Return the state of the running kernel; None if ``root`` is not what runs on it."""
+    """Return the state of the running kernel; None if ``root`` is not what runs on it.
+
+    Without /proc and /sys nothing tells.
+    """
     with suppress(OSError):
         if not os.path.samestat((root.path / "proc/1/root").stat(), root.path.stat()):
             return None
@@ -131,8 +143,11 @@ def running(root: Root) -> Running | None:
         cmdline = root.read("proc/cmdline", limit=_SHORT)
     except OSError:
         return None
+    if root.folder(_KERNEL) is None:
+        return None
     size, loaded = (_said(root, name) for name in ("size", "loaded"))
-    return Running(cmdline, size // _MIB, bool(loaded), _cma(root) // _MIB)
+    able = crash_file("size", root) is not None
+    return Running(cmdline, size // _MIB, bool(loaded), _cma(root) // _MIB, able)
 
 
 def release(root: Root) -> str:

@@ -120,7 +120,9 @@ class View:
         """How the machine uses its memory; raises OSError where it does not tell."""
         machine = self.running
         reserved = machine.reserved + machine.cma if machine else 0
-        return forecast.count(self.root, reserved=reserved * _MIB)
+        found = self.kernel if self.saving == self.release else None
+        fills = found is not None and found.builds_in("CONFIG_INIT_ON_FREE_DEFAULT_ON")
+        return forecast.count(self.root, reserved=reserved * _MIB, fills=fills)
 
     @cached_property
     def level(self) -> int:
