@@ -34,7 +34,7 @@ prepare_guard() { # HOOK...
 	lost=
 	chosen=
 	due=0
-	export KDUMP_REASON='' KDUMP_LOST=''
+	export KDUMP_REASON='' KDUMP_LOST='' KDUMP_HOOKS=''
 	# One descriptor for the words of children, one for the end of the machine.
 	command exec 3<>"$KDUMP_LIB/words"
 	command exec 4>/proc/sysrq-trigger
@@ -191,10 +191,22 @@ run_hook() { # FILE SECONDS
 	esac
 }
 
+# Say what is wrong with the hook, also to those that follow: the saver puts it into the report.
+complain() { # TEXT
+	warn "hook $hook: $1"
+	KDUMP_HOOKS="${KDUMP_HOOKS:+$KDUMP_HOOKS
+}$hook: $1"
+}
+
 # Tell whether a hook still makes sense.
 is_due() { # FILE
+	case $1 in
+	success/*) has_dump && [ -z "${KDUMP_SAVED-}" ] || return 1 ;;
+	emergency/*) [ -n "$reason" ] || return 1 ;;
+	failure/*) ! has_dump || return 1 ;;
+	esac
 	case $reason:$lost:$1 in
-	::* | *:final/* | ?*::save/10-saver) return 0 ;;
+	::* | *:f*/* | ?*::save/10-saver) return 0 ;;
 	?*::pre-mount/* | ?*::mount/* | ?*::save/* | *:yes:*) return 1 ;;
 	esac
 }
@@ -264,7 +276,7 @@ watch_hook() {
 	done
 	tick
 	[ "$limit" -eq 0 ] || spent=$((spent + seconds - begun))
-	[ "${status:-0}" = 0 ] || warn "hook $hook: status $status"
+	[ "${status:-0}" = 0 ] || complain "status $status"
 }
 
 is_over() { # SECONDS LIMIT
@@ -324,7 +336,7 @@ end_hook() {
 	if [ "$why" = "$reason" ]; then
 		warn "$reason: giving up"
 	else
-		warn "hook $hook: $why: it is ended"
+		complain "$why: it is ended"
 	fi
 	family=" $pid "
 	for signal in TERM KILL; do

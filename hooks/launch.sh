@@ -19,7 +19,9 @@
 		*:pre-*/*) ulimit -S -f 16384 ;; # blocks of 512 bytes
 		esac
 	} 2>/dev/null
-	"$KDUMP_LIB/hooks/$hook" 3>&-
+	# Its argument: 0 if a target has the whole dump by now.
+	has_dump
+	"$KDUMP_LIB/hooks/$hook" $? 3>&-
 	# More than once: whoever waits for a second only may take a part of a line for all of it.
 	word="over $number $?"
 	printf '%s\n%s\n%s\n' "$word" "$word" "$word" >&3

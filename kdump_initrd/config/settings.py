@@ -69,6 +69,8 @@ class CaptureSettings(CommonSettings):
     loop_crashes: int = LimitParams.loop_crashes
     loop_minutes: int = LimitParams.loop_minutes
     verify: str = DumpParams.verify
+    hooks: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
     final_action: str = LimitParams.final_action
     failure_action: str = LimitParams.failure_action
     setup_timeout: int = TargetParams.deadline
@@ -170,6 +172,8 @@ CAPTURE: Sequence[Setting] = (
     Setting("loop_crashes", ("--loop-crashes",), "N", "save only the kernel log if there were so many crashes in the time of --loop-minutes; 0: save each", settingvalues.number("loop_crashes")),
     Setting("loop_minutes", ("--loop-minutes",), "MINUTES", "the time for --loop-crashes", settingvalues.number("loop_minutes")),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
+    Setting("hooks", ("--hook",), "STAGE:FILE", "run this program of the root in a stage of the capture, with what it needs; may be repeated", settingvalues.hook, many=True),
+    Setting("programs", ("--add-program",), "FILE", "add this program or file of the root to the image, with its libraries; may be repeated", settingvalues.plain, many=True),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", choices=CHOICES["final_action"]),
     Setting("failure_action", ("--failure-action",), "ACTION", "what to do if no target has taken the whole dump; final: the final action; shell: start a shell on the console, and do the final action when it ends", choices=CHOICES["failure_action"]),
     Setting("setup_timeout", ("--setup-timeout",), "SECONDS", "give up if the dump file system is not mounted after this time; 0: never", settingvalues.number("deadline")),

@@ -62,6 +62,14 @@ def kept_free_text(value: int) -> str:
     return f"{value >> 10}K"
 
 
+def hook(word: str) -> str:
+    """Take a stage, and the path of a program that runs in it."""
+    stage, _, path = plain(word).partition(":")
+    if not stage or not path.startswith("/"):
+        raise ValueError("expected STAGE:/FILE")
+    return word
+
+
 def sets(word: str) -> tuple[str, ...]:
     """Read sets of hardware."""
     names = tuple(word.split(","))

@@ -13,8 +13,12 @@ from ..core import files
 from ..core.errors import KdumpInitrdError
 from ..core.root import Root
 
-#: The stages of a capture, in order; inside a stage the order is lexical.
-STAGES = ("pre-mount", "mount", "pre-save", "save", "post-save", "umount", "final")
+#: The stages of a capture, in order; inside a stage the order is lexical. The last two come once.
+STAGES = (
+    *("pre-mount", "mount", "pre-save", "save", "post-save", "success", "emergency", "umount"),
+    *("failure", "final"),
+)
+LAST = STAGES[-2:]
 _NAME = re.compile(r"[0-9][\w-]*")
 #: The header of a hook ends within so many bytes.
 _HEAD = 1 << 16
@@ -27,12 +31,14 @@ class Needs:
     """What a script's header says that it needs.
 
     ``commands`` must be in the image; ``applets`` are taken from busybox where there is one and
-    done by Python elsewhere; ``timeout`` is in seconds, 0 for none.
+    done by Python elsewhere; ``timeout`` is in seconds, 0 for none. ``files`` are files of the
+    root, by their absolute paths.
     """
 
     commands: tuple[str, ...]
     applets: tuple[str, ...]
     timeout: int
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,13 @@ def discover(search_path: Sequence[Path], *, root: Root) -> tuple[Hook, ...]:
                 if not _NAME.fullmatch(path.name):
                     continue  # an editor's backup
                 source = root.real_path(path)
-                hook = Hook(stage, path.name, source, _read_hook(source))
-                found.setdefault((order, path.name), hook)
+                found.setdefault((order, path.name), read_one(stage, path.name, source))
     return tuple(found[key] for key in sorted(found))
+
+
+def read_one(stage: str, name: str, source: Path) -> Hook:
+    """Return a hook from any place; raises KdumpInitrdError as discover() does."""
+    return Hook(stage, name, source, _read_hook(source))
 
 
 def _read_hook(source: Path) -> Needs:
@@ -100,8 +110,10 @@ def read_needs(text: str, source: Path) -> Needs:
     timeout = values.get("timeout", "60")
     if not _SECONDS.fullmatch(timeout):
         raise KdumpInitrdError(f"{source}: timeout: expected whole seconds, not {timeout!r}")
+    words = values.get("needs", "").split()
     return Needs(
-        tuple(values.get("needs", "").split()),
+        tuple(word for word in words if not word.startswith("/")),
         tuple(values.get("applets", "").split()),
         int(timeout),
+        tuple(word for word in words if word.startswith("/")),
     )

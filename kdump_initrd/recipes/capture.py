@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -38,6 +38,7 @@ from .parts import (
     chosenmodules,
     contract,
     hardware,
+    hookprograms,
     imagecodec,
     layers,
     layout,
@@ -125,7 +126,7 @@ def plan(settings: CaptureSettings) -> Capture:
     with step("Resolving Python, tools and libraries"):
         two_stages = set(stage.COMMANDS) <= set(toolbox.applets)
         runtime, dump_codec, folders = _add_programs(
-            settings, site, toolbox, tree, later if two_stages else tree
+            settings, site, toolbox, scripts, tree, later if two_stages else tree
         )
         mtime = layout.time_stamp()
         second = stage.add_stage(tree, later, mtime=mtime) if two_stages else ()
@@ -221,7 +222,12 @@ def _toolbox(settings: CaptureSettings, site: Site, scripts: tuple[Hook, ...]) -
 
 
 def _add_programs(
-    settings: CaptureSettings, site: Site, toolbox: Toolbox, tree: Tree, python_tree: Tree
+    settings: CaptureSettings,
+    site: Site,
+    toolbox: Toolbox,
+    scripts: Sequence[Hook],
+    tree: Tree,
+    python_tree: Tree,
 ) -> tuple[PythonRuntime, str, tuple[PurePosixPath, ...]]:
     """Add shell and tools to one tree, Python and what assembles devices to the other.
 
@@ -229,6 +235,7 @@ def _add_programs(
     """
     programs = layout.add_toolbox(tree, toolbox)
     folders = layout.add_libraries(tree, closure.closure(programs, root=site.root))
+    folders += hookprograms.add(tree, scripts, settings, root=site.root, profile=site.profile)
     programs = layers.add(
         python_tree, site.layers, helpers=False, root=site.root, profile=site.profile
     )

@@ -19,11 +19,12 @@ from ..probe.host.hostfacts import HostFacts
 from ..targets import kinds
 from ..targets.rootfs import ROOT
 from ..targets.target import Needs, Target
+from .parts import hookprograms
 
 #: The hook for failure-action shell.
 _SHELL = "final/10-shell"
 #: The stages that handle the dump, wherever it goes.
-_SAVING = ("pre-save", "save", "post-save")
+_SAVING = ("pre-save", "save", "post-save", "success", "emergency")
 
 
 def resolve(settings: CaptureSettings, *, root: Root, profile: Distro) -> CaptureSettings:
@@ -102,7 +103,9 @@ def scripts(
         raise KdumpInitrdError(f"hooks/{min(missing)}: a target needs it, and it is not there")
     if settings.failure_action != "shell":
         others.add(_SHELL)
-    return tuple(hook for hook in found if hook.path not in others)
+    added = hookprograms.configured(settings, root=root)
+    chosen = (hook for hook in (*found, *added) if hook.path not in others)
+    return tuple(sorted(chosen, key=lambda hook: (hooks.STAGES.index(hook.stage), hook.name)))
 
 
 def tried(targets: Sequence[Target], scripts: Sequence[Hook]) -> Iterator[list[Hook]]:
@@ -119,5 +122,5 @@ def tried(targets: Sequence[Target], scripts: Sequence[Hook]) -> Iterator[list[H
             for hook in scripts
             if hook.path in own
             or (hook.path not in others and (number == 0 or hook.stage in _SAVING))
-            if hook.stage != "final"
+            if hook.stage not in hooks.LAST
         ]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 USAGE = """\
 usage: python3 -m kdump_initrd.saver [--params FILE] [--target N] [--PARAMETER VALUE]...
-                                    [--attempts LINES] [--emergency REASON]
+                                    [--attempts LINES] [--hooks LINES] [--emergency REASON]
        python3 -m kdump_initrd.saver --dmesg FILE
 
 Save a crashed kernel's memory, or print the kernel log of a vmcore or of a finished dump.
@@ -20,6 +20,7 @@ Save a crashed kernel's memory, or print the kernel log of a vmcore or of a fini
   --target N              save to the Nth target, counted from 0 (the default)
   --dmesg FILE            print the kernel log that is in FILE, and do nothing else
   --attempts LINES        how other targets have done, for the report: a line "NAME: HOW" for each
+  --hooks LINES           what is wrong with hooks, for the report: a line "NAME: WHAT" for each
   --emergency REASON      save only what is quick, and REASON: the kernel log and a report
   --help                  print this help
 
@@ -27,14 +28,15 @@ Parameters; those of the target begin with "target":
 
 """
 #: Options besides the parameters.
-_OTHERS = ("params", "target", "dmesg", "attempts", "emergency")
+_OTHERS = ("params", "target", "dmesg", "attempts", "hooks", "emergency")
 
 
 class Request:
     """What is asked for: help, the log of a file (dmesg, "" for none), or to save to a target.
 
     number is that of the target in the list of params. attempts are lines of the report about
-    others. emergency is the reason for saving only what is quick, "" to save everything.
+    others, hooks such lines about hooks. emergency is the reason for saving only what is quick, ""
+    to save everything.
     """
 
     def __init__(self) -> None:
@@ -42,6 +44,7 @@ class Request:
         self.dmesg = ""
         self.emergency = ""
         self.attempts: list[str] = []
+        self.hooks: list[str] = []
         self.number = 0
         self.params = Params()
 
@@ -74,6 +77,7 @@ def parse(argv: list[str]) -> Request:
     request.dmesg = texts.pop("dmesg", "")
     request.emergency = texts.pop("emergency", "")
     request.attempts = texts.pop("attempts", "").splitlines()
+    request.hooks = texts.pop("hooks", "").splitlines()
     request.params = _read(texts.pop("params", ""))
     request.number = _number(texts.pop("target", "0"), len(request.params.targets))
     if texts:

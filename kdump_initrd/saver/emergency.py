@@ -35,7 +35,7 @@ def save_little(request: Request, console: Console) -> bool:
     """
     params, reason = request.params, request.emergency
     console.error(f"{reason}: only what is quick is saved")
-    report = Report(request.attempts)
+    report = Report(request.attempts, request.hooks)
     crash = _open(params, console)
     facts = LogFacts()
     if crash:

@@ -37,10 +37,11 @@ def ending(result: str, start: float, progress: Progress) -> dict[str, object]:
 class Report:
     """The fields of the report; "result" is "incomplete" until the dump is whole.
 
-    attempts tell how other targets have done, a line "NAME: HOW" for each.
+    attempts tell how other targets have done, a line "NAME: HOW" for each; hooks, what is wrong
+    with hooks.
     """
 
-    def __init__(self, attempts: Sequence[str] = ()) -> None:
+    def __init__(self, attempts: Sequence[str] = (), hooks: Sequence[str] = ()) -> None:
         self.fields: dict[str, object] = {
             "version": __version__,
             "result": INCOMPLETE,
@@ -52,6 +53,7 @@ class Report:
             "capture_kernel": os.uname().release,
             "image": _told(IMAGE_ID).strip(),
             "attempts": list(attempts),
+            "hooks": list(hooks),
             "dump": None,
             "seconds": 0.0,
             "rss_anon_kib": 0,

@@ -53,7 +53,7 @@ class Save:
         self.params = params = request.params
         self.target = target = request.target
         self.console = console
-        self.report = Report(request.attempts)
+        self.report = Report(request.attempts, request.hooks)
         self.result = FAILED
         self._why = ""
         self._start = time.monotonic()

@@ -75,25 +75,23 @@ def test_every_mistake_is_printed_with_its_line(tmp_path: Path) -> None:
     assert status == 1
     assert lines[-3:] == [
         "error: /etc/kdump-initrd.toml:2: capture.jobs: expected a number of workers from 0 (one per processor) to 4096",
-        "error: /etc/kdump-initrd.toml:3: capture.x: unknown key, expected one of device, fstype, path, python, collector, dump-format, dump-compress, dump-level, jobs, keep-free, keep, max-age, max-use, loop-crashes, loop-minutes, verify, final-action, failure-action, setup-timeout, stall-timeout, timeout, floor-rate",
+        "error: /etc/kdump-initrd.toml:3: capture.x: unknown key, expected one of device, fstype, path, python, collector, dump-format, dump-compress, dump-level, jobs, keep-free, keep, max-age, max-use, loop-crashes, loop-minutes, verify, hook, add-program, final-action, failure-action, setup-timeout, stall-timeout, timeout, floor-rate",
         "error: /etc/kdump-initrd.toml:5: hardware: zip: unknown set, expected one of host, generic, virtio, nvme, ahci, scsi, xen, hyperv, vmware, usb, mmc",
     ]  # fmt: skip
     assert "# jobs = 0 # default" in lines
 
 
 def test_a_peers_warnings_and_errors_are_printed(tmp_path: Path) -> None:
-    write(tmp_path, {**FSTAB, "etc/kdump.conf": "kdump_pre /x\nnfs a:/b\n"})
+    write(tmp_path, {**FSTAB, "etc/kdump.conf": "sshkey /x\nnfs a:/b\n"})
     lines, status = check(tmp_path, "fedora")
     assert status == 1
     assert lines[0] == "# read: /etc/kdump.conf"
-    assert lines[-2] == (
-        "warning: /etc/kdump.conf:1: kdump_pre: not used: put your own programs into /etc/kdump-initrd/hooks/<stage>"
-    )
+    assert lines[-2] == ("warning: /etc/kdump.conf:1: sshkey: not used: the image has no network")
     assert lines[-1].startswith(
         "error: /etc/kdump.conf:2: nfs: nfs://a/b: a file system on the network, "
     )
     assert not [line for line in lines if line.startswith("to =")], "there is no default then"
-    write(tmp_path, {"etc/kdump.conf": "kdump_pre /x\n"})
+    write(tmp_path, {"etc/kdump.conf": "sshkey /x\n"})
     assert check(tmp_path, "fedora")[1] == 0, "warnings are not errors"
 
 

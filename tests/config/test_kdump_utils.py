@@ -63,6 +63,11 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         "omit_modules": ("cfg80211", "snd"),
         "final_action": "poweroff",
         "failure_action": "poweroff",
+        "hooks": (
+            *("pre-save:/usr/local/bin/pre", "post-save:/usr/local/bin/post"),
+            "emergency:/usr/local/bin/emergency",
+        ),
+        "programs": ("/usr/bin/lftp",),
         "append_cmdline": "irqpoll panic=60",
         "remove_cmdline": "quiet zfcp.allow_lun_scan console",
         "inherit_cmdline": "ro root=LABEL=/",
@@ -70,6 +75,7 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
     }
     warned = [text.split(": ")[1] for text in found.warnings]
     quiet = ["ext4", "path", "extra_modules", "default", "failure_action", "final_action"]
+    quiet += ["kdump_pre", "kdump_post", "kdump_emergency", "extra_bins"]
     quiet += ["KDUMP_COMMANDLINE", "KDUMP_COMMANDLINE_REMOVE", "KDUMP_KERNELVER"]
     quiet += ["KDUMP_COMMANDLINE_APPEND", "FADUMP_COMMANDLINE_APPEND"]
     keys = [key.name for file in PEERS[PEER] for key in file.keys]
@@ -197,12 +203,12 @@ def test_mistakes(tmp_path: Path, text: str, error: str) -> None:
             "dracut_args: not used: -o plymouth, --no-hostonly: the image is not made by dracut",
         ),
         (
-            "kdump_post /x",
-            "kdump_post: not used: put your own programs into /etc/kdump-initrd/hooks/<stage>",
+            "sshkey /x",
+            "sshkey: not used: the image has no network",
         ),
         (
-            "kdump_post /x\x1b[2J",
-            "kdump_post: not used: put your own programs into /etc/kdump-initrd/hooks/<stage>",
+            "sshkey /x\x1b[2J",
+            "sshkey: not used: the image has no network",
         ),
     ],
 )

@@ -36,6 +36,8 @@ VALUES = {
     "loop_crashes": 2,
     "loop_minutes": 30,
     "verify": "full",
+    "hooks": ("pre-save:/usr/local/bin/pre", "success:/usr/local/bin/mail it"),
+    "programs": ("/usr/bin/strace",),
     "final_action": "poweroff",
     "failure_action": "halt",
     "setup_timeout": 60,

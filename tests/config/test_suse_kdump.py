@@ -56,13 +56,16 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
         "crashkernel": "256M",
         "shrink": True,
         "failure_action": "shell",
+        "programs": ("/usr/bin/lftp", "/bin/true"),
+        "hooks": ("pre-save:/bin/true", "post-save:/bin/true"),
         "keep_free": 1024 << 20,
     }
     warned = [text.split(": ")[1] for text in found.warnings]
     quiet = {"KDUMP_SAVEDIR", "KDUMP_DUMPLEVEL", "KDUMP_DUMPFORMAT", "KDUMP_COMMANDLINE_APPEND"}
     quiet |= {"FADUMP_COMMANDLINE_APPEND", "KDUMP_COMMANDLINE", "KDUMP_KERNELVER"}
     quiet |= {"KDUMP_CRASHKERNEL", "KDUMP_AUTO_RESIZE", "KDUMP_CONTINUE_ON_ERROR"}
-    quiet |= {"KDUMP_FREE_DISK_SIZE"}
+    quiet |= {"KDUMP_FREE_DISK_SIZE", "KDUMP_REQUIRED_PROGRAMS"}
+    quiet |= {"KDUMP_PRESCRIPT", "KDUMP_POSTSCRIPT"}
     keys = [key.name for file in PEERS[PEER] for key in file.keys]
     assert sorted(warned) == sorted(set(keys) - quiet)
     assert not [text for text in found.warnings if "s3cret" in text]

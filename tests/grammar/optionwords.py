@@ -31,6 +31,8 @@ WORDS: dict[str, tuple[str, Any]] = {
     "loop_crashes": ("2", 2),
     "loop_minutes": ("30", 30),
     "verify": ("full", "full"),
+    "hooks": ("failure:/bin/true", ("failure:/bin/true",)),
+    "programs": ("/bin/true", ("/bin/true",)),
     "final_action": ("halt", "halt"),
     "failure_action": ("poweroff", "poweroff"),
     "setup_timeout": ("9", 9),

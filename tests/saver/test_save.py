@@ -325,9 +325,12 @@ def test_a_filter_that_fails_costs_no_dump(
 def test_the_log_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     lines = "LABEL=a: it is not there\nLABEL=b: has the dump"
     why = tmp_path / "why"
-    done = save(tmp_path, logged(sample()[0]), dump_format="none", attempts=lines, why=why)
+    done = save(
+        tmp_path, logged(sample()[0]), dump_format="none", attempts=lines, hooks="a: b", why=why
+    )
     assert (done.status, done.report["result"], done.report["dump"]) == (0, "log", None)
     assert done.report["attempts"] == lines.splitlines()
+    assert done.report["hooks"] == ["a: b"]
     assert [step["name"] for step in done.report["steps"]] == ["vmcore", "folder", "dmesg"]
     assert len(list(done.folder.iterdir())) == 2
     assert not why.exists()

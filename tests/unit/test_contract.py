@@ -71,7 +71,7 @@ def test_saver_and_shell_are_told_what_was_said(tmp_path: Path) -> None:
 def test_hooks_use_no_other_variables() -> None:
     """But those that the guard sets, and what a hook says itself."""
     known = {*contract.variables(Params()), *contract.target_variables(Params())[0]}
-    known |= {"KDUMP_REASON", "KDUMP_LOST", "KDUMP_STARTED", "KDUMP_SHELL"}
+    known |= {"KDUMP_REASON", "KDUMP_LOST", "KDUMP_STARTED", "KDUMP_SHELL", "KDUMP_HOOKS"}
     known |= {"KDUMP_ATTEMPTS", "KDUMP_NEXT", "KDUMP_SAVED"}  # with several targets
     for path in IN_IMAGES:
         assert set(re.findall(r"KDUMP_[A-Z_]+", path.read_text())) - {"KDUMP_"} <= known, path

@@ -451,3 +451,29 @@ def test_the_last_step_is_the_one_that_was_asked_for(
     ended = capture.run()
     assert ended.sysrq == keys
     assert ended.says("cannot be switched off: it is restarted")
+
+
+@pytest.mark.parametrize("status", [0, 65])
+def test_success_failure_and_emergency_have_hooks(capture: Capture, status: int) -> None:
+    capture.hook("pre-save/a", "exit 3")
+    capture.hook(
+        "save/10-saver", f'echo "$KDUMP_HOOKS" >{capture.top}/told; echo {status} >$KDUMP_RUN/saver'
+    )
+    for stage in ("success", "emergency", "failure", "final"):
+        capture.hook(f"{stage}/x", f"echo {stage} $1 >>{capture.top}/given")
+    ended = capture.run()
+    assert (capture.top / "told").read_text() == "pre-save/a: status 3\n"
+    wanted = "success 0\nfinal 0\n" if status == 0 else "failure 1\nfinal 1\n"
+    assert (capture.top / "given").read_text() == wanted
+    assert ended.said == ["hook pre-save/a: status 3"]
+
+
+def test_an_emergency_has_hooks(capture: Capture) -> None:
+    (capture.top / "run/mounted").touch()
+    capture.limits["STALL"] = "2"
+    capture.hook("save/10-saver", '[ -n "$KDUMP_REASON" ] || sleep 1000')
+    for stage in ("success", "emergency", "failure"):
+        capture.hook(f"{stage}/x", "")
+    reason = "no progress for 2 s"
+    names = ("save/10-saver", "emergency/x", "failure/x")
+    assert capture.run().ran == ["save/10-saver", *(f"{name} {reason}" for name in names)]

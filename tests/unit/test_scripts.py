@@ -285,12 +285,14 @@ def test_a_disk_that_failed_is_left_where_another_one_is_left(guest: Guest) -> N
     (guest.tree / "usr/lib/kdump-initrd/python").write_text(fake)
     (guest.tree / "proc/vmcore").write_bytes(b"x" * 4096)
     lines = {"KDUMP_NEXT": "yes", "KDUMP_ATTEMPTS": "LABEL=a: it is gone\nLABEL=b: so is it"}
+    lines["KDUMP_HOOKS"] = "pre-save/x: status 3"
     assert guest.hook("save/10-saver", **lines) == 0, "it is not mounted: nothing to be done"
     guest.state("mounted")
     assert guest.hook("save/10-saver", **lines) == 67
     assert guest.hook("save/50-copy", **lines) == 0
     (call,) = (guest.tree / "calls").read_text().split("__main__ ")[1:]
-    assert call.endswith(f"--target 0 --attempts {lines['KDUMP_ATTEMPTS']}\n")
+    told = f"--attempts {lines['KDUMP_ATTEMPTS']} --hooks {lines['KDUMP_HOOKS']}\n"
+    assert call.endswith(f"--target 0 {told}")
     assert list(guest.disk.iterdir()) == []
 
 

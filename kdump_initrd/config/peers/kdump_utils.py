@@ -10,7 +10,6 @@ from ..findings import Findings, Said
 from . import dumpoptions, linefile, meanings, shellfile
 from .keys import Key, PeerFile
 
-_HOOKS = "put your own programs into /etc/kdump-initrd/hooks/<stage>"
 _REMOTE = "the image has no network"
 _GONE = "newer releases of kdump-utils refuse it, too"
 _LOGS = "--quiet, --verbose and --debug choose how much is printed"
@@ -92,10 +91,10 @@ _CONF = (
     Key("final_action", "final-action", _final_action),
     Key("failure_action", "failure-action; dump_to_rootfs is the target root", _failure_action),
     Key("default", "as failure_action", _failure_action),
-    Key("kdump_pre", _HOOKS),
-    Key("kdump_post", _HOOKS),
-    Key("kdump_emergency", _HOOKS),
-    Key("extra_bins", "a hook says what it needs in its header"),
+    Key("kdump_pre", "a hook of stage pre-save", meanings.hook("pre-save")),
+    Key("kdump_post", "a hook of stage post-save, with 0 as its argument if there is a whole dump", meanings.hook("post-save")),
+    Key("kdump_emergency", "a hook of stage emergency", meanings.hook("emergency")),
+    Key("extra_bins", "add-program", meanings.programs),
     Key("sshkey", _REMOTE),
     Key("fence_kdump_args", _REMOTE),
     Key("fence_kdump_nodes", f"{_REMOTE}: the cluster is not told that the machine saves a dump"),

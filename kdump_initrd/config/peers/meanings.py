@@ -128,3 +128,19 @@ def split(findings: Findings, said: Said, text: str) -> list[str] | None:
     except ValueError as error:
         findings.fail(said, f"{text}: {error}".lower())
         return None
+
+
+def hook(stage: str) -> Use:
+    """A program that runs in a stage of the capture."""
+
+    def use(findings: Findings, said: Said) -> None:
+        there = findings.values.get("hooks", ())
+        findings.take("hooks", [*there, f"{stage}:{said.value}"], said)
+
+    return use
+
+
+def programs(findings: Findings, said: Said) -> None:
+    """Programs that the image has as well."""
+    there = findings.values.get("programs", ())
+    findings.take("programs", list(dict.fromkeys([*there, *said.value.split()])), said)

@@ -10,7 +10,6 @@ from ..findings import Findings, Said
 from . import dumpoptions, meanings, shellfile
 from .keys import Key, PeerFile
 
-_HOOKS = "put your own programs into /etc/kdump-initrd/hooks/<stage>"
 _REMOTE = "the image has no network"
 _MAIL = "no mail is sent; the report.json of each dump says how it was saved"
 _FADUMP = "firmware-assisted dumps are not supported"
@@ -110,9 +109,9 @@ _KEYS = (
     Key("KDUMP_FREE_DISK_SIZE", "keep-free, in MiB", _free),
     Key("KDUMP_VERBOSE", "the image prints each step on the console", idle=("0",)),
     Key("KDUMP_CONTINUE_ON_ERROR", "false is failure-action shell", _continue),
-    Key("KDUMP_REQUIRED_PROGRAMS", "a hook says what it needs in its header"),
-    Key("KDUMP_PRESCRIPT", _HOOKS),
-    Key("KDUMP_POSTSCRIPT", _HOOKS),
+    Key("KDUMP_REQUIRED_PROGRAMS", "add-program", meanings.programs),
+    Key("KDUMP_PRESCRIPT", "a hook of stage pre-save", meanings.hook("pre-save")),
+    Key("KDUMP_POSTSCRIPT", "a hook of stage post-save", meanings.hook("post-save")),
     Key("KDUMP_NETCONFIG", _REMOTE, idle=("auto",)),
     Key("KDUMP_NET_TIMEOUT", _REMOTE, idle=("30",)),
     Key("KDUMP_SMTP_SERVER", _MAIL),
