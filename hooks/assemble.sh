@@ -47,7 +47,7 @@ map_paths() { # NAME UUID COUNT WWID SECONDS
 		if ! read_wwid "$block" || [ "$wwid" != "$4" ]; then continue; fi
 		read -r number <"$block/dev"
 		read -r size <"$block/size"
-		paths="$paths round-robin 0 1 1 $number 1000"
+		paths="$paths round-robin 0 1 1 $number 1"
 		count=$((count + 1))
 		path=$block
 	done
@@ -188,7 +188,8 @@ open_volumes() {
 			read -r behind
 		} <"$table"
 		[ ! -e "/dev/mapper/$name" ] || continue
-		device=$(timeout -s KILL 5 /usr/sbin/findfs "UUID=${table##*/}" 2>/dev/null) || continue
+		device=$(BLKID_FILE=/dev/null timeout -s KILL 5 \
+			/usr/sbin/findfs "UUID=${table##*/}" 2>/dev/null) || continue
 		case " $layers $device" in
 		*" mpath "*" /dev/mapper/"* | *" mpath "*" /dev/dm-"*) ;;
 		# One path of several: the others must not be left out, if they can be joined.

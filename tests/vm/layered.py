@@ -164,7 +164,7 @@ RECIPES = {
         mdadm --assemble --update=resync /dev/md0 /dev/vd[abc]
         device=/dev/md0
         """,
-        f"echo 1 >/sys/module/md_mod/parameters/start_dirty_degraded; {_ASSEMBLE}",
+        f"modprobe md_mod start_dirty_degraded=1; {_ASSEMBLE}",
         disks=3,
         size_mib=512,
     ),
