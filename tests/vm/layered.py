@@ -84,8 +84,8 @@ def _thin(taken_mib: int) -> Recipe:
         vg crash /dev/vda; thin="lvcreate -qyAn --monitor n"
         $thin --type thin-pool -Zn -L 800M -n pool crash
         $thin -V 2G --thinpool pool -n var crash; $thin -V 1G --thinpool pool -n other crash
-        dd if=/dev/zero of=/dev/mapper/crash-other bs=1M count={taken_mib} oflag=direct
         device=/dev/mapper/crash-var; {_MAKE_EXT4} $device
+        dd if=/dev/zero of=/dev/mapper/crash-other bs=1M count={taken_mib} oflag=direct
         """,
         _mapped("crash-var"),
     )
@@ -137,7 +137,7 @@ RECIPES = {
     ),
     "thin": _thin(400),
     # A dump does not fit into what is left.
-    "full": _thin(770),
+    "full": _thin(712),
     "raid1": Recipe(
         f"""
         mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --assume-clean /dev/vda /dev/vdb

@@ -77,15 +77,20 @@ def test_with_a_missing_disk(scenario: Scenario, folder: Path, layers: str) -> N
 
 
 @pytest.mark.full
-def test_what_is_said_of_a_device_elsewhere(scenario: Scenario, folder: Path) -> None:
-    """The image knows of the group only that there is one."""
-    made = layered.layered("lvm")
-    scenario = replace(scenario, kernel=workshop.kernel())
-    scenario = capture.built(
-        scenario, f"UUID={layered.UUID}", "--layer", "md", "--layer", "lvm", fstype="xfs"
-    )
+@pytest.mark.parametrize("layers", ["lvm", "multipath"])
+def test_what_is_said_of_a_device_elsewhere(scenario: Scenario, folder: Path, layers: str) -> None:
+    """The image knows only that there is such a layer, and of another one that is not there."""
+    made = layered.layered(layers)
     disks = made.copy(folder)
-    outcome = crash(replace(scenario, disks=disks))
+    scenario = replace(
+        scenario, kernel=workshop.kernel(), devices=made.recipe.devices(disks),
+        disks=disks[: made.recipe.disks],
+    )  # fmt: skip
+    scenario = capture.built(
+        scenario, f"UUID={layered.UUID}", "--layer", "md", "--layer", layers,
+        fstype=made.recipe.fstype,
+    )  # fmt: skip
+    outcome = crash(scenario)
     _prove(made, disks, folder / "reading", outcome.token, scenario.kernel)
 
 
