@@ -215,8 +215,8 @@ calm_arrays() {
 	done
 }
 
-# Set `left` to what is left in the thin pool that a volume was made of, and `taken` to what the
-# volume has of it already, in bytes; fails where there is no such pool.
+# Set `left` to what is left in the thin pool that a volume was made of, `taken` to what the volume has
+# of it already, and `whole` to its size, in bytes; fails where there is no such pool.
 measure_pool() {
 	for uuid in /sys/block/dm-*/dm/uuid; do
 		found=
@@ -234,6 +234,7 @@ measure_pool() {
 		pool=$its
 		part "$size" "$per_cent"
 		taken=$bytes
+		whole=$size
 	done </tmp/said
 	while IFS='|' read -r name its size per_cent; do
 		[ "${name##* }" = "$pool" ] || continue

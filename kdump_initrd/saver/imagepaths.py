@@ -31,7 +31,8 @@ STATE = RUN + "/folder"
 WHY = RUN + "/why"
 #: What hooks want to have in the report, a line each.
 REMARKS = RUN + "/remarks"
-#: What is left in a thin pool below the file system, and what its volume has of it, in bytes.
+#: What is left in a thin pool below the file system, what its volume has of it, and the size of
+#: that, in bytes.
 POOL = RUN + "/pool"
 CONSOLE = "/dev/kmsg"
 #: Tells this image from all others: the SHA-256 of what is in it.

@@ -224,10 +224,11 @@ def test_a_thin_pool_has_less_room_than_the_file_system(small_disk: Disk, tmp_pa
     pool, disk = tmp_path / "pool", small_disk(1000)
     (disk / "file").write_bytes(bytes(10 * PAGE))
     info = os.statvfs(disk)
-    used = (info.f_blocks - info.f_bfree) * info.f_frsize
+    whole = 2000 * PAGE
+    used = whole - info.f_bfree * info.f_frsize
     for said, room in (
-        (f"1000 {used + 500}\n", 1500),
-        (f"1000 {used - 500}\n", 1000),
+        (f"1000 {used + 500} {whole}\n", 1500),
+        (f"1000 {used - 500} {whole}\n", 1000),
         ("", 1 << 62),
         ("x y\n", 1 << 62),
     ):

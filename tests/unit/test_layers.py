@@ -449,7 +449,7 @@ def test_what_is_left_in_a_thin_pool_is_said_and_noted(boot: RootBoot) -> None:
     )
     done = Waiting(boot, "lvm", mapping).wait("UUID=1")
     assert (done.status, done.printed) == (0, "")
-    assert (boot.top / "run/pool").read_text() == "249200000 200000000\n"
+    assert (boot.top / "run/pool").read_text() == "249200000 200000000 2000000000\n"
     assert done.log[-1].endswith("thin pool pool: 249 MB are left, 200 MB are the volume's")
 
 

@@ -164,16 +164,17 @@ def free_room(path: str, keep_free: int) -> int:
 def pool_room(path: str, pool: str = POOL) -> int:
     """Return the bytes that a new file may take of the thin pool below a file system.
 
-    What its volume has already and the file system does not use needs no more of the pool. Without
-    a pool (a file that tells of one) it is any number. Raises OSError.
+    What its volume has already, and the file system has no use for, needs no more of the pool.
+    Without a pool (a file that tells of one) it is any number. Raises OSError.
     """
     try:
         with open(pool, encoding="ascii") as file:
-            left, taken = map(int, file.read().split())
+            left, taken, whole = map(int, file.read().split())
     except (OSError, ValueError):
         return _NO_LIMIT
     info = os.statvfs(path)
-    used = (info.f_blocks - info.f_bfree) * (info.f_frsize or info.f_bsize)
+    # Not f_blocks: a file system leaves out what it needs for itself.
+    used = whole - info.f_bfree * (info.f_frsize or info.f_bsize)
     return left + max(0, taken - used)
 
 
