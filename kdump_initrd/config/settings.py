@@ -69,6 +69,7 @@ class CaptureSettings(CommonSettings):
     loop_crashes: int = LimitParams.loop_crashes
     loop_minutes: int = LimitParams.loop_minutes
     verify: str = DumpParams.verify
+    fsck: bool = False
     hooks: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     final_action: str = LimitParams.final_action
@@ -172,6 +173,7 @@ CAPTURE: Sequence[Setting] = (
     Setting("loop_crashes", ("--loop-crashes",), "N", "save only the kernel log if there were so many crashes in the time of --loop-minutes; 0: save each", settingvalues.number("loop_crashes")),
     Setting("loop_minutes", ("--loop-minutes",), "MINUTES", "the time for --loop-crashes", settingvalues.number("loop_minutes")),
     Setting("verify", ("--verify",), "HOW", "compare the finished dump with memory: none, a sample of its pages, or the full dump", choices=CHOICES["verify"]),
+    Setting("fsck", ("--fsck",), "", "if a dump file system cannot be mounted, repair it by its own tool, as long as its deadline allows"),
     Setting("hooks", ("--hook",), "STAGE:FILE", "run this program of the root in a stage of the capture, with what it needs; may be repeated", settingvalues.hook, many=True),
     Setting("programs", ("--add-program",), "FILE", "add this program or file of the root to the image, with its libraries; may be repeated", settingvalues.plain, many=True),
     Setting("final_action", ("--final-action",), "ACTION", "what to do after the dump", choices=CHOICES["final_action"]),

@@ -235,7 +235,8 @@ def _add_programs(
     """
     programs = layout.add_toolbox(tree, toolbox)
     folders = layout.add_libraries(tree, closure.closure(programs, root=site.root))
-    folders += hookprograms.add(tree, scripts, settings, root=site.root, profile=site.profile)
+    extra = hookprograms.wanted(settings, (each.filesystem for each in site.needs))
+    folders += hookprograms.add(tree, scripts, extra, root=site.root, profile=site.profile)
     programs = layers.add(
         python_tree, site.layers, helpers=False, root=site.root, profile=site.profile
     )

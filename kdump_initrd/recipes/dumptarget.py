@@ -21,8 +21,8 @@ from ..targets.rootfs import ROOT
 from ..targets.target import Needs, Target
 from .parts import hookprograms
 
-#: The hook for failure-action shell.
-_SHELL = "final/10-shell"
+#: The hooks for failure-action shell, and for the repair of a target.
+_SHELL, _REPAIR = "final/10-shell", "mount/60-repair"
 #: The stages that handle the dump, wherever it goes.
 _SAVING = ("pre-save", "save", "post-save", "success", "emergency")
 
@@ -92,7 +92,7 @@ def scripts(
 ) -> tuple[Hook, ...]:
     """Return the hooks of an image: not the steps of kinds of targets that it does not have.
 
-    That of a shell is only there if that is the failure action.
+    Those of a shell and of a repair are only there if that is set.
     Raises KdumpInitrdError for a step that does not exist.
     """
     found = hooks.discover(search_path("hooks", root=root), root=root)
@@ -103,6 +103,8 @@ def scripts(
         raise KdumpInitrdError(f"hooks/{min(missing)}: a target needs it, and it is not there")
     if settings.failure_action != "shell":
         others.add(_SHELL)
+    if not settings.fsck:
+        others.add(_REPAIR)
     added = hookprograms.configured(settings, root=root)
     chosen = (hook for hook in (*found, *added) if hook.path not in others)
     return tuple(sorted(chosen, key=lambda hook: (hooks.STAGES.index(hook.stage), hook.name)))
@@ -121,6 +123,7 @@ def tried(targets: Sequence[Target], scripts: Sequence[Hook]) -> Iterator[list[H
             hook
             for hook in scripts
             if hook.path in own
+            or hook.path == _REPAIR
             or (hook.path not in others and (number == 0 or hook.stage in _SAVING))
             if hook.stage not in hooks.LAST
         ]

@@ -23,6 +23,7 @@ max-use = 4096
 loop-crashes = 2
 loop-minutes = 30
 verify = "full"
+fsck = true
 hook = ["pre-save:/usr/local/bin/pre", "success:/usr/local/bin/mail it"]
 add-program = "/usr/bin/strace"
 final-action = "poweroff"

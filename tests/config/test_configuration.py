@@ -75,7 +75,7 @@ def test_every_mistake_is_printed_with_its_line(tmp_path: Path) -> None:
     assert status == 1
     assert lines[-3:] == [
         "error: /etc/kdump-initrd.toml:2: capture.jobs: expected a number of workers from 0 (one per processor) to 4096",
-        "error: /etc/kdump-initrd.toml:3: capture.x: unknown key, expected one of device, fstype, path, python, collector, dump-format, dump-compress, dump-level, jobs, keep-free, keep, max-age, max-use, loop-crashes, loop-minutes, verify, hook, add-program, final-action, failure-action, setup-timeout, stall-timeout, timeout, floor-rate",
+        "error: /etc/kdump-initrd.toml:3: capture.x: unknown key, expected one of device, fstype, path, python, collector, dump-format, dump-compress, dump-level, jobs, keep-free, keep, max-age, max-use, loop-crashes, loop-minutes, verify, fsck, hook, add-program, final-action, failure-action, setup-timeout, stall-timeout, timeout, floor-rate",
         "error: /etc/kdump-initrd.toml:5: hardware: zip: unknown set, expected one of host, generic, virtio, nvme, ahci, scsi, xen, hyperv, vmware, usb, mmc",
     ]  # fmt: skip
     assert "# jobs = 0 # default" in lines

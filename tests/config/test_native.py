@@ -36,6 +36,7 @@ VALUES = {
     "loop_crashes": 2,
     "loop_minutes": 30,
     "verify": "full",
+    "fsck": True,
     "hooks": ("pre-save:/usr/local/bin/pre", "success:/usr/local/bin/mail it"),
     "programs": ("/usr/bin/strace",),
     "final_action": "poweroff",

@@ -25,9 +25,9 @@ _FIRST, _SECOND = f"UUID={disks.UUID}", f"UUID={disks.SECOND}"
 _DEADLINE, _STALL = 20, 20
 #: Seconds from the panic to the restart: the deadlines of both targets, what a hang costs until it
 #: is given up, and a minute for saving.
-_RESTART = 2 * _DEADLINE + 5 * _STALL + 60
-#: Bytes a second of a slow disk.
-_RATE = 4 << 20
+_RESTART = 2 * _DEADLINE + 5 * _STALL + 120
+#: Bytes a second of a slow disk, and of one that is much too slow.
+_RATE, _TRICKLE = 4 << 20, 64 << 10
 #: Writes after which the log is saved, and the middle of the dump reached.
 _WRITES = 45
 
@@ -106,6 +106,28 @@ def test_the_first_one_hangs_in_the_middle(pair: Pair, crash_copy: Path) -> None
         outcome = crash_again(replace(pair.scenario, devices=devices), on_line=hear)
     check_second(pair, outcome, crash_copy, reason="no progress for 20 s")
     check_log(pair.first, outcome, crash_copy / "first", result="incomplete")
+
+
+@pytest.mark.full
+def test_the_first_one_trickles(pair: Pair, crash_copy: Path) -> None:
+    """It answers all the time, so nothing stalls; but a dump would take hours."""
+    server = Server(pair.first.path, Faults(rate=_TRICKLE))
+    words = server.words(device="scsi-hd,bus=bus.0")
+    devices = ("-device", "virtio-scsi-pci,id=bus", *words)
+    with server:
+        outcome = crash_again(replace(pair.scenario, devices=devices))
+    check_second(pair, outcome, crash_copy, reason="slower than 4 MiB/s")
+    check_log(pair.first, outcome, crash_copy / "first", result="incomplete")
+
+
+@pytest.mark.full
+def test_the_only_one_is_repaired(scenario: Scenario, folder: Path, crash_copy: Path) -> None:
+    disk = disks.make(folder / "disk.raw")
+    disk.edit("clri <8>")  # its journal
+    scenario = built(scenario, _FIRST, "--fsck")
+    outcome = crash_again(replace(scenario, disks=(disk.path,)))
+    check(saved_on(disk, crash_copy), outcome.token, scenario.kernel)
+    assert "is repaired by fsck.ext4" in outcome.run.console
 
 
 @pytest.mark.full

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ...config.settings import CaptureSettings
@@ -20,6 +20,8 @@ from .layout import add_libraries
 
 #: The place of a configured hook among those of its stage.
 _NUMBER = 60
+#: File systems that hooks/mount/60-repair knows a tool for.
+_REPAIRED = ("ext2", "ext3", "ext4", "xfs", "vfat", "exfat", "f2fs")
 #: The image's own shell; and a Python that has the saver's modules only.
 _OWN = ("/bin/sh", "/usr/bin/sh", "/usr/bin/python3")
 
@@ -38,17 +40,36 @@ def configured(settings: CaptureSettings, *, root: Root) -> Iterator[Hook]:
         yield hooks.read_one(stage, f"{_NUMBER}-{source.name}", source)
 
 
+def wanted(settings: CaptureSettings, filesystems: Iterable[str]) -> dict[str, str]:
+    """Return the programs that the settings ask for, by name or path, and what each is for.
+
+    ``filesystems`` are those of the targets. Raises KdumpInitrdError for one that no tool repairs.
+    """
+    found = dict.fromkeys(settings.programs, "an added program")
+    for fstype in filesystems if settings.fsck else ():
+        if fstype not in _REPAIRED:
+            raise KdumpInitrdError(
+                f"{fstype}: no tool repairs it without questions", hint="leave --fsck out"
+            )
+        found["xfs_repair" if fstype == "xfs" else f"fsck.{fstype}"] = f"repairs {fstype}"
+    return found
+
+
 def add(
-    tree: Tree, scripts: Sequence[Hook], settings: CaptureSettings, *, root: Root, profile: Distro
+    tree: Tree,
+    scripts: Sequence[Hook],
+    more: Mapping[str, str],
+    *,
+    root: Root,
+    profile: Distro,
 ) -> tuple[PurePosixPath, ...]:
-    """Add what hooks need, and the programs of the settings; return folders of libraries.
+    """Add what hooks need, and ``more`` programs, by what they are for; return library folders.
 
     Those are for LD_LIBRARY_PATH. Raises KdumpInitrdError for what is missing.
     """
     programs = [hook.source for hook in scripts if _needs_more(hook.source)]
-    wanted = [(path, f"for the hook {hook.path}") for hook in scripts for path in hook.needs.files]
-    wanted += [(name, "an added program") for name in settings.programs]
-    for name, why in dict.fromkeys(wanted):
+    needed = {path: f"for the hook {hook.path}" for hook in scripts for path in hook.needs.files}
+    for name, why in {**more, **needed}.items():
         source = root.file(name) if "/" in name else _find(name, root, profile)
         if source is None:
             raise KdumpInitrdError(f"{name}: not in the root ({why})")
