@@ -101,19 +101,35 @@ def forget(root: Root) -> None:
 
 @contextmanager
 def alone(root: Root) -> Iterator[None]:
-    """Let only one at a time load or unload; the file's folder exists in the block."""
+    """Let only one at a time load or unload.
+
+    The file's folder exists in the block, and after it if there is something in it. Raises
+    KdumpInitrdError where it cannot be made.
+    """
     folder = _path(root).parent
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = _locked(folder)
     except OSError as error:
         raise KdumpInitrdError(
             f"{folder}: {error.strerror}", hint="it must be a writable folder"
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        with suppress(OSError):
+            folder.rmdir()
+        os.close(descriptor)
+
+
+def _locked(folder: Path) -> int:
+    while True:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # The previous owner may have removed it.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), folder.stat()):
+                return descriptor
         os.close(descriptor)
 
 
