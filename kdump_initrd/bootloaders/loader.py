@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.errors import KdumpInitrdError
 from ..core.root import Root
@@ -17,6 +18,9 @@ from . import commandlines, crashwords, editing
 from .changes import Edit, Kept
 from .commandlines import Boot
 from .editing import Found
+
+if TYPE_CHECKING:
+    from ..probe.distro.profilekeys import BootLoader
 
 #: What a boot loader's tool may take, in seconds: some look at all disks, or make initrds.
 _PATIENCE = 900.0
@@ -27,48 +31,20 @@ _LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
-class Facts:
-    """A boot loader, as a distribution's profile tells of it; all paths are of the root.
-
-    It is there if all of ``marks`` are, and one of ``any``, if that has any. ``file`` is what is
-    written, ``formerly`` what earlier versions wrote instead, ``variable`` the name in it,
-    ``usual`` what that means where it is empty, ``run`` the command that makes it count.
-    ``sources`` are files in which a person may have a word, and ``reads`` those that the boot
-    loader reads: the first that has a command line counts. Of a path in the last three and in
-    ``any`` the last part may have wildcards.
-    """
-
-    name: str
-    way: str
-    marks: tuple[str, ...]
-    any: tuple[str, ...] = ()
-    file: str = ""
-    formerly: tuple[str, ...] = ()
-    variable: str = ""
-    usual: str = ""
-    run: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Loader(ABC):
     """One way, on one root; ``kernels`` are its releases with their images, oldest first.
 
+    ``name`` is what people call it, and ``facts`` are what a distribution's profile tells of it.
     ``ours`` are words that do not count, and ``undone`` are texts, None for no file, that count
     instead of what is there: bare() gives them.
     """
 
-    facts: Facts
+    name: str
+    facts: BootLoader
     root: Root
     kernels: Mapping[str, Path]
     ours: tuple[str, ...] = ()
     undone: Mapping[Path, str | None] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        return self.facts.name
 
     @property
     def own(self) -> Path | None:

@@ -87,7 +87,15 @@ class Config:
 
 @dataclass(frozen=True)
 class BootLoader:
-    """A boot loader, and how words get onto its command line; bootloaders.loader explains each."""
+    """A boot loader, and how words get onto its command line; all paths are of the root.
+
+    It is there if all of ``marks`` are, and one of ``any``, if that has any. ``file`` is what is
+    written, ``formerly`` what earlier versions wrote instead, ``variable`` the name in it,
+    ``usual`` what that means where it is empty, ``run`` the command that makes it count.
+    ``sources`` are files in which a person may have a word, and ``reads`` those that the boot
+    loader reads: the first that has a command line counts. Of a path in the last three and in
+    ``any`` the last part may have wildcards.
+    """
 
     way: str
     marks: tuple[str, ...]

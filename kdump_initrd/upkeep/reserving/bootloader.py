@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ...bootloaders import ways
-from ...bootloaders.loader import Facts, Loader
+from ...bootloaders.loader import Loader
 from ...core.root import Root
 from ...probe.distro.profiles import Distro
 from ...probe.kernel import releases as kernel
@@ -14,16 +12,14 @@ from ...probe.kernel import releases as kernel
 
 def of(root: Root, profile: Distro) -> Loader | None:
     """Return the boot loader, None where none is known, or what tells of it may not be read."""
-    known = [
-        Facts(name=name, **dataclasses.asdict(each)) for name, each in profile.bootloaders.items()
-    ]
     layout = profile.kernel
     images = {
         release: kernel.first(layout.image, root=root, release=release)
         for release in kernel.releases(root=root, layout=layout)
     }
     try:
-        return ways.find(known, root, {name: path for name, path in images.items() if path})
+        there = {name: path for name, path in images.items() if path}
+        return ways.find(profile.bootloaders, root, there)
     except OSError:
         return None
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ...bootloaders import crashwords, loader
 from ...bootloaders.changes import Edit, Kept
-from ...bootloaders.loader import Absent, Facts, Loader
+from ...bootloaders.loader import Absent, Loader
 from ...core.errors import KdumpInitrdError
+from ...probe.distro.profilekeys import BootLoader
 from ..ready.link import YES
 from . import note as notes
 from .nextboot import Hand, Outcome, State, check, places
@@ -67,7 +68,8 @@ def take(state: State, *, force: bool) -> Outcome:
 
     Raises KdumpInitrdError.
     """
-    note, tool = state.note, state.loader or Absent(Facts("", "", ()), state.root, {})
+    note = state.note
+    tool = state.loader or Absent("", BootLoader("", ()), state.root, {})
     hands = [hand.word for hand in state.hands] if force else []
     owned = tool.owned()
     if not (note.words or note.files or hands or owned):
