@@ -84,6 +84,12 @@ def _grub(top: OnTop) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def _grub_mkconfig(top: OnTop) -> None:
+    """Not Debian's way, but that of others."""
+    _grub(top)
+    assert top.run("rm", "/usr/sbin/update-grub").returncode == 0
+
+
 def _kernel_install(top: OnTop) -> None:
     put(top.upper, "etc/machine-id", f"{_MACHINE}\n")
     put(top.upper, "etc/kernel/cmdline", "root=UUID=1 ro quiet\n")
@@ -114,6 +120,7 @@ def _uki(top: OnTop) -> None:
 #: How each is prepared, its packages, and what the next boot is read from.
 LOADERS: Mapping[str, tuple[Callable[[OnTop], None], tuple[str, ...]]] = {
     "grub": (_grub, ("grub2-common",)),
+    "grub-mkconfig": (_grub_mkconfig, ("grub2-common",)),
     "kernel-install": (_kernel_install, ()),
     "u-boot-menu": (_u_boot, ("u-boot-menu",)),
     "uki": (_uki, ()),
@@ -160,6 +167,29 @@ def test_set_and_unset(on_top: OnTop, request: pytest.FixtureRequest) -> None:
     assert on_top.reserve("--unset").returncode == 0
     assert files(on_top) == before
     assert on_top.reserve("--check").returncode == exits.NO
+
+
+@pytest.mark.parametrize("on_top", ["grub-mkconfig"], indirect=True)
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"GRUB_TIMEOUT=1",
+        b"GRUB_CMDLINE_LINUX_DEFAULT=quiet # crashkernel=9M\n",
+        b"# caf\xe9\nexport GRUB_CMDLINE_LINUX_DEFAULT='quiet  '\nX=\"a\nb\"\n",
+    ],
+)
+def test_a_variable_in_any_form(on_top: OnTop, text: bytes) -> None:
+    """The real grub-mkconfig has a shell read it."""
+    (on_top.upper / "etc/default/grub").write_bytes(text)
+    assert on_top.run("grub-mkconfig", "-o", "/boot/grub/grub.cfg").returncode == 0
+    before = files(on_top)
+    for size in ("200M", "300M"):
+        done = on_top.reserve("--set", size)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert on_top.reserve("--check").stdout.startswith("yes: crashkernel=300M is in ")
+    assert on_top.reserve("--unset").returncode == 0
+    assert files(on_top) == before
 
 
 @pytest.mark.parametrize("on_top", ["grub"], indirect=True)

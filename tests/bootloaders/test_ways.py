@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from kdump_initrd.core.resources import search_path
 from kdump_initrd.core.root import Root
 from kdump_initrd.image import reservation
 from kdump_initrd.probe.distro import profilekeys, profiles
+from kdump_initrd.upkeep import record
 from kdump_initrd.upkeep.reserving import nextboot, putting
 
 from .layouts import LAYOUTS, LINE, Host, put
@@ -374,6 +376,28 @@ def test_an_empty_size_is_not_the_advised_one(host: Host, reserve: Reserve) -> N
     assert (status, out) == (exits.USAGE, "")
     assert "--set: the value is empty" in err
     assert host.calls() == []
+
+
+def test_only_one_run_at_a_time(host: Host, reserve: Reserve) -> None:
+    """What the first one has noted is there when the second one looks."""
+    host.make("grub2-mkconfig")
+    before = host.files()
+    with ThreadPoolExecutor() as pool, record.alone(root=Root(host.root)):
+        runs = [pool.submit(set_now, host, size) for size in ("160M", "200M", "1G")]
+        assert not any(run.done() for run in runs)
+        assert host.files() == before
+    assert [run.result() for run in runs] == [0, 0, 0]
+    assert reserve("--unset")[0] == 0
+    assert host.files() == before
+
+
+def set_now(host: Host, size: str) -> int:
+    return main(["reserve", "--root", str(host.root), "--set", size])
+
+
+def test_a_root_that_is_not_there_is_not_made(tmp_path: Path, reserve: Reserve) -> None:
+    assert main(["reserve", "--set", "--root", str(tmp_path / "none")]) == exits.ERROR
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_table_for_a_fleet(host: Host, reserve: Reserve) -> None:

@@ -88,17 +88,26 @@ class Reserve(Question):
         return give(self._answer(), command=self.command, as_json=self.json)
 
     def _answer(self) -> Answer:
-        from ...upkeep.reserving import nextboot, putting
+        from ...upkeep import record
+        from ...upkeep.reserving import nextboot
         from .. import reservetext
 
         wanted = nextboot.wanted(self.size)
         state = nextboot.look(self.root, self.distro)
+        if self.act in ("set", "unset"):
+            with record.alone(root=state.root):
+                return self._change(wanted)
         if self.act == "table":
             return reservetext.table(state)
         if self.act == "check":
             return reservetext.outcome(state, nextboot.check(state), asked=True)
-        if not self.act:
-            return reservetext.advice(state)
+        return reservetext.advice(state)
+
+    def _change(self, wanted: Sequence[str] | None) -> Answer:
+        from ...upkeep.reserving import nextboot, putting
+        from .. import reservetext
+
+        state = nextboot.look(self.root, self.distro)
         if self.act == "set":
             done = putting.put(state, wanted, force=self.force)
         else:

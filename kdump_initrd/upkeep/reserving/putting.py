@@ -95,7 +95,8 @@ def take(state: State, *, force: bool) -> Outcome:
         notes.forget(state.root)
     back = f", and {' '.join(put_back)} is back" if put_back else ""
     what = " ".join([*words, *map(str, owned)])
-    return Outcome(YES, f"{what} is taken out{back}", tuple(left), changed=True)
+    hint = "" if state.loader else "run the boot loader's own tool: none is known here"
+    return Outcome(YES, f"{what} is taken out{back}", tuple(left), hint, changed=True)
 
 
 def _kept(bare: Loader, plan: Sequence[Edit], note: Note) -> dict[Path, Kept]:
