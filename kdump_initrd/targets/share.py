@@ -53,6 +53,8 @@ class Share(Target):
             raise KdumpInitrdError(
                 f"{said.to}: cannot be mounted as {said.fstype}", hint="leave -f out"
             )
+        if said.layers:
+            raise KdumpInitrdError(f"{said.to}: not on layers of disks", hint="leave --layer out")
         _check(said.to, tag)
         return replace(said, fstype=fstype)
 

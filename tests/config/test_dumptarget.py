@@ -454,6 +454,8 @@ def test_a_folder_of_the_hypervisor_has_one_type(profile: Distro) -> None:
     assert resolve(TargetSettings("9p:x", "9p"), root=ROOT, profile=profile).fstype == "9p"
     with pytest.raises(KdumpInitrdError, match="9p:x: cannot be mounted as ext4"):
         resolve(TargetSettings("9p:x", "ext4"), root=ROOT, profile=profile)
+    with pytest.raises(KdumpInitrdError, match="9p:x: not on layers of disks"):
+        resolve(TargetSettings("9p:x", layers=("lvm",)), root=ROOT, profile=profile)
 
 
 def test_one_of_several_devices_is_mounted(
