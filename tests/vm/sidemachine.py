@@ -118,6 +118,7 @@ def crash_folders(
 
     They are returned by name. The disks are not written to, unless to replay a journal.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     tar = folder / "side.tar"
     with tar.open("wb") as out:
         out.truncate(_ROOM)

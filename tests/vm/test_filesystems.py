@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -56,7 +57,8 @@ def restored(disk: Path, into: Path, root: int, below: str) -> list[CrashFolder]
 @pytest.fixture
 def subvolumes(kernel: Kernel, folder: Path) -> Path:
     """A disk with the subvolumes; it is made once."""
-    kept = cache() / "filesystems/subvolumes.raw"
+    made_from = hashlib.sha256("\n".join(SUBVOLUMES).encode()).hexdigest()
+    kept = cache() / f"filesystems/subvolumes-{made_from[:12]}.raw"
     with making(kept) as fresh:
         if fresh:
             disk = sidemachine.sparse(kept.with_suffix(".new"), 2048)
