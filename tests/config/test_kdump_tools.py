@@ -40,12 +40,14 @@ def test_every_key_is_read_or_named_in_one_line(tmp_path: Path) -> None:
         "dump_level": 11,
         "append_cmdline": "reset_devices nr_cpus=1 irqpoll usbcore.nousb",
         "inherit_cmdline": "root=/dev/sda1",
+        "failure_action": "shell",
+        "keep": 3,
         "capture_kernel": "/boot/vmlinuz-kdump",
     }
     assert found.errors == []
     warned = [text.split(": ")[1] for text in found.warnings]
     quiet = {"USE_KDUMP", "KDUMP_COREDIR", "KDUMP_CMDLINE_APPEND", "NFS", "FTP", "SSH"}
-    quiet |= {"KDUMP_KERNEL", "KDUMP_CMDLINE"}
+    quiet |= {"KDUMP_KERNEL", "KDUMP_CMDLINE", "KDUMP_FAIL_CMD", "KDUMP_NUM_DUMPS"}
     keys = [key.name for file in PEERS[PEER] for key in file.keys]
     assert sorted(warned) == sorted(set(keys) - quiet)
     assert not [text for text in found.warnings if "s3cret" in text]
@@ -85,7 +87,9 @@ def test_every_key_is_read_or_named_in_one_line(tmp_path: Path) -> None:
         ("KDUMP_CMDLINE='console=tty0 rd.shell'", {"inherit_cmdline": "console=tty0"}),
         ("KDUMP_KERNEL=/boot/vmlinuz-plain", {"capture_kernel": "/boot/vmlinuz-plain"}),
         ("KDUMP_KERNEL=/var/lib/kdump/vmlinuz", {}),
-        ("KDUMP_FAIL_CMD='reboot -f'\nKDUMP_DUMP_DMESG=1\nKDUMP_NUM_DUMPS=0", {}),
+        ("KDUMP_DUMP_DMESG=1", {}),
+        ("KDUMP_FAIL_CMD='reboot -f'\nKDUMP_NUM_DUMPS=0", {"failure_action": "reboot", "keep": 0}),
+        ("KDUMP_FAIL_CMD='echo x; /sbin/halt'", {"failure_action": "halt"}),
         ("NFS=\nSSH=''\nFTP=\"\"\n", {}),
         ("KDUMP_COREDIR=/a\\ b", {"path": "/a b"}),
         ("NFS=remote:/x", {"targets": aimed("nfs://remote/x")}),

@@ -68,6 +68,7 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
             "emergency:/usr/local/bin/emergency",
         ),
         "programs": ("/usr/bin/lftp",),
+        "setup_timeout": 30,
         "append_cmdline": "irqpoll panic=60",
         "remove_cmdline": "quiet zfcp.allow_lun_scan console",
         "inherit_cmdline": "ro root=LABEL=/",
@@ -75,7 +76,7 @@ def test_every_key_is_read_or_named_in_one_warning(tmp_path: Path) -> None:
     }
     warned = [text.split(": ")[1] for text in found.warnings]
     quiet = ["ext4", "path", "extra_modules", "default", "failure_action", "final_action"]
-    quiet += ["kdump_pre", "kdump_post", "kdump_emergency", "extra_bins"]
+    quiet += ["kdump_pre", "kdump_post", "kdump_emergency", "extra_bins", "disk_timeout"]
     quiet += ["KDUMP_COMMANDLINE", "KDUMP_COMMANDLINE_REMOVE", "KDUMP_KERNELVER"]
     quiet += ["KDUMP_COMMANDLINE_APPEND", "FADUMP_COMMANDLINE_APPEND"]
     keys = [key.name for file in PEERS[PEER] for key in file.keys]

@@ -11,6 +11,7 @@ from .keys import Key, PeerFile
 _REMOTE = "it is for dump targets on other machines"
 #: The link to the running kernel, which is each kernel's own anyway.
 _LINK = "/var/lib/kdump/vmlinuz"
+_SHELLS = {"sh", "bash", "dash", "ash"}
 
 
 def _use_kdump(findings: Findings, said: Said) -> None:
@@ -25,6 +26,17 @@ def _kernel(findings: Findings, said: Said) -> None:
         meanings.capture_kernel(findings, said)
 
 
+def _fail_cmd(findings: Findings, said: Said) -> None:
+    words = [command.split() for command in said.value.split(";")]
+    programs = [each[0].rpartition("/")[2] for each in words if each]
+    if _SHELLS & set(programs):
+        findings.take("failure_action", "shell", said)
+    elif programs and programs[-1] in ("reboot", "poweroff", "halt"):
+        findings.take("failure_action", programs[-1], said)
+    else:
+        findings.warn(said, f"not used: {said.value}: expected reboot, poweroff, halt or a shell")
+
+
 _KEYS = (
     Key("USE_KDUMP", "0 empties the setting images: --refresh builds none", _use_kdump),
     Key("KDUMP_COREDIR", "path", meanings.folder),
@@ -35,9 +47,9 @@ _KEYS = (
     Key("SSH", "a target, ssh://USER@HOST, that is refused", meanings.url("ssh")),
     Key("KDUMP_KERNEL", "capture-kernel, unless it is the link that kdump-tools makes", _kernel),
     Key("KDUMP_INITRD", "the capture initrd is this tool's own", idle=("/var/lib/kdump/initrd.img",)),
-    Key("KDUMP_FAIL_CMD", "the final action also follows a failure", idle=("reboot -f",)),
+    Key("KDUMP_FAIL_CMD", "failure-action: shell if a shell is among its commands, else reboot, poweroff or halt if that is the last one; a warning for others", _fail_cmd),
     Key("KDUMP_DUMP_DMESG", "the kernel log is always saved", idle=("1",)),
-    Key("KDUMP_NUM_DUMPS", "no dump is ever removed", idle=("0",)),
+    Key("KDUMP_NUM_DUMPS", "keep", meanings.setting("keep")),
     Key("KDUMP_COMPRESSION", "dump-compress compresses the dump's pages, not the file as a whole"),
     Key("KDUMP_KEXEC_ARGS", "the capture kernel is loaded by kexec -s, else by kexec -c"),
     Key("KDUMP_CMDLINE", "inherit-cmdline, without words for systemd, udev and dracut", meanings.kernel_words("inherit_cmdline")),

@@ -104,7 +104,7 @@ _CONF = (
     Key("override_resettable", "the tool does not check whether a disk can be reset", idle=("0", "1")),
     Key("options", f"{_GONE}; KDUMP_COMMANDLINE_APPEND can have MODULE.PARAMETER=VALUE"),
     Key("link_delay", _GONE),
-    Key("disk_timeout", f"{_GONE}; setup-timeout says how long the image waits"),
+    Key("disk_timeout", "setup-timeout", meanings.setting("setup_timeout")),
     Key("debug_mem_level", _GONE),
     Key("blacklist", f"{_GONE}; omit-module leaves a module out"),
 )  # fmt: skip
