@@ -176,12 +176,16 @@ def test_an_image_that_was_built_by_hand(host: Host) -> None:
     [("dump_compress", "brotli"), ("dump_level", "high"), ("targets", 5), ("targets", [{}])],
 )
 def test_a_record_of_another_version_tells_no_target(host: Host, name: str, value: object) -> None:
+    """The image does; and if it does not either, the target is not known."""
     path = host.root / f"var/lib/kdump-initrd/capture-{RELEASE}.json"
     table = json.loads(path.read_text())
     table["settings"][name] = json.dumps(value)
     host.write(path.relative_to(host.root).as_posix(), json.dumps(table))
+    assert look(host)["target"].answer == YES
+    host.write(host.capture.relative_to(host.root).as_posix(), "")
     link = look(host)["target"]
     assert (link.answer, link.facts) == (UNKNOWN, {})
+    assert link.text == "not looked at: the image does not tell where dumps go"
 
 
 def test_a_crash_that_was_not_saved_does_not_make_it_unready(host: Host) -> None:

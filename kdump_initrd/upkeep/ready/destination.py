@@ -11,7 +11,7 @@ from pathlib import Path
 from ...probe.host import disklook
 from ...saver.store.folder import free_room
 from . import unlockable
-from .dumpplaces import Place
+from .dumpplaces import Place, untold
 from .link import NO, UNKNOWN, YES, Fact, Link, unseen
 from .view import View
 
@@ -25,8 +25,7 @@ def targets(seen: View) -> Iterator[Link]:
     Of several, one that can be reached is enough, so those that cannot do not decide then.
     """
     if not seen.places:
-        why = "what it is, is known of an image that --refresh has written"
-        yield unseen("target", why)
+        yield unseen("target", untold(seen.image))
         return
     found = [_target(place, seen) for place in seen.places]
     saved = any(link.answer == YES for link in found)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,6 +73,15 @@ def in_image(image: Path, profile: Distro) -> tuple[Place, ...]:
     except (ParamsError, ValueError):  # another version's
         return ()
     return tuple(_each_of(params, profile)) if params else ()
+
+
+def untold(image: Path | None) -> str:
+    """Return why the targets of an image are not known."""
+    if image is None:
+        return "no image tells where dumps go"
+    if not os.access(image, os.R_OK):
+        return "only root may read the image, which tells where dumps go"
+    return "the image does not tell where dumps go"
 
 
 def codecs(name: str, dump_format: str, profile: Distro) -> tuple[str, ...]:

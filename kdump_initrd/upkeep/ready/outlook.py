@@ -12,7 +12,7 @@ from pathlib import Path
 from ...core.errors import KdumpInitrdError
 from ...saver.store.folder import free_room
 from . import writing
-from .dumpplaces import Place, folder_here
+from .dumpplaces import Place, folder_here, untold
 from .forecast import Memory
 from .sample import Packing
 from .view import View
@@ -90,7 +90,7 @@ def of(seen: View) -> Outlook:
         raise KdumpInitrdError(f"{seen.root}: {why}", hint=hint) from error
     write = has = None
     place = seen.places[0] if seen.places else None
-    unknown = "no image of --refresh tells where dumps go" if place is None else ""
+    unknown = untold(seen.image) if place is None else ""
     disk = seen.disks[place.spec] if place else None
     if place and (disk is None or disk.mounted is None):
         unknown = f"{place.spec} is not mounted here"

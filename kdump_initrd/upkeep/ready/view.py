@@ -100,8 +100,9 @@ class View:
     @cached_property
     def places(self) -> tuple[Place, ...]:
         """Where the image saves to."""
-        if self.made or not self.image:
-            return dumpplaces.of(self.made, self.profile)
+        found = dumpplaces.of(self.made, self.profile)
+        if found or not self.image:
+            return found
         try:
             return dumpplaces.in_image(self.image, self.profile)
         except KdumpInitrdError:
