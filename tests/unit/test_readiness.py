@@ -82,6 +82,13 @@ def test_a_reservation_that_the_kernel_could_not_make(tmp_path: Path) -> None:
     assert "kdump-initrd reserve says what is enough" in lines[1]
 
 
+def test_a_kernel_that_cannot_load_any(tmp_path: Path) -> None:
+    """It is not to be crashed before another one runs."""
+    (lines,) = lacking(Running(b"quiet", 0, loaded=False, able=False), tmp_path)
+    assert lines[0] == "not armed: this kernel cannot load a capture kernel"
+    assert lines[2].startswith("then restart, and test it")
+
+
 def test_why_this_start_has_not_armed_it(tmp_path: Path) -> None:
     machine = Running(WORD, 120, loaded=False)
     assert lacking(machine, tmp_path)[0][:2] == [

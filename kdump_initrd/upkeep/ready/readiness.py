@@ -67,7 +67,9 @@ class Lack:
 
 
 #: Of a kernel that was built without any of it.
-UNABLE = Lack(objections.UNABLE, "boot a kernel with CONFIG_KEXEC and CONFIG_CRASH_DUMP")
+UNABLE = Lack(
+    objections.UNABLE, "boot a kernel with CONFIG_KEXEC and CONFIG_CRASH_DUMP", restarts=True
+)
 
 
 def say(root: Root, profile: Distro, *, dumps: str) -> Iterator[str]:
