@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from kdump_initrd.config.settings import CaptureSettings
+from kdump_initrd.core import run
 from kdump_initrd.core.resources import search_path
 from kdump_initrd.core.root import Root
 from kdump_initrd.core.run import Result
@@ -66,6 +67,12 @@ def test_a_pool_below_a_target(
     (found,) = thinpools.check(seen)
     assert (found.severity, found.text) == (severity, text)
     assert mend in found.mend
+
+
+def test_without_lvs_the_pool_is_not_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(run, "_SBIN", str(tmp_path))
+    assert thinpool.left("/dev/mapper/vg-pool") is None
 
 
 def test_a_volume_without_a_pool_is_not_asked_about(

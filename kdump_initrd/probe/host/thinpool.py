@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from ...core.errors import KdumpInitrdError
 from ...core.run import run
 from .sysfs import Hardware
 
@@ -17,12 +18,12 @@ def pools_below(found: Hardware) -> tuple[str, ...]:
 
 
 def left(pool: str) -> int | None:
-    """Return the bytes that are left in a pool, None if LVM does not tell that this user."""
+    """Return the bytes that are left in a pool; None if LVM does not tell, or not in time."""
     options = ["--noheadings", "--nosuffix", "--units", "b", "--separator", "|"]
     argv = ["lvs", *options, "--options", "lv_size,data_percent", pool]
-    done = run(argv, timeout=_TIMEOUT, check=False)
-    size, _, per_cent = done.stdout.decode(errors="replace").strip().partition("|")
     try:
+        done = run(argv, timeout=_TIMEOUT, check=False)
+        size, _, per_cent = done.stdout.decode(errors="replace").strip().partition("|")
         return int(int(size) * (100 - float(per_cent)) / 100)
-    except ValueError:
+    except (KdumpInitrdError, ValueError, OverflowError):
         return None
