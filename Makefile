@@ -186,7 +186,8 @@ install: completions
 			"$(DESTDIR)$${each#*=}" || exit 1; done
 	@$(if $(DESTDIR),,echo 'Installed; now: systemctl enable $(notdir $(wildcard hooks/host/systemd/*.service)); $(CALLED)mkinitrd-kdump --refresh')
 
-# What install would put there. Images that are still there are for mkinitrd-kdump --remove, before.
+# What install would put there. Images that are still there are for mkinitrd-kdump --remove, before;
+# key slots of LUKS volumes for kdump-initrd luks-remove --all.
 uninstall:
 	@set -eu; list=$$(mktemp -d); trap 'rm -rf "$$list"' EXIT; $(MAKE) -s install DESTDIR="$$list"; \
 	find "$$list" -type f -printf '%P\n' | while read -r file; do rm -f "$(DESTDIR)/$$file"; done; \

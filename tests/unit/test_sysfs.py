@@ -100,6 +100,7 @@ def test_lvm_on_luks(fake: FakeSysfs) -> None:
     found = hardware_of(Path("/dev/dm-1"), sysfs=fake.top)
     assert found.layers == ("lvm", "luks")
     assert found.encrypted == (Encrypted("sda1_crypt", uuid, Path("/dev/sda1")),)
+    assert {"dm_mod", "dm_crypt"} <= {*found.drivers}
     assert found.is_secret
     assert hardware_of(Path("/dev/dm-0"), sysfs=fake.top).is_secret
     for name in ("dm-2", "sda1", "nvme0n1p1"):

@@ -93,6 +93,27 @@ def _thin(taken_mib: int) -> Recipe:
 
 _ASSEMBLE = "mdadm --assemble --run /dev/md0 /dev/vd?; device=/dev/md0"
 
+#: What opens the encrypted volumes.
+PASSPHRASE = "correct horse battery staple"
+
+
+def _encrypted(version: int) -> Recipe:
+    """Return LVM on a LUKS volume as Debian's installer makes it, with its derivation of keys."""
+    written = f"modprobe dm-crypt; printf '%s' '{PASSPHRASE}' >/run/passphrase"
+    opened = "cryptsetup open --key-file /run/passphrase /dev/vda1 vda1_crypt"
+    return Recipe(
+        f"""
+        {written}
+        cryptsetup luksFormat -q --type luks{version} /dev/vda1 /run/passphrase
+        {opened}
+        vg debian-vg /dev/mapper/vda1_crypt; lv -l 100%FREE -n root debian-vg
+        device=/dev/mapper/debian--vg-root; {_MAKE_EXT4} $device
+        """,
+        f"{written}; {opened}; {_mapped('debian--vg-root')}",
+        partitioned=True,
+    )
+
+
 #: The disk's name, by which its paths are known.
 _WWN = "5000c50015ea71aa"
 _PATHS = f"""
@@ -168,6 +189,8 @@ RECIPES = {
         disks=3,
         size_mib=512,
     ),
+    "luks1": _encrypted(1),
+    "luks2": _encrypted(2),
     # A partition of a disk that two paths lead to, as multipathd and kpartx map it.
     "multipath": Recipe(
         f"""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from kdump_initrd.core.errors import KdumpInitrdError
 
@@ -24,6 +25,15 @@ LAYERS_6_1 = Source(
     (
         *("cryptsetup-bin", "dmsetup", "e2fsprogs", "kpartx", "lvm2", "mdadm", "multipath-tools"),
         *("thin-provisioning-tools", "xfsprogs"),
+    ),
+)
+#: With what this project stands on, too, so that it can run there.
+SERVICE_6_1 = replace(
+    LAYERS_6_1,
+    variant="service",
+    beside=(
+        *LAYERS_6_1.beside,
+        *("libarchive13", "python3-jinja2", "python3-libarchive-c", "python3-pyelftools"),
     ),
 )
 FORKY = Source(Suite("forky"), r"linux-image-\d[^-]*-amd64")

@@ -61,9 +61,21 @@ def work(folder: Path, script: str, disks: Sequence[Path], *, devices: Sequence[
 
     ``devices`` are further words for QEMU.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    token, guest, done = secrets.token_hex(8), kernel(), folder / "done"
+    done = folder / "done"
     done.unlink(missing_ok=True)
+    config = machine_config(kernel(), folder, script, disks, devices=devices)
+    with Machine(config) as machine:
+        console = machine.run().console
+    if not done.exists():
+        raise ErrandError("\n".join(console.splitlines()[-30:]))
+
+
+def machine_config(
+    guest: Kernel, folder: Path, script: str, disks: Sequence[Path], *, devices: Sequence[str] = ()
+) -> MachineConfig:
+    """Return the machine that runs a script, with a kernel and the root that belongs to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(8)
     (folder / "errand").write_text(_ERRAND.format(token=token))
     (folder / "script").write_text(script)
     archive = Archive()
@@ -76,7 +88,7 @@ def work(folder: Path, script: str, disks: Sequence[Path], *, devices: Sequence[
     words: list[str] = []
     for tag, path in (("root", f"{guest.root},readonly=on"), ("out", str(folder))):
         words += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none"]
-    config = MachineConfig(
+    return MachineConfig(
         folder=folder,
         kernel=guest.image,
         initrd=folder / "workshop.cpio",
@@ -88,10 +100,6 @@ def work(folder: Path, script: str, disks: Sequence[Path], *, devices: Sequence[
         deadlines={Phase.OFF: _DEADLINE},
         more=(*words, *devices),
     )
-    with Machine(config) as machine:
-        console = machine.run().console
-    if not done.exists():
-        raise ErrandError("\n".join(console.splitlines()[-30:]))
 
 
 def bare(path: Path, size_mib: int) -> Path:

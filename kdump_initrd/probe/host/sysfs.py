@@ -210,6 +210,7 @@ class _Walk:
                 found = mappings.multipath(disk, self._sysfs)
                 self.multipaths += [found] if found else []
             elif layer == "luks":
+                self.drivers["dm_crypt"] = None
                 self.encrypted.append(mappings.encrypted(disk, self._sysfs))
 
     def _note_beyond(self, device: Path, disk: Path) -> None:
