@@ -24,7 +24,8 @@ class Btrfs(FileSystem):
         self, device: BlockDevice, folder: str, options: str | None, *, host: HostFacts
     ) -> Placed:
         """See FileSystem. What is mounted from several devices is listed with any of them."""
-        others = tuple(node for node in _devices(device, host) if node != device.node)
+        own = device.node.resolve() if device.node else None
+        others = tuple(node for node in _devices(device, host) if node.resolve() != own)
         found = super().place(device, folder, options, host=host)
         for node in others:
             if options is None and not found.options:
@@ -33,10 +34,16 @@ class Btrfs(FileSystem):
 
 
 def _devices(device: BlockDevice, host: HostFacts) -> tuple[Path, ...]:
-    """Return the devices of a file system that are here: they have its UUID in common."""
     if device.node is None:
         return ()
-    spec = device.spec
-    if not spec.startswith("UUID="):
-        spec = f"UUID={host.superblock(device.node)[1]}"
-    return tuple(Path(name) for name in host.namesakes(spec))
+    named = device.spec.startswith("UUID=")
+    return devices(device.spec[5:] if named else host.superblock(device.node)[1], host)
+
+
+def devices(uuid: str, host: HostFacts) -> tuple[Path, ...]:
+    """Return the devices of a file system that are here.
+
+    The kernel lists those of one that is mounted; of any other they have the UUID in common.
+    """
+    listed = host.btrfs_devices(uuid) if uuid else ()
+    return listed or tuple(Path(name) for name in host.namesakes(f"UUID={uuid}"))

@@ -11,7 +11,7 @@ from ..core.devicename import is_tag, translate
 from ..core.errors import KdumpInitrdError
 from ..core.log import get_logger
 from ..core.root import Root
-from . import filesystems, refusals, share
+from . import btrfs, filesystems, refusals, share
 from .blockdevice import is_block, locate
 from .refusals import DUMP
 
@@ -116,8 +116,8 @@ def _compare(path: str, planned: Planned, mount: Mount, host: HostFacts) -> None
     spec = translate(planned.mount.source)
     node = Path(spec) if spec.startswith("/") else host.node_of(spec)
     here = Path(mount.source)
-    if mount.source in host.namesakes(spec):  # one of several devices
-        return
+    if node and mount.fstype == "btrfs" and here in btrfs.devices(host.superblock(node)[1], host):
+        return  # one of several
     if node is None or not (is_block(node) and is_block(here)):
         return
     if node.stat().st_rdev != here.stat().st_rdev:

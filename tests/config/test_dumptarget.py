@@ -466,6 +466,7 @@ def test_one_of_several_devices_is_mounted(
     line = planned("UUID=1", "/crash", target="/var", fstype="btrfs")
     monkeypatch.setattr(mounts, "in_fstab", lambda path, root: line)
     monkeypatch.setattr(device, "node_of", lambda spec: Path("/dev/zero"))
+    monkeypatch.setattr(device, "read_superblock", lambda path: ("btrfs", "1"))
     monkeypatch.setattr(device, "namesakes", lambda spec: ("/dev/zero", "/dev/null"))
     assert resolve(TargetSettings(), root=ROOT, profile=profile).to == "/dev/null"
     monkeypatch.setattr(device, "namesakes", lambda spec: ("/dev/zero",))

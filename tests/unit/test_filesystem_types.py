@@ -30,6 +30,7 @@ class Host(HostFacts):
     tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     partuuids: dict[Path, str] = field(default_factory=dict)
     below: dict[Path, Hardware] = field(default_factory=dict)
+    known: dict[str, tuple[Path, ...]] = field(default_factory=dict)
 
     def folder_on(self, node: Path, fstype: str, path: str) -> tuple[str, str]:
         return self.folder if node == self.listed else (path, "")
@@ -49,6 +50,9 @@ class Host(HostFacts):
     def node_of(self, spec: str) -> Path | None:
         found = self.tags.get(spec)
         return Path(found[0]) if found else None
+
+    def btrfs_devices(self, uuid: str) -> tuple[Path, ...]:
+        return self.known.get(uuid, ())
 
     def partuuid(self, node: Path) -> str:
         return self.partuuids.get(node, "")
@@ -74,6 +78,8 @@ def test_a_btrfs_is_mounted_by_the_name_of_any_of_its_devices(spec: str, listed:
         "/crash", "subvol=/@var", (Path("/dev/sdb"),), ("btrfs.sh",)
     )
     assert place(spec, "btrfs", host, "subvolid=5").options == "subvolid=5"
+    host.known["4e1b"] = (Path("/dev/sda"), Path("/dev/sdc"))
+    assert place(spec, "btrfs", host).others == (Path("/dev/sdc"),), "the kernel knows"
 
 
 def test_a_btrfs_that_is_not_here() -> None:

@@ -21,7 +21,9 @@ from kdump_initrd.core.run import find
 from kdump_initrd.probe.distro import profiles as distro
 from kdump_initrd.probe.host import mounts
 from kdump_initrd.probe.host.hostfacts import HostFacts
-from kdump_initrd.targets import blockdevice, filenames, refusals
+from kdump_initrd.targets import blockdevice, filenames, filesystems, refusals
+from kdump_initrd.targets.blockdevice import BlockDevice
+from kdump_initrd.targets.filesystem import Placed
 
 
 def run(*argv: str | Path) -> str:
@@ -102,6 +104,48 @@ def test_folder_of_btrfs(tmp_path: Path, scene: tuple[str, str, str]) -> None:
                     run("umount", here)
             with mounted(node, tmp_path / "later", f"rw,{found}") as later:
                 assert (later / folder.lstrip("/") / "mark").exists()
+
+
+def sized(path: Path, mib: int) -> Path:
+    """Return an empty disk."""
+    with path.open("wb") as file:
+        file.truncate(mib << 20)
+    return path
+
+
+def placed(node: Path, fstype: str, path: Path) -> Placed:
+    """Return where a folder of this host is on the file system of a device."""
+    _, uuid = HostFacts().superblock(node)
+    device = BlockDevice(f"UUID={uuid}", fstype, node)
+    return filesystems.of(fstype).place(device, str(path), None, host=HostFacts())
+
+
+def test_a_btrfs_on_two_devices(tmp_path: Path) -> None:
+    other = sized(tmp_path / "other", 160)
+    disk = formatted(tmp_path / "disk", "mkfs.btrfs", "-q", "-m", "raid1", str(other))
+    with loop_device(other) as first, loop_device(disk) as second:
+        run("btrfs", "device", "scan", first, second)
+        with mounted(second, tmp_path / "here", "rw") as here:
+            (here / "crash").mkdir()
+            for node, rest in ((first, second), (second, first)):
+                found = placed(node, "btrfs", here / "crash")
+                assert (found.folder, found.options) == ("/crash", "subvolid=5")
+                assert found.others == (rest,)
+        run("btrfs", "device", "scan", "--forget")
+
+
+def test_an_xfs_with_a_log_on_another_device(tmp_path: Path) -> None:
+    with loop_device(sized(tmp_path / "log", 80)) as log:
+        words = ("-q", "-l", f"logdev={log},size=64m")
+        with loop_device(sized(tmp_path / "disk", 400)) as node:
+            if find("mkfs.xfs") is None:
+                pytest.skip("mkfs.xfs is needed")
+            run(str(find("mkfs.xfs")), *words, node)
+            with mounted(node, tmp_path / "here", f"logdev={log}", "xfs") as here:
+                found = placed(node, "xfs", here / "crash")
+            assert found == Placed("/crash", f"logdev={log}", (log,), ("xfs.sh",))
+            with pytest.raises(KdumpInitrdError, match="its log device is not known"):
+                placed(node, "xfs", here / "crash")
 
 
 def test_a_folder_that_another_mount_hides(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ read the devices, if the user may.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +59,21 @@ def _number(node: Path, root: Root) -> str:
     return ""
 
 
+def btrfs_devices(entries: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the nodes of what sysfs lists as the devices of a btrfs that is mounted.
+
+    The entries are those of fs/btrfs/UUID/devices (fs/btrfs/sysfs.c); "!" is a slash in a name.
+    """
+    return tuple(Path("/dev", each.name.replace("!", "/")) for each in entries)
+
+
 def _siblings(node: Path, root: Root) -> list[str]:
     """Return the names of all devices of a btrfs that is mounted from one of them, here ``node``.
 
-    The mount has the name of any (fs/btrfs/sysfs.c: a folder for each file system).
+    The mount has the name of any.
     """
     for folder in root.entries("sys/fs/btrfs"):
-        names = [each.name for each in root.entries(folder / "devices")]
+        names = [each.name for each in btrfs_devices(root.entries(folder / "devices"))]
         if node.name in names:
             return names
     return []

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.root import Asked, Root
-from . import device, luksheader, mounts, superblock, sysfs
+from . import device, disklook, luksheader, mounts, superblock, sysfs
 from .luksheader import LuksVolume
 from .mounts import Mount, Planned
 from .sysfs import Hardware
@@ -52,6 +52,10 @@ class HostFacts:
     def opened_as(self, node: Path) -> str:
         """Return the mapping of the LUKS volume on a device; see sysfs.opened_as()."""
         return sysfs.opened_as(node, sysfs=self._sysfs)
+
+    def btrfs_devices(self, uuid: str) -> tuple[Path, ...]:
+        """Return the devices of a btrfs that the kernel knows; see disklook.btrfs_devices()."""
+        return disklook.btrfs_devices(self._sysfs.entries(f"fs/btrfs/{uuid}/devices"))
 
     def has_loaded(self, module: str) -> bool:
         """Tell whether the running kernel has loaded a module; see sysfs.is_loaded()."""
