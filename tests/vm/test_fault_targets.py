@@ -27,7 +27,7 @@ _DEADLINE, _STALL = 20, 20
 #: is given up, and a minute for saving.
 _RESTART = 2 * _DEADLINE + 5 * _STALL + 120
 #: Bytes a second of a slow disk, and of one that is much too slow.
-_RATE, _TRICKLE = 4 << 20, 64 << 10
+_RATE, _TRICKLE = 4 << 20, 256 << 10
 #: Writes after which the log is saved, and the middle of the dump reached.
 _WRITES = 45
 
