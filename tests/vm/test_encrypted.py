@@ -25,7 +25,7 @@ from .phases import CAPTURE, Phase
 from .sidemachine import folders_in
 from .sources import SERVICE_6_1
 
-pytestmark = [pytest.mark.qemu, pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(900)]
 
 REPO = Path(__file__).parents[2]
 #: What must do for LVM on LUKS2, in MiB, in a guest of 1 GiB.
@@ -200,5 +200,6 @@ def test_lvm_on_luks2(folder: Path) -> None:
     crash_on(2, folder)
 
 
+@pytest.mark.full
 def test_lvm_on_luks1(folder: Path) -> None:
     crash_on(1, folder)
