@@ -182,7 +182,7 @@ def test_a_disk_that_dies_is_known_within_seconds(
 ) -> None:
     bad, mounted = disk
     report = Report()
-    monkeypatch.setattr(save, "Report", lambda attempts: report)  # the disk will not have it
+    monkeypatch.setattr(save, "Report", lambda *_: report)  # the disk will not have it
     bad.die_after(after)
     start = time.monotonic()
     words = arguments(vmcore, mounted, dump_level=0, dump_format=kind, jobs=jobs, keep_free=0)
