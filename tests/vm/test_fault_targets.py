@@ -110,13 +110,16 @@ def test_the_first_one_hangs_in_the_middle(pair: Pair, crash_copy: Path) -> None
 
 @pytest.mark.full
 def test_the_first_one_trickles(pair: Pair, crash_copy: Path) -> None:
-    """It answers all the time, so nothing stalls; but a dump would take hours."""
+    """It answers all the time, but a step of the dump takes longer than this short stall timer has.
+
+    What the floor rate ends is in tests/unit/test_guard.py.
+    """
     server = Server(pair.first.path, Faults(rate=_TRICKLE))
     words = server.words(device="scsi-hd,bus=bus.0")
     devices = ("-device", "virtio-scsi-pci,id=bus", *words)
     with server:
         outcome = crash_again(replace(pair.scenario, devices=devices))
-    check_second(pair, outcome, crash_copy, reason="slower than 4 MiB/s")
+    check_second(pair, outcome, crash_copy, reason="no progress for 20 s")
     check_log(pair.first, outcome, crash_copy / "first", result="incomplete")
 
 
