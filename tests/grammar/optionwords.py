@@ -39,6 +39,7 @@ WORDS: dict[str, tuple[str, Any]] = {
     "stall_timeout": ("9", 9),
     "timeout": ("9", 9),
     "floor_rate": ("2", 2),
+    "fsck": ("", True),
     "capture_initrd": ("capture.img", "capture.img"),
     "capture_kernel": ("6.1", "6.1"),
     "base": ("initrd.img", "initrd.img"),

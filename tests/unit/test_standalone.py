@@ -74,17 +74,23 @@ def test_name_that_tells_its_layer(
 
 
 @pytest.mark.parametrize(
-    ("device", "message"),
+    ("device", "message", "package"),
     [
-        ("/dev/vg/root", "/dev/vg/root: lies on LVM, but / has no lvm"),
-        ("/dev/md0", "/dev/md0: lies on MD RAID, but / has no mdadm"),
+        ("/dev/vg/root", "/dev/vg/root: lies on LVM, but / has no lvm", "lvm2"),
+        ("/dev/md0", "/dev/md0: lies on MD RAID, but / has no mdadm", "mdadm"),
     ],
 )
 def test_layer_whose_tool_is_missing(
-    parts: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str, message: str
+    parts: Parts,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    device: str,
+    message: str,
+    package: str,
 ) -> None:
     argv = words(parts, *VIRTIO, "-o", str(tmp_path / "x.img"), device=device)
-    assert complain(capsys, *argv) == (1, message, "install it there")
+    hint = f"install it there (Debian: apt install {package})"
+    assert complain(capsys, *argv) == (1, message, hint)
     assert list(tmp_path.iterdir()) == []
 
 
