@@ -91,9 +91,10 @@ class Kept:
 def _with_old_lines(now: str, wrote: str, before: str) -> str:
     """Return a text in which the lines that ``wrote`` has instead of ``before`` are as before."""
     new, old = editing.lines_of(wrote), editing.lines_of(before)
-    for tag, start, end, old_start, old_end in SequenceMatcher(
-        None, new, old, autojunk=False
-    ).get_opcodes():
+    # A line feed more at the end of the last line is no other line.
+    after, earlier = ([line.rstrip("\n") for line in lines] for lines in (new, old))
+    matcher = SequenceMatcher(None, after, earlier, autojunk=False)
+    for tag, start, end, old_start, old_end in matcher.get_opcodes():
         ours, theirs = "".join(new[start:end]), "".join(old[old_start:old_end])
         last = "" if ours.endswith("\n") else r"(?=\n|\Z)"
         there = [*re.finditer(rf"^{re.escape(ours)}{last}", now, re.MULTILINE)]

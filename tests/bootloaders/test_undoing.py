@@ -155,8 +155,9 @@ def test_what_somebody_has_added_since_stays(
         for path in files.values():
             lines = (content(path) or b"").splitlines(keepends=True)
             place = data.draw(st.integers(0, len(lines)), f"line of {path.name}")
-            lines = [*lines[:place], *([ADDED] if lines else []), *lines[place:]]
-            path.write_bytes(b"".join(lines).replace(b"end" + ADDED, b"end\n" + ADDED))
+            head, tail = b"".join(lines[:place]), b"".join(lines[place:])
+            end = b"" if head.endswith(b"\n") or not head else b"\n"
+            path.write_bytes(head + end + ADDED + tail if lines else b"")
         if data.draw(st.booleans(), "another"):
             assert reserve(host, "--set", "200M")[0] == exits.DONE
         status, said = reserve(host, "--unset")
