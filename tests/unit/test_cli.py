@@ -285,7 +285,9 @@ def test_a_kernel_by_its_image(tmp_path: Path, capsys: pytest.CaptureFixture[str
 ROOTS = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534); "
 
 
-@pytest.mark.parametrize("words", ["--list IMAGE", "--strip IMAGE", "-c UUID=1-1 -f vfat -o DIR/x"])
+@pytest.mark.parametrize(
+    "words", ["--list IMAGE", "--strip IMAGE", f"-c UUID=1-1 -f vfat -o DIR/x {RELEASE}"]
+)
 def test_without_roots_rights(tmp_path: Path, words: str) -> None:
     tmp_path.chmod(0o755)
     image = tmp_path / "image"

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -72,14 +74,20 @@ def subvolumes(kernel: Kernel, folder: Path) -> Path:
 
 
 def built_by_fstab(scenario: Scenario, folder: Path, text: str, *options: str) -> Scenario:
-    """Build the scenario's image for whatever holds /var/crash, by an fstab of the host."""
+    """Build the scenario's image for whatever holds /var/crash, by an fstab of the host.
+
+    It is written elsewhere first: a checkout below /var would be hidden by what that fstab mounts.
+    """
     table = folder / "fstab"
     table.write_text(text)
     alone = "-m" if os.geteuid() == 0 else "-rm"
     script = 'mount --bind "$1" /etc/fstab && shift && exec "$@"'
     command = [str(tool("unshare")), alone, "sh", "-c", script, "sh", str(table), *product.ME]
     options = (*product.VIRTIO, *options)
-    image = product.build(scenario.image, scenario.kernel, "", *options, command=command)
+    with TemporaryDirectory(dir="/tmp") as elsewhere:
+        made = Path(elsewhere, "capture.img")
+        image = product.build(made, scenario.kernel, "", *options, command=command)
+        shutil.move(made, scenario.image)
     return replace(scenario, command_line=image.command_line)
 
 
