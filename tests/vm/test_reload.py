@@ -44,7 +44,9 @@ step after cat /run/kdump-initrd/loaded
 step again kdump-initrd load
 echo add >/sys/devices/system/cpu/cpu0/uevent
 seconds=0
-while [ "$seconds" -lt 90 ] && cmp -s /run/kdump-initrd/loaded /var/errand/after; do
+# Until it is loaded, the file has no image.
+while [ "$seconds" -lt 90 ] && { cmp -s /run/kdump-initrd/loaded /var/errand/after ||
+    ! grep -q '^image=.' /run/kdump-initrd/loaded; }; do
     sleep 1
     seconds=$((seconds + 1))
 done
