@@ -22,7 +22,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' kdump_initrd/__init__
 .PHONY: install uninstall completions dist deb rpm
 help:
 	@echo 'make demo       crash a Debian system in QEMU and read its dump back (about five minutes the first time)'
-	@echo 'make test       all tests but the slow rows, QEMU ones included (about 12 minutes)'
+	@echo 'make test       all tests but the slow rows, QEMU ones included (about 14 minutes)'
 	@echo 'make test-full  every test; GROUP=NAME for those of one group:'
 	@echo '                $(sort $(GROUPS))'
 	@echo 'make check      lint, types, unit tests (four minutes)'
