@@ -33,6 +33,11 @@ def find_busybox(root: Root, tools: Tools) -> Path | None:
     return root.first_file(tools.busybox)
 
 
+def find(name: str, root: Root, tools: Tools) -> Path | None:
+    """Return the root's program of that name, or None."""
+    return root.first_file(f"{folder}/{name}" for folder in tools.path)
+
+
 def pick(
     needs: tuple[str, ...],
     *,
@@ -51,7 +56,7 @@ def pick(
     has = offered(_content(busybox), (*needs, *applets)) if busybox else frozenset()
     linked, programs, missing = [], [], []
     for name in needs:
-        source = root.first_file(f"{folder}/{name}" for folder in tools.path)
+        source = find(name, root, tools)
         if name not in own and name in has:
             linked.append(name)
         elif source is not None:

@@ -53,7 +53,7 @@ def add_programs(tree: Tree, *, root: Root, profile: Distro, source: ToolSource)
 
     Raises KdumpInitrdError for one that the root does not have.
     """
-    kexec = root.first_file(f"{folder}/kexec" for folder in profile.tools.path)
+    kexec = tools.find("kexec", root, profile.tools)
     if kexec is None:
         raise KdumpInitrdError(f"{root}: no kexec", hint="install kexec-tools there")
     script = find_data("templates", _ARM, root=root)

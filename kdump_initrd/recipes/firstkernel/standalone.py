@@ -195,8 +195,7 @@ def _toolbox(order: Order, site: RootSite) -> Toolbox:
 
 def _own(order: Order, name: str) -> Path | None:
     """Return the root's program ``name``, unless it is busybox's."""
-    folders = order.profile.tools.path
-    found = order.root.first_file(f"{folder}/{name}" for folder in folders)
+    found = tools.find(name, order.root, order.profile.tools)
     return None if found == tools.find_busybox(order.root, order.profile.tools) else found
 
 

@@ -14,6 +14,7 @@ from ...image import hooks
 from ...image.hooks import Hook
 from ...image.tree import Tree, inside
 from ...probe.distro.profiles import Distro
+from ...probe.programs import tools
 from ...probe.programs.closure import closure
 from ...probe.programs.script import read_interpreter
 from .layout import add_libraries
@@ -70,7 +71,7 @@ def add(
     programs = [hook.source for hook in scripts if _needs_more(hook.source)]
     needed = {path: f"for the hook {hook.path}" for hook in scripts for path in hook.needs.files}
     for name, why in {**more, **needed}.items():
-        source = root.file(name) if "/" in name else _find(name, root, profile)
+        source = root.file(name) if "/" in name else tools.find(name, root, profile.tools)
         if source is None:
             raise KdumpInitrdError(f"{name}: not in the root ({why})")
         dest = inside(name) if "/" in name else inside(f"/usr/sbin/{name}")
@@ -88,7 +89,3 @@ def _needs_more(source: Path) -> bool:
         return interpreter not in _OWN
     with open_file(source) as file:
         return file.read(4) == b"\x7fELF"
-
-
-def _find(name: str, root: Root, profile: Distro) -> Path | None:
-    return root.first_file(f"{folder}/{name}" for folder in profile.tools.path)

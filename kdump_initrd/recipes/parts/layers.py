@@ -14,6 +14,7 @@ from ...image.tree import Tree
 from ...probe.distro.profiles import Distro
 from ...probe.host.hostfacts import HostFacts
 from ...probe.kernel.kmod import Wish
+from ...probe.programs import tools
 from ...saver import imagepaths
 from ...targets.refusals import ROOT
 from ...targets.target import Needs
@@ -95,7 +96,7 @@ def needed(
     """
     chosen = []
     for layer in LAYERS:
-        if _find(layer.tool, root, profile) is not None:
+        if tools.find(layer.tool, root, profile.tools) is not None:
             if layer.name in certain or (elsewhere and layer.name in ROOT.layers):
                 chosen.append(layer)
         elif layer.name in certain:
@@ -111,12 +112,13 @@ def needed_by(needs: Sequence[Needs], *, root: Root, profile: Distro) -> tuple[L
 
     Raises KdumpInitrdError if the tool of one is missing.
     """
-    found: dict[str, Layer] = {}
-    for each in needs:
+    found = {
+        layer.name
+        for each in needs
         for layer in needed(
             each.layers, elsewhere=False, spec=each.name, root=root, profile=profile
-        ):
-            found[layer.name] = layer
+        )
+    }
     return tuple(layer for layer in LAYERS if layer.name in found)
 
 
@@ -130,7 +132,7 @@ def add(
     programs = []
     for layer in layers:
         for name in (layer.tool, *(layer.helpers if helpers else ())):
-            source = _find(name, root, profile)
+            source = tools.find(name, root, profile.tools)
             if source is not None:
                 tree.add_file(
                     f"usr/sbin/{name}", source, why=f"assembles {layer.title}", mode=0o755
@@ -183,7 +185,3 @@ def module_wishes(layers: Sequence[Layer]) -> list[Wish]:
     Loading all of them at each start would cost a second: raid6_pq measures its algorithms.
     """
     return [Wish(layer.modules, f"for {layer.title}") for layer in layers]
-
-
-def _find(name: str, root: Root, profile: Distro) -> Path | None:
-    return root.first_file(f"{folder}/{name}" for folder in profile.tools.path)

@@ -10,7 +10,7 @@ from ...core.errors import KdumpInitrdError, UsageError
 from ...core.root import Root
 from ...image.tree import Tree
 from ...probe.distro.profiles import Distro
-from ...probe.programs import closure, elffile
+from ...probe.programs import closure, elffile, tools
 from ...saver.codec import rows as pagecodecs
 from . import layout
 
@@ -33,7 +33,7 @@ def find(settings: CaptureSettings, *, root: Root, profile: Distro) -> Path | No
             f"--collector {_NAME}: not with --dump-format flat",
             hint="use --dump-format kdump or elf, or --collector saver",
         )
-    found = root.first_file(f"{folder}/{_NAME}" for folder in profile.tools.path)
+    found = tools.find(_NAME, root, profile.tools)
     if found is None:
         raise KdumpInitrdError(
             f"--collector {_NAME}: not found in {root}",

@@ -20,6 +20,7 @@ from ...core.log import get_logger
 from ...core.root import Root
 from ...probe.distro.architectures import runs_here
 from ...probe.distro.profiles import Distro
+from ...probe.programs import tools
 from ...recipes.firstkernel import objections
 from ...recipes.firstkernel.kexeccall import loading_of
 from ...recipes.firstkernel.loadedname import LOADED
@@ -146,7 +147,7 @@ def _running(root: Root) -> Running:
 
 
 def _program(root: Root, profile: Distro) -> Path:
-    program = root.first_file(f"{folder}/kexec" for folder in profile.tools.path)
+    program = tools.find("kexec", root, profile.tools)
     if program is None:
         raise KdumpInitrdError(f"{root}: no kexec", hint="install kexec-tools")
     return program
