@@ -52,9 +52,8 @@ class Edit:
             stamp = publish.stamp(self.path) if before is not None else None
         except OSError as error:
             raise KdumpInitrdError(f"{self.path}: {error.strerror}") from error
-        written = publish.new_file(self.path, force=True, mode=mode, instead=stamp)
-        with written as new, open(new.descriptor, "wb", closefd=False) as file:
-            file.write(self.content)
+        with publish.new_file(self.path, force=True, mode=mode, instead=stamp) as new:
+            new.write(self.content)
             if before is not None:
                 _dress(new.descriptor, self.path)
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +78,7 @@ def import_config(top: Path, distro: str | None, output: Path | None, *, force: 
         return text
     out = output or root.path / native.NAME
     with publish.new_file(out, force=force, mode=0o644) as new:
-        os.write(new.descriptor, "".join(f"{line}\n" for line in text).encode())
+        new.write("".join(f"{line}\n" for line in text).encode())
     return [f"{out}: written; {_origin(found)}", *(f"warning: {each}" for each in found.warnings)]
 
 

@@ -47,6 +47,11 @@ class NewFile:
     path: Path
     descriptor: int
 
+    def write(self, content: bytes) -> None:
+        """Write all of it, where write(2) may take a part only; raises OSError."""
+        with open(self.descriptor, "wb", closefd=False) as file:
+            file.write(content)
+
 
 @contextmanager
 def new_file(

@@ -98,9 +98,8 @@ class Record:
     def save(self, name: str, *, root: Root) -> None:
         """Keep it as ``name``, completely or not at all. Raises KdumpInitrdError."""
         text = json.dumps(asdict(self), indent=1, sort_keys=True)
-        written = new_file(_path(name, root), force=True)
-        with written as new, open(new.descriptor, "wb", closefd=False) as file:
-            file.write(f"{text}\n".encode())
+        with new_file(_path(name, root), force=True) as new:
+            new.write(f"{text}\n".encode())
 
 
 def load(name: str, *, root: Root) -> Record | None:

@@ -52,7 +52,7 @@ def take_out(release: str, *, root: Root, profile: Distro, dry_run: bool) -> boo
     if dry_run:
         logger.info("%s: would be taken out of %s", out, image.path)
         return True
-    with new_file(out, force=True) as new, open(new.descriptor, "wb", closefd=False) as file:
-        file.write(data)
+    with new_file(out, force=True) as new:
+        new.write(data)
     logger.info("%s: taken out of %s", out, image.path)
     return True

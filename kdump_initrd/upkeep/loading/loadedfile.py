@@ -70,7 +70,7 @@ class Loaded:
         """Write it; raises KdumpInitrdError."""
         text = "".join(f"{each.name}={getattr(self, each.name)}\n" for each in fields(self))
         with new_file(_path(root), force=True) as new:
-            os.write(new.descriptor, os.fsencode(text))
+            new.write(os.fsencode(text))
 
 
 def boot_id(root: Root) -> str:

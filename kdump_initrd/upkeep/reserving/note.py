@@ -61,9 +61,8 @@ def save(note: Note, root: Root) -> None:
         mode = _mode(note)
     except OSError as error:
         raise KdumpInitrdError(f"{error.filename}: {error.strerror}") from error
-    written = new_file(path, force=True, mode=mode)
-    with written as new, open(new.descriptor, "wb", closefd=False) as file:
-        file.write(f"{text}\n".encode())
+    with new_file(path, force=True, mode=mode) as new:
+        new.write(f"{text}\n".encode())
 
 
 def forget(root: Root) -> None:

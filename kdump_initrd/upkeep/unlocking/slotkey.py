@@ -51,7 +51,7 @@ def make(uuid: str, root: Root) -> Path:
         raise KdumpInitrdError(f"{path.parent}: {error.strerror}") from error
     # One of another size is not a key of ours.
     with publish.new_file(path, force=True) as new:
-        os.write(new.descriptor, os.urandom(_SIZE))
+        new.write(os.urandom(_SIZE))
     return path
 
 
