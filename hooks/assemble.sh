@@ -6,7 +6,7 @@
 # they are not known; `maps` is a file with the disks of several paths behind its second line, or "":
 # if there are none, all that have them are joined.
 # `untouched` is not "" where others than the device are to stay as they are. It
-# says what find_node does.
+# says what find_node does; for encrypted volumes, what resolve and is_whole do, too.
 # needs: env timeout
 # shellcheck disable=SC2034,SC2154 # they share their variables
 
@@ -188,14 +188,9 @@ open_volumes() {
 			read -r behind
 		} <"$table"
 		[ ! -e "/dev/mapper/$name" ] || continue
-		device=$(BLKID_FILE=/dev/null timeout -s KILL 5 \
-			/usr/sbin/findfs "UUID=${table##*/}" 2>/dev/null) || continue
-		case " $layers $device" in
-		*" mpath "*" /dev/mapper/"* | *" mpath "*" /dev/dm-"*) ;;
-		# One path of several: the others must not be left out, if they can be joined.
-		*" mpath "*) is_late || continue ;;
-		esac
-		printf '%s %s %s\n' "$before" "$device" "$behind" |
+		# On one path of several, the others would be left out.
+		if ! resolve "UUID=${table##*/}" || ! is_whole "$found"; then continue; fi
+		printf '%s %s %s\n' "$before" "$found" "$behind" |
 			DM_DISABLE_UDEV=1 timeout -s KILL 60 dmsetup create "$name" --noudevsync >/tmp/said 2>&1 ||
 			read -r said </tmp/said
 	done

@@ -399,9 +399,9 @@ TABLE = f"sda5_crypt\n0 49152 crypt aes-xts-plain64 {KEY} 0\n32768 1 sector_size
 @pytest.mark.parametrize("layers", ["luks", "lvm luks", "luks lvm"])
 def test_an_encrypted_volume_is_opened_by_its_key(boot: RootBoot, layers: str) -> None:
     """Below LVM, as Debian's installer makes it, or on it; the key is in no program's words."""
-    mapping = f"{boot.top}/dev/mapper/sda5_crypt"
+    mapping, volume = f"{boot.top}/dev/mapper/sda5_crypt", f"{boot.top}/dev/sda5"
     boot.program("findfs", f"""case $1 in
-        UUID={LUKS}) echo {boot.top}/dev/sda5 ;;
+        UUID={LUKS}) [ -b {volume} ] || mknod {volume} b 7 204; echo {volume} ;;
         *) [ -b {mapping} ] && echo {mapping} ;;
         esac""")  # fmt: skip
     boot.program("dmsetup", f"cat >>{boot.top}/table; mknod {mapping} b 7 203")
@@ -411,7 +411,7 @@ def test_an_encrypted_volume_is_opened_by_its_key(boot: RootBoot, layers: str) -
     assert (done.status, done.printed) == (0, "")
     assert (boot.top / "run/device").read_text() == f"{mapping}\n"
     assert (boot.top / "table").read_text() == (
-        f"0 49152 crypt aes-xts-plain64 {KEY} 0 {boot.top}/dev/sda5 32768 1 sector_size:4096\n"
+        f"0 49152 crypt aes-xts-plain64 {KEY} 0 {volume} 32768 1 sector_size:4096\n"
     )
     assert [line for line in done.calls if line.startswith("dmsetup")] == [
         "dmsetup create sda5_crypt --noudevsync"
