@@ -88,15 +88,17 @@ class Reserve(Question):
         return give(self._answer(), command=self.command, as_json=self.json)
 
     def _answer(self) -> Answer:
+        from ...recipes.found import find_host
         from ...upkeep import record
         from ...upkeep.reserving import nextboot
         from .. import reservetext
 
         wanted = nextboot.wanted(self.size)
-        state = nextboot.look(self.root, self.distro)
         if self.act in ("set", "unset"):
-            with record.alone(root=state.root):
+            root, _ = find_host(self.root, self.distro)
+            with record.alone(root=root):
                 return self._change(wanted)
+        state = nextboot.look(self.root, self.distro)
         if self.act == "table":
             return reservetext.table(state)
         if self.act == "check":
