@@ -60,7 +60,8 @@ class Machine:
 
     def prepare(self) -> None:
         """Clone the checkout, with what is not committed yet, and copy what the network wants."""
-        (self.out / "tmp").mkdir(mode=0o1777)
+        (self.out / "tmp").mkdir()
+        (self.out / "tmp").chmod(0o1777)  # apt's own user writes there, too
         clone = self.out / "kdump-initrd"
         run([*_GIT, "clone", "--quiet", "--no-local", REPO, clone], timeout=60)
         listing = ("ls-files", "-z", "--modified", "--others", "--exclude-standard")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ fstype = "ext4"
 [image]
 hardware = ["generic"]
 """
+#: Under its name since Linux 6.19, and under the one before.
+_CRASH_SIZE = ("/sys/kernel/kexec/crash_size", "/sys/kernel/kexec_crash_size")
 _FIRST = "apt-get update && apt-get install -y make"
 
 
@@ -71,7 +74,9 @@ def test_make_deb_and_apt_install(machine: Machine) -> None:
     assert "&& apt install ./dist/" in line
     said = succeed(machine, line, timeout=1200)
     assert "qemu" not in said, "packaging needs no machine"
-    assert "crashkernel=" in said, "what is still missing is not said"
+    # The kernel that runs this machine may be one that cannot load another.
+    missing = "crashkernel=" if any(map(os.path.exists, _CRASH_SIZE)) else "CONFIG_KEXEC"
+    assert missing in said, "what is still missing is not said"
     assert "mkinitrd-kdump" in succeed(machine, "mkinitrd-kdump --help", timeout=60)
 
 
