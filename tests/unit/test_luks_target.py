@@ -15,8 +15,6 @@ import pytest
 from kdump_initrd.core.errors import KdumpInitrdError
 from kdump_initrd.core.root import Root
 from kdump_initrd.image.tree import Tree
-from kdump_initrd.probe.host import sysfs
-from kdump_initrd.probe.host.disklook import Disk
 from kdump_initrd.probe.host.hostfacts import HostFacts
 from kdump_initrd.probe.host.mappings import Encrypted
 from kdump_initrd.probe.host.sysfs import Hardware
@@ -198,9 +196,8 @@ def test_check_tries_the_key(
 ) -> None:
     volume = enrolled(made, 2, tmp_path, tmp_path)
     found = Hardware((), (), ("luks",), encrypted=(Encrypted("x", uuid_of(volume), volume),))
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
     monkeypatch.setattr(Root, "is_host", True)
-    seen = SimpleNamespace(root=Root(tmp_path), disks={"x": Disk(Path("/dev/x"), "ext4", None)})
+    seen = SimpleNamespace(root=Root(tmp_path), hardware={"x": found})
     (fine,) = unlockable.check(cast(View, seen))
     assert (fine.name, fine.severity) == ("key", FINE)
     assert fine.text.startswith(f"{volume}: key slot 1 is opened by ")

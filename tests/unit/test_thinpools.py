@@ -15,7 +15,7 @@ from kdump_initrd.core.resources import search_path
 from kdump_initrd.core.root import Root
 from kdump_initrd.core.run import Result
 from kdump_initrd.probe.distro import profiles
-from kdump_initrd.probe.host import sysfs, thinpool
+from kdump_initrd.probe.host import thinpool
 from kdump_initrd.probe.host.sysfs import Hardware
 from kdump_initrd.upkeep.ready import forecast, thinpools
 from kdump_initrd.upkeep.ready.finding import FINE, NOTE, WARNING
@@ -26,14 +26,12 @@ VOLUMES = ("/dev/mapper/vg-var", "/dev/mapper/vg-pool-tpool", "/dev/mapper/vg-po
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> View:
+def seen() -> View:
     """A host with one target on a pool, and memory of which a dump takes 100 MiB."""
-    found = Hardware((), (), ("lvm",), volumes=VOLUMES)
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
     view = SimpleNamespace(
-        root=SimpleNamespace(is_host=True, path=Path("/")),
+        root=SimpleNamespace(is_host=True),
         places=(SimpleNamespace(spec="UUID=1", level=31),),
-        disks={"UUID=1": SimpleNamespace(node=Path("/dev/dm-3"))},
+        hardware={"UUID=1": Hardware((), (), ("lvm",), volumes=VOLUMES)},
         memory=SimpleNamespace(size=lambda level, ratio: 100 * _MIB),
         packing=SimpleNamespace(ratio=0.35),
     )
@@ -79,7 +77,7 @@ def test_a_volume_without_a_pool_is_not_asked_about(
     seen: View, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Hardware((), (), ("lvm",), volumes=VOLUMES[:1])
-    monkeypatch.setattr(sysfs, "hardware_of", lambda node, *, sysfs: found)
+    monkeypatch.setitem(cast("dict[str, Hardware]", seen.hardware), "UUID=1", found)
     assert list(thinpools.check(seen)) == []
 
 

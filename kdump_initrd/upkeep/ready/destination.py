@@ -50,7 +50,7 @@ def _target(place: Place, seen: View) -> Link:
         text = f"{disk.node} holds {disk.fstype}, and the image mounts {place.fstype}"
         return Link("target", NO, text, _REFRESH, facts)
     text = f"{place.spec} is {disk.node}, {disk.fstype}"
-    locked = unlockable.lack(disk, root)
+    locked = unlockable.lack(seen.hardware[place.spec], root)
     if locked is not None:
         answer, why, mend = locked
         return Link("target", answer, f"{text}, {why}", mend, facts)

@@ -37,16 +37,17 @@ def check(seen: View) -> Iterator[Finding]:
         yield Finding(_NAME, UNKNOWN, f"{seen.image} does not say what is in it")
         return
     for place, disk in here:
-        yield _one(place, disk, manifest, Root(seen.root.path / "sys"))
+        yield _one(place, disk, manifest, seen)
 
 
-def _one(place: Place, disk: Disk, manifest: Manifest, system: Root) -> Finding:
-    found = sysfs.hardware_of(disk.node, sysfs=system)
+def _one(place: Place, disk: Disk, manifest: Manifest, seen: View) -> Finding:
+    found = seen.hardware[place.spec]
     if found is None:
         return Finding(_NAME, NOTE, f"sysfs does not show what {disk.node} hangs on")
     why = refusals.layers(refusals.DUMP, found)
     if why is not None:
         return Finding(_NAME, ERROR, f"{disk.node} is on {why}", why.hint)
+    system = Root(seen.root.path / "sys")
     loaded = [name for name in found.drivers if sysfs.is_loaded(name, sysfs=system)]
     wanted = list(dict.fromkeys(canonical(name) for name in loaded))
     has = _modules(manifest)

@@ -9,7 +9,7 @@ from ...config.settings import CaptureSettings
 from ...core.log import get_logger
 from ...core.root import Root
 from ...probe.distro.profiles import Distro
-from ...probe.host import sysfs, thinpool
+from ...probe.host import thinpool
 from . import dumpplaces, forecast, sample
 from .finding import FINE, NOTE, WARNING, Finding
 from .view import View
@@ -25,8 +25,7 @@ def check(seen: View) -> Iterator[Finding]:
     if not seen.root.is_host:
         return
     for place in seen.places:
-        disk = seen.disks[place.spec]
-        found = sysfs.hardware_of(disk.node, sysfs=Root(seen.root.path / "sys")) if disk else None
+        found = seen.hardware[place.spec]
         for pool in thinpool.pools_below(found) if found else ():
             try:
                 wanted = seen.memory.size(place.level, seen.packing.ratio)

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 from ...core.errors import KdumpInitrdError
 from ...core.root import Root
-from ...probe.host import sysfs
-from ...probe.host.disklook import Disk
 from ...probe.host.luksheader import read
-from ...probe.host.mappings import Encrypted
+from ...probe.host.sysfs import Hardware
 from ..unlocking import slotkey
 from ..unlocking.enrolment import Volume
 from .finding import ERROR, FINE, Finding
@@ -18,9 +16,9 @@ from .link import NO, UNKNOWN
 from .view import View
 
 
-def lack(disk: Disk, root: Root) -> tuple[str, str, str] | None:
+def lack(found: Hardware | None, root: Root) -> tuple[str, str, str] | None:
     """Return (answer, why, what mends it) if a volume below a device has no key here."""
-    for each in _below(disk, root):
+    for each in found.encrypted if found else ():
         what = f"on the LUKS volume {each.device}"
         try:
             if slotkey.there(each.uuid, root) is None:
@@ -36,8 +34,8 @@ def check(seen: View) -> Iterator[Finding]:
 
     The volume itself is asked, so only on the running host.
     """
-    disks = [disk for disk in seen.disks.values() if disk] if seen.root.is_host else []
-    volumes = dict.fromkeys(each for disk in disks for each in _below(disk, seen.root))
+    known = [found for found in seen.hardware.values() if found] if seen.root.is_host else []
+    volumes = dict.fromkeys(each for found in known for each in found.encrypted)
     for each in volumes:
         try:
             key, header = slotkey.there(each.uuid, seen.root), read(each.device)
@@ -56,8 +54,3 @@ def check(seen: View) -> Iterator[Finding]:
             yield Finding("key", ERROR, f"{each.device}: {text}", mend)
         else:
             yield Finding("key", FINE, f"{each.device}: key slot {slots[0]} is opened by {key}")
-
-
-def _below(disk: Disk, root: Root) -> tuple[Encrypted, ...]:
-    found = sysfs.hardware_of(disk.node, sysfs=Root(root.path / "sys"))
-    return found.encrypted if found else ()

@@ -20,8 +20,9 @@ from ...config.settings import HOST, CaptureSettings, HostSettings
 from ...core.errors import KdumpInitrdError
 from ...core.root import Root
 from ...probe.distro.profiles import Distro
-from ...probe.host import disklook
+from ...probe.host import disklook, sysfs
 from ...probe.host.disklook import Disk
+from ...probe.host.sysfs import Hardware
 from ...probe.kernel import releases as kernel
 from ...probe.kernel.releases import KernelRelease
 from ...recipes.found import find_host
@@ -114,6 +115,15 @@ class View:
         return {
             each.spec: disklook.find(each.spec, root=self.root) if each.is_device else None
             for each in self.places
+        }
+
+    @cached_property
+    def hardware(self) -> Mapping[str, Hardware | None]:
+        """What the device of each place sits on, by its spec; None where that is not known."""
+        system = Root(self.root.path / "sys")
+        return {
+            spec: sysfs.hardware_of(disk.node, sysfs=system) if disk else None
+            for spec, disk in self.disks.items()
         }
 
     @cached_property
