@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-from . import native, settingvalues
+from . import native
 from .findings import TARGET
 from .targetsettings import WHERE, TargetSettings
 
@@ -28,10 +28,7 @@ def lines(
         found = []
         for key, row in rows.items():
             if row.name in values:
-                value = values[row.name]
-                # A size in bytes is not what is written in a file.
-                if row.parse is settingvalues.kept_free and value > 99:
-                    value = settingvalues.kept_free_text(value)
+                value = row.written(values[row.name])
                 found.append(_line(key, value, origins.get(row.name, "")))
             elif row.name in (*WHERE, "fstype"):
                 continue

@@ -123,7 +123,7 @@ class Setting:
     """One row of the table: an attribute of the settings and its flags.
 
     ``parse`` turns a word into a value, and raises ValueError with a reason for a bad one;
-    ``metavar`` is "" for a switch; ``many`` collects repeated flags. A row without flags can only
+    ``written`` turns a value into what a file has for it; ``metavar`` is "" for a switch; ``many`` collects repeated flags. A row without flags can only
     be configured.
     """
 
@@ -134,6 +134,7 @@ class Setting:
     parse: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
     many: bool = False
+    written: Callable[[Any], Any] = settingvalues.as_it_is
 
     @property
     def is_text(self) -> bool:
@@ -153,6 +154,11 @@ class Setting:
         return {row.name: row.default for row in rows}.get(self.name)
 
 
+#: What the formats of a dump are.
+FORMATS = (
+    "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, "
+    "flattened for streams)"
+)
 #: The settings of a capture initrd alone, in the order of the help text.
 CAPTURE: Sequence[Setting] = (
     Setting("device", ("-c",), "DEV", "write a capture initrd that saves to this device: a path, UUID=, LABEL=, PARTUUID= or PARTLABEL=", settingvalues.place),
@@ -162,11 +168,11 @@ CAPTURE: Sequence[Setting] = (
     Setting("layers", ("--layer",), "LAYER", "what a device that is not on this host lies on; the image assembles what it finds of that; may be repeated", choices=LAYERS, many=True),
     Setting("python", ("--python",), "PATH", "the interpreter for the image (default: the root's /usr/bin/python3)"),
     Setting("collector", ("--collector",), "WHAT", "what writes the dump: the saver, or makedumpfile; if makedumpfile fails, the saver takes over", choices=("saver", "makedumpfile")),
-    Setting("dump_format", ("--dump-format",), "FORMAT", "format of the dump: kdump (kdump-compressed), elf (sparse) or flat (kdump-compressed, flattened for streams); none: save the kernel log only", choices=CHOICES["format"]),
+    Setting("dump_format", ("--dump-format",), "FORMAT", f"{FORMATS}; none: save the kernel log only", choices=CHOICES["format"]),
     Setting("dump_compress", ("--dump-compress",), "CODEC", "compression of the dump's pages; auto: the fastest whose library is installed and that the distribution's dump readers support", choices=CHOICES["compress"]),
     Setting("dump_level", ("--dump-level",), "N", "pages to leave out, as makedumpfile's -d, the sum of: 1 zero pages, 2 page cache, 4 page cache with private data, 8 user data, 16 free pages", settingvalues.number("level")),
     Setting("jobs", ("--jobs",), "N", "workers that save in parallel; 0: one per processor", settingvalues.number("jobs")),
-    Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free: per cent, or a size as 512M", settingvalues.kept_free),
+    Setting("keep_free", ("--keep-free",), "PERCENT", "how much of the dump file system stays free: per cent, or a size as 512M", settingvalues.kept_free, written=settingvalues.kept_free_text),
     Setting("keep", ("--keep",), "N", "where there is no room for the dump, remove older crashes, except for so many of the newest; 0: keep all", settingvalues.number("keep")),
     Setting("max_age", ("--max-age",), "DAYS", "where there is no room for the dump, remove crashes that are older; 0: none", settingvalues.number("max_age")),
     Setting("max_use", ("--max-use",), "MIB", "remove older crashes where all of them would take more; 0: any size", settingvalues.number("max_use")),

@@ -19,6 +19,11 @@ _SHARE = re.compile(r"([0-9]{1,15})(%|[KMGT]|)")
 _SHIFTS = {"": 0, "%": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
 
+def as_it_is(value: object) -> object:
+    """Return the value: a file has most of them as they are."""
+    return value
+
+
 def plain(word: str) -> str:
     """Take one line without blanks at its ends."""
     # Nobody wants a value that ends in a blank or has more than one line.
@@ -57,9 +62,9 @@ def kept_free(word: str) -> int:
     return number("keep_free")(str(value))
 
 
-def kept_free_text(value: int) -> str:
-    """Return the word for a value of kept_free in bytes."""
-    return f"{value >> 10}K"
+def kept_free_text(value: int) -> int | str:
+    """Return what a file has for a value of kept_free(): per cent, or a size with its unit."""
+    return value if value < 100 else f"{value >> 10}K"
 
 
 def hook(word: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...config.settings import CAPTURE, FIELDS
+from ...config.settings import CAPTURE, FIELDS, FORMATS
 from ...core import exits
 from ...core.errors import UsageError
 from ..options import HIDDEN, STDOUT, Arguments, Parser, add_settings, values
@@ -18,7 +18,7 @@ _NAMES = ("dump_format", "dump_compress", "dump_level", "jobs", "keep_free", "ve
 #: The rows of mkinitrd-kdump's table that mean the same here.
 SETTINGS = tuple(
     # A dump is what is asked for; its format is not "none".
-    replace(row, help=row.help.partition("; none:")[0], choices=row.choices[:-1])
+    replace(row, help=FORMATS, choices=tuple(each for each in row.choices if each != "none"))
     if row.name == "dump_format"
     else row
     for row in CAPTURE
