@@ -33,8 +33,8 @@ def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
     told["dump.compress"] = dump_codec
     told["dump.collector"] = makedumpfile.path(site.makedumpfile)
     targets = tuple(
-        _target(number, target, said, settings)
-        for number, (target, said) in enumerate(zip(site.targets, settings.targets))
+        _target(mount, target, said, settings)
+        for mount, target, said in zip(mounts(len(site.targets)), site.targets, settings.targets)
     )
     told["limits.overall"], told["limits.deadlines"] = _overall(settings, targets)
     return Params(
@@ -57,12 +57,12 @@ def _params(settings: CaptureSettings, site: Site, dump_codec: str) -> Params:
 
 
 def _target(
-    number: int, target: Target, said: TargetSettings, settings: CaptureSettings
+    mount: str, target: Target, said: TargetSettings, settings: CaptureSettings
 ) -> TargetParams:
     deadline = settings.setup_timeout if said.deadline is None else said.deadline
     own = target.params().plain()
     if own["mount"]:
-        own["mount"] = mounts(number + 1)[number]
+        own["mount"] = mount
     return TargetParams(**{**own, "deadline": deadline})
 
 
