@@ -210,8 +210,8 @@ calm_arrays() {
 	done
 }
 
-# Set `left` to what is left in the thin pool that a volume was made of, `taken` to what the volume has
-# of it already, and `whole` to its size, in bytes; fails where there is no such pool.
+# Measure the thin pool below a volume, in bytes: `left` is what the pool has left, `taken` is what the
+# volume has taken of it so far, `whole` is the size of the volume. Fails where there is no thin pool.
 measure_pool() {
 	for uuid in /sys/block/dm-*/dm/uuid; do
 		found=

@@ -62,8 +62,8 @@ class Edit:
 class Kept:
     """A text as it was before it was changed, None for no file, and what was written instead.
 
-    That are several texts as long as the change is not finished. ``folders`` were made for the
-    file, the innermost first.
+    There are several such texts while the change is under way. ``folders`` were made for the file,
+    the innermost first.
     """
 
     before: str | None
@@ -90,7 +90,7 @@ class Kept:
 def _with_old_lines(now: str, wrote: str, before: str) -> str:
     """Return a text in which the lines that ``wrote`` has instead of ``before`` are as before."""
     new, old = editing.lines_of(wrote), editing.lines_of(before)
-    # A line feed more at the end of the last line is no other line.
+    # Whether the last line ends with a line feed makes no difference.
     after, earlier = ([line.rstrip("\n") for line in lines] for lines in (new, old))
     matcher = SequenceMatcher(None, after, earlier, autojunk=False)
     for tag, start, end, old_start, old_end in matcher.get_opcodes():

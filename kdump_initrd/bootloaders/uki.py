@@ -48,7 +48,7 @@ class Uki(Loader):
         return crashwords.words_of(found or "")
 
     def edits(self, remove: Sequence[str], add: Sequence[str]) -> list[Edit]:
-        """See Loader: an add-on is no text."""
+        """See Loader: an add-on is not a text file, so nothing in it is edited."""
         return []
 
     def change(

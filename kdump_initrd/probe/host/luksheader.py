@@ -48,7 +48,7 @@ class KeySlot:
 class LuksVolume:
     """A volume: ``version`` is 1 or 2, ``cipher`` is what dm-crypt calls it ("aes-xts-plain64").
 
-    ``offset`` is where the data begin, ``size`` what they take ("" means all the rest), ``tweak``
+    ``offset`` is where the data begin, ``size`` what they take (None means all the rest), ``tweak``
     what is added to sector numbers; all in SECTORs. ``sector_size`` is in bytes. ``trouble`` is
     why it cannot be opened by its volume key alone, "" if it can.
     """

@@ -29,8 +29,8 @@ class _Superblock:
 def beyond(path: Path, fstype: str) -> tuple[str, ...]:
     """Return which parts of the file system on ``path`` are elsewhere, or prevent writing to it.
 
-    None if all of it is here, or nothing is known about the type. Raises OSError if it cannot be
-    read.
+    There are none if all of it is here, or nothing is known about the type. Raises OSError if it
+    cannot be read.
     """
     known = _KNOWN.get(fstype)
     if known is None:
