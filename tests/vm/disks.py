@@ -173,10 +173,12 @@ class Disk:
         return listed
 
 
-def _sparse(path: Path, size: int) -> None:
+def sparse(path: Path, size: int) -> Path:
+    """Make a disk of so many bytes, with nothing on it."""
     path.unlink(missing_ok=True)
     with path.open("wb") as out:
         out.truncate(size)
+    return path
 
 
 def make(path: Path, *, size_mib: int = 2048, partitioned: bool = False, uuid: str = UUID) -> Disk:
@@ -184,7 +186,7 @@ def make(path: Path, *, size_mib: int = 2048, partitioned: bool = False, uuid: s
 
     With ``partitioned`` it is the first partition of a GPT, with PARTUUID and PARTLABEL.
     """
-    _sparse(path, size_mib * _MIB)
+    sparse(path, size_mib * _MIB)
     offset = _PARTITION_OFFSET if partitioned else 0
     size = size_mib * _MIB - (offset + _PARTITION_TAIL if partitioned else 0)
     if partitioned:

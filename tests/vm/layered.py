@@ -13,7 +13,7 @@ from kdump_initrd.core.run import run
 
 from . import rootfs, sysfsrecord, workshop
 from .cached import cache, making
-from .disks import CrashFolder
+from .disks import CrashFolder, sparse
 from .sidemachine import folders_in
 from .tools import tool
 
@@ -272,8 +272,7 @@ def _make(recipe: Recipe, folder: Path) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     disks = [
-        workshop.bare(fresh / f"disk{number}.raw", recipe.size_mib)
-        for number in range(recipe.files)
+        sparse(fresh / f"disk{number}.raw", recipe.size_mib << 20) for number in range(recipe.files)
     ]
     for disk in disks if recipe.partitioned else ():
         run(["sfdisk", "-q", disk], timeout=30, stdin=b"label: gpt\nstart=2048\n")

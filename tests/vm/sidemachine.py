@@ -10,27 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from .archive import Archive
-from .disks import CrashFolder, DiskError, SavedFile
+from .disks import CrashFolder, DiskError, SavedFile, sparse
 from .kernels import Kernel
 from .machine import Machine, MachineConfig
 from .phases import Phase
 
 _APPLETS = (
-    *(
-        "cat",
-        "echo",
-        "grep",
-        "insmod",
-        "ln",
-        "ls",
-        "mkdir",
-        "mount",
-        "poweroff",
-        "sh",
-        "sync",
-        "tar",
-    ),
-    *("umount", "cp", "rm"),
+    *("cat", "cp", "echo", "grep", "insmod", "ln", "ls", "mkdir", "mount", "poweroff", "rm", "sh"),
+    *("sync", "tar", "umount"),
 )
 #: What QEMU's disks and folders need.
 _DRIVERS = ("virtio_pci", "virtio_blk", "9pnet_virtio")
@@ -119,9 +106,7 @@ def crash_folders(
     They are returned by name. The disks are not written to, unless to replay a journal.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tar = folder / "side.tar"
-    with tar.open("wb") as out:
-        out.truncate(_ROOM)
+    tar = sparse(folder / "side.tar", _ROOM)
     node = f"/dev/vd{chr(ord('a') + len(errand.disks))}"
     lines = (*errand.lines, f"tar -cf {node} -C {below} .", "umount /mnt")
     go(Errand(errand.kernel, (*errand.disks, tar), errand.modules, lines, errand.programs), folder)
@@ -155,10 +140,3 @@ def _mode(path: Path, copy: Path, modes: dict[PurePosixPath, int] | None) -> int
     if modes is None:
         return stat.S_IMODE(path.stat().st_mode)
     return modes[PurePosixPath(path.relative_to(copy))]
-
-
-def sparse(path: Path, size_mib: int) -> Path:
-    """Make an empty disk."""
-    with path.open("wb") as out:
-        out.truncate(size_mib << 20)
-    return path

@@ -18,6 +18,7 @@ from kdump_initrd.image.archive.segments import read_segments
 
 from . import layered, product, workshop
 from .capture import Saved, check
+from .disks import sparse
 from .kernels import Kernel, fetched
 from .layered import Layered
 from .machine import Machine
@@ -104,7 +105,7 @@ def arm_and_crash(made: Layered, kernel: Kernel, image: Path, folder: Path) -> A
     shared.mkdir()
     image.rename(shared / "capture.img")
     (shared / "admin.py").write_text(_ADMIN)
-    beside = [workshop.bare(folder / f"{name}.raw", 512) for name in ("plain", "swap")]
+    beside = [sparse(folder / f"{name}.raw", 512 << 20) for name in ("plain", "swap")]
     disks = (*made.copy(folder), *beside)
     words = ("-virtfs", f"local,path={REPO},readonly=on,mount_tag=repo,security_model=none")
     script = _SYSTEM.format(opening=made.recipe.reading, release=kernel.release)

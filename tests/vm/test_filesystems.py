@@ -63,7 +63,7 @@ def subvolumes(kernel: Kernel, folder: Path) -> Path:
     kept = cache() / f"filesystems/subvolumes-{made_from[:12]}.raw"
     with making(kept) as fresh:
         if fresh:
-            disk = sidemachine.sparse(kept.with_suffix(".new"), 2048)
+            disk = disks.sparse(kept.with_suffix(".new"), 2048 << 20)
             formatted("mkfs.btrfs", "-q", "-U", disks.UUID, disk)
             errand = Errand(kernel, (disk,), BTRFS, SUBVOLUMES, ("btrfs",))
             sidemachine.go(errand, folder / "making")
@@ -114,7 +114,7 @@ def test_subvolumes_and_a_bind_mount(
 def test_a_btrfs_on_two_disks(
     scenario: Scenario, folder: Path, crash_copy: Path, lost: int | None
 ) -> None:
-    both = [sidemachine.sparse(folder / f"disk{number}.raw", 2048) for number in range(2)]
+    both = [disks.sparse(folder / f"disk{number}.raw", 2048 << 20) for number in range(2)]
     formatted("mkfs.btrfs", "-q", "-U", disks.UUID, "-d", "raid1", "-m", "raid1", *both)
     scenario = built(scenario, f"UUID={disks.UUID}", fstype="btrfs")
     there = tuple(disk for number, disk in enumerate(both) if number != lost)
@@ -218,7 +218,7 @@ def test_a_dump_with_fedora_s_names(
     scenario: Scenario, folder: Path, crash_copy: Path, fstype: str
 ) -> None:
     made = TYPES[fstype]
-    disk = sidemachine.sparse(folder / "disk.raw", 2048)
+    disk = disks.sparse(folder / "disk.raw", 2048 << 20)
     formatted(*made.words, *(("-d", planted(folder / "tree", made)) if made.there else ()), disk)
     options = ("--distro", "fedora", "--dump-compress", "lzo")
     scenario = built(scenario, made.device, *options, fstype=fstype)
@@ -242,7 +242,7 @@ LOG_PARTUUID = "7a1d8f60-3c5b-4a5e-9a51-0b8f0c6f4d21"
 def partitioned(path: Path, content: Path) -> Path:
     """Make a disk with a GPT, whose only partition has the content of a file."""
     size = content.stat().st_size
-    sidemachine.sparse(path, (size >> 20) + 2)
+    disks.sparse(path, ((size >> 20) + 2) << 20)
     table = f"label: gpt\nstart=2048, size={size // 512}, type=linux, uuid={LOG_PARTUUID}\n"
     run([tool("sfdisk"), "-q", path], timeout=30, stdin=table.encode())
     with path.open("r+b") as out:
@@ -258,7 +258,7 @@ def test_an_xfs_with_parts_on_other_devices(
 ) -> None:
     sizes = {"disk": 2048, "log": 64, "realtime": 128}
     disk, plain, realtime = (
-        sidemachine.sparse(folder / f"{name}.raw", size) for name, size in sizes.items()
+        disks.sparse(folder / f"{name}.raw", size << 20) for name, size in sizes.items()
     )
     formatted(
         "mkfs.xfs", "-q", "-m", f"uuid={disks.UUID}", "-l", f"logdev={plain},size={sizes['log']}m",
@@ -272,7 +272,7 @@ def test_an_xfs_with_parts_on_other_devices(
     scenario = built_by_fstab(scenario, folder, table, "--setup-timeout", "40")
     there = (disk, journal, realtime)
     if log == "missing":
-        garbage = sidemachine.sparse(folder / "other.raw", 8)
+        garbage = disks.sparse(folder / "other.raw", 8 << 20)
         scenario = replace(scenario, disks=(disk, garbage, realtime), phases=WITHOUT_DUMP)
         outcome = crash(scenario)
         words = f"UUID={disks.UUID}'s logdev=PARTUUID={LOG_PARTUUID} did not appear in "

@@ -88,10 +88,7 @@ def test_names_that_a_dos_file_system_holds(
     scenario: Scenario, folder: Path, crash_copy: Path
 ) -> None:
     """Red Hat's folder has colons, which vfat refuses."""
-    disk = folder / "disk.raw"
-    disk.unlink(missing_ok=True)
-    with disk.open("wb") as file:
-        file.truncate(1 << 30)
+    disk = disks.sparse(folder / "disk.raw", 1 << 30)
     run([tool("mkfs.vfat"), "-F", "32", "-i", "0B5E6F4E", disk], timeout=60)
     options = (*product.VIRTIO, *_CODEC, "--distro", "fedora", "-f", "vfat")
     image = product.build(scenario.image, scenario.kernel, "UUID=0B5E-6F4E", *options)

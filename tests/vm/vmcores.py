@@ -102,9 +102,8 @@ def _make_filled(target: Path, kernel: Kernel) -> None:
     folder = folder_of(scenario.name)
     beside = folder / "beside.cpio"
     _beside(beside, kernel)
-    further = (disks.make(folder / "files.raw", size_mib=256).path, folder / "bare.raw")
-    with further[1].open("wb") as out:
-        out.truncate(32 << 20)
+    bare = disks.sparse(folder / "bare.raw", 32 << 20)
+    further = (disks.make(folder / "files.raw", size_mib=256).path, bare)
     with closing(_Balloon(folder / "monitor", _FILLED_MIB - 16)) as balloon:
         scenario = replace(
             scenario,

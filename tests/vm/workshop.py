@@ -102,14 +102,6 @@ def machine_config(
     )
 
 
-def bare(path: Path, size_mib: int) -> Path:
-    """Make a sparse disk with nothing on it."""
-    path.unlink(missing_ok=True)
-    with path.open("wb") as out:
-        out.truncate(size_mib << 20)
-    return path
-
-
 def copied(source: Path, target: Path) -> Path:
     """Copy a sparse disk."""
     target.unlink(missing_ok=True)
